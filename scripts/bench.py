@@ -1,0 +1,86 @@
+"""`faultgym bench`: speed and memory against stated bounds, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+
+from faultgym.cli.bench_table import Row, document, show
+from faultgym.tools.errors import FaultgymError
+
+
+class Suite(StrEnum):
+    """What can be measured."""
+
+    CORE = "core"
+    PEERS = "peers"
+
+
+def core_rows(rounds: int) -> list[Row]:
+    """The gym against bare sqlite3, bare route functions and bare writes, and its memory."""
+    from faultgym.cli.bench_core import core
+
+    return core(rounds)
+
+
+def peer_rows(rounds: int) -> list[Row]:
+    """The gym's step beside other packages' steps; needs PyPI the first time."""
+    from faultgym.cli import bench_peers
+
+    return bench_peers.rows(bench_peers.peers(bench_peers.default_cache(), rounds))
+
+
+SUITES: dict[Suite, tuple[str, Callable[[int], Sequence[Row]]]] = {
+    Suite.CORE: ("Speed and memory", core_rows),
+    Suite.PEERS: ("The same SELECT, one step, side by side", peer_rows),
+}
+
+
+def bench(
+    suites: Annotated[
+        list[Suite] | None,
+        typer.Argument(help="What to measure: core (the default), peers, or both.", show_default=False),
+    ] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", metavar="PATH", help="Also write the figures to this file.")
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Rounds of A B C A B C ...; figures are medians over them.")
+    ] = 11,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a bound is missed.")] = False,
+) -> None:
+    """Measure speed and memory against their bounds, as ratios taken in one run."""
+    console = Console()
+    measured: dict[str, Sequence[Row]] = {}
+    for suite in suites or [Suite.CORE]:
+        title, measure = SUITES[suite]
+        try:
+            with console.status(f"measuring {suite.value} ..."):
+                measured[suite.value] = measure(rounds)
+        except FaultgymError as error:
+            typer.echo(f"faultgym bench {suite.value}: {error}", err=True)
+            raise typer.Exit(2) from error
+        show(title, measured[suite.value], console)
+    if json_path is not None:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        json_path.write_bytes(orjson.dumps(document(measured), option=orjson.OPT_INDENT_2) + b"\n")
+        console.print(f"written to {json_path}")
+    if strict and any(row.ok is False for rows in measured.values() for row in rows):
+        raise typer.Exit(1)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """`python -m faultgym.cli.bench [SUITE...] [--json PATH] [--rounds N] [--strict]`."""
+    app = typer.Typer(add_completion=False)
+    app.command()(bench)
+    app(args=None if argv is None else list(argv))
+
+
+if __name__ == "__main__":
+    main()
