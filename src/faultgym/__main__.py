@@ -1,6 +1,8 @@
 """`python -m faultgym` is the `faultgym` command."""
 
+import sys
+
 from faultgym.cli.main import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

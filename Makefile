@@ -1,0 +1,63 @@
+# On a fresh machine `make demo` and `make test` need Python 3.11 or newer and nothing else: they make
+# .venv, install into it what constraints.txt names, and run. The second time there is nothing to set up.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+# The newest that runs; a name on PATH is not enough (version switchers leave stubs there).
+PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+ANY_PYTHON = $$(python3 --version 2>/dev/null || python --version 2>/dev/null || echo "no Python at all")
+
+.DEFAULT_GOAL := help
+.PHONY: demo test lint format clean help
+
+demo: $(VENV)/.core ## Set up if needed, then roll out, break, score and explain a few episodes
+	$(BIN)/faultgym demo $(ARGS)
+
+test: $(VENV)/.dev ## Set up if needed, then run the tests on all cores; ARGS='-k sql' goes to pytest
+	$(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+
+lint: $(VENV)/.dev ## Lint, formatting, types and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Format, and mend what the linter can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove the virtual environment, caches and build outputs; runs/ stays
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf src/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Stamps: what is older than pyproject.toml or constraints.txt is installed again.
+$(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo "Installing faultgym into $(VENV) (once)"
+	@$(PIP) install -e '.[serve]' -c constraints.txt
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo "Installing faultgym and its development tools into $(VENV) (once)"
+	@$(PIP) install -e '.[dev]' -c constraints.txt
+	@touch $(VENV)/.core $@
+
+# An environment with a pip that runs is kept as it is; anything less is made anew.
+$(VENV)/.made:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "faultgym needs Python 3.11 or newer; found $(ANY_PYTHON)." >&2; \
+		echo "Install one, or name it: make test PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "faultgym needs Python 3.11 or newer; found $$("$(PYTHON)" --version 2>&1) ($(PYTHON))." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments: it comes without ensurepip." >&2; \
+		echo "On Debian and Ubuntu: apt install $$("$(PYTHON)" -c \
+			'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
+	@touch $@
