@@ -1,0 +1,232 @@
+"""`faultgym bench peers`: one step on the same SELECT, here and in other packages, in one run.
+
+The other packages live in a virtual environment of their own under the user's cache folder, so that
+nothing of them touches the caller's. Each contender is a process that holds its environment ready
+(`peers/contender.py`); this one asks them for laps in turn, so that only one works at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from faultgym.cli.bench_table import Row, medians, number
+from faultgym.tools.errors import HarnessError, UserError
+
+CONTENDER = Path(__file__).parent / "peers" / "contender.py"
+
+PEERS = ("openenv-core==0.3.0", "gem-llm==0.1.0")
+"""Installed without their dependencies. openenv-core would bring gradio and pandas for its web page,
+gem-llm matplotlib and nltk for its tasks: 700 MB where 140 MB do. gem-llm also says `<=3.12`, by which
+pip leaves out 3.12.1 and everything after it; the part that runs here is plain Python."""
+
+NEEDED = ("fastmcp==4.1.2", "fastapi>=0.104", "pydantic>=2", "numpy>=1.26")
+"""What those two import on the way to one step: openenv-core its MCP server and client (pinned: most of
+its step is spent there) and fastapi, gem-llm numpy."""
+
+GEM_BOUND = 2.0
+"""faultgym's step <= this many of gem-llm's, which validates, records and injects nothing."""
+
+OPENENV_BOUND = 100.0
+"""openenv-core's step >= this many of faultgym's."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerResult:
+    """One contender's figure."""
+
+    name: str
+    """A key of `TITLES`."""
+    seconds: float
+    """Per step: the median over the rounds."""
+    ratio: float
+    """To the bare sqlite3 call of the same run."""
+    versions: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+TITLES = {
+    "bare": "bare sqlite3 call",
+    "faultgym": "faultgym ToolEnv.step",
+    "gem": "gem-llm ToolEnvWrapper.step",
+    "openenv-session": "openenv-core step_async, session held open",
+    "openenv": "openenv-core MCPEnvironment.step",
+}
+
+STEPS = {"bare": 2000, "faultgym": 1000, "gem": 1000, "openenv-session": 40, "openenv": 20}
+"""Steps in one lap: some tens of milliseconds each, and no lap long enough to slow a round down."""
+
+
+def default_cache() -> Path:
+    """The folder for what can be built again: `$XDG_CACHE_HOME/faultgym`, else `~/.cache/faultgym`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "faultgym"
+
+
+def peers(
+    cache: Path, repeat: int, image: bytes | None = None, statement: str | None = None
+) -> list[PeerResult]:
+    """Times every contender on the same statement over the same database, in turn.
+
+    Args:
+        cache: where the peers' virtual environment is kept; built on first use, about half a minute.
+        repeat: rounds; each figure is a median over them.
+        image: a serialized SQLite database; the world of `faultgym/Orders-v0` with seed 0 when None.
+        statement: the SELECT; goes with `image`.
+
+    Raises:
+        UserError: the packages could not be installed, most often for want of a network.
+        HarnessError: a contender failed.
+    """
+    if image is None or statement is None:
+        image, statement = sample_image()
+    other = peer_python(cache)
+    pythons = {name: other if name not in ("bare", "faultgym") else Path(sys.executable) for name in TITLES}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faultgym-bench-")))
+        path = folder / "world.sqlite"
+        path.write_bytes(image)
+        running = {
+            name: stack.enter_context(ContenderProcess(python, name, path, statement))
+            for name, python in pythons.items()
+        }
+        seconds = medians({name: process.lap for name, process in running.items()}, repeat)
+    return [
+        PeerResult(name, seconds[name], seconds[name] / seconds["bare"], process.versions)
+        for name, process in running.items()
+    ]
+
+
+def rows(results: Sequence[PeerResult]) -> list[Row]:
+    """The figures as a table: every contender, then the two bounds."""
+    by_name = {result.name: result for result in results}
+    shown = []
+    for result in results:
+        versions = ", ".join(f"{package} {version}" for package, version in result.versions.items())
+        note = f"{number(result.ratio)} x the bare call" + (f"; {versions}" if versions else "")
+        shown.append(Row(TITLES[result.name], result.seconds * 1e6, unit="us", note=note))
+    ours, gem, openenv = (by_name[name].seconds for name in ("faultgym", "gem", "openenv"))
+    shown.append(Row.at_most("faultgym / gem-llm", ours / gem, GEM_BOUND))
+    shown.append(Row.at_least("openenv-core / faultgym", openenv / ours, OPENENV_BOUND))
+    return shown
+
+
+class ContenderProcess:
+    """A contender in a process of its own, asked for one lap at a time."""
+
+    def __init__(self, python: Path, name: str, image: Path, statement: str) -> None:
+        self.name = name
+        self._log = image.with_name(f"{name}.log")
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [python, CONTENDER, name, image, statement],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        try:
+            ready = json.loads(self._line())
+        except BaseException:
+            self.close()
+            raise
+        self.answer: str = ready["answer"]
+        self.versions: dict[str, str] = ready["versions"]
+
+    def lap(self) -> float:
+        """Seconds per step over one lap of `STEPS[name]` steps."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{STEPS[self.name]}\n")
+        self._process.stdin.flush()
+        return float(self._line()) / 1e9
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if line:
+            return line
+        self._process.wait()
+        last = self._log.read_text().strip().splitlines()[-5:]
+        raise HarnessError(f"the contender {self.name} stopped: " + "\n".join(last))
+
+    def close(self) -> None:
+        """Ends the process: it leaves when its stdin closes."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+    def __enter__(self) -> ContenderProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def peer_python(cache: Path) -> Path:
+    """The interpreter of the peers' virtual environment, which is built when it is not there yet.
+
+    Raises:
+        UserError: it could not be built.
+    """
+    wanted = json.dumps([PEERS, NEEDED, sys.version, sys.base_prefix])
+    folder = cache / "peers" / hashlib.sha256(wanted.encode()).hexdigest()[:12]
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    built = folder / "built.json"
+    if built.exists():
+        return python
+    # An installation that was cut short is worth nothing.
+    shutil.rmtree(folder, ignore_errors=True)
+    _run("create a virtual environment for the peers", [sys.executable, "-m", "venv", str(folder)])
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1"]
+    what = f"install {' and '.join(PEERS)}"
+    _run(what, [*pip, "--no-deps", "--ignore-requires-python", *PEERS], "you need access to PyPI")
+    _run(what, [*pip, *NEEDED], "you need access to PyPI")
+    built.write_text(wanted)
+    return python
+
+
+def _run(what: str, command: Sequence[str], advice: str = "") -> None:
+    """Runs a step of the installation; its last error line goes into the message."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = [line for line in (done.stderr + done.stdout).splitlines() if "ERROR" in line]
+        reason = lines[-1] if lines else f"exit code {done.returncode}"
+        raise UserError(f"could not {what}: {reason}" + (f" ({advice})" if advice else ""))
+
+
+def sample_image(orders: int = 900) -> tuple[bytes, str]:
+    """A database of about 75 KB with an `orders` table, and a keyed SELECT on it."""
+    with sqlite3.connect(":memory:") as connection:
+        connection.execute(
+            "CREATE TABLE orders (id TEXT PRIMARY KEY, customer_id TEXT, status TEXT, total_cents INTEGER,"
+            " placed TEXT, city TEXT)"
+        )
+        connection.executemany(
+            "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                (f"O-{n:05d}", f"C-{n % 97:04d}", "shipped", n * 37 % 9973, "2026-01-02", "Lisbon")
+                for n in range(orders)
+            ),
+        )
+        connection.commit()
+        return (
+            connection.serialize(),
+            f"SELECT id, status, total_cents FROM orders WHERE id = 'O-{orders // 2:05d}'",
+        )
