@@ -72,23 +72,19 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "faultgym"
 
 
-def peers(
-    cache: Path, repeat: int, image: bytes | None = None, statement: str | None = None
-) -> list[PeerResult]:
-    """Times every contender on the same statement over the same database, in turn.
+def peers(cache: Path, repeat: int) -> list[PeerResult]:
+    """Times every contender on the same statement over the same world's database, in turn.
 
     Args:
         cache: where the peers' virtual environment is kept; built on first use, about half a minute.
         repeat: rounds; each figure is a median over them.
-        image: a serialized SQLite database; the world of `faultgym/Orders-v0` with seed 0 when None.
-        statement: the SELECT; goes with `image`.
 
     Raises:
         UserError: the packages could not be installed, most often for want of a network.
-        HarnessError: a contender failed.
+        HarnessError: a contender failed, or gave another answer than the database.
     """
-    if image is None or statement is None:
-        image, statement = sample_image()
+    image = orders_world()
+    statement, expected = keyed_select(image)
     other = peer_python(cache)
     pythons = {name: other if name not in ("bare", "faultgym") else Path(sys.executable) for name in TITLES}
     with ExitStack() as stack:
@@ -99,6 +95,9 @@ def peers(
             name: stack.enter_context(ContenderProcess(python, name, path, statement))
             for name, python in pythons.items()
         }
+        for process in running.values():
+            if expected not in process.answer:
+                raise HarnessError(f"the contender {process.name} did not find {expected}: {process.answer}")
         seconds = medians({name: process.lap for name, process in running.items()}, repeat)
     return [
         PeerResult(name, seconds[name], seconds[name] / seconds["bare"], process.versions)
@@ -203,30 +202,34 @@ def peer_python(cache: Path) -> Path:
 
 
 def _run(what: str, command: Sequence[str], advice: str = "") -> None:
-    """Runs a step of the installation; its last error line goes into the message."""
+    """Runs a step of the installation; what it says of its failure goes into the message."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        lines = [line for line in (done.stderr + done.stdout).splitlines() if "ERROR" in line]
-        reason = lines[-1] if lines else f"exit code {done.returncode}"
+        said = (done.stderr + done.stdout).splitlines()
+        errors = [line for line in said if "ERROR" in line]
+        reason = errors[-1] if errors else " ".join(said)[:400] or f"exit code {done.returncode}"
         raise UserError(f"could not {what}: {reason}" + (f" ({advice})" if advice else ""))
 
 
-def sample_image(orders: int = 900) -> tuple[bytes, str]:
-    """A database of about 75 KB with an `orders` table, and a keyed SELECT on it."""
-    with sqlite3.connect(":memory:") as connection:
-        connection.execute(
-            "CREATE TABLE orders (id TEXT PRIMARY KEY, customer_id TEXT, status TEXT, total_cents INTEGER,"
-            " placed TEXT, city TEXT)"
-        )
-        connection.executemany(
-            "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                (f"O-{n:05d}", f"C-{n % 97:04d}", "shipped", n * 37 % 9973, "2026-01-02", "Lisbon")
-                for n in range(orders)
-            ),
-        )
-        connection.commit()
-        return (
-            connection.serialize(),
-            f"SELECT id, status, total_cents FROM orders WHERE id = 'O-{orders // 2:05d}'",
-        )
+def orders_world() -> bytes:
+    """The database that `faultgym/Orders-v0` works on after `reset(seed=0)`, serialized."""
+    import gymnasium
+    from faultgym.envs.env import ToolEnv
+
+    env = gymnasium.make("faultgym:faultgym/Orders-v0").unwrapped
+    assert isinstance(env, ToolEnv)
+    env.reset(seed=0)
+    return env.world.serialize()
+
+
+def keyed_select(image: bytes) -> tuple[str, str]:
+    """A SELECT of one order by its primary key, from the middle of the table, and the key it must return."""
+    connection = sqlite3.connect(":memory:")
+    connection.deserialize(image)
+    key = connection.execute("SELECT name FROM pragma_table_info('orders') WHERE pk = 1").fetchone()[0]
+    middle = connection.execute(
+        f"SELECT {key} FROM orders ORDER BY {key} LIMIT 1 OFFSET (SELECT count(*) / 2 FROM orders)"
+    ).fetchone()[0]
+    connection.close()
+    literal = str(middle) if isinstance(middle, int) else f"'{middle}'"
+    return f"SELECT {key}, status FROM orders WHERE {key} = {literal}", str(middle)

@@ -12,39 +12,43 @@ from faultgym.cli.bench_peers import (
     TITLES,
     ContenderProcess,
     PeerResult,
+    keyed_select,
     peer_python,
     rows,
-    sample_image,
 )
 from faultgym.tools.errors import HarnessError, UserError
 
 
-def _image(folder: Path) -> tuple[Path, str]:
-    image, statement = sample_image(orders=20)
-    path = folder / "world.sqlite"
-    path.write_bytes(image)
-    return path, statement
+def _database() -> bytes:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.execute("CREATE TABLE orders (order_id TEXT PRIMARY KEY, status TEXT)")
+    connection.executemany("INSERT INTO orders VALUES (?, 'shipped')", [(f"O-{n:02d}",) for n in range(20)])
+    return connection.serialize()
 
 
-def test_the_sample_database_is_of_the_stated_size_and_holds_one_row_for_its_statement() -> None:
-    image, statement = sample_image()
-    connection = sqlite3.connect(":memory:")
-    connection.deserialize(image)
-    assert 60_000 < len(image) < 90_000
-    assert len(connection.execute(statement).fetchall()) == 1
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "world.sqlite"
+    path.write_bytes(_database())
+    return path
 
 
-def test_a_contender_answers_the_statement_and_serves_laps(tmp_path: Path) -> None:
-    path, statement = _image(tmp_path)
-    with ContenderProcess(Path(sys.executable), "bare", path, statement) as contender:
-        assert "O-00010" in contender.answer
+def test_the_statement_reads_one_order_by_its_key() -> None:
+    statement, expected = keyed_select(_database())
+    assert statement == "SELECT order_id, status FROM orders WHERE order_id = 'O-10'"
+    assert expected == "O-10"
+
+
+def test_a_contender_answers_the_statement_and_serves_laps(database: Path) -> None:
+    statement, expected = keyed_select(database.read_bytes())
+    with ContenderProcess(Path(sys.executable), "bare", database, statement) as contender:
+        assert expected in contender.answer
         assert all(contender.lap() > 0 for _ in range(2))
 
 
-def test_a_contender_that_cannot_answer_says_why(tmp_path: Path) -> None:
-    path, _ = _image(tmp_path)
+def test_a_contender_that_cannot_answer_says_why(database: Path) -> None:
     with pytest.raises(HarnessError, match=r"contender bare stopped: [\s\S]*no such table: nowhere"):
-        ContenderProcess(Path(sys.executable), "bare", path, "SELECT 1 FROM nowhere")
+        ContenderProcess(Path(sys.executable), "bare", database, "SELECT 1 FROM nowhere")
 
 
 def test_without_an_index_the_installation_says_what_is_needed(
