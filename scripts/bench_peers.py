@@ -63,8 +63,8 @@ TITLES = {
     "openenv": "openenv-core MCPEnvironment.step",
 }
 
-STEPS = {"bare": 2000, "faultgym": 1000, "gem": 1000, "openenv-session": 40, "openenv": 20}
-"""Steps in one lap: some tens of milliseconds each, and no lap long enough to slow a round down."""
+STEPS = {"bare": 10_000, "faultgym": 2000, "gem": 2000, "openenv-session": 20, "openenv": 10}
+"""Steps in one lap, which takes each of them some tens of milliseconds."""
 
 
 def default_cache() -> Path:
