@@ -1,0 +1,269 @@
+"""A suite: one domain, with its schema, generator, service, documents and task templates."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property, lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from faultgym.envs.goal import Goal
+from faultgym.envs.names import SPLITS, WORLDS, Names
+from faultgym.envs.task import Style, Task
+from faultgym.envs.world import CLIENT_ID, WorldImage, world_image
+from faultgym.tools.errors import TaskError
+from faultgym.tools.hashing import stable_hash
+from faultgym.tools.search import Document
+from faultgym.tools.service import Service
+from faultgym.tools.toolbox import STANDARD, Tool, endpoint_tools
+
+if TYPE_CHECKING:
+    from faultgym.envs.reference import Desk, Move
+
+HELD_OUT = 2
+"""The last phrasings of every template are kept for the split `unseen_phrasings`."""
+BUILT_IN = {"orders": "faultgym.envs.suites.orders", "incidents": "faultgym.envs.suites.incidents"}
+
+Script = Generator["Move", Sequence[str], str]
+"""A reference solution: yields moves, receives the results' texts, returns the final text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a template drew from a world for one task."""
+
+    params: Mapping[str, Any]
+    """Named in the instruction: the phrasing's fields, and all that the reference solution knows."""
+    goal: Goal
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A family of tasks."""
+
+    name: str
+    summary: str
+    """One line for people."""
+    phrasings: tuple[str, ...]
+    """Format strings over the drawn parameters; the last two are held out."""
+    draw: Callable[[sqlite3.Connection, random.Random], Drawn]
+    """Chooses the parameters from the world and says what the goal is; reads only."""
+    solve: Callable[[Desk], Script]
+    """The reference solution: sees what a model sees, and recovers by the contracts."""
+    tools: tuple[str, ...] = ("search", "sql", "http", "wait")
+    """Standard tools offered; `http` stands for the typed tools in that style."""
+    answerable: bool = True
+    needs_tools: bool = True
+    sql_writes: bool = False
+    composition: bool = False
+    """Whether it combines other templates and is kept for the split `unseen_compositions`."""
+    faults: tuple[Mapping[str, Any], ...] = ()
+    """Fault rules that are part of the task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One way to read an entity, for reference solutions: an operation, or a statement."""
+
+    operation: str = ""
+    sql: str = ""
+    """A statement with `{id}` for the identifier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A kind of record: how reference solutions read it."""
+
+    name: str
+    """Such as `order`."""
+    parameter: str
+    """The operations' parameter with its id, such as `order_id`."""
+    sources: tuple[Source, ...]
+    """In the order in which they are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldHints:
+    """What the fields of the service's bodies mean, so that faults can change them plausibly."""
+
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Field with a fixed set of values -> those values."""
+    money: frozenset[str] = frozenset()
+    """Fields with amounts in cents."""
+    references: frozenset[str] = frozenset()
+    """Fields with identifiers of other records."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One domain."""
+
+    name: str
+    title: str
+    version: int
+    """Raised whenever a world or a task changes for the same seed."""
+    role: str
+    """First sentence of the system message: who the agent is."""
+    rules: tuple[str, ...]
+    """The desk's working rules, part of the system message."""
+    schema: str
+    """DDL of the suite's own tables."""
+    build: Callable[[sqlite3.Connection, Names], None]
+    """Fills the tables of a new world."""
+    documents: Callable[[sqlite3.Connection], Sequence[Document]]
+    """The documents that search finds, read from the world's tables."""
+    service: Service
+    readable: Mapping[str, frozenset[str]]
+    """Tables and columns that the SQL tool sees."""
+    writable: frozenset[str]
+    """Tables that the SQL tool may change in tasks that allow it."""
+    visible: Mapping[str, tuple[str, tuple[str, ...]]]
+    """Customer-visible state: table -> (key column, other columns). No times, no versions, no ids that
+    the service chooses."""
+    templates: Mapping[str, Template]
+    entities: Mapping[str, Entity]
+    hints: FieldHints = FieldHints()
+    id_prefixes: tuple[str, ...] = ()
+    """Prefixes of the suite's identifiers, such as `ORD`."""
+
+    @cached_property
+    def endpoint_tools(self) -> dict[str, Tool]:
+        """The typed tools by name."""
+        return endpoint_tools(self.service)
+
+    def task(self, template: str, split: str = "train", index: int = 0, style: Style | None = None) -> Task:
+        """A task by what defines it; raises `TaskError` when there is no such template or split."""
+        return _task(self, template, split, index, style)
+
+    def names(self, split: str) -> list[str]:
+        """The templates that have tasks in the split."""
+        if split not in SPLITS:
+            raise TaskError(f"there is no split {split!r}; the splits are {', '.join(SPLITS)}")
+        composed = split == "unseen_compositions"
+        return [n for n, t in self.templates.items() if t.composition == composed]
+
+    def tasks(self, split: str, per_template: int) -> list[Task]:
+        """The first tasks of each template of the split, template by template in turn."""
+        return [self.task(name, split, n) for n in range(per_template) for name in self.names(split)]
+
+    def tools(self, task: Task) -> dict[str, Tool]:
+        """The tools that the task offers, by name."""
+        return _tools(self, task.tools)
+
+    def __hash__(self) -> int:
+        """By name: suites are registered once under it."""
+        return hash((self.name, self.version))
+
+    def __eq__(self, other: object) -> bool:
+        """By name and version."""
+        return isinstance(other, Suite) and (self.name, self.version) == (other.name, other.version)
+
+
+@lru_cache(256)
+def _tools(suite: Suite, names: tuple[str, ...]) -> dict[str, Tool]:
+    return {n: STANDARD[n] if n in STANDARD else suite.endpoint_tools[n] for n in names}
+
+
+@lru_cache(65_536)
+def _task(suite: Suite, name: str, split: str, index: int, style: Style | None) -> Task:
+    if name not in suite.names(split):
+        raise TaskError(
+            f"suite {suite.name!r} has no template {name!r} in split {split!r}; it has {', '.join(suite.names(split))}"
+        )
+    if index < 0:
+        raise TaskError(f"the index of a task counts from 0, not {index}")
+    template = suite.templates[name]
+    image = world_image(suite.name, split, index % WORLDS[split])
+    rng = random.Random(stable_hash("task", suite.name, name, split, index))
+    drawn = template.draw(image.reader.raw, rng)
+    phrasing = _phrasing(template, split, rng)
+    own: Style = ("http", "tools")[stable_hash("style", suite.name, name, split, index) % 2]
+    suffix = f":{style}" if style is not None and style != own else ""
+    chosen = style or own
+    return Task(
+        f"{suite.name}/{name}/{split}/{index}{suffix}",
+        suite.name,
+        name,
+        split,
+        index,
+        image.seed,
+        chosen,
+        _offered(suite, template, chosen),
+        system_message(suite, image, chosen),
+        template.phrasings[phrasing].format(**drawn.params),
+        phrasing,
+        drawn.params,
+        drawn.goal,
+        template.answerable,
+        template.needs_tools,
+        template.sql_writes,
+        template.faults,
+    )
+
+
+def _phrasing(template: Template, split: str, rng: random.Random) -> int:
+    count = len(template.phrasings)
+    if split == "unseen_phrasings":
+        return rng.randrange(count - HELD_OUT, count)
+    return rng.randrange(count - HELD_OUT)
+
+
+def _offered(suite: Suite, template: Template, style: Style) -> tuple[str, ...]:
+    if style == "http" or "http" not in template.tools:
+        return template.tools
+    rest = tuple(n for n in template.tools if n != "http")
+    return (*rest, *suite.endpoint_tools)
+
+
+def system_message(suite: Suite, image: WorldImage, style: Style) -> str:
+    """What every agent of the suite is told."""
+    token = "POST /v1/token" if style == "http" else "issue_token"
+    rules = "\n".join(f"- {rule}" for rule in suite.rules)
+    return (
+        f"{suite.role} Use the tools; answer in one or two sentences when you are done.\n{rules}\n"
+        f"- A new API token comes from {token} with client_id {CLIENT_ID} and client_secret {image.secret}."
+    )
+
+
+_SUITES: dict[str, Suite] = {}
+
+
+def register_suite(suite: Suite) -> Suite:
+    """Make a suite known by its name; third-party suites call this at import."""
+    _SUITES[suite.name] = suite
+    return suite
+
+
+@cache
+def _load_built_in() -> None:
+    for module in BUILT_IN.values():
+        import_module(module)
+
+
+def suite_named(name: str) -> Suite:
+    """The suite of that name; raises `TaskError`."""
+    if name not in _SUITES and name in BUILT_IN:
+        import_module(BUILT_IN[name])
+    if name not in _SUITES:
+        known = ", ".join(sorted({*_SUITES, *BUILT_IN}))
+        raise TaskError(f"there is no suite {name!r}; the suites are {known}")
+    return _SUITES[name]
+
+
+def suites() -> dict[str, Suite]:
+    """All registered suites by name."""
+    _load_built_in()
+    return dict(_SUITES)
+
+
+def task_by_id(text: str) -> Task:
+    """The task with this id; raises `TaskError` that says what is wrong with it."""
+    body, _, style = text.partition(":")
+    parts = body.split("/")
+    if len(parts) != 4 or not parts[3].isdigit() or style not in ("", "http", "tools"):
+        raise TaskError(f"{text[:200]!r} is not a task id: it looks like orders/order_status/train/0")
+    wanted: Style | None = "http" if style == "http" else "tools" if style == "tools" else None
+    return suite_named(parts[0]).task(parts[1], parts[2], int(parts[3]), wanted)

@@ -1,0 +1,208 @@
+"""The world of an episode: one SQLite database, a search index, a virtual clock, an effect log.
+
+A world is built once for its seed and kept as an image. Episodes read the image's own connection and
+copy it only when they first write.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from faultgym.envs.names import Names
+from faultgym.tools.context import Clock, Effect
+from faultgym.tools.hashing import stable_hash
+from faultgym.tools.search import SearchIndex
+from faultgym.tools.service import SERVICE_TABLES, TOKEN_SECONDS
+from faultgym.tools.sql import GuardedConnection, SqlPolicy, write_schema_table
+
+if TYPE_CHECKING:
+    from faultgym.envs.suite import Suite
+
+EPOCH = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+"""The virtual moment at which every episode begins."""
+CLIENT_ID = "desk"
+"""The API client that every agent is."""
+
+Row = dict[str, Any]
+Rows = Mapping[str, Mapping[str, Row]]
+
+
+class WorldImage:
+    """A world as its seed makes it; never changed, shared by all episodes on it."""
+
+    def __init__(self, suite: Suite, split: str, seed: int):
+        self.suite = suite
+        self.split = split
+        self.seed = seed
+        builder = sqlite3.connect(":memory:", isolation_level=None)
+        builder.executescript(SERVICE_TABLES + suite.schema)
+        rng = random.Random(stable_hash("world", suite.name, suite.version, split, seed))
+        self.secret = f"sk-{rng.randrange(16**8):08x}"
+        builder.execute("BEGIN")
+        suite.build(builder, Names(split, rng))
+        builder.execute("INSERT INTO _clients VALUES (?, ?, ?)", (CLIENT_ID, self.secret, "all"))
+        self.token = f"tok-{CLIENT_ID}-{rng.randrange(16**6):06x}"
+        builder.execute("INSERT INTO _tokens VALUES (?, ?, ?)", (self.token, "all", float(TOKEN_SECONDS)))
+        write_schema_table(builder, suite.readable)
+        builder.execute("COMMIT")
+        builder.execute("VACUUM")
+        self.image = builder.serialize()
+        builder.close()
+        self.policy = SqlPolicy(suite.readable, suite.writable)
+        self.reader = GuardedConnection(self.image, self.policy)
+        self.fingerprint = blake2b(self.image, digest_size=8).hexdigest()
+        self._index: SearchIndex | None = None
+        self._rows: dict[str, dict[str, Row]] = {}
+
+    @property
+    def index(self) -> SearchIndex:
+        """The search engine over the world's documents; built when first needed."""
+        if self._index is None:
+            self._index = SearchIndex(self.suite.documents(self.reader.raw))
+        return self._index
+
+    def rows(self, table: str) -> dict[str, Row]:
+        """The customer-visible part of a table, by key."""
+        found = self._rows.get(table)
+        if found is None:
+            found = self._rows[table] = visible_rows(self.reader.raw, self.suite, table)
+        return found
+
+
+def visible_rows(db: sqlite3.Connection, suite: Suite, table: str) -> dict[str, Row]:
+    """The customer-visible columns of a table by key, with numbers normalised (5.0 is 5)."""
+    key, columns = suite.visible[table]
+    cursor = db.execute(f"SELECT {key}, {', '.join(columns)} FROM {table}")
+    return {
+        str(row[0]): {c: _normal(v) for c, v in zip(columns, row[1:], strict=True)} for row in cursor
+    }
+
+
+def _normal(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+@lru_cache(256)
+def _image(suite_name: str, split: str, seed: int) -> WorldImage:
+    from faultgym.envs.suite import suite_named
+
+    return WorldImage(suite_named(suite_name), split, seed)
+
+
+def world_image(suite: str, split: str, seed: int) -> WorldImage:
+    """The image of a world, from a cache of the last 256."""
+    return _image(suite, split, seed)
+
+
+class World:
+    """One episode's view of a world: reads are shared, the first write makes a copy."""
+
+    __slots__ = ("_digest", "_frozen", "_own", "clock", "effects", "image")
+
+    def __init__(self, image: WorldImage):
+        self.image = image
+        self.clock = Clock()
+        self.effects: list[Effect] = []
+        self._own: GuardedConnection | None = None
+        self._frozen: bytes | None = None
+        """The database as of a fork that has not been opened yet."""
+        self._digest: tuple[int, str] | None = None
+
+    @property
+    def guarded(self) -> GuardedConnection:
+        """The untrusted door for reading."""
+        if self._own is not None:
+            return self._own
+        if self._frozen is not None:
+            return self.guarded_writable()
+        return self.image.reader
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The trusted door for reading."""
+        return self.guarded.raw
+
+    def guarded_writable(self) -> GuardedConnection:
+        """The untrusted door for writing."""
+        if self._own is None:
+            self._own = GuardedConnection(self._frozen or self.image.image, self.image.policy)
+            self._frozen = None
+        return self._own
+
+    def writable(self) -> sqlite3.Connection:
+        """The trusted door for writing."""
+        return self.guarded_writable().raw
+
+    @property
+    def index(self) -> SearchIndex:
+        """The search engine over the world's documents."""
+        return self.image.index
+
+    def effect(self, kind: str, table: str, key: str, **values: Any) -> None:
+        """Note a customer-visible write in the effect log."""
+        self.effects.append(Effect(kind, table, key, values))
+
+    @property
+    def now_iso(self) -> str:
+        """The virtual time as ISO 8601, UTC."""
+        return iso(self.clock.now)
+
+    def serialize(self) -> bytes:
+        """The database as bytes."""
+        if self._own is not None:
+            return self._own.serialize()
+        return self._frozen or self.image.image
+
+    def fork(self) -> World:
+        """An independent copy in the same state; opened only when it is used."""
+        twin = World(self.image)
+        twin.clock.now = self.clock.now
+        twin.effects = list(self.effects)
+        twin._digest = self._digest
+        if self._own is not None:
+            twin._frozen = self._own.serialize()
+        else:
+            twin._frozen = self._frozen
+        return twin
+
+    def digest(self) -> str:
+        """A hash of the customer-visible state: equal states have equal digests, reads never change it."""
+        if not self.effects:
+            return self.image.fingerprint
+        if self._digest is None or self._digest[0] != len(self.effects):
+            from faultgym.envs.goal import changes
+
+            text = "\n".join(sorted(map(repr, changes(self))))
+            state = blake2b(text.encode(), digest_size=8).hexdigest() if text else self.image.fingerprint
+            self._digest = (len(self.effects), state)
+        return self._digest[1]
+
+    def close(self) -> None:
+        """Free the episode's own copy, if it made one."""
+        if self._own is not None:
+            self._frozen = self._own.serialize()
+            self._own.close()
+            self._own = None
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """For another process: the image by name, the own database as bytes."""
+        image = self.image
+        own = self._own.serialize() if self._own is not None else self._frozen
+        return (image.suite.name, image.split, image.seed, self.clock.now, self.effects, own)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """The counterpart of `__getstate__`."""
+        suite, split, seed, now, effects, own = state
+        self.__init__(world_image(suite, split, seed))  # type: ignore[misc]
+        self.clock.now, self.effects, self._frozen = now, effects, own
+
+
+def iso(seconds: float) -> str:
+    """Virtual seconds since the episode began as ISO 8601, UTC."""
+    return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")

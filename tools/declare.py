@@ -1,0 +1,151 @@
+"""One declaration for each tool and each route: a typed Python function.
+
+The JSON Schema that the model is shown, the validation of what it sends, and the OpenAPI document
+are all read off the function's signature, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import NotRequired, TypedDict
+
+from faultgym.tools.types import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with one argument."""
+
+    field: str
+    """Dotted path of the argument."""
+    code: str
+    """`missing_argument`, `unknown_argument` or `invalid_argument`."""
+    detail: str
+
+
+class BadArguments(ValueError):
+    """Arguments that do not fit the declaration. Data, not a bug: the caller turns it into a reply."""
+
+    def __init__(self, problems: list[Problem]):
+        super().__init__("; ".join(p.detail for p in problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a function takes, in the three forms that are needed."""
+
+    name: str
+    description: str
+    """First paragraph of the docstring."""
+    schema: JSON
+    """JSON Schema (2020-12) of the parameters."""
+    required: tuple[str, ...]
+    validator: Any
+    """pydantic-core validator: a dict in, a dict out."""
+
+    def check(self, arguments: Mapping[str, Any], *, strict: bool = True) -> dict[str, Any]:
+        """Validated arguments, without defaults filled in.
+
+        `strict` is for JSON, where a number written as text is wrong; query strings know text only.
+        Raises `BadArguments`.
+        """
+        try:
+            result: dict[str, Any] = self.validator.validate_python(arguments, strict=strict)
+        except ValidationError as error:
+            raise BadArguments([_problem(e, self.schema) for e in error.errors(include_url=False)]) from None
+        return result
+
+
+def declare(
+    function: Callable[..., Any],
+    *,
+    name: str | None = None,
+    hidden: int = 1,
+    optional: Mapping[str, Any] | None = None,
+) -> Declaration:
+    """The declaration of `function`, without its first `hidden` parameters (the world it works on).
+
+    `optional` adds parameters that the function does not take itself, such as request headers.
+    Raises TypeError when a parameter has no annotation: that is a bug in the suite, met at import.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    fields: dict[str, Any] = {}
+    required = []
+    for parameter in list(inspect.signature(function).parameters.values())[hidden:]:
+        if parameter.name not in hints:
+            raise TypeError(f"{function.__qualname__}: parameter {parameter.name!r} has no annotation")
+        if parameter.default is parameter.empty:
+            fields[parameter.name] = hints[parameter.name]
+            required.append(parameter.name)
+        else:
+            fields[parameter.name] = NotRequired[_without_none(hints[parameter.name])]
+    for extra, hint in (optional or {}).items():
+        fields[extra] = NotRequired[hint]
+    typed = TypedDict("Arguments", fields)  # type: ignore[operator]
+    typed.__pydantic_config__ = ConfigDict(extra="forbid")
+    adapter = TypeAdapter(typed)
+    schema = _clean(adapter.json_schema())
+    schema["additionalProperties"] = False
+    return Declaration(
+        name or function.__name__,
+        (inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " "),
+        schema,
+        tuple(required),
+        adapter.validator,
+    )
+
+
+def identifier(prefix: str, description: str) -> Any:
+    """The annotation of an identifier such as `ORD-1042`; the bare number is taken as well."""
+
+    def whole(value: str) -> str:
+        return value if value.startswith(prefix) else f"{prefix}-{value}"
+
+    return Annotated[
+        str,
+        Field(pattern=rf"^({prefix}-)?[0-9]{{1,9}}$", description=description, examples=[f"{prefix}-1042"]),
+        AfterValidator(whole),
+    ]
+
+
+def _without_none(hint: Any) -> Any:
+    """`X | None = None` means that X may be left out, not that null may be sent."""
+    if get_origin(hint) is Annotated:
+        base, *extra = get_args(hint)
+        return Annotated[(_without_none(base), *extra)]
+    rest = [a for a in get_args(hint) if a is not type(None)]
+    if type(None) in get_args(hint) and len(rest) == 1:
+        return rest[0]
+    return hint
+
+
+def _clean(schema: Any) -> Any:
+    """The schema without pydantic's generated titles: noise that a model would pay tokens for."""
+    if isinstance(schema, dict):
+        return {
+            key: _clean(value)
+            for key, value in schema.items()
+            if not (key == "title" and isinstance(value, str)) or "type" not in schema
+        }
+    if isinstance(schema, list):
+        return [_clean(item) for item in schema]
+    return schema
+
+
+def _problem(error: Any, schema: JSON) -> Problem:
+    field = ".".join(str(part) for part in error["loc"]) or "arguments"
+    kind = error["type"]
+    if kind == "missing":
+        return Problem(field, "missing_argument", f"`{field}` is missing")
+    if kind == "extra_forbidden":
+        allowed = ", ".join(f"`{name}`" for name in schema.get("properties", {})) or "none"
+        return Problem(field, "unknown_argument", f"unknown argument `{field[:80]}`; allowed: {allowed}")
+    got = type(error.get("input")).__name__
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return Problem(field, "invalid_argument", f"`{field[:80]}`: {message[:300]} (got {got})")

@@ -1,0 +1,164 @@
+"""The one seam where faults are injected: between whoever calls a backend and the backend.
+
+Every request of every channel passes `FaultLayer.exchange`. The layer holds the schedule's entries
+and counters of one episode; with an empty schedule it is the bare backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from faultgym.tools.context import WorldView
+from faultgym.tools.exchange import HttpRequest, Reply, Request, SearchRequest, SqlRequest
+from faultgym.tools.faults.registry import kind_named
+from faultgym.tools.faults.types import FaultEvent, FaultState, Hit, Kind, ScheduledFault, Site
+from faultgym.tools.types import ToolCall, ToolResult
+
+A = TypeVar("A", bound=Request | ToolCall)
+B = TypeVar("B", bound=Reply | ToolResult)
+
+FaultSchedule = tuple[ScheduledFault, ...]
+"""What may fire in an episode, compiled at reset: an explicit list."""
+
+
+class FaultLayer:
+    """The faults of one episode: the schedule, what each entry has done, and what fired."""
+
+    __slots__ = ("_armed", "call", "events", "schedule", "step")
+
+    def __init__(self, schedule: FaultSchedule = ()):
+        self.schedule = schedule
+        self.events: list[FaultEvent] = []
+        self.step = 0
+        """Index of the current turn; set by the episode."""
+        self.call = 0
+        """Index of the current call; set by the toolbox."""
+        self._armed: dict[str, list[tuple[ScheduledFault, Kind, FaultState]]] = {}
+        for fault in schedule:
+            found = kind_named(fault.kind)
+            self._armed.setdefault(found.channel, []).append((fault, found, FaultState()))
+
+    def copy(self) -> FaultLayer:
+        """An independent copy in the same state, for a fork."""
+        twin = FaultLayer.__new__(FaultLayer)
+        twin.schedule = self.schedule
+        twin.events = list(self.events)
+        twin.step = self.step
+        twin.call = self.call
+        twin._armed = {
+            channel: [(fault, found, state.copy()) for fault, found, state in entries]
+            for channel, entries in self._armed.items()
+        }
+        return twin
+
+    def armed(self, channel: str) -> bool:
+        """Whether any entry of the schedule is aimed at this channel."""
+        return channel in self._armed
+
+    def state(self, fault: int) -> FaultState:
+        """What the schedule's entry with this id has done so far."""
+        return next(s for entries in self._armed.values() for f, _, s in entries if f.id == fault)
+
+    def delivered(self, kind: str) -> FaultState | None:
+        """The state of the first entry of this kind that has fired, or None."""
+        for entries in self._armed.values():
+            for fault, _, state in entries:
+                if fault.kind == kind and state.delivered:
+                    return state
+        return None
+
+    def exchange(self, world: WorldView, site: Site, request: A, backend: Callable[[A], B]) -> B:
+        """The reply to `request`: the backend's, or what the faults that fire make of it.
+
+        At most one fault of phase `before` fires; faults of phase `after` are applied in schedule order.
+        """
+        entries = self._armed.get(site.channel)
+        if not entries:
+            return backend(request)
+        due = []
+        for fault, found, state in entries:
+            hit = Hit(fault, state, site, request, world)
+            if not _aimed(hit, found):
+                continue
+            if found.phase == "after":
+                due.append((hit, found))
+            elif _fires(hit, found):
+                reply: B = found.act(hit)
+                self._record(hit, found)
+                return reply
+            elif found.rewrite is not None and state.delivered:
+                request = found.rewrite(hit)
+        reply = backend(request)
+        for hit, found in due:
+            hit.reply = reply
+            if _fires(hit, found):
+                reply = found.act(hit)
+                self._record(hit, found)
+        return reply
+
+    def _record(self, hit: Hit, found: Kind) -> None:
+        site, state = hit.site, hit.state
+        if state.delivered == 0:
+            state.first_at = hit.world.clock.now
+            state.route = site.route
+        state.delivered += 1
+        self.events.append(
+            FaultEvent(
+                hit.fault.id,
+                found.name,
+                found.contract,
+                site.channel,
+                site.tool,
+                site.route,
+                site.write,
+                site.tables,
+                self.step,
+                self.call,
+                hit.world.clock.now,
+                hit.detail,
+            )
+        )
+
+
+def _aimed(hit: Hit, found: Kind) -> bool:
+    """Whether the fault is aimed at this request: by tool, route, arguments and kind."""
+    fault, site = hit.fault, hit.site
+    if fault.tool and fault.tool != site.tool:
+        return False
+    if fault.route and fault.route != site.route:
+        return False
+    if found.pinned and hit.state.delivered and hit.state.route != site.route:
+        return False
+    if fault.match:
+        text = request_text(hit.request)
+        if not all(value in text.get(name, "") for name, value in fault.match):
+            return False
+    return found.suits(site)
+
+
+def _fires(hit: Hit, found: Kind) -> bool:
+    """Whether it fires now: counts the call, then asks the schedule and the kind."""
+    fault, state = hit.fault, hit.state
+    if state.delivered and found.lasting is not None:
+        return found.lasting(hit)
+    if not found.applies(hit):
+        return False
+    if fault.seconds is not None and not fault.seconds[0] <= hit.world.clock.now < fault.seconds[1]:
+        return False
+    if fault.after_write and not hit.world.effects:
+        return False
+    state.seen += 1
+    return state.seen in fault.ordinals or 0 < fault.onward <= state.seen
+
+
+def request_text(request: Request | ToolCall) -> dict[str, str]:
+    """The parts of a request as text by name: what a rule's `match` is held against."""
+    if isinstance(request, HttpRequest):
+        body = request.body.decode("utf-8", "replace")
+        return {"method": request.method, "path": request.path, "body": body, **request.query}
+    if isinstance(request, SqlRequest):
+        return {"statement": request.statement}
+    if isinstance(request, SearchRequest):
+        return {"query": request.query, **request.filters}
+    return {name: str(value) for name, value in (request.arguments or {}).items()}

@@ -1,0 +1,99 @@
+"""What an agent's tools work on during one episode: the world, the service and the fault layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+import orjson
+
+from faultgym.tools.context import WorldView
+from faultgym.tools.exchange import HttpRequest, HttpResponse
+from faultgym.tools.faults.layer import FaultLayer
+from faultgym.tools.faults.types import Site
+from faultgym.tools.service import Operation, Service, ServiceError
+
+
+class Outcome(NamedTuple):
+    """What a tool's function gives back."""
+
+    content: str
+    """The text for the model."""
+    code: str = "ok"
+    tables: tuple[str, ...] = ()
+    """The tables that the call was about; for the scorer."""
+    write: bool = False
+    """Whether the call was meant to change the world."""
+
+
+class Session:
+    """One agent's session: it keeps the bearer token as a browser keeps a cookie."""
+
+    __slots__ = ("layer", "service", "sql_writes", "token", "world")
+
+    def __init__(
+        self, world: WorldView, service: Service, layer: FaultLayer, *, token: str = "", sql_writes: bool = False
+    ):
+        self.world = world
+        self.service = service
+        self.layer = layer
+        self.token = token
+        """Sent with every request that has no Authorization header of its own."""
+        self.sql_writes = sql_writes
+        """Whether the SQL tool may write to the suite's writable tables in this task."""
+
+    def send(self, tool: str, request: HttpRequest) -> tuple[HttpResponse, Site]:
+        """Send a request through the fault layer; keeps the token that a token request gives."""
+        if self.token and "authorization" not in request.headers:
+            headers = {**request.headers, "authorization": f"Bearer {self.token}"}
+            request = HttpRequest(request.method, request.path, request.query, headers, request.body)
+        site = http_site(self.service, tool, request)
+        response = exchange_http(self.world, self.service, self.layer, site, request)
+        if site.route == "issue_token" and response.status == 201:
+            self._keep_token(response.body)
+        return response, site
+
+    def _keep_token(self, body: bytes) -> None:
+        try:
+            token = orjson.loads(body)["access_token"]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            return
+        if isinstance(token, str):
+            self.token = token
+
+
+def exchange_http(
+    world: WorldView, service: Service, layer: FaultLayer, site: Site, request: HttpRequest
+) -> HttpResponse:
+    """The service's reply as the fault layer lets it through; in process and over a socket alike."""
+    return layer.exchange(world, site, request, lambda r: service.handle(world, r))
+
+
+def http_site(service: Service, tool: str, request: HttpRequest) -> Site:
+    """Where this request passes the fault layer; a request without a route has an empty one."""
+    try:
+        op, _ = service.route(request.method, request.path)
+    except ServiceError:
+        return Site("http", tool)
+    return operation_site(tool, op)
+
+
+@lru_cache(4096)
+def operation_site(tool: str, op: Operation) -> Site:
+    """The site of one operation when it is called through `tool`."""
+    return Site(
+        "http",
+        tool,
+        op.name,
+        op.write and op.name != "issue_token",
+        op.listing,
+        op.successor,
+        op.versioned is not None,
+        op.tables,
+    )
+
+
+def lower_names(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers with names in lower case, as HTTP takes them."""
+    return {name.lower(): value for name, value in headers.items()}

@@ -1,0 +1,260 @@
+"""The tools that an agent is offered in one episode, and the one door through which it calls them.
+
+Whatever a model sends comes back as a result: an unknown tool, text that is not JSON, arguments that
+do not fit. Nothing raises for a model's input.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import orjson
+from pydantic import Field
+
+from faultgym.tools.context import Effect
+from faultgym.tools.declare import BadArguments, Declaration, declare
+from faultgym.tools.exchange import HttpRequest
+from faultgym.tools.faults.types import Site
+from faultgym.tools.service import Operation, Service
+from faultgym.tools.session import Outcome, Session
+from faultgym.tools.standard import http, search, send, sql, wait
+from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
+
+MAX_ARGUMENTS = 65_536
+"""Characters of arguments that a call may have."""
+MAX_INTEGER = 2**53
+"""Beyond it JSON numbers lose digits (RFC 8259, section 6)."""
+MAX_DEPTH = 32
+"""Levels of nesting that arguments may have."""
+MAX_CONTENT = 16_000
+"""Characters of a result that a model is shown; the rest is cut, with a visible marker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool: its declaration and the function that does it."""
+
+    declaration: Declaration
+    run: Callable[..., Outcome]
+    """Takes the session, then the arguments by name."""
+    spec: ToolSpec = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Derive the spec once: it is handed out at every step."""
+        d = self.declaration
+        object.__setattr__(self, "spec", ToolSpec(d.name, d.description, d.schema))
+
+    @property
+    def name(self) -> str:
+        """The name the model calls it by."""
+        return self.declaration.name
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One call as it went: for the trace and the scorer."""
+
+    call: ToolCall
+    result: ToolResult
+    tables: tuple[str, ...] = ()
+    write: bool = False
+    """Whether the call was meant to change the world."""
+    effects: tuple[Effect, ...] = ()
+    """The customer-visible writes that it really did."""
+    faults: tuple[int, ...] = ()
+    """Indices into the episode's fault events."""
+    at: float = 0.0
+    """Virtual time in seconds when it returned."""
+
+
+STANDARD = {f.__name__: Tool(declare(f), f) for f in (search, sql, http, wait)}
+"""The standard tools by name."""
+
+_HEADERS = {
+    "idempotency_key": Annotated[
+        str, Field(max_length=100, description="Any new text; the same again makes a repeat safe")
+    ],
+    "if_match": Annotated[str, Field(max_length=100, description="The ETag that the change is meant for")],
+}
+
+
+def endpoint_tool(op: Operation) -> Tool:
+    """The typed tool of one of the service's operations; it sends the same request as `http` would."""
+    extra = {}
+    if op.write:
+        extra["idempotency_key"] = _HEADERS["idempotency_key"]
+        if op.versioned is not None:
+            extra["if_match"] = _HEADERS["if_match"]
+
+    def run(session: Session, **arguments: Any) -> Outcome:
+        return send(session, op.name, endpoint_request(op, arguments))
+
+    return Tool(declare(op.function, optional=extra), run)
+
+
+def endpoint_request(op: Operation, arguments: Mapping[str, Any]) -> HttpRequest:
+    """The HTTP request that a call of the operation's typed tool stands for."""
+    rest = dict(arguments)
+    headers = {}
+    for name in ("idempotency_key", "if_match"):
+        if op.write and name in rest:
+            headers[name.replace("_", "-")] = rest.pop(name)
+    path = op.path
+    for name in op.path_names:
+        path = path.replace("{" + name + "}", str(rest.pop(name)))
+    if op.write:
+        return HttpRequest(op.method, path, {}, headers, orjson.dumps(rest))
+    return HttpRequest(op.method, path, {k: str(v) for k, v in rest.items()}, headers)
+
+
+def endpoint_tools(service: Service) -> dict[str, Tool]:
+    """The typed tools of a service by name."""
+    return {op.name: endpoint_tool(op) for op in service.operations.values() if op.tool}
+
+
+class Toolbox:
+    """The tools offered in one episode."""
+
+    __slots__ = ("session", "tools")
+
+    def __init__(self, tools: Mapping[str, Tool], session: Session):
+        self.tools = tools
+        self.session = session
+
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """What is offered now: a tool that a fault has removed is gone."""
+        gone = self._removed()
+        return tuple(tool.spec for name, tool in self.tools.items() if name not in gone)
+
+    def _removed(self) -> set[str]:
+        layer = self.session.layer
+        if not layer.armed("tool"):
+            return set()
+        return {e.tool for e in layer.events if e.kind == "tool_removed"}
+
+    def call(self, call: ToolCall) -> CallRecord:
+        """Do one call. Never raises for what a model can send."""
+        layer, world = self.session.layer, self.session.world
+        events, effects = len(layer.events), len(world.effects)
+        outcome = _UNSET
+        result: ToolResult | None = None
+        if layer.armed("tool"):
+            site = Site("tool", call.name)
+
+            def backend(c: ToolCall) -> ToolResult:
+                nonlocal outcome
+                outcome = self._run(c)
+                return ToolResult(c.id, c.name, outcome.content, outcome.code)
+
+            result = layer.exchange(world, site, call, backend)
+        else:
+            outcome = self._run(call)
+        if result is None:
+            result = ToolResult(call.id, call.name, capped(outcome.content), outcome.code)
+        elif len(result.content) > MAX_CONTENT:
+            result = ToolResult(result.call_id, result.name, capped(result.content), result.code)
+        layer.call += 1
+        return CallRecord(
+            call,
+            result,
+            outcome.tables,
+            outcome.write,
+            tuple(world.effects[effects:]) if len(world.effects) > effects else (),
+            tuple(range(events, len(layer.events))) if len(layer.events) > events else (),
+            world.clock.now,
+        )
+
+    def _run(self, call: ToolCall) -> Outcome:
+        tool = self.tools.get(call.name)
+        if tool is None:
+            return unknown_tool(call.name, self.tools)
+        try:
+            arguments = parse_arguments(call)
+            checked = tool.declaration.check(arguments)
+        except MalformedCall as error:
+            return Outcome(f"error: {error}", "malformed_call")
+        except BadArguments as error:
+            return Outcome(f"error: invalid arguments for {call.name}: {error}", error.problems[0].code)
+        return tool.run(self.session, **checked)
+
+
+_UNSET = Outcome("")
+
+
+def unknown_tool(name: str, offered: Mapping[str, Any]) -> Outcome:
+    """The result of a call to a tool that is not offered."""
+    near = difflib.get_close_matches(name[:80], offered, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return Outcome(
+        f"error: there is no tool {name[:80]!r}{hint} The tools are: {', '.join(offered)}", "unknown_tool"
+    )
+
+
+def capped(content: str) -> str:
+    """The content, cut at `MAX_CONTENT` characters with a marker that says how much is missing."""
+    if len(content) <= MAX_CONTENT:
+        return content
+    return f"{content[:MAX_CONTENT]}\n[cut: {len(content) - MAX_CONTENT:,} more characters]"
+
+
+class MalformedCall(ValueError):
+    """Arguments that are not a JSON object within the limits. Data: it becomes a result."""
+
+
+def parse_arguments(call: ToolCall) -> dict[str, Any]:
+    """The call's arguments as a clean dict; raises `MalformedCall`."""
+    arguments = call.arguments
+    if arguments is None:
+        arguments = _parse_text(call.raw)
+    for name, value in arguments.items():
+        if type(value) is str and name.isascii() and value.isascii():
+            if len(value) > MAX_ARGUMENTS:
+                raise MalformedCall(f"the arguments are too long: at most {MAX_ARGUMENTS:,} characters")
+        elif type(value) is not int or not -MAX_INTEGER <= value <= MAX_INTEGER:
+            _check_value(arguments)
+            break
+    return arguments
+
+
+def _parse_text(raw: str) -> dict[str, Any]:
+    if len(raw) > MAX_ARGUMENTS:
+        raise MalformedCall(f"the arguments are too long: {len(raw):,} characters, at most {MAX_ARGUMENTS:,}")
+    try:
+        value = orjson.loads(raw or "{}")
+    except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
+        raise MalformedCall(f"the arguments are not valid JSON: {error}") from None
+    if isinstance(value, str):
+        raise MalformedCall("the arguments are double-encoded: send the JSON object itself, not a string of it")
+    if not isinstance(value, dict):
+        raise MalformedCall(f"the arguments must be a JSON object, not {type(value).__name__}")
+    return value
+
+
+def _check_value(arguments: dict[str, Any]) -> None:
+    """Walk the arguments without recursion: a model may send any depth."""
+    size = 0
+    stack: list[tuple[Any, int]] = [(arguments, 0)]
+    while stack:
+        value, depth = stack.pop()
+        if depth > MAX_DEPTH:
+            raise MalformedCall(f"the arguments are nested too deep: at most {MAX_DEPTH} levels")
+        if isinstance(value, str):
+            size += len(value)
+            if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+                raise MalformedCall("the arguments hold half of a surrogate pair: send valid Unicode text")
+        elif isinstance(value, dict):
+            stack.extend((v, depth + 1) for v in value.values())
+            stack.extend((str(k), depth + 1) for k in value)
+        elif isinstance(value, list | tuple):
+            stack.extend((v, depth + 1) for v in value)
+        elif isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
+            raise MalformedCall("the arguments hold a whole number of more than 53 bits")
+        elif value is not None and not isinstance(value, int | float):
+            raise MalformedCall(f"the arguments hold a {type(value).__name__}, which is not JSON")
+        size += 1
+        if size > MAX_ARGUMENTS:
+            raise MalformedCall(f"the arguments are too long: at most {MAX_ARGUMENTS:,} characters")
