@@ -19,11 +19,9 @@ demo: $(VENV)/.core ## Set up if needed, then roll out, break, score and explain
 test: $(VENV)/.dev ## Set up if needed, then run the tests on all cores; ARGS='-k sql' goes to pytest
 	$(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
-lint: $(VENV)/.dev ## Lint, formatting, types and the import contracts
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+lint: $(VENV)/.dev ## Lint, formatting, types and the import contracts; all of them, whichever fails
+	@status=0; for check in "ruff check ." "ruff format --check ." mypy lint-imports; do \
+		echo "$$check"; $(BIN)/$$check || status=1; done; exit $$status
 
 format: $(VENV)/.dev ## Format, and mend what the linter can mend
 	$(BIN)/ruff check --fix .
