@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from faultgym.tools.search import Document
 from pydantic import Field
@@ -22,6 +22,11 @@ CREATE TABLE documents (id TEXT PRIMARY KEY, title TEXT NOT NULL, kind TEXT NOT 
 """DDL of the documents, which search, SQL and `get_document` all read."""
 DOCUMENT_COLUMNS = ("id", "title", "kind", "updated", "body")
 """What the SQL tool may see of them."""
+
+if TYPE_CHECKING:
+    DocumentId = str
+else:
+    DocumentId = identifier("DOC", "The document")
 
 Note = Annotated[str, Field(description="Why, in a few words; kept in the log", max_length=500)]
 """The annotation of the `note` that every write takes."""
