@@ -78,9 +78,7 @@ def euros(cents: int) -> str:
 
 
 @operation("GET", "/v1/documents/{document_id}", tables=("documents",))
-def get_document(
-    world: WorldView, document_id: Annotated[Any, identifier("DOC", "The document")]
-) -> DocumentBody:
+def get_document(world: WorldView, document_id: DocumentId) -> DocumentBody:
     """Read one of the team's documents in full."""
     columns = (*DOCUMENT_COLUMNS, "version")
     body: DocumentBody = record(world, "documents", columns, document_id, "document")  # type: ignore[assignment]
