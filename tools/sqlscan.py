@@ -19,7 +19,11 @@ MAX_EXPANSION = 500_000
 """Upper bound of the syntax nodes that SQLite may expand a statement to; about 100 bytes each."""
 
 _QUERIES = frozenset({"SELECT", "WITH", "VALUES"})
-_VERBS = _QUERIES | {"INSERT", "UPDATE", "DELETE", "REPLACE"}
+_REFUSED = frozenset(
+    "ALTER ANALYZE ATTACH BEGIN COMMIT CREATE DETACH DROP END EXPLAIN PRAGMA REINDEX RELEASE ROLLBACK"
+    " SAVEPOINT VACUUM".split()
+)
+"""SQLite's verbs other than SELECT, WITH, VALUES, INSERT, REPLACE, UPDATE and DELETE."""
 
 _TOKEN = re.compile(
     r"""
@@ -71,15 +75,15 @@ def _tokens(text: str) -> Tokens:
 def _form(tokens: Tokens) -> str:
     if not tokens:
         return "empty statement: send one SELECT, such as SELECT * FROM schema"
-    if ("mark", ";") in tokens:
-        return "one statement at a time: send each in a call of its own"
-    verb = tokens[0][1]
-    if tokens[0][0] == "word" and verb not in _VERBS and verb.isalpha() and len(verb) <= 20:
+    kind, verb = tokens[0]
+    if kind == "word" and verb in _REFUSED:
         hint = " For the tables and their columns, use SELECT * FROM schema." if verb == "PRAGMA" else ""
         return f"not authorized: {verb}. Allowed are SELECT and, where the task says so, writes.{hint}"
+    if ("mark", ";") in tokens:
+        return "one statement at a time: send each in a call of its own"
     for index, (kind, token) in enumerate(tokens):
         if kind == "parameter":
-            return f"unbound parameter {token}: write the value itself into the statement"
+            return "unbound parameter: write the value itself into the statement"
         if token == "FAIL" and kind == "word" and tokens[index - 1] == ("word", "OR"):
             return "not authorized: OR FAIL, which keeps half of a failed write. Use OR IGNORE or nothing."
     return ""
