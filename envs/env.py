@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import gymnasium as gym
+from faultgym.envs.render import transcript
+from faultgym.envs.spaces import ObservationSpace, TurnSpace
 
 from faultgym.envs.episode import Episode
-from faultgym.envs.render import transcript
 from faultgym.envs.schedule import Faults, check_faults, schedule_for
-from faultgym.envs.spaces import ObservationSpace, TurnSpace
 from faultgym.envs.suite import Suite, suite_named, task_by_id
 from faultgym.envs.task import Style, Task
 from faultgym.envs.turn import Observation, Turn
@@ -35,7 +35,14 @@ class RewardParts:
 
 
 BAD_CALLS = frozenset(
-    {"unknown_tool", "malformed_call", "missing_argument", "unknown_argument", "invalid_argument", "too_many_calls"}
+    {
+        "unknown_tool",
+        "malformed_call",
+        "missing_argument",
+        "unknown_argument",
+        "invalid_argument",
+        "too_many_calls",
+    }
 )
 """Result codes of calls that never reached their tool."""
 

@@ -10,13 +10,14 @@ from functools import cache, cached_property, lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from faultgym.tools.search import Document
+
 from faultgym.envs.goal import Goal
 from faultgym.envs.names import SPLITS, WORLDS, Names
 from faultgym.envs.task import Style, Task
 from faultgym.envs.world import CLIENT_ID, WorldImage, world_image
 from faultgym.tools.errors import TaskError
 from faultgym.tools.hashing import stable_hash
-from faultgym.tools.search import Document
 from faultgym.tools.service import Service
 from faultgym.tools.toolbox import STANDARD, Tool, endpoint_tools
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from faultgym.tools.search import SearchIndex
+
 from faultgym.tools.sql import GuardedConnection
 
 

@@ -1,11 +1,11 @@
 """What faultgym raises. What a model causes or must handle is never raised: it is a `ToolResult`.
 
-    FaultgymError
-    |-- UserError            bad input from a person: a plan, a trace, a task id, a config; exit code 2
-    |   |-- PlanError        a fault plan that does not hold
-    |   |-- TaskError        an unknown suite, template, split or task id
-    |   `-- TraceError       a trace or store that cannot be read
-    `-- HarnessError         our own fault or the infrastructure's: recorded, retried, never scored
+FaultgymError
+|-- UserError            bad input from a person: a plan, a trace, a task id, a config; exit code 2
+|   |-- PlanError        a fault plan that does not hold
+|   |-- TaskError        an unknown suite, template, split or task id
+|   `-- TraceError       a trace or store that cannot be read
+`-- HarnessError         our own fault or the infrastructure's: recorded, retried, never scored
 """
 
 from __future__ import annotations

@@ -34,7 +34,9 @@ CREATE TABLE _idempotency (key TEXT PRIMARY KEY, request TEXT NOT NULL, status I
 class ServiceError(Exception):
     """A refusal that the client sees as problem+json."""
 
-    def __init__(self, status: int, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any):
+    def __init__(
+        self, status: int, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
+    ):
         super().__init__(detail)
         self.status = status
         self.headers = headers or {}
@@ -124,11 +126,15 @@ class Service:
             m
             for (m, n), routes in self._routes.items()
             for pattern, _ in routes
-            if n == len(parts) and all(p == q or (p[:1] == "{" and q) for p, q in zip(pattern, parts, strict=True))
+            if n == len(parts)
+            and all(p == q or (p[:1] == "{" and q) for p, q in zip(pattern, parts, strict=True))
         )
         if allowed:
             raise ServiceError(
-                405, "Method Not Allowed", f"{path} takes {', '.join(allowed)}", headers={"allow": ", ".join(allowed)}
+                405,
+                "Method Not Allowed",
+                f"{path} takes {', '.join(allowed)}",
+                headers={"allow": ", ".join(allowed)},
             )
         raise ServiceError(404, "Not Found", f"no route {method} {path[:200]}")
 
@@ -209,11 +215,15 @@ def _write(world: WorldView, op: Operation, arguments: dict[str, Any], request: 
     key = request.headers.get("idempotency-key", "")
     fingerprint = f"{op.name} {orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS).decode()}"
     if key:
-        row = world.db.execute("SELECT request, status, body FROM _idempotency WHERE key = ?", (key,)).fetchone()
+        row = world.db.execute(
+            "SELECT request, status, body FROM _idempotency WHERE key = ?", (key,)
+        ).fetchone()
         if row is not None:
             if row[0] != fingerprint:
                 raise ServiceError(
-                    422, "Idempotency key reused", "this Idempotency-Key was used for another request: use a new one"
+                    422,
+                    "Idempotency key reused",
+                    "this Idempotency-Key was used for another request: use a new one",
                 )
             return HttpResponse(
                 row[1], {"content-type": "application/json", "idempotent-replayed": "true"}, bytes(row[2])
@@ -246,7 +256,9 @@ def row_version(world: WorldView, op: Operation, arguments: Mapping[str, Any]) -
     return None if row is None else int(row[0])
 
 
-def check_precondition(world: WorldView, op: Operation, arguments: Mapping[str, Any], request: HttpRequest) -> None:
+def check_precondition(
+    world: WorldView, op: Operation, arguments: Mapping[str, Any], request: HttpRequest
+) -> None:
     """Raise `ServiceError` 412 when If-Match names another version than the row's (RFC 9110, 13.1.1)."""
     wanted = request.headers.get("if-match", "").strip()
     if not wanted or wanted == "*":

@@ -33,7 +33,13 @@ class Session:
     __slots__ = ("layer", "service", "sql_writes", "token", "world")
 
     def __init__(
-        self, world: WorldView, service: Service, layer: FaultLayer, *, token: str = "", sql_writes: bool = False
+        self,
+        world: WorldView,
+        service: Service,
+        layer: FaultLayer,
+        *,
+        token: str = "",
+        sql_writes: bool = False,
     ):
         self.world = world
         self.service = service

@@ -23,7 +23,7 @@ import resource
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from faultgym.tools import sqltime
@@ -65,13 +65,8 @@ class GuardedConnection:
 
     __slots__ = ("_gate", "_guard", "_policy", "_verdicts", "raw")
 
-    def __init__(
-        self, image: bytes | None, policy: SqlPolicy, now: Callable[[], str | None] = lambda: None
-    ) -> None:
-        """Open a copy of `image` (`sqlite3` serialized), or an empty database.
-
-        `now` gives the virtual time (`YYYY-MM-DD HH:MM:SS`, UTC) that the date functions read.
-        """
+    def __init__(self, image: bytes | None, policy: SqlPolicy) -> None:
+        """Open a copy of `image` (`sqlite3` serialized), or an empty database."""
         self.raw = sqlite3.connect(
             ":memory:", isolation_level=None, cached_statements=64, check_same_thread=False
         )
@@ -81,16 +76,20 @@ class GuardedConnection:
             self.raw.execute(pragma)
         for limit, value in LIMITS.items():
             self.raw.setlimit(limit, value)
-        sqltime.install(self.raw, now)
         self._policy = policy
         self._guard = _Guard(policy)
+        sqltime.install(self.raw, self._guard.moment)
         self.raw.set_authorizer(self._guard.authorize)
         self.raw.set_progress_handler(self._guard.progress, _TICK)
         self._gate: Sketch | None = None
         self._verdicts: dict[str, Verdict] = {}
 
-    def run(self, statement: str, *, write_allowed: bool) -> SqlReply:
-        """Run one statement of a model; whatever is wrong with it is the reply's `error`."""
+    def run(self, statement: str, *, write_allowed: bool, now: str | None = None) -> SqlReply:
+        """Run one statement of a model; whatever is wrong with it is the reply's `error`.
+
+        `now` is the virtual time (`YYYY-MM-DD HH:MM:SS`, UTC) that the date functions read, per
+        call because episodes share a connection; without it they give NULL.
+        """
         verdict = self._verdicts.get(statement)
         if verdict is None:
             verdict = self._judge(statement)
@@ -101,6 +100,7 @@ class GuardedConnection:
         guard, raw = self._guard, self.raw
         guard.active = True
         guard.ticks = 0
+        guard.now = now
         raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
         try:
             cursor = raw.execute(verdict.text)
@@ -190,16 +190,20 @@ def _plain(value: Any) -> Any:
 class _Guard:
     """Authorizer and progress callback of one connection; both idle while `active` is off."""
 
-    __slots__ = ("_resident", "_since", "_ticks_allowed", "active", "allowed", "denied", "ticks")
+    __slots__ = ("_resident", "_since", "_ticks_allowed", "active", "allowed", "denied", "now", "ticks")
 
     def __init__(self, policy: SqlPolicy) -> None:
         self.allowed = Allowed(policy)
         self._ticks_allowed = max(1, policy.max_opcodes // _TICK)
         self.active = False
         self.denied = False
+        self.now: str | None = None
         self.ticks = 0
         self._since = 0.0
         self._resident = 0
+
+    def moment(self) -> str | None:
+        return self.now
 
     def authorize(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
         if not self.active:

@@ -126,7 +126,8 @@ def http(
     path: Annotated[str, Field(description="Path such as /v1/token", max_length=2000)],
     query: Annotated[dict[str, Scalar] | None, Field(description="Query parameters")] = None,
     headers: Annotated[
-        dict[str, str] | None, Field(description="Such as Idempotency-Key, If-Match; the token is added for you")
+        dict[str, str] | None,
+        Field(description="Such as Idempotency-Key, If-Match; the token is added for you"),
     ] = None,
     body: Annotated[dict[str, Any] | None, Field(description="JSON body")] = None,
 ) -> Outcome:
@@ -136,7 +137,11 @@ def http(
 
 
 def http_request(
-    method: str, path: str, query: Mapping[str, Scalar], headers: Mapping[str, str], body: dict[str, Any] | None
+    method: str,
+    path: str,
+    query: Mapping[str, Scalar],
+    headers: Mapping[str, str],
+    body: dict[str, Any] | None,
 ) -> HttpRequest:
     """The request of an `http` call; a query inside the path counts, a host is ignored."""
     clean = {name: _query_text(value) for name, value in query.items()}
@@ -144,9 +149,7 @@ def http_request(
         parts = urlsplit(path)
         path = unquote(parts.path)
         clean = {**dict(parse_qsl(parts.query, keep_blank_values=True)), **clean}
-    return HttpRequest(
-        method, path, clean, lower_names(headers), b"" if body is None else orjson.dumps(body)
-    )
+    return HttpRequest(method, path, clean, lower_names(headers), b"" if body is None else orjson.dumps(body))
 
 
 def _query_text(value: Scalar) -> str:
@@ -159,7 +162,9 @@ def send(session: Session, tool: str, request: HttpRequest) -> Outcome:
     """Send the request and show the response as text."""
     response, site = session.send(tool, request)
     if response.status == 0:
-        return Outcome(f"error: {response.transport}", response.transport.split(":")[0], site.tables, site.write)
+        return Outcome(
+            f"error: {response.transport}", response.transport.split(":")[0], site.tables, site.write
+        )
     code = "ok" if response.status < 300 else f"http_{response.status}"
     return Outcome(render_http(response), code, site.tables, site.write)
 

@@ -168,6 +168,14 @@ class Toolbox:
             world.clock.now,
         )
 
+    def refuse(self, call: ToolCall, limit: int) -> CallRecord:
+        """Answer a call that is one too many in its turn, without doing it."""
+        self.session.layer.call += 1
+        text = f"error: not done: at most {limit} calls in one turn"
+        return CallRecord(
+            call, ToolResult(call.id, call.name, text, "too_many_calls"), at=self.session.world.clock.now
+        )
+
     def _run(self, call: ToolCall) -> Outcome:
         tool = self.tools.get(call.name)
         if tool is None:
@@ -228,7 +236,9 @@ def _parse_text(raw: str) -> dict[str, Any]:
     except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
         raise MalformedCall(f"the arguments are not valid JSON: {error}") from None
     if isinstance(value, str):
-        raise MalformedCall("the arguments are double-encoded: send the JSON object itself, not a string of it")
+        raise MalformedCall(
+            "the arguments are double-encoded: send the JSON object itself, not a string of it"
+        )
     if not isinstance(value, dict):
         raise MalformedCall(f"the arguments must be a JSON object, not {type(value).__name__}")
     return value
