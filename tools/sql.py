@@ -67,9 +67,7 @@ class GuardedConnection:
 
     def __init__(self, image: bytes | None, policy: SqlPolicy) -> None:
         """Open a copy of `image` (`sqlite3` serialized), or an empty database."""
-        self.raw = sqlite3.connect(
-            ":memory:", isolation_level=None, cached_statements=64, check_same_thread=False
-        )
+        self.raw = sqlite3.connect(":memory:", isolation_level=None, cached_statements=64, check_same_thread=False)
         if image is not None:
             self.raw.deserialize(image)
         for pragma in _PRAGMAS:
@@ -238,9 +236,7 @@ def _resident() -> int:
 
 def write_schema_table(connection: sqlite3.Connection, readable: Mapping[str, frozenset[str]]) -> None:
     """Create the public table `schema`: one row per readable column, with keys in `note`."""
-    connection.execute(
-        f"CREATE TABLE {SCHEMA_TABLE} (table_name TEXT, column_name TEXT, type TEXT, note TEXT)"
-    )
+    connection.execute(f"CREATE TABLE {SCHEMA_TABLE} (table_name TEXT, column_name TEXT, type TEXT, note TEXT)")
     for table in sorted(readable):
         targets = {
             column: f"references {other}" + (f".{key}" if key else "")
@@ -253,9 +249,7 @@ def write_schema_table(connection: sqlite3.Connection, readable: Mapping[str, fr
         for name, type_, pk in present:
             if name in readable[table]:
                 note = "; ".join(filter(None, ["primary key" if pk else "", targets.get(name, "")]))
-                connection.execute(
-                    f"INSERT INTO {SCHEMA_TABLE} VALUES (?, ?, ?, ?)", (table, name, type_, note)
-                )
+                connection.execute(f"INSERT INTO {SCHEMA_TABLE} VALUES (?, ?, ?, ?)", (table, name, type_, note))
 
 
 @functools.cache

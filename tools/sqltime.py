@@ -35,9 +35,7 @@ def _call(name: str, now: Callable[[], str | None], *arguments: Any) -> Any:
         values.append("now")
     if len(values) > position and _text(values[position]) in ("now", "subsec", "subsecond"):
         values[position] = now()
-    kept = values[: position + 1] + [
-        v for v in values[position + 1 :] if _text(v) not in ("localtime", "utc")
-    ]
+    kept = values[: position + 1] + [v for v in values[position + 1 :] if _text(v) not in ("localtime", "utc")]
     marks = ",".join("?" * len(kept))
     with _LOCK:
         return _calendar().execute(f"SELECT {name}({marks})", kept).fetchone()[0]
