@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 from faultgym.envs.render import transcript
-from faultgym.envs.spaces import ObservationSpace, TurnSpace
 
 from faultgym.envs.episode import Episode
 from faultgym.envs.schedule import Faults, check_faults, schedule_for
+from faultgym.envs.spaces import ObservationSpace, TurnSpace
 from faultgym.envs.suite import Suite, suite_named, task_by_id
 from faultgym.envs.task import Style, Task
 from faultgym.envs.turn import Observation, Turn
@@ -79,7 +79,7 @@ class ToolEnv(gym.Env[Observation, Turn]):
     explicit schedule, as a trace stores it). Without a task one is drawn from the split.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 1}
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class ToolEnv(gym.Env[Observation, Turn]):
         info["success"], info["reason"] = verdict.success, verdict.reason
         return observation, reward + parts.success * verdict.success, True, False, info
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """The transcript so far, for render mode `ansi`."""
         if self.render_mode is None:
             return None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TypeAlias
+
+from faultgym.tools.faults.plan import FaultPlan, compile_plan
+from faultgym.tools.faults.presets import PRESETS, preset
 
 from faultgym.envs.task import Task
 from faultgym.tools.errors import PlanError
 from faultgym.tools.faults.layer import FaultSchedule
-from faultgym.tools.faults.plan import FaultPlan, compile_plan
-from faultgym.tools.faults.presets import PRESETS, preset
 from faultgym.tools.hashing import stable_hash
 
-Faults = str | FaultPlan
+Faults: TypeAlias = str | FaultPlan
 """The name of a preset, or a plan."""
 
 

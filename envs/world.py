@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from faultgym.envs.names import Names
-from faultgym.tools.context import Clock, Effect
+from faultgym.tools.context import Clock, Effect, FieldHints
 from faultgym.tools.hashing import stable_hash
 from faultgym.tools.search import SearchIndex
 from faultgym.tools.service import SERVICE_TABLES, TOKEN_SECONDS
@@ -79,9 +79,7 @@ def visible_rows(db: sqlite3.Connection, suite: Suite, table: str) -> dict[str, 
     """The customer-visible columns of a table by key, with numbers normalised (5.0 is 5)."""
     key, columns = suite.visible[table]
     cursor = db.execute(f"SELECT {key}, {', '.join(columns)} FROM {table}")
-    return {
-        str(row[0]): {c: _normal(v) for c, v in zip(columns, row[1:], strict=True)} for row in cursor
-    }
+    return {str(row[0]): {c: _normal(v) for c, v in zip(columns, row[1:], strict=True)} for row in cursor}
 
 
 def _normal(value: Any) -> Any:
@@ -143,6 +141,11 @@ class World:
     def index(self) -> SearchIndex:
         """The search engine over the world's documents."""
         return self.image.index
+
+    @property
+    def hints(self) -> FieldHints:
+        """What the fields of the service's bodies mean."""
+        return self.image.suite.hints
 
     def effect(self, kind: str, table: str, key: str, **values: Any) -> None:
         """Note a customer-visible write in the effect log."""

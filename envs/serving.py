@@ -1,0 +1,204 @@
+"""A suite's service over a real socket: the same routes, pipeline and faults as in process.
+
+One world for each session id. An outside client is given a base URL such as `/s/alice`; what it does
+there never touches another session. An ASGI application on Starlette's router; `faultgym serve` runs it on uvicorn.
+
+    GET    /openapi.json          the service's OpenAPI document
+    POST   /sessions              {"id"?, "task"?, "faults"?, "seed"?} -> base URL and credentials
+    GET    /sessions/{id}         what happened: faults fired, effects, virtual time
+    POST   /sessions/{id}/wait    {"seconds": n}: lets virtual time pass
+    DELETE /sessions/{id}
+    *      /s/{id}/...            the service; an unknown id opens a session with the defaults
+
+A fault that swallows the response closes the connection (`timeout`) or resets it (`reset`); nothing
+sleeps. A body that is cut against its Content-Length is really cut.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route, Router
+
+from faultgym.envs.episode import Episode
+from faultgym.envs.schedule import Faults, check_faults, schedule_for
+from faultgym.envs.suite import Suite, task_by_id
+from faultgym.envs.world import CLIENT_ID
+from faultgym.tools.errors import UserError
+from faultgym.tools.exchange import HttpRequest, HttpResponse
+from faultgym.tools.hashing import stable_hash
+from faultgym.tools.openapi import openapi
+from faultgym.tools.service import ServiceError
+from faultgym.tools.session import exchange_http, http_site
+from faultgym.tools.types import JSON
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+MAX_SESSIONS = 1000
+"""Sessions kept; beyond it the one unused for longest is closed."""
+
+
+class ServiceApp:
+    """The ASGI application of one suite."""
+
+    def __init__(self, suite: Suite, *, faults: Faults = "clean", split: str = "dev", seed: int = 0):
+        self.suite = suite
+        self.faults = check_faults(faults)
+        self.split = split
+        self.seed = seed
+        self._sessions: OrderedDict[str, Episode] = OrderedDict()
+        # A bare router: Starlette's middleware would wrap `send`, and with it the transport.
+        self._router = Router(
+            [
+                Route("/openapi.json", self._document),
+                Route("/sessions", _answer(self._post_session), methods=["POST"]),
+                Route("/sessions/{name}", _answer(self._get_session), methods=["GET"]),
+                Route("/sessions/{name}", _answer(self._delete_session), methods=["DELETE"]),
+                Route("/sessions/{name}/wait", _answer(self._wait), methods=["POST"]),
+                Mount("/s", self._service),
+            ]
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One exchange (ASGI 3)."""
+        await self._router(scope, receive, send)
+
+    def _document(self, request: Request) -> Response:
+        return JSONResponse(openapi(self.suite.service, "/s/default"))
+
+    async def _service(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The suite's own routes, below `/s/{session}`."""
+        request = Request(scope, receive)
+        name, _, path = scope["path"].removeprefix("/s/").partition("/")
+        episode = self._episode(name)
+        headers = {k.lower(): v for k, v in request.headers.items()}
+        wanted = HttpRequest(request.method, f"/{path}", dict(request.query_params), headers, await request.body())
+        site = http_site(self.suite.service, "http", wanted)
+        response = exchange_http(episode.world, self.suite.service, episode.layer, site, wanted)
+        episode.layer.call += 1
+        await _send(response, send)
+
+    async def _post_session(self, request: Request) -> Response:
+        return JSONResponse(self.open(await _object(request)), 201)
+
+    async def _get_session(self, request: Request) -> Response:
+        return JSONResponse(_state(self._known(request)))
+
+    async def _wait(self, request: Request) -> Response:
+        episode = self._known(request)
+        seconds = (await _object(request)).get("seconds")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 86400:
+            raise UserError("`seconds` must be a number above 0, at most 86400")
+        episode.world.clock.advance(seconds)
+        return JSONResponse(_state(episode))
+
+    async def _delete_session(self, request: Request) -> Response:
+        self._known(request).close()
+        del self._sessions[request.path_params["name"]]
+        return Response(status_code=204)
+
+    def _known(self, request: Request) -> Episode:
+        name = request.path_params["name"]
+        if name not in self._sessions:
+            raise UserError(f"there is no session {name[:100]!r}: POST /sessions opens one")
+        return self._sessions[name]
+
+    def _episode(self, name: str) -> Episode:
+        if name not in self._sessions:
+            self.open({"id": name})
+        self._sessions.move_to_end(name)
+        return self._sessions[name]
+
+    def open(self, wanted: JSON) -> JSON:
+        """Open a session; raises `UserError` for a task or a preset that does not exist."""
+        name = str(wanted.get("id") or f"session-{len(self._sessions) + 1}")
+        if "/" in name or len(name) > 100:
+            raise UserError("a session id has no slash and at most 100 characters")
+        faults = wanted.get("faults", self.faults)
+        if wanted.get("task"):
+            task = task_by_id(str(wanted["task"]))
+            if task.suite != self.suite.name:
+                raise UserError(f"task {task.id} is not of the suite served here, {self.suite.name}")
+        else:
+            names = self.suite.names(self.split)
+            number = stable_hash("session", self.seed, name)
+            task = self.suite.task(names[number % len(names)], self.split, number // len(names) % 1024)
+        seed = wanted.get("seed", self.seed)
+        if not isinstance(seed, int):
+            raise UserError("`seed` must be a whole number")
+        episode = Episode(task, schedule_for(task, check_faults(faults), seed))
+        self._sessions[name] = episode
+        while len(self._sessions) > MAX_SESSIONS:
+            self._sessions.popitem(last=False)[1].close()
+        return {
+            "id": name,
+            "base_url": f"/s/{name}",
+            "task": task.id,
+            "instruction": task.instruction,
+            "client_id": CLIENT_ID,
+            "client_secret": episode.world.image.secret,
+            "access_token": episode.world.image.token,
+        }
+
+
+def _answer(endpoint: Endpoint) -> Endpoint:
+    """The endpoint, its refusals as problem+json."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except UserError as error:
+            refusal = ServiceError(400, "Bad Request", str(error)).response()
+            return Response(refusal.body, refusal.status, dict(refusal.headers))
+
+    return answered
+
+
+def _state(episode: Episode) -> JSON:
+    """What has happened in a session."""
+    world = episode.world
+    return {
+        "task": episode.task.id,
+        "now": world.now_iso,
+        "requests": episode.calls,
+        "planned": [asdict(fault) for fault in episode.schedule],
+        "fired": [asdict(event) for event in episode.events],
+        "effects": [asdict(effect) for effect in world.effects],
+        "digest": world.digest(),
+    }
+
+
+async def _object(request: Request) -> JSON:
+    try:
+        value = orjson.loads(await request.body() or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise UserError(f"the body is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise UserError("the body must be a JSON object")
+    return value
+
+
+async def _send(response: HttpResponse, send: Send) -> None:
+    if response.status == 0:
+        transport = getattr(getattr(send, "__self__", None), "transport", None)
+        if transport is not None:
+            transport.abort() if response.transport.startswith("reset") else transport.close()
+            return
+        response = HttpResponse(504, {"content-type": "text/plain"}, response.transport.encode())
+    names = {"content-length": str(len(response.body)), **response.headers}
+    headers = [(n.encode("latin-1"), v.encode("latin-1", "replace")) for n, v in names.items()]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    # uvicorn raises when a body is shorter than its Content-Length, and then closes the connection:
+    # that is the very fault.
+    with suppress(RuntimeError):
+        await send({"type": "http.response.body", "body": response.body})

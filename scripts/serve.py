@@ -1,0 +1,60 @@
+"""`faultgym serve`: a suite's REST service over a real socket, one world for each session id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from faultgym.envs.schedule import Faults
+from faultgym.tools.errors import UserError
+
+
+def serve(
+    suite: Annotated[str, typer.Option(help="The suite to serve")] = "orders",
+    faults: Annotated[str, typer.Option(help="A preset, or the path of a plan file")] = "clean",
+    split: Annotated[str, typer.Option(help="Where sessions without a task take theirs from")] = "dev",
+    seed: Annotated[int, typer.Option(help="Seed of the fault schedules")] = 0,
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one")] = 8765,
+) -> None:
+    """Serve a suite's REST API, with its faults, to any HTTP client."""
+    import socket
+
+    import uvicorn
+
+    from faultgym.envs.serving import ServiceApp
+    from faultgym.envs.suite import suite_named
+
+    app = ServiceApp(suite_named(suite), faults=load_faults(faults), split=split, seed=seed)
+    app.suite.names(split)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise UserError(f"cannot listen on {host}:{port} ({error.strerror}): try another --port") from None
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    session = app.open({"id": "default"})
+    console = Console()
+    console.print(f"[bold]{suite}[/] with faults [bold]{faults}[/] at {url}")
+    console.print(f"  API document   {url}/openapi.json")
+    console.print(f"  a session      {url}{session['base_url']}   (POST {url}/sessions opens more)")
+    console.print(
+        f'  try            curl -H "Authorization: Bearer {session["access_token"]}" {url}/s/default/v1/openapi',
+        soft_wrap=True,
+    )
+    uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on")).run(sockets=[listener])
+
+
+def load_faults(text: str) -> Faults:
+    """A preset's name as it is, a path as the plan in that file; raises `PlanError`."""
+    if "/" in text or text.endswith(".json") or Path(text).is_file():
+        from faultgym.tools.faults.plan import load_plan
+
+        return load_plan(text)
+    from faultgym.envs.schedule import check_faults
+
+    return check_faults(text)
