@@ -10,14 +10,14 @@ from functools import cache, cached_property, lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from faultgym.tools.search import Document
-
 from faultgym.envs.goal import Goal
 from faultgym.envs.names import SPLITS, WORLDS, Names
 from faultgym.envs.task import Style, Task
 from faultgym.envs.world import CLIENT_ID, WorldImage, world_image
+from faultgym.tools.context import FieldHints as FieldHints
 from faultgym.tools.errors import TaskError
 from faultgym.tools.hashing import stable_hash
+from faultgym.tools.search import Document
 from faultgym.tools.service import Service
 from faultgym.tools.toolbox import STANDARD, Tool, endpoint_tools
 
@@ -86,18 +86,6 @@ class Entity:
     """In the order in which they are tried."""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldHints:
-    """What the fields of the service's bodies mean, so that faults can change them plausibly."""
-
-    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Field with a fixed set of values -> those values."""
-    money: frozenset[str] = frozenset()
-    """Fields with amounts in cents."""
-    references: frozenset[str] = frozenset()
-    """Fields with identifiers of other records."""
-
-
 @dataclass(frozen=True)
 class Suite:
     """One domain."""
@@ -126,7 +114,7 @@ class Suite:
     the service chooses."""
     templates: Mapping[str, Template]
     entities: Mapping[str, Entity]
-    hints: FieldHints = FieldHints()
+    hints: FieldHints = field(default_factory=FieldHints)
     id_prefixes: tuple[str, ...] = ()
     """Prefixes of the suite's identifiers, such as `ORD`."""
 

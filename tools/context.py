@@ -6,11 +6,11 @@ The protocol stands here, below the environments, so that the tools never import
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from faultgym.tools.search import SearchIndex
-
 from faultgym.tools.sql import GuardedConnection
 
 
@@ -40,6 +40,18 @@ class Effect:
     values: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
+@dataclass(frozen=True, slots=True)
+class FieldHints:
+    """What the fields of a service's bodies mean, so that faults can change them plausibly."""
+
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Field with a fixed set of values -> those values, in the order in which a record passes them."""
+    money: frozenset[str] = frozenset()
+    """Fields with amounts in cents."""
+    references: frozenset[str] = frozenset()
+    """Fields with identifiers of other records."""
+
+
 class WorldView(Protocol):
     """The part of a world that routes and tools work on."""
 
@@ -65,6 +77,10 @@ class WorldView(Protocol):
     @property
     def index(self) -> SearchIndex:
         """The search engine over the world's documents."""
+
+    @property
+    def hints(self) -> FieldHints:
+        """What the fields of the service's bodies mean."""
 
     def effect(self, kind: str, table: str, key: str, **values: Any) -> None:
         """Note a customer-visible write in the effect log."""

@@ -95,8 +95,9 @@ def operation_site(tool: str, op: Operation) -> Site:
         op.write and op.name != "issue_token",
         op.listing,
         op.successor,
-        op.versioned is not None,
+        op.versioned,
         op.tables,
+        op.path,
     )
 
 

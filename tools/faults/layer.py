@@ -78,7 +78,7 @@ class FaultLayer:
             return backend(request)
         due = []
         for fault, found, state in entries:
-            hit = Hit(fault, state, site, request, world)
+            hit = Hit(fault, state, site, request, world, None, backend)
             if not _aimed(hit, found):
                 continue
             if found.phase == "after":
@@ -107,7 +107,7 @@ class FaultLayer:
             FaultEvent(
                 hit.fault.id,
                 found.name,
-                found.contract,
+                found.contract_of(hit.fault),
                 site.channel,
                 site.tool,
                 site.route,

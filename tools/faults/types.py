@@ -56,9 +56,11 @@ class Site:
     """Whether the reply is a page of items."""
     successor: str = ""
     """The newer route that gives the same, as an operation name."""
-    versioned: bool = False
-    """Whether If-Match means something here."""
+    versioned: tuple[str, str] | None = None
+    """(table, parameter with its id) of the row that If-Match is held against, if any."""
     tables: tuple[str, ...] = ()
+    path: str = ""
+    """The operation's path with its parameters in braces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ class Hit:
     world: WorldView
     reply: Reply | ToolResult | None = None
     """The true reply, in the phase `after`."""
+    backend: Callable[[Any], Any] | None = None
+    """For kinds that show a reply to another reading request: a neighbour's record, another page."""
     detail: JSON = field(default_factory=dict)
     """Filled in by the kind: what was changed, for the scorer."""
 
@@ -153,6 +157,12 @@ class Kind:
     """If set: once fired, what the backend gets instead of a request that the fault lets pass."""
     params: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Default parameters."""
+    varies: Callable[[ScheduledFault], Contract] | None = None
+    """If set: the contract under one entry of the schedule, where it depends on how long it lasts."""
+
+    def contract_of(self, fault: ScheduledFault) -> Contract:
+        """The recovery contract of this kind as the schedule's entry has it."""
+        return self.contract if self.varies is None else self.varies(fault)
 
 
 @dataclass(frozen=True, slots=True)
