@@ -1,0 +1,112 @@
+"""A readable transcript of an episode, safe to print: no text of a model or a tool reaches the terminal raw."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from faultgym.tools.faults.types import FaultEvent
+from faultgym.tools.types import ToolCall
+
+if TYPE_CHECKING:
+    from faultgym.envs.episode import Episode, StepRecord
+
+SYSTEM_SHOWN = 300
+"""Characters of the system message that a transcript shows."""
+TEXT_SHOWN = 1_500
+"""Characters of every other text that a transcript shows."""
+
+_DANGEROUS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 and C1 controls, among them ESC and CSI; newline and tab stay
+    "\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"  # invisible or reordering
+    "\ud800-\udfff\U000e0000-\U000e007f]"  # half surrogate pairs, invisible tags
+)
+
+
+def neutralised(text: str) -> str:
+    """The text with everything that could steer a terminal or hide text made visible: ESC becomes `\\x1b`."""
+    return _DANGEROUS.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def shortened(text: str, limit: int = TEXT_SHOWN) -> str:
+    """The beginning of the text, with a marker that says how much is left out."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]} [... {len(text) - limit:,} more characters]"
+
+
+def shown_call(call: ToolCall) -> str:
+    """A call as `name(argument="value")`; what did not parse stands there as it was written."""
+    if call.arguments is None:
+        return f"{call.name}({call.raw})"
+    return f"{call.name}({', '.join(f'{name}={_shown(value)}' for name, value in call.arguments.items())})"
+
+
+def _shown(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:  # half surrogate pairs, more than 64 bits, too deep: no argument is excluded
+        return ascii(value) if isinstance(value, str) else f"<{type(value).__name__} that is not JSON>"
+
+
+def transcript(episode: Episode, *, faults: bool = False) -> str:
+    """The episode so far as plain text, in the order in which it happened.
+
+    It shows what the policy saw and did. `faults` adds a line for each fault that fired.
+    """
+    lines = [f"task      {episode.task.id}", *_block("system", episode.task.system, SYSTEM_SHOWN)]
+    lines += _block("user", episode.task.instruction)
+    fired = _by_call(episode.events) if faults else {}
+    call, now = 0, 0.0
+    for number, step in enumerate(episode.turns, 1):
+        lines += ["", f"turn {number}"]
+        if step.turn.reasoning:
+            lines += _block("thinks", step.turn.reasoning)
+        if step.turn.text:
+            lines += _block("says", step.turn.text)
+        for line, at in _calls(step, call, fired):
+            lines.append(line)
+            if at is not None and at > now:
+                lines.append(f"{'time':10}{at:g} s")
+                now = at
+        call += len(step.calls)
+    if episode.verdict is not None:
+        word = "success" if episode.verdict.success else "failure"
+        lines += ["", *_block("verdict", f"{word}: {episode.verdict.reason} (ended by: {episode.stop})")]
+    return "\n".join(lines)
+
+
+def _calls(step: StepRecord, first: int, fired: Mapping[int, list[str]]) -> Iterator[tuple[str, float | None]]:
+    """The lines of a turn's calls; the last line of each comes with the virtual time."""
+    for number, record in enumerate(step.calls, first):
+        for line in _block("calls", shown_call(record.call)):
+            yield line, None
+        for text in fired.get(number, ()):
+            yield from ((line, None) for line in _block("fault", text))
+        lines = _block("gets", record.result.content)
+        for line in lines[:-1]:
+            yield line, None
+        yield lines[-1], record.at
+
+
+def _by_call(events: list[FaultEvent]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for event in events:
+        where = event.route or event.tool
+        found.setdefault(event.call, []).append(f"{event.kind} on {where}: {event.contract}")
+    return found
+
+
+def _block(label: str, text: str, limit: int = TEXT_SHOWN) -> list[str]:
+    """The text under a label, every line indented, so that no text can pass for a label."""
+    body = neutralised(shortened(text, limit)) or "(nothing)"
+    return textwrap.indent(body, " " * 10, lambda line: True).replace(" " * 10, f"{label:10}", 1).split("\n")
