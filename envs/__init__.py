@@ -1,1 +1,101 @@
-"""."""
+"""What an episode is: worlds, tasks, suites, and the Gymnasium environment over them.
+
+The names below are imported when they are first used, so that `import faultgym` stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from faultgym.envs.env import RewardParts, Snapshot, ToolEnv
+    from faultgym.envs.episode import Episode, StepRecord
+    from faultgym.envs.goal import Goal, Verdict
+    from faultgym.envs.hermes import format_hermes, parse_hermes
+    from faultgym.envs.registration import environment_ids, register_environments
+    from faultgym.envs.render import neutralised, transcript
+    from faultgym.envs.spaces import ObservationSpace, TurnSpace
+    from faultgym.envs.suite import Suite, Template, register_suite, suite_named, suites, task_by_id
+    from faultgym.envs.task import Task
+    from faultgym.envs.turn import Message, Observation, Turn
+    from faultgym.envs.wrappers import (
+        HermesText,
+        RewardShaping,
+        TextSpace,
+        TimeBudget,
+        TokenBudget,
+        TurnLimit,
+        forked,
+    )
+
+_WHERE = {
+    "env": ("RewardParts", "Snapshot", "ToolEnv"),
+    "episode": ("Episode", "StepRecord"),
+    "goal": ("Goal", "Verdict"),
+    "hermes": ("format_hermes", "parse_hermes"),
+    "registration": ("environment_ids", "register_environments"),
+    "render": ("neutralised", "transcript"),
+    "spaces": ("ObservationSpace", "TurnSpace"),
+    "suite": ("Suite", "Template", "register_suite", "suite_named", "suites", "task_by_id"),
+    "task": ("Task",),
+    "turn": ("Message", "Observation", "Turn"),
+    "wrappers": (
+        "HermesText",
+        "RewardShaping",
+        "TextSpace",
+        "TimeBudget",
+        "TokenBudget",
+        "TurnLimit",
+        "forked",
+    ),
+}
+_MODULES = {name: module for module, names in _WHERE.items() for name in names}
+
+__all__ = [
+    "Episode",
+    "Goal",
+    "HermesText",
+    "Message",
+    "Observation",
+    "ObservationSpace",
+    "RewardParts",
+    "RewardShaping",
+    "Snapshot",
+    "StepRecord",
+    "Suite",
+    "Task",
+    "Template",
+    "TextSpace",
+    "TimeBudget",
+    "TokenBudget",
+    "ToolEnv",
+    "Turn",
+    "TurnLimit",
+    "TurnSpace",
+    "Verdict",
+    "environment_ids",
+    "forked",
+    "format_hermes",
+    "neutralised",
+    "parse_hermes",
+    "register_environments",
+    "register_suite",
+    "suite_named",
+    "suites",
+    "task_by_id",
+    "transcript",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return __all__

@@ -1,3 +1,7 @@
 """faultgym: a gym for tool-using agents in which tools fail."""
 
+from faultgym.envs.registration import register_environments
+
 __version__ = "0.1.0"
+
+register_environments()
