@@ -135,14 +135,14 @@ class Sketch:
         """Judge a new text and keep the verdict, in place of the oldest one if there are many."""
         with self._lock:
             refusal = sqlscan.refusal(statement)
-            if self._partial and "natural" in statement.lower():  # joins on hidden columns, without a callback
-                refusal = refusal or "not authorized: NATURAL JOIN. Use JOIN ... ON."
             self._objection, self._tables, self._writes = "", set(), False
             if not refusal:
                 try:
                     self._connection.execute("EXPLAIN " + statement).close()
                 except (sqlite3.Error, sqlite3.Warning, MemoryError, OverflowError, ValueError) as error:
                     refusal = self._objection or message(error)
+            if self._partial and "natural" in statement.lower():  # joins on hidden columns, without a callback
+                refusal = refusal or "not authorized: NATURAL JOIN. Use JOIN ... ON."
             verdict = Verdict(statement, refusal, frozenset(self._tables), self._writes)
             while len(self.verdicts) >= self._KEPT:
                 del self.verdicts[next(iter(self.verdicts))]

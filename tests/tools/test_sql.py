@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -308,72 +305,6 @@ def test_lock_messages_are_the_engines_own(kind: str) -> None:
         "readonly": "attempt to write a readonly database",
     }
     assert real_lock_message(kind, "orders") == expected[kind]  # type: ignore[arg-type]
-
-
-LONG = "replace(replace(replace('aaaaaaaaaaaaaaaa','a','aaaaaaaaaaaaaaaa'),'a','aaaaaaa'),'a','aaaa')"
-
-
-def chain(levels: int, names: int) -> str:
-    """Common table expressions, each of which names the one before `names` times."""
-    later = "".join(
-        f", c{n} AS (SELECT 1 FROM {', '.join(f'c{n - 1} x{i}' for i in range(names))})" for n in range(1, levels)
-    )
-    return f"WITH c0 AS (SELECT id FROM orders){later} SELECT count(*) FROM c{levels - 1}"
-
-
-def nest(levels: int, names: int) -> str:
-    """Subqueries, each of which names its inner column `names` times."""
-    query = "SELECT total AS a FROM orders"
-    for _ in range(levels):
-        query = f"SELECT {'+'.join(['a'] * names)} AS a FROM ({query})"
-    return query
-
-
-BOMBS = [
-    "SELECT count(*) FROM orders a, orders b, orders c, orders d",
-    "SELECT a.id FROM orders a, orders b, orders c ORDER BY a.note || b.note || c.note",
-    "SELECT count(*) FROM orders a, orders b, orders c GROUP BY a.note || b.id || c.id",
-    "SELECT DISTINCT a.id FROM orders a, orders b, orders c, orders d",
-    "WITH x AS MATERIALIZED (SELECT a.note || b.note FROM orders a, orders b, orders c) SELECT count(*) FROM x",
-    "SELECT group_concat(a.note || b.note) FROM orders a, orders b",
-    f"SELECT hex({LONG}) || hex({LONG})",
-    f"SELECT replace({LONG}, 'a', {LONG})",
-    f"WITH s (a) AS MATERIALIZED (SELECT {LONG}) SELECT count(instr(a, a || 'b')) + count(trim(a, a))"
-    " FROM s, orders, orders b, orders c",
-    f"WITH s (a) AS MATERIALIZED (SELECT {LONG}) SELECT a || b.id || c.id FROM s, orders b, orders c ORDER BY 1",
-    f"SELECT id FROM orders WHERE {LONG} LIKE {LONG}",
-    chain(30, 2),
-    chain(5, 40),
-    nest(14, 2),
-    nest(4, 90),
-    "SELECT total IN (" + ",".join(["total"] * 390) + ") AS b FROM orders WHERE b IN (" + "b," * 390 + "b)",
-    "SELECT " + "(" * 2_000,
-    "SELECT " + "1+" * 300 + "1",
-    "SELECT 1" + " UNION SELECT 1" * 30,
-    "SELECT '" + "x" * 100_000 + "'",
-]
-
-
-@pytest.mark.parametrize("bomb", BOMBS)
-def test_a_bomb_is_refused_and_the_door_still_works(world: GuardedConnection, bomb: str) -> None:
-    assert read(world, bomb)
-    assert not world.run("SELECT 1", write_allowed=False).error
-
-
-def test_no_bomb_makes_the_process_grow() -> None:
-    """In a process of its own, whose peak is the bombs' own; the allowance is 64 MB each."""
-    program = (
-        "import resource, sys, test_sql as t\n"
-        "world = t.GuardedConnection(t.IMAGE, t.POLICY)\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "before = peak()\n"
-        "assert all(world.run(b, write_allowed=True).error for b in t.BOMBS)\n"
-        "print((peak() - before) // (1 if sys.platform == 'darwin' else 1024)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-    )
-    assert int(done.stdout) < 160
 
 
 WORDS = (
