@@ -23,7 +23,7 @@ import resource
 import sqlite3
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from faultgym.tools import sqltime
@@ -82,11 +82,11 @@ class GuardedConnection:
         self._gate: Sketch | None = None
         self._verdicts: dict[str, Verdict] = {}
 
-    def run(self, statement: str, *, write_allowed: bool, now: str | None = None) -> SqlReply:
+    def run(self, statement: str, *, write_allowed: bool, now: Callable[[], str] | None = None) -> SqlReply:
         """Run one statement of a model; whatever is wrong with it is the reply's `error`.
 
-        `now` is the virtual time (`YYYY-MM-DD HH:MM:SS`, UTC) that the date functions read, per
-        call because episodes share a connection; without it they give NULL.
+        `now` gives the virtual time (ISO, UTC) when a date function asks for it, per call because
+        episodes share a connection; without it, it is NULL.
         """
         verdict = self._verdicts.get(statement)
         if verdict is None:
@@ -122,6 +122,7 @@ class GuardedConnection:
         finally:
             raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _UNLIMITED)
             guard.active = False
+            guard.now = None
 
     def _judge(self, statement: str) -> Verdict:
         if self._gate is None:
@@ -195,13 +196,13 @@ class _Guard:
         self._ticks_allowed = max(1, policy.max_opcodes // _TICK)
         self.active = False
         self.denied = False
-        self.now: str | None = None
+        self.now: Callable[[], str] | None = None
         self.ticks = 0
         self._since = 0.0
         self._resident = 0
 
     def moment(self) -> str | None:
-        return self.now
+        return self.now() if self.now else None
 
     def authorize(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
         if not self.active:

@@ -22,7 +22,7 @@ _LOCK = threading.Lock()
 
 
 def install(connection: sqlite3.Connection, now: Callable[[], str | None]) -> None:
-    """Replace the clock of `connection`; `now` gives `YYYY-MM-DD HH:MM:SS`, or None for no clock (NULL)."""
+    """Replace the clock of `connection`; `now` gives an ISO time, or None for no clock (NULL)."""
     for name in FUNCTIONS:
         connection.create_function(name, -1, functools.partial(_call, name, now), deterministic=True)
 

@@ -97,8 +97,8 @@ def is_write(statement: str) -> bool:
 def run_sql(world: WorldView, request: SqlRequest, may_write: bool) -> SqlReply:
     """Run a statement through the guarded door and note what it changed."""
     if not may_write or not is_write(request.statement):
-        return world.guarded.run(request.statement, write_allowed=False)
-    reply = world.guarded_writable().run(request.statement, write_allowed=True)
+        return world.guarded.run(request.statement, write_allowed=False, now=world.now_iso)
+    reply = world.guarded_writable().run(request.statement, write_allowed=True, now=world.now_iso)
     if reply.changes > 0:
         verb = request.statement.lstrip(" \t\r\n(").split(None, 1)[0].lower()
         world.effect(f"sql:{verb}", ",".join(sorted(reply.tables)), request.statement, rows=reply.changes)

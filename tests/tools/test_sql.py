@@ -276,7 +276,7 @@ def test_the_clock_is_the_callers_and_its_time_zone_is_utc(world: GuardedConnect
         "SELECT date('now'), datetime('NOW', '+1 day', 'localtime'), strftime('%Y'), CURRENT_TIMESTAMP,"
         " date('2024-02-28', '+2 days'), time(x'6e6f77'), julianday('2000-01-01')"
     )
-    reply = world.run(statement, write_allowed=False, now="2031-05-06 07:08:09")
+    reply = world.run(statement, write_allowed=False, now=lambda: "2031-05-06T07:08:09Z")
     assert list(reply.rows) == [
         (
             "2031-05-06",
