@@ -62,8 +62,7 @@ def render_search(reply: SearchReply) -> str:
     if reply.shards_failed:
         body["shards_failed"] = reply.shards_failed
     body["hits"] = [
-        {"id": h.id, "title": h.title, "kind": h.kind, "updated": h.updated, "snippet": h.snippet}
-        for h in reply.hits
+        {"id": h.id, "title": h.title, "kind": h.kind, "updated": h.updated, "snippet": h.snippet} for h in reply.hits
     ]
     return orjson.dumps(body).decode()
 
@@ -77,9 +76,7 @@ def sql(
     site = SQL_WRITE if writes else SQL_READ
     world = session.world
     if session.layer.armed("sql"):
-        reply = session.layer.exchange(
-            world, site, SqlRequest(query), lambda r: run_sql(world, r, session.sql_writes)
-        )
+        reply = session.layer.exchange(world, site, SqlRequest(query), lambda r: run_sql(world, r, session.sql_writes))
     else:
         reply = run_sql(world, SqlRequest(query), session.sql_writes)
     tables = tuple(sorted(reply.tables)) if len(reply.tables) > 1 else tuple(reply.tables)
@@ -97,8 +94,8 @@ def is_write(statement: str) -> bool:
 def run_sql(world: WorldView, request: SqlRequest, may_write: bool) -> SqlReply:
     """Run a statement through the guarded door and note what it changed."""
     if not may_write or not is_write(request.statement):
-        return world.guarded.run(request.statement, write_allowed=False, now=world.now_iso)
-    reply = world.guarded_writable().run(request.statement, write_allowed=True, now=world.now_iso)
+        return world.guarded.run(request.statement, write_allowed=False, now=lambda: world.now_iso)
+    reply = world.guarded_writable().run(request.statement, write_allowed=True, now=lambda: world.now_iso)
     if reply.changes > 0:
         verb = request.statement.lstrip(" \t\r\n(").split(None, 1)[0].lower()
         world.effect(f"sql:{verb}", ",".join(sorted(reply.tables)), request.statement, rows=reply.changes)
@@ -162,9 +159,7 @@ def send(session: Session, tool: str, request: HttpRequest) -> Outcome:
     """Send the request and show the response as text."""
     response, site = session.send(tool, request)
     if response.status == 0:
-        return Outcome(
-            f"error: {response.transport}", response.transport.split(":")[0], site.tables, site.write
-        )
+        return Outcome(f"error: {response.transport}", response.transport.split(":")[0], site.tables, site.write)
     code = "ok" if response.status < 300 else f"http_{response.status}"
     return Outcome(render_http(response), code, site.tables, site.write)
 
@@ -178,9 +173,7 @@ def render_http(response: HttpResponse) -> str:
     return f"{head}\n\n{response.body.decode('utf-8', 'replace')}"
 
 
-def wait(
-    session: Session, seconds: Annotated[float, Field(gt=0, le=86400, description="How long to wait")]
-) -> Outcome:
+def wait(session: Session, seconds: Annotated[float, Field(gt=0, le=86400, description="How long to wait")]) -> Outcome:
     """Wait before the next call, for instance as long as Retry-After asks."""
     session.world.clock.advance(seconds)
     return Outcome(f"waited {seconds:g} s; it is now {session.world.now_iso}")
