@@ -1,0 +1,222 @@
+"""The statistics that the scores are summed up with; numpy only, and each one undefined (None) where it is.
+
+Episodes of one task are not independent of each other, so every rate is a mean over tasks of the mean over
+a task's trials, and its standard error is taken between tasks.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from faultgym.tools.types import JSON
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean, and what it stands on."""
+
+    value: float | None = None
+    """None when no episode has the quantity."""
+    error: float | None = None
+    """Standard error, clustered by task; None below two tasks."""
+    episodes: int = 0
+    """Episodes for which the quantity is defined."""
+    tasks: int = 0
+    """Tasks that they belong to."""
+
+    def to_record(self) -> JSON:
+        """As JSON."""
+        return {"value": self.value, "error": self.error, "episodes": self.episodes, "tasks": self.tasks}
+
+
+def clustered(values: Iterable[tuple[str, float | bool | None]]) -> Estimate:
+    """The mean over tasks of the mean over trials of (task, value) pairs; None values leave the mean."""
+    groups: dict[str, list[float]] = {}
+    for task, value in values:
+        if value is not None:
+            groups.setdefault(task, []).append(float(value))
+    if not groups:
+        return Estimate()
+    means = [math.fsum(group) / len(group) for group in groups.values()]
+    mean = math.fsum(means) / len(means)
+    error = None
+    if len(means) > 1:
+        spread = math.fsum((m - mean) ** 2 for m in means) / (len(means) - 1)
+        error = math.sqrt(spread / len(means))
+    return Estimate(mean, error, sum(map(len, groups.values())), len(groups))
+
+
+def pass_at_k(n: int, c: int, k: int) -> float | None:
+    """Probability that at least one of `k` trials succeeds, from `c` successes in `n` trials.
+
+    The unbiased estimator of Chen et al. 2021 (arXiv 2107.03374). None when n < k.
+    """
+    if n < k:
+        return None
+    return 1.0 - math.comb(n - c, k) / math.comb(n, k)
+
+
+def pass_hat_k(n: int, c: int, k: int) -> float | None:
+    """Probability that all of `k` trials succeed (pass^k, Yao et al. 2024, arXiv 2406.12045).
+
+    None when n < k.
+    """
+    if n < k:
+        return None
+    return math.comb(c, k) / math.comb(n, k)
+
+
+def kaplan_meier(durations: Sequence[float], observed: Sequence[bool]) -> list[tuple[float, float]]:
+    """The survival curve as (time, probability of lasting longer) at each time with an event.
+
+    `observed` is False where the duration is only a lower bound (censored). Censored ones leave after the
+    events of their own time (Kaplan and Meier 1958).
+    """
+    curve = []
+    survival = 1.0
+    for time in sorted({d for d, seen in zip(durations, observed, strict=True) if seen}):
+        at_risk = sum(d >= time for d in durations)
+        events = sum(d == time and seen for d, seen in zip(durations, observed, strict=True))
+        survival *= 1.0 - events / at_risk
+        curve.append((time, survival))
+    return curve
+
+
+def median_survival(durations: Sequence[float], observed: Sequence[bool]) -> float | None:
+    """The first time by which at least half have had their event; None when the curve stays above a half."""
+    for time, survival in kaplan_meier(durations, observed):
+        if survival <= 0.5 + 1e-12:
+            return time
+    return None
+
+
+def area_under(points: Sequence[tuple[float, float]]) -> float | None:
+    """The trapezoid area under (x, y) points over the width of x, so that a constant y gives y.
+
+    None with fewer than two different x.
+    """
+    ordered = sorted(points)
+    if not ordered or ordered[0][0] == ordered[-1][0]:
+        return None
+    area = math.fsum((right[0] - left[0]) * (left[1] + right[1]) / 2 for left, right in itertools.pairwise(ordered))
+    return area / (ordered[-1][0] - ordered[0][0])
+
+
+# ---- stated confidence ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How far a stated confidence can be believed."""
+
+    episodes: int
+    """Episodes with a stated confidence."""
+    brier: float
+    """Mean squared distance of confidence and outcome: 0 is perfect, 0.25 is what always saying 0.5 gets."""
+    ece: float
+    """Expected calibration error over bins of equal mass."""
+    bins: int
+    """Bins that the ECE was taken over: equal confidences are never split."""
+    auroc: float | None
+    """Probability that a success was stated with more confidence than a failure; None with one class only."""
+    aurc: float
+    """Area under the risk-coverage curve: the mean risk over all coverages."""
+    risk_coverage: tuple[tuple[float, float], ...]
+    """(coverage, share of failures) when only the most confident answers are kept."""
+
+    def to_record(self) -> JSON:
+        """As JSON."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def calibration(confidences: Sequence[float], outcomes: Sequence[bool], bins: int = 10) -> Calibration | None:
+    """All of them at once; None when no confidence was stated."""
+    if not confidences:
+        return None
+    stated = np.asarray(confidences, dtype=np.float64)
+    right = np.asarray(outcomes, dtype=np.float64)
+    error, used = expected_calibration_error(stated, right, bins)
+    curve = risk_coverage(stated, right)
+    return Calibration(
+        len(stated),
+        float(np.mean((stated - right) ** 2)),
+        error,
+        used,
+        auroc(stated, right),
+        _mean_risk(curve),
+        tuple(curve),
+    )
+
+
+def expected_calibration_error(stated: Floats, right: Floats, bins: int = 10) -> tuple[float, int]:
+    """(ECE, number of bins): bins of equal mass, moved so that equal confidences stay together.
+
+    Nixon et al. 2019 (arXiv 1904.01685) say why equal mass and not equal width.
+    """
+    order = np.argsort(stated, kind="stable")
+    stated, right = stated[order], right[order]
+    total, used, start = 0.0, 0, 0
+    for part in np.array_split(np.arange(len(stated)), min(bins, len(stated))):
+        end = int(part[-1]) + 1
+        while end < len(stated) and stated[end] == stated[end - 1]:
+            end += 1
+        if end > start:
+            total += abs(float(stated[start:end].sum() - right[start:end].sum()))
+            used += 1
+            start = end
+    return total / len(stated), used
+
+
+def auroc(stated: Floats, right: Floats) -> float | None:
+    """The area under the ROC curve by rank sums, ties counting half; None with one class only."""
+    positive = int(right.sum())
+    negative = len(right) - positive
+    if not positive or not negative:
+        return None
+    _, inverse, counts = np.unique(stated, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    ranks = (ends - (counts - 1) / 2)[inverse]
+    above = float(ranks[right > 0].sum()) - positive * (positive + 1) / 2
+    return above / (positive * negative)
+
+
+def risk_coverage(stated: Floats, right: Floats) -> list[tuple[float, float]]:
+    """(coverage, risk) at each distinct confidence, from the most confident down."""
+    curve: list[tuple[float, float]] = []
+    for threshold in np.unique(stated)[::-1]:
+        kept = stated >= threshold
+        curve.append((float(kept.mean()), float(1.0 - right[kept].mean())))
+    return curve
+
+
+def _mean_risk(curve: Sequence[tuple[float, float]]) -> float:
+    area, before = 0.0, 0.0
+    for coverage, risk in curve:
+        area += (coverage - before) * risk
+        before = coverage
+    return area
+
+
+def ratio(part: float, whole: float) -> float | None:
+    """`part / whole`, or None over nothing."""
+    return part / whole if whole else None
+
+
+def plain(value: Any) -> Any:
+    """A value of these dataclasses as JSON."""
+    if hasattr(value, "to_record"):
+        return value.to_record()
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return value
