@@ -41,6 +41,7 @@ class WorldImage:
         self.split = split
         self.seed = seed
         builder = sqlite3.connect(":memory:", isolation_level=None)
+        builder.execute("PRAGMA page_size = 1024")  # small tables: a third less to copy than with 4096
         builder.executescript(SERVICE_TABLES + suite.schema)
         rng = random.Random(stable_hash("world", suite.name, suite.version, split, seed))
         self.secret = f"sk-{rng.randrange(16**8):08x}"
@@ -138,6 +139,11 @@ class World:
         return self.guarded_writable().raw
 
     @property
+    def written(self) -> bool:
+        """Whether this episode has a database of its own."""
+        return self._own is not None or self._frozen is not None
+
+    @property
     def index(self) -> SearchIndex:
         """The search engine over the world's documents."""
         return self.image.index
@@ -154,6 +160,10 @@ class World:
     @property
     def now_iso(self) -> str:
         """The virtual time as ISO 8601, UTC."""
+        return iso(self.clock.now)
+
+    def time(self) -> str:
+        """The same, for whoever wants it only if needed."""
         return iso(self.clock.now)
 
     def serialize(self) -> bytes:

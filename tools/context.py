@@ -88,3 +88,6 @@ class WorldView(Protocol):
     @property
     def now_iso(self) -> str:
         """The virtual time as ISO 8601, UTC."""
+
+    def time(self) -> str:
+        """The same, for whoever wants it only if needed."""

@@ -124,6 +124,10 @@ class GuardedConnection:
             guard.active = False
             guard.now = None
 
+    def writes(self, statement: str) -> bool:
+        """Whether the statement would change something, were it run and allowed."""
+        return (self._verdicts.get(statement) or self._judge(statement)).writes
+
     def _judge(self, statement: str) -> Verdict:
         if self._gate is None:
             schema = tuple(self.raw.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall())

@@ -72,33 +72,40 @@ def sql(
     query: Annotated[str, Field(description="One SQLite statement; SELECT * FROM schema lists the tables")],
 ) -> Outcome:
     """Run one SQL statement on the team's database."""
-    writes = is_write(query)
-    site = SQL_WRITE if writes else SQL_READ
-    world = session.world
-    if session.layer.armed("sql"):
-        reply = session.layer.exchange(world, site, SqlRequest(query), lambda r: run_sql(world, r, session.sql_writes))
+    world, layer = session.world, session.layer
+    writes = is_write(world, query)
+    if layer.armed("sql"):
+        site = SQL_WRITE if writes else SQL_READ
+        may_write = writes and session.sql_writes
+        reply = layer.exchange(world, site, SqlRequest(query), lambda r: run_sql(world, r.statement, may_write))
+    elif writes:
+        reply = run_sql(world, query, session.sql_writes)
     else:
-        reply = run_sql(world, SqlRequest(query), session.sql_writes)
-    tables = tuple(sorted(reply.tables)) if len(reply.tables) > 1 else tuple(reply.tables)
+        reply = world.guarded.run(query, write_allowed=False, now=world.time)
+    tables = tuple(reply.tables)
+    if len(tables) > 1:
+        tables = tuple(sorted(tables))
     if reply.error:
         code = "timeout" if reply.error.startswith("timeout") else "sql_error"
         return Outcome(f"error: {reply.error}", code, tables, writes)
     return Outcome(render_sql(reply, writes), "ok", tables, writes)
 
 
-def is_write(statement: str) -> bool:
-    """Whether the statement is meant to change something, by its first word."""
-    return statement.lstrip(" \t\r\n(")[:7].upper().startswith(("INSERT", "UPDATE", "DELETE", "REPLACE"))
+def is_write(world: WorldView, statement: str) -> bool:
+    """Whether the statement is meant to change something: by its first word, else by what SQLite makes of it."""
+    word = statement.lstrip(" \t\r\n(")[:7].upper()
+    if word.startswith("SELECT"):
+        return False
+    return word.startswith(("INSERT", "UPDATE", "DELETE", "REPLACE")) or world.guarded.writes(statement)
 
 
-def run_sql(world: WorldView, request: SqlRequest, may_write: bool) -> SqlReply:
+def run_sql(world: WorldView, statement: str, may_write: bool) -> SqlReply:
     """Run a statement through the guarded door and note what it changed."""
-    if not may_write or not is_write(request.statement):
-        return world.guarded.run(request.statement, write_allowed=False, now=lambda: world.now_iso)
-    reply = world.guarded_writable().run(request.statement, write_allowed=True, now=lambda: world.now_iso)
+    if not may_write:
+        return world.guarded.run(statement, write_allowed=False, now=world.time)
+    reply = world.guarded_writable().run(statement, write_allowed=True, now=world.time)
     if reply.changes > 0:
-        verb = request.statement.lstrip(" \t\r\n(").split(None, 1)[0].lower()
-        world.effect(f"sql:{verb}", ",".join(sorted(reply.tables)), request.statement, rows=reply.changes)
+        world.effect("sql:write", ",".join(sorted(reply.tables)), statement, rows=reply.changes)
     return reply
 
 
