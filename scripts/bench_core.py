@@ -1,0 +1,234 @@
+"""`faultgym bench core`: the gym beside bare sqlite3, bare route functions and bare writes, and its memory.
+
+Everything runs on one world of the orders suite. Steps are `ToolEnv.step` of the unwrapped environment,
+validation, fault layer, records and observation included.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import orjson
+from faultgym.agents.trace import Trace
+
+from faultgym.agents.drive import run_episode
+from faultgym.agents.registry import policy_named
+from faultgym.agents.store import RunDirectory
+from faultgym.cli.bench_table import Row, interleaved, medians, timed
+from faultgym.envs.env import ToolEnv
+from faultgym.envs.schedule import schedule_for
+from faultgym.envs.suite import suite_named
+from faultgym.envs.task import Task
+from faultgym.envs.turn import Turn
+from faultgym.tools.types import ToolCall
+
+SUITE = "orders"
+LIVE = 10_000
+"""Episodes alive at once for the memory bound."""
+BATCH = 256
+"""Records between two syncs, as the store does it."""
+
+
+def core(rounds: int) -> list[Row]:
+    """All rows, each a ratio within one run."""
+    return [*step_rows(rounds), *reset_rows(rounds), *fork_rows(rounds), *live_rows(), store_row(rounds)]
+
+
+def _select(env: ToolEnv) -> str:
+    assert env.episode is not None
+    row = env.episode.world.db.execute("SELECT id FROM orders LIMIT 1 OFFSET 50").fetchone()
+    return f"SELECT id, customer_id, status, total_cents FROM orders WHERE id = '{row[0]}'"
+
+
+def _task(n: int = 0, template: str = "order_status") -> Task:
+    return suite_named(SUITE).task(template, "train", n, "http")
+
+
+def _turn(tool: str, **arguments: Any) -> Turn:
+    return Turn("", (ToolCall("call_1", tool, arguments),))
+
+
+def step_rows(rounds: int) -> list[Row]:
+    """A step beside what it stands for."""
+    env = ToolEnv(SUITE)
+    env.reset(options={"task": _task()})
+    assert env.episode is not None
+    world = env.episode.world
+    statement = _select(env)
+    key = statement.rpartition("'")[0].rpartition("'")[2]
+    db = world.image.reader.raw
+    route = env.suite.service.operations["get_order"].function
+    sql, get = _turn("sql", query=statement), _turn("http", method="GET", path=f"/v1/orders/{key}")
+
+    def lap(fn: Callable[[], object], batch: int = 2000) -> float:
+        env.reset(options={"task": _task()})
+        return timed(fn, batch)
+
+    took = medians(
+        {
+            "bare select": partial(timed, lambda: db.execute(statement).fetchall(), 5000),
+            "select": partial(lap, lambda: env.step(sql)),
+            "bare route": partial(timed, lambda: route(world, order_id=key), 5000),
+            "get": partial(lap, lambda: env.step(get)),
+        },
+        rounds,
+    )
+    return [
+        _ratio("step on a keyed SELECT / bare sqlite3 call", took, "select", "bare select", 6),
+        _ratio("step on a GET / the route's function", took, "get", "bare route", 6),
+    ]
+
+
+def _ratio(name: str, took: dict[str, float], ours: str, theirs: str, bound: float) -> Row:
+    note = f"{took[ours] * 1e6:.1f} us / {took[theirs] * 1e6:.1f} us"
+    return Row.at_most(name, took[ours] / took[theirs], bound, note=note)
+
+
+def reset_rows(rounds: int) -> list[Row]:
+    """A reset on a world that is known beside deserialising its database."""
+    env = ToolEnv(SUITE)
+    options = {"task": _task()}
+    env.reset(options=options)
+    assert env.episode is not None
+    image = env.episode.world.image.image
+    took = interleaved({"reset": lambda: env.reset(options=options), "open": lambda: _opened(image)}, rounds)
+    return [_ratio("reset on a known world / deserialize", took, "reset", "open", 0.5)]
+
+
+def _opened(image: bytes) -> None:
+    db = sqlite3.connect(":memory:")
+    db.deserialize(image)
+    db.close()
+
+
+def fork_rows(rounds: int) -> list[Row]:
+    """A fork of an episode that has written beside copying its database."""
+    episode = run_episode(policy_named("expert"), _task(0, "cancel_order"))
+    db = episode.world.writable()
+
+    def copied() -> None:
+        _opened(db.serialize())
+
+    def forked() -> None:
+        episode.fork()
+
+    def forked_and_opened() -> None:
+        episode.fork().world.writable()
+
+    took = interleaved({"fork": forked, "used": forked_and_opened, "copy": copied}, rounds, 500)
+    return [
+        _ratio("fork of an episode that wrote / serialize + deserialize", took, "fork", "copy", 1),
+        Row(
+            "  the same, and the fork writes",
+            took["used"] / took["copy"],
+            note=f"{took['used'] * 1e6:.1f} us / {took['copy'] * 1e6:.1f} us",
+        ),
+    ]
+
+
+def live_rows() -> list[Row]:
+    """Memory and speed with many episodes alive, measured in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        found = pool.apply(_live)
+    return [
+        Row.at_most(
+            f"{LIVE:,} live episodes in one process",
+            found["mib"],
+            1024,
+            "MiB",
+            note=f"in mid-episode, {found['written']:,} of them have written; {found['per']:.0f} KiB each",
+        ),
+        Row.at_least(
+            f"steps/s with {LIVE:,} live / with one",
+            found["one"] / found["many"],
+            0.7,
+            note=f"{1 / found['many']:,.0f} / {1 / found['one']:,.0f} steps/s",
+        ),
+    ]
+
+
+def _live() -> dict[str, float]:
+    """10,000 episodes over all templates and 64 worlds, each two turns into the expert's solution."""
+    suite = suite_named(SUITE)
+    names = suite.names("train")
+    env = ToolEnv(SUITE)
+    env.reset(options={"task": _task()})
+    sql = _turn("sql", query=_select(env))
+    before = _rss()
+    episodes = []
+    for n in range(LIVE):
+        task = suite.task(names[n % len(names)], "train", n // len(names) % 64, "http")
+        episode = run_episode(policy_named("expert"), task, schedule_for(task), max_turns=2 + n % 3)
+        episode.stop, episode.verdict = "", None
+        episodes.append(episode)
+    used = _rss() - before
+    many, one = [], []
+    for _ in range(5):
+        start = time.perf_counter()
+        for episode in episodes:
+            episode.step(sql)
+        many.append((time.perf_counter() - start) / LIVE)
+        env.reset(options={"task": _task()})
+        assert env.episode is not None
+        start = time.perf_counter()
+        for _ in range(LIVE):
+            env.episode.step(sql)
+        one.append((time.perf_counter() - start) / LIVE)
+    return {
+        "mib": used / 2**20,
+        "per": used / LIVE / 1024,
+        "written": sum(e.world.written for e in episodes),
+        "many": sorted(many)[2],
+        "one": sorted(one)[2],
+    }
+
+
+def _rss() -> int:
+    """Resident bytes of this process."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def store_row(rounds: int) -> Row:
+    """The store, encoding included, beside writing the same bytes and syncing at the same batch."""
+    records = []
+    for n in range(BATCH):
+        task = _task(n, suite_named(SUITE).names("train")[n % 8])
+        schedule = schedule_for(task, "rough")
+        episode = run_episode(policy_named("expert"), task, schedule)
+        records.append(Trace.from_episode(episode, policy=policy_named("expert").describe()).to_record())
+    lines = [orjson.dumps(record) + b"\n" for record in records]
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        run = RunDirectory.create(Path(folder) / "run", {})
+        with run.writer("bench", BATCH) as writer, (Path(folder) / "raw").open("wb", buffering=0) as raw:
+
+            def store() -> None:
+                for record in records:
+                    writer.append(record)
+                writer.sync()
+
+            def write() -> None:
+                for line in lines:
+                    raw.write(line)
+                os.fdatasync(raw.fileno())
+
+            took = interleaved({"store": store, "raw": write}, rounds, 4)
+    size = sum(map(len, lines)) / len(lines)
+    return Row.at_least(
+        "the store / raw write + fdatasync",
+        took["raw"] / took["store"],
+        0.5,
+        note=f"{BATCH} traces of {size / 1024:.1f} KiB a batch; {BATCH / took['store']:,.0f} traces/s",
+    )

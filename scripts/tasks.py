@@ -1,0 +1,143 @@
+"""`faultgym tasks`: what can be asked, what can break, and the proof that the tasks hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from faultgym.envs.suite import Suite, suite_named, suites, task_by_id
+from faultgym.envs.task import Task
+
+if TYPE_CHECKING:
+    from faultgym.eval.gate import GateRow
+
+
+def tasks(
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Tasks to show whole, such as orders/order_status/dev/0")
+    ] = None,
+    suite: Annotated[str, typer.Option(help="Only this suite")] = "",
+    split: Annotated[str, typer.Option(help="The split whose templates are listed")] = "train",
+    check: Annotated[
+        bool, typer.Option("--check", help="Run gate and confusion matrix; exit 1 unless clean")
+    ] = False,
+    per_template: Annotated[int, typer.Option(min=1, help="Tasks of each template that --check tries")] = 2,
+    faults: Annotated[bool, typer.Option("--faults", help="List the kinds of faults and how one recovers")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line")] = False,
+) -> None:
+    """List task templates, show tasks, list fault kinds, or check that every task holds."""
+    console = Console()
+    chosen = [suite_named(suite)] if suite else list(suites().values())
+    if ids:
+        for name in ids:
+            _show(console, task_by_id(name), json)
+    elif faults:
+        _faults(console, json)
+    elif check:
+        if not _check(console, chosen, per_template):
+            raise typer.Exit(1)
+    else:
+        for each in chosen:
+            _list(console, each, split, json)
+
+
+def _list(console: Console, suite: Suite, split: str, json: bool) -> None:
+    names = suite.names(split)
+    if json:
+        for name in names:
+            t = suite.templates[name]
+            row = {"suite": suite.name, "template": name, "summary": t.summary, "phrasings": len(t.phrasings)}
+            console.print(orjson.dumps(row).decode(), markup=False, highlight=False, soft_wrap=True)
+        return
+    table = Table("template", "what is asked", "phrasings", "kind", title=f"{suite.name}: {suite.title} ({split})")
+    for name in names:
+        t = suite.templates[name]
+        kind = "no tool" if not t.needs_tools else "unanswerable" if not t.answerable else "outage" if t.faults else ""
+        table.add_row(name, t.summary, str(len(t.phrasings)), kind)
+    console.print(table)
+    console.print(f"A task's id is {suite.name}/TEMPLATE/{split}/NUMBER, for instance:")
+    console.print(f"  faultgym tasks {suite.name}/{names[0]}/{split}/0\n", markup=False)
+
+
+def _show(console: Console, task: Task, json: bool) -> None:
+    if json:
+        shown = {
+            "id": task.id,
+            "system": task.system,
+            "instruction": task.instruction,
+            "tools": list(task.tools),
+            "answerable": task.answerable,
+            "needs_tools": task.needs_tools,
+        }
+        console.print(orjson.dumps(shown).decode(), markup=False, highlight=False, soft_wrap=True)
+        return
+    console.print(f"[bold]{escape(task.id)}[/] ({task.style} style, phrasing {task.phrasing})")
+    console.print(escape(task.system), style="dim", highlight=False)
+    console.print(f"[cyan]user:[/] {escape(task.instruction)}", highlight=False)
+    console.print(f"tools: {', '.join(task.tools)}", highlight=False)
+    goal = task.goal
+    console.print(f"goal: {goal.kind}; answer holds {[a.text for a in goal.atoms]}; {len(goal.changes)} changes")
+    for change in goal.changes:
+        console.print(f"  {change.op} {change.table} {change.key} {dict(change.values)}", markup=False)
+
+
+def _faults(console: Console, json: bool) -> None:
+    from faultgym.tools.faults.registry import kinds
+
+    table = Table("kind", "channel", "phase", "recovery", "seen", "what happens", title="Fault kinds")
+    for kind in kinds().values():
+        if json:
+            row = {"kind": kind.name, "channel": kind.channel, "phase": kind.phase, "contract": kind.contract}
+            console.print(orjson.dumps(row).decode(), markup=False, highlight=False, soft_wrap=True)
+        seen = "" if kind.visible else "silent"
+        table.add_row(kind.name, kind.channel, kind.phase, str(kind.contract), seen, escape(kind.summary))
+    if not json:
+        console.print(table)
+
+
+def _check(console: Console, chosen: Iterable[Suite], per_template: int) -> bool:
+    """Print the gate's table and the confusion matrix; whether both are clean."""
+    from faultgym.eval.confusion import confusion_matrix
+
+    from faultgym.eval.gate import gate
+
+    chosen = list(chosen)
+    rows = []
+    with console.status("the gate") as status:
+        for suite in chosen:
+            for name, template in suite.templates.items():
+                status.update(f"the gate: {suite.name}/{name}")
+                split = "unseen_compositions" if template.composition else "dev"
+                rows.append(gate(suite, name, [suite.task(name, split, n) for n in range(per_template)]))
+    _gate_table(console, rows)
+    with console.status("the confusion matrix"):
+        matrix = confusion_matrix(chosen, per_template=per_template)
+    console.print(matrix.table())
+    clean = all(row.clean for row in rows) and not matrix.errors
+    for row in rows:
+        for failure in row.failures:
+            console.print(f"[red]gate:[/] {escape(failure)}", soft_wrap=True)
+    for error in matrix.errors:
+        console.print(f"[red]matrix:[/] {escape(str(error))}", soft_wrap=True)
+    console.print("[green]clean[/]" if clean else "[red]not clean[/]")
+    return clean
+
+
+def _gate_table(console: Console, rows: list[GateRow]) -> None:
+    checks = list(dict.fromkeys(check for row in rows for check in row.checks))
+    table = Table("suite", "template", title="The gate: checks that went as wanted")
+    for check in checks:
+        table.add_column("\n".join(check.split()), justify="right")
+    for row in rows:
+        cells = []
+        for check in checks:
+            good, tried = row.checks.get(check, (0, 0))
+            cells.append("-" if not tried else f"{good}/{tried}" if good == tried else f"[red]{good}/{tried}[/]")
+        table.add_row(row.suite, row.template, *cells)
+    console.print(table)
