@@ -1,0 +1,165 @@
+"""What the kinds of several channels need to know of requests and JSON bodies. No kinds here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeGuard
+
+import orjson
+
+from faultgym.tools.context import FieldHints
+from faultgym.tools.exchange import HttpRequest, HttpResponse
+from faultgym.tools.faults.types import Hit, Site
+from faultgym.tools.types import JSON
+
+_IDENTIFIER = re.compile(r"[A-Z]{2,8}-[0-9]{1,9}")
+SHOWN_HEADERS = {"age": "86400", "warning": '110 - "response is stale"'}
+"""What a cache adds to a response that is too old (RFC 9111)."""
+
+
+def always(hit: Hit) -> bool:
+    """For kinds that never end."""
+    return True
+
+
+def routed(site: Site) -> bool:
+    """Any of the service's own routes; the token's too, for faults on the way of recovery."""
+    return bool(site.route)
+
+
+def reads(site: Site) -> bool:
+    """A route that reads the suite's facts."""
+    return bool(site.tables) and not site.write
+
+
+def writes(site: Site) -> bool:
+    """A route that changes the suite's facts."""
+    return site.write
+
+
+def http_request(hit: Hit) -> HttpRequest:
+    """The request, of a kind of the channel `http`."""
+    assert isinstance(hit.request, HttpRequest)
+    return hit.request
+
+
+def http_reply(hit: Hit) -> HttpResponse:
+    """The true response, of a kind of the channel `http` and the phase `after`."""
+    assert isinstance(hit.reply, HttpResponse)
+    return hit.reply
+
+
+def request_body(request: HttpRequest) -> JSON:
+    """The request's JSON object; empty when it has none."""
+    try:
+        body = orjson.loads(request.body or b"{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def arguments(hit: Hit) -> dict[str, Any]:
+    """What the request says, by the operation's names: from path, query and body."""
+    request = http_request(hit)
+    pattern, path = hit.site.path.split("/"), request.path.split("/")
+    named = {p[1:-1]: q for p, q in zip(pattern, path, strict=False) if p[:1] == "{"}
+    return {**request.query, **request_body(request), **named}
+
+
+def identifiers(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(name, value) of the values that are an identifier with its prefix."""
+    for name, value in values.items():
+        if isinstance(value, str) and _IDENTIFIER.fullmatch(value):
+            yield name, value
+
+
+def mentions_identifier(value: Any) -> bool:
+    """Whether an identifier with its prefix stands anywhere in the value."""
+    return _IDENTIFIER.search(orjson.dumps(value, default=str).decode()) is not None
+
+
+def json_reply(hit: Hit) -> JSON | None:
+    """The JSON object of a response 200, or None."""
+    reply = http_reply(hit)
+    if reply.status != 200 or reply.headers.get("content-type") != "application/json":
+        return None
+    try:
+        body = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def read_again(hit: Hit, request: HttpRequest) -> JSON | None:
+    """The body of the true reply to another reading request, or None when it is not a 200."""
+    assert hit.backend is not None
+    reply: HttpResponse = hit.backend(request)
+    return orjson.loads(reply.body) if reply.status == 200 else None
+
+
+def with_body(reply: HttpResponse, body: bytes | JSON, **headers: str) -> HttpResponse:
+    """The response with another body; `headers` are added, with - for _."""
+    added = {name.replace("_", "-"): value for name, value in headers.items()}
+    payload = body if isinstance(body, bytes) else orjson.dumps(body)
+    return HttpResponse(reply.status, {**reply.headers, **added}, payload)
+
+
+def records(body: JSON) -> list[JSON]:
+    """The items of a listing, or the one record that the body is."""
+    items = body.get("items")
+    if isinstance(items, list):
+        return [item for item in items if isinstance(item, dict)]
+    return [body]
+
+
+def is_cents(name: str, hints: FieldHints) -> bool:
+    """Whether a field holds an amount in cents."""
+    return name in hints.money or name.endswith("_cents")
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Whether a value is an integer, and not a truth value."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def other_value(name: str, value: Any, hints: FieldHints) -> Any:
+    """A plausible earlier value of a field; None when there is none to be had.
+
+    For a field with choices the choice before; for an amount an eighth less, in whichever form.
+    """
+    choices = hints.choices.get(name, ())
+    if isinstance(value, str) and value in choices and len(choices) > 1:
+        at = choices.index(value)
+        return choices[at - 1 if at else 1]
+    if is_whole(value) and value > 0 and is_cents(name, hints):
+        return value - max(1, value // 8)
+    if isinstance(value, dict) and isinstance(value.get("amount"), str):
+        try:
+            cents = int(Decimal(value["amount"]) * 100)
+        except InvalidOperation:
+            return None
+        if cents > 0:
+            cents -= max(1, cents // 8)
+            return {**value, "amount": f"{cents // 100}.{cents % 100:02d}"}
+    return None
+
+
+def telling(hit: Hit, record: JSON, fits: Callable[[str, Any], bool]) -> list[str]:
+    """Fields of a record that matter and that `fits(name, value)` accepts, most telling first.
+
+    Those with choices come first, then amounts; identifiers and versions are left alone. The rule's
+    parameter `field` aims at one.
+    """
+    aim = hit.fault.params.get("field")
+    if aim is not None:
+        return [aim] if aim in record and fits(aim, record[aim]) else []
+    hints = hit.world.hints
+    left_out = {"id", "version", "items", "next_cursor", "total"} if "items" in record else {"id", "version"}
+    names = [
+        n
+        for n, v in record.items()
+        if n not in left_out and n not in hints.references and not n.endswith("_id") and fits(n, v)
+    ]
+    return sorted(names, key=lambda n: (n not in hints.choices, other_value(n, record[n], hints) is None))

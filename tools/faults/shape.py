@@ -1,0 +1,302 @@
+"""Shape and meaning: 200 and valid JSON, but not what was documented, or not what is true.
+
+All of them stay on their route: the same call again shows the same. Those that change the shape can
+be read with care (REPAIR of one's own reading); those that change the meaning show in a sign, or only
+in a second source (VERIFY). `detail["changes"]` lists what was changed: record, field, true, shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from faultgym.tools.exchange import HttpRequest, HttpResponse
+from faultgym.tools.faults.payload import (
+    SHOWN_HEADERS,
+    http_reply,
+    http_request,
+    is_cents,
+    is_whole,
+    json_reply,
+    other_value,
+    read_again,
+    reads,
+    records,
+    telling,
+    with_body,
+)
+from faultgym.tools.faults.registry import kind
+from faultgym.tools.faults.types import Contract, Hit, Site
+from faultgym.tools.hashing import stable_hash
+from faultgym.tools.types import JSON
+
+Change = Callable[[Hit, JSON], JSON | None]
+"""Gives the body with the change, which it notes in `hit.detail`; None where it cannot be made."""
+
+
+def _listing_key(hit: Hit) -> str:
+    """What is asked for, whatever the page."""
+    request = http_request(hit)
+    rest = sorted((k, v) for k, v in request.query.items() if k not in ("cursor", "limit"))
+    return f"{request.path} {rest}"
+
+
+def _shape(
+    contract: Contract,
+    *,
+    visible: bool,
+    same_thing: bool = False,
+    headers: dict[str, str] | None = None,
+    suits: Callable[[Site], bool] = reads,
+) -> Callable[[Change], Callable[[Hit], HttpResponse]]:
+    """Make a kind of a change of the body. `same_thing`: it stays with what was first asked for."""
+
+    def wrap(change: Change) -> Callable[[Hit], HttpResponse]:
+        def changed(hit: Hit) -> JSON | None:
+            body = json_reply(hit)
+            return None if body is None else change(hit, body)
+
+        def lasting(hit: Hit) -> bool:
+            if same_thing and hit.state.memory["asked"] != _listing_key(hit):
+                return False
+            return changed(hit) is not None
+
+        def act(hit: Hit) -> HttpResponse:
+            hit.detail.clear()
+            body = changed(hit)
+            assert body is not None
+            hit.state.memory.setdefault("asked", _listing_key(hit))
+            return with_body(http_reply(hit), body, **(headers or {}))
+
+        act.__name__, act.__doc__ = change.__name__, change.__doc__
+        declare = kind(
+            "http",
+            "after",
+            contract,
+            visible=visible,
+            suits=suits,
+            applies=lambda hit: changed(hit) is not None,
+            lasting=lasting,
+            pinned=True,
+        )
+        return declare(act)
+
+    return wrap
+
+
+def _note(hit: Hit, record: JSON, field: str, true: Any, shown: Any) -> None:
+    change = {"record": record.get("id"), "field": field, "true": true, "shown": shown}
+    hit.detail.setdefault("changes", []).append(change)
+
+
+def _replaced(record: JSON, old: str, new: str, value: Any) -> JSON:
+    """The record with one field under another name and value, in its place."""
+    return {new if n == old else n: value if n == old else v for n, v in record.items()}
+
+
+def _each(body: JSON, change: Callable[[JSON], JSON]) -> JSON:
+    """The body with every record changed."""
+    if isinstance(body.get("items"), list):
+        return {**body, "items": [change(i) if isinstance(i, dict) else i for i in body["items"]]}
+    return change(body)
+
+
+# ---- another shape ---------------------------------------------------------------------------------
+
+
+@_shape(Contract.REPAIR, visible=True)
+def renamed_field(hit: Hit, body: JSON) -> JSON | None:
+    """A field has got another name that still contains the old one, such as `current_status`."""
+    rows = records(body)
+    names = telling(hit, rows[0], lambda n, v: True) if rows else []
+    if not names:
+        return None
+    old = names[hit.pick(min(2, len(names)))]
+    noun = hit.site.tables[0].removesuffix("s")
+    new = (f"current_{old}", f"{noun}_{old}", f"{old}_value")[hit.pick(3, "name")]
+    if new in rows[0]:
+        return None
+    hit.detail["renamed"] = {old: new}
+
+    def change(record: JSON) -> JSON:
+        return _replaced(record, old, new, record[old]) if old in record else record
+
+    return _each(body, change)
+
+
+def _drifted(hit: Hit, record: JSON) -> JSON:
+    """Whole numbers as text; an amount in cents as the amount in its currency, the unit beside it."""
+    shown: JSON = {}
+    for name, value in record.items():
+        if not is_whole(value) or name == "version":
+            shown[name] = value
+        elif is_cents(name, hit.world.hints):
+            short = name.removesuffix("_cents")
+            short = name if short in record else short
+            shown[short] = f"{value // 100}.{value % 100:02d}" if value >= 0 else str(value)
+            shown["unit"] = record.get("currency", "EUR")
+            _note(hit, record, name, value, shown[short])
+        else:
+            shown[name] = str(value)
+            _note(hit, record, name, value, shown[name])
+    return shown
+
+
+@_shape(Contract.REPAIR, visible=True)
+def type_drift(hit: Hit, body: JSON) -> JSON | None:
+    """Numbers come as text; `total_cents` 4150 comes as `total` "41.50" with `unit` "EUR"."""
+    shown = _each(body, lambda record: _drifted(hit, record))
+    return shown if hit.detail.get("changes") else None
+
+
+@_shape(Contract.REPAIR, visible=True)
+def nested_field(hit: Hit, body: JSON) -> JSON | None:
+    """The fields stand one level deeper, under `data` or `attributes`."""
+    if not any("id" in record for record in records(body)):
+        return None
+    outer = ("data", "attributes")[hit.pick(2)]
+    hit.detail["nested"] = outer
+
+    def change(record: JSON) -> JSON:
+        rest = {name: value for name, value in record.items() if name != "id"}
+        return {"id": record["id"], outer: rest} if "id" in record else record
+
+    return _each(body, change)
+
+
+@_shape(Contract.REPAIR, visible=True)
+def null_field(hit: Hit, body: JSON) -> JSON | None:
+    """A field that is needed is null on this route; another route or SQL has it."""
+    hints = hit.world.hints
+    rows = records(body)
+    aimed = hit.fault.params.get("field") is not None
+
+    def needed(name: str, value: Any) -> bool:
+        return value is not None and (aimed or other_value(name, value, hints) is not None)
+
+    names = telling(hit, rows[0], needed) if rows else []
+    if not names:
+        return None
+    name = names[hit.pick(min(2, len(names)))]
+
+    def change(record: JSON) -> JSON:
+        if name not in record:
+            return record
+        _note(hit, record, name, record[name], None)
+        return {**record, name: None}
+
+    return _each(body, change)
+
+
+_NOISE = 6_000
+"""Characters of noise: a body with it stays below what a tool shows."""
+
+
+@_shape(Contract.REPAIR, visible=True)
+def extra_noise(hit: Hit, body: JSON) -> JSON | None:
+    """Kilobytes of irrelevant fields stand before the real ones."""
+    if len(http_reply(hit).body) > _NOISE:
+        return None
+    spans = [
+        {
+            "span": f"{stable_hash(hit.fault.id, n):016x}",
+            "service": f"edge-{n % 7}",
+            "took_us": stable_hash(n, "took") % 9000,
+            "flags": ["sampled", "debug"],
+        }
+        for n in range(_NOISE // 90)
+    ]
+    hit.detail["noise"] = len(orjson.dumps(spans))
+    return {"_debug": {"build": "2026.02.27-4411", "trace": spans}, **body}
+
+
+# ---- another meaning -------------------------------------------------------------------------------
+
+
+@_shape(Contract.VERIFY, visible=False, same_thing=True, headers=SHOWN_HEADERS)
+def stale_value(hit: Hit, body: JSON) -> JSON | None:
+    """An old copy, with earlier values; the sign: the headers `age: 86400` and `warning: 110`."""
+    hints = hit.world.hints
+
+    def fields(record: JSON) -> list[str]:
+        return telling(hit, record, lambda n, v: other_value(n, v, hints) is not None)
+
+    rows = [record for record in records(body) if fields(record)]
+    if not rows:
+        return None
+    record = rows[hit.pick(len(rows))]
+    for name in fields(record):
+        shown = other_value(name, record[name], hints)
+        _note(hit, record, name, record[name], shown)
+        record[name] = shown
+    return body
+
+
+def _neighbour(hit: Hit, body: JSON) -> JSON | None:
+    """The body of another record of the same table that differs in a field that matters."""
+    request, key = http_request(hit), body.get("id")
+    parts = request.path.split("/")
+    if not isinstance(key, str) or not parts[-1] or parts[-1] not in (key, key.rpartition("-")[2]):
+        return None
+    hints, table = hit.world.hints, hit.site.tables[0]
+    near = hit.world.db.execute(
+        f"SELECT id FROM {table} WHERE id <> ? ORDER BY id < ?, id LIMIT 8", (key, key)
+    ).fetchall()
+    for (other,) in near:
+        path = "/".join([*parts[:-1], other])
+        shown = read_again(hit, HttpRequest("GET", path, request.query, request.headers))
+        if shown and any(shown.get(n) != v and other_value(n, v, hints) is not None for n, v in body.items()):
+            return shown
+    return None
+
+
+@_shape(Contract.VERIFY, visible=False, same_thing=True, suits=lambda site: reads(site) and not site.listing)
+def wrong_entity(hit: Hit, body: JSON) -> JSON | None:
+    """The record of a neighbour; the sign: its id is not the one that was asked for."""
+    shown = _neighbour(hit, body)
+    if shown is None:
+        return None
+    for name, value in body.items():
+        if name in shown and shown[name] != value:
+            _note(hit, body, name, value, shown[name])
+    return shown
+
+
+@_shape(Contract.VERIFY, visible=False)
+def unit_swap(hit: Hit, body: JSON) -> JSON | None:
+    """Amounts in whole units of the currency under `_cents`; the sign: `amounts_in` names the currency."""
+
+    def change(record: JSON) -> JSON:
+        shown: JSON = {}
+        swapped = False
+        for name, value in record.items():
+            shown[name] = value
+            if is_whole(value) and value >= 100 and is_cents(name, hit.world.hints):
+                shown[name] = value // 100 if value % 100 == 0 else value / 100
+                _note(hit, record, name, value, shown[name])
+                swapped = True
+        return {**shown, "amounts_in": record.get("currency", "EUR")} if swapped else shown
+
+    shown = _each(body, change)
+    return shown if hit.detail.get("changes") else None
+
+
+@_shape(Contract.VERIFY, visible=False, same_thing=True, suits=lambda site: reads(site) and site.listing)
+def missing_rows(hit: Hit, body: JSON) -> JSON | None:
+    """Some items are left out and `total` is less by as many: only another source tells."""
+    items, total = body.get("items"), body.get("total")
+    if not isinstance(items, list) or not is_whole(total):
+        return None
+    if "cursor" in http_request(hit).query and hit.state.delivered:
+        lost = hit.state.memory["lost"]
+    elif len(items) < 2:
+        return None
+    else:
+        at = hit.pick(len(items))
+        lost = [item.get("id") for item in (items[at : at + 1] if len(items) < 4 else [items[at], items[at - 1]])]
+        hit.state.memory["lost"] = lost
+    hit.detail["missing"] = lost
+    kept = [item for item in items if item.get("id") not in lost]
+    return {**body, "items": kept, "total": total - len(lost)}
