@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from faultgym.tools.search import Document
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from faultgym.tools.context import WorldView
 from faultgym.tools.declare import identifier
+from faultgym.tools.search import Document
 from faultgym.tools.service import Operation, Service, ServiceError, operation
 from faultgym.tools.types import JSON
 

@@ -1,0 +1,36 @@
+"""What the templates share: picking from a world when a task is drawn, and atoms."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+from faultgym.envs.answers import Atom, AtomKind
+
+MOST_RIVALS = 8
+"""Competing candidates that a goal names."""
+
+
+def rows(db: sqlite3.Connection, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """All rows of a statement with a fixed order."""
+    return db.execute(statement, values).fetchall()
+
+
+def one_of(db: sqlite3.Connection, rng: random.Random, statement: str, *values: Any) -> tuple[Any, ...]:
+    """One of the rows of a statement with a fixed order; raises IndexError when there is none."""
+    return rng.choice(rows(db, statement, *values))
+
+
+def rivals(kind: AtomKind, right: Any, candidates: Iterable[Any]) -> tuple[Atom, ...]:
+    """Up to `MOST_RIVALS` atoms for those candidates that are not the right answer."""
+    others = dict.fromkeys(str(c) for c in candidates if c is not None and str(c) != str(right))
+    return tuple(Atom(kind, text) for text in list(others)[:MOST_RIVALS])
+
+
+def shuffled(rng: random.Random, items: Iterable[Any]) -> list[Any]:
+    """The items in another order."""
+    found = list(items)
+    rng.shuffle(found)
+    return found

@@ -1,0 +1,158 @@
+"""Questions that one or two reads of the records answer."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from typing import TYPE_CHECKING
+
+from faultgym.envs.answers import Atom
+from faultgym.envs.goal import Goal
+from faultgym.envs.suite import Drawn, Script, Template
+from faultgym.envs.suites.common import euros
+from faultgym.envs.suites.orders.schema import STATUSES
+from faultgym.envs.suites.orders.templates.drawing import one_of, rivals, rows, shuffled
+
+if TYPE_CHECKING:
+    from faultgym.envs.reference import Desk
+
+
+STATUS_PHRASINGS = (
+    "What is the status of order {order_id}?",
+    "A customer is on the phone about {order_id}. How far along is that order? Answer with its status.",
+    "Please look up {order_id} and tell me the order's current status.",
+    "In which status is order {order_id} at the moment?",
+    "Order {order_id}: which status do our records give it?",
+    "Someone wants to know where things stand with {order_id}. Name the status it has in our system.",
+)
+
+
+def draw_status(db: sqlite3.Connection, rng: random.Random) -> Drawn:
+    """An order of a status chosen first, so that rare ones come as often as frequent ones."""
+    status = rng.choice(STATUSES)
+    (order_id,) = one_of(db, rng, "SELECT id FROM orders WHERE status = ? ORDER BY id", status)
+    goal = Goal(atoms=(Atom("text", status),), rivals=rivals("text", status, STATUSES))
+    return Drawn({"order_id": order_id}, goal)
+
+
+def solve_status(desk: Desk) -> Script:
+    """Read the order."""
+    order_id = desk.p["order_id"]
+    order = yield from desk.read("order", order_id, why=f"The status stands in order {order_id}: read it.")
+    if order is None:
+        return desk.absent("order", order_id)
+    return f"The status of order {order_id} is {order['status']}."
+
+
+def draw_total(db: sqlite3.Connection, rng: random.Random) -> Drawn:
+    """An order whose total differs from its neighbours'."""
+    order_id, customer_id, total = one_of(
+        db, rng, "SELECT id, customer_id, total_cents FROM orders WHERE total_cents > 2000 ORDER BY id"
+    )
+    others = [t for (t,) in rows(db, "SELECT total_cents FROM orders WHERE customer_id = ?", customer_id)]
+    parts = [u for (u,) in rows(db, "SELECT unit_cents FROM order_items WHERE order_id = ?", order_id)]
+    beyond = [t for (t,) in rows(db, "SELECT total_cents FROM orders ORDER BY id LIMIT 4")]
+    goal = Goal(
+        atoms=(Atom("money", str(total)),),
+        rivals=rivals("money", total, [total * 100, *others, *parts, *beyond]),
+    )
+    return Drawn({"order_id": order_id}, goal)
+
+
+def solve_total(desk: Desk) -> Script:
+    """Read the order."""
+    order_id = desk.p["order_id"]
+    order = yield from desk.read("order", order_id, why=f"The total stands in order {order_id}: read it.")
+    if order is None:
+        return desk.absent("order", order_id)
+    return f"The total of order {order_id} is {euros(order['total_cents'])}."
+
+
+def draw_email(db: sqlite3.Connection, rng: random.Random) -> Drawn:
+    """An order, and whose it is."""
+    order_id, email = one_of(
+        db, rng, "SELECT o.id, c.email FROM orders o JOIN customers c ON c.id = o.customer_id ORDER BY o.id"
+    )
+    others = shuffled(rng, (e for (e,) in rows(db, "SELECT email FROM customers ORDER BY id")))
+    goal = Goal(atoms=(Atom("text", email),), rivals=rivals("text", email, others))
+    return Drawn({"order_id": order_id}, goal)
+
+
+def solve_email(desk: Desk) -> Script:
+    """From the order to its customer."""
+    order_id = desk.p["order_id"]
+    order = yield from desk.read("order", order_id, why=f"Find out whose order {order_id} is.")
+    if order is None:
+        return desk.absent("order", order_id)
+    customer_id = order["customer_id"]
+    customer = yield from desk.read(
+        "customer", customer_id, why=f"Order {order_id} belongs to {customer_id}: read that customer."
+    )
+    if customer is None:
+        return desk.absent("customer", customer_id)
+    return f"The e-mail address of the customer of order {order_id} is {customer['email']}."
+
+
+def draw_tracking(db: sqlite3.Connection, rng: random.Random) -> Drawn:
+    """A parcel of a customer who has a parcel on the way."""
+    order_id, tracking = one_of(db, rng, "SELECT order_id, tracking FROM shipments ORDER BY id")
+    others = shuffled(rng, (t for (t,) in rows(db, "SELECT tracking FROM shipments ORDER BY id")))
+    goal = Goal(atoms=(Atom("text", tracking),), rivals=rivals("text", tracking, others))
+    return Drawn({"order_id": order_id}, goal)
+
+
+def solve_tracking(desk: Desk) -> Script:
+    """Read the parcel of the order."""
+    order_id = desk.p["order_id"]
+    shipment = yield from desk.read("shipment", order_id, why=f"Read the parcel of order {order_id}.")
+    if shipment is None:
+        return f"There is no shipment for order {order_id} on record."
+    return f"The parcel of order {order_id} has the tracking number {shipment['tracking']}."
+
+
+LOOKUPS = (
+    Template("order_status", "read an order's status", STATUS_PHRASINGS, draw_status, solve_status),
+    Template(
+        "order_total",
+        "read an order's total",
+        (
+            "What is the total of order {order_id}? Answer in euros, such as 12.50 EUR.",
+            "How much does order {order_id} come to in all? Give the amount in euros with two decimals.",
+            "I am writing an invoice for {order_id}. Which total, in euros and cents, belongs on it?",
+            "Please give me the sum of order {order_id} in euros, for example 99.00 EUR.",
+            "Accounting asks for the order total of {order_id}. State it in EUR with two decimals.",
+            "{order_id}: what was the customer's order worth altogether? Reply in euros, like 8.90 EUR.",
+        ),
+        draw_total,
+        solve_total,
+    ),
+    Template(
+        "customer_email",
+        "from an order to its customer's e-mail address",
+        (
+            "Which e-mail address does the customer of order {order_id} have?",
+            "We must write to whoever placed {order_id}. What is that customer's e-mail address?",
+            "Find the customer behind order {order_id} and give me their e-mail address.",
+            "To which e-mail address should a message about order {order_id} go? Use the customer's own.",
+            "Order {order_id} needs a reply by mail. Look up its customer's e-mail address.",
+            "I only have the number {order_id}. How do I reach that order's customer by e-mail?",
+        ),
+        draw_email,
+        solve_email,
+    ),
+    Template(
+        "order_tracking",
+        "read the tracking number of an order's parcel",
+        (
+            "What is the tracking number of order {order_id}?",
+            "The customer wants to follow the parcel of {order_id}. Which tracking number does it have?",
+            "Give me the carrier's tracking number for order {order_id}.",
+            "Under which tracking number was order {order_id} sent?",
+            "Please find the parcel that belongs to {order_id} and tell me its tracking number.",
+            "Someone asks how to trace order {order_id}. Reply with the tracking number of its shipment.",
+        ),
+        draw_tracking,
+        solve_tracking,
+    ),
+)
+"""Single reads and short hops."""

@@ -1,0 +1,213 @@
+"""Tasks that are done in SQL: sums and counts, and the notes and tags that the desk may write itself."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from typing import TYPE_CHECKING
+
+from faultgym.envs.answers import Atom
+from faultgym.envs.goal import Goal, delete, insert
+from faultgym.envs.suite import Drawn, Script, Template
+from faultgym.envs.suites.common import euros
+from faultgym.envs.suites.orders.schema import CHANNELS, tag_key
+from faultgym.envs.suites.orders.templates.drawing import one_of, rivals, rows
+
+if TYPE_CHECKING:
+    from faultgym.envs.reference import Desk
+
+NOTE_TEXTS = (
+    "customer will collect the parcel in person",
+    "please ring twice at the side door",
+    "invoice was sent again by post",
+    "customer is away until next week",
+    "colour was confirmed with the customer",
+    "deliver to the neighbour if nobody is in",
+    "customer asked to be called after six",
+    "box was damaged but the contents are fine",
+)
+AUTHOR = "desk"
+
+
+def draw_revenue(db: sqlite3.Connection, rng: random.Random) -> Drawn:
+    """A day with several orders, a cancelled one among them where the world has such a day."""
+    days = rows(
+        db,
+        "SELECT placed_on, sum(total_cents * (status <> 'cancelled')), sum(total_cents), max(total_cents)"
+        " FROM orders GROUP BY placed_on HAVING sum(status <> 'cancelled') >= 2 ORDER BY placed_on",
+    )
+    mixed = [d for d in days if d[1] != d[2]]
+    day, revenue, everything, largest = rng.choice(mixed or days)
+    others = [amount for d in days if d[0] != day for amount in (d[1],)]
+    rng.shuffle(others)
+    goal = Goal(
+        atoms=(Atom("money", str(revenue)),),
+        rivals=rivals("money", revenue, [everything, revenue * 100, largest, *others]),
+    )
+    return Drawn({"day": day}, goal)
+
+
+def solve_revenue(desk: Desk) -> Script:
+    """One sum in SQL."""
+    day = desk.p["day"]
+    found = yield from desk.sql(
+        f"SELECT sum(total_cents) AS revenue FROM orders WHERE placed_on = '{day}' AND status <> 'cancelled'",
+        why=f"Add up the orders of {day} that were not cancelled.",
+    )
+    return f"The orders placed on {day} come to {euros(int(found[0]['revenue'] or 0))}."
+
+
+def draw_count(db: sqlite3.Connection, rng: random.Random) -> Drawn:
+    """A town and a status that occur together at least twice."""
+    counts = rows(
+        db,
+        "SELECT c.city, o.status, count(*) FROM orders o JOIN customers c ON c.id = o.customer_id"
+        " GROUP BY c.city, o.status ORDER BY c.city, o.status",
+    )
+    city, status, count = rng.choice([c for c in counts if c[2] >= 2])
+    of_city = [n for c, s, n in counts if c == city and s != status]
+    everywhere = sum(n for _, s, n in counts if s == status)
+    goal = Goal(
+        atoms=(Atom("number", str(count)),),
+        rivals=rivals("number", count, [everywhere, count + 1, count - 1, *of_city]),
+    )
+    return Drawn({"city": city, "status": status}, goal)
+
+
+def solve_count(desk: Desk) -> Script:
+    """One count in SQL over two tables."""
+    city, status = desk.p["city"], desk.p["status"]
+    found = yield from desk.sql(
+        "SELECT count(*) AS n FROM orders JOIN customers ON customers.id = orders.customer_id"
+        f" WHERE customers.city = '{city}' AND orders.status = '{status}'",
+        why=f"Count the {status} orders of customers from {city}.",
+    )
+    return f"Customers from {city} have {found[0]['n']} orders with the status {status}."
+
+
+def draw_note(db: sqlite3.Connection, rng: random.Random) -> Drawn:
+    """An order, a text that is not on it yet, and a channel."""
+    (order_id,) = one_of(db, rng, "SELECT id FROM orders ORDER BY id")
+    text, channel = rng.choice(NOTE_TEXTS), rng.choice(CHANNELS)
+    wanted = insert("order_notes", order_id=order_id, author=AUTHOR, text=text, channel=channel)
+    return Drawn({"order_id": order_id, "text": text, "channel": channel}, Goal((wanted,)))
+
+
+def note_statement(order_id: str, text: str, channel: str) -> str:
+    """The INSERT of one note by the desk."""
+    return (
+        "INSERT INTO order_notes (order_id, author, text, channel)"
+        f" VALUES ('{order_id}', '{AUTHOR}', '{text}', '{channel}')"
+    )
+
+
+def solve_note(desk: Desk) -> Script:
+    """Make sure that the order exists, then insert."""
+    order_id, text, channel = desk.p["order_id"], desk.p["text"], desk.p["channel"]
+    order = yield from desk.read("order", order_id, why=f"Make sure that order {order_id} exists.")
+    if order is None:
+        return desk.absent("order", order_id)
+    yield from desk.sql_write(
+        note_statement(order_id, text, channel), why=f"Order {order_id} is there: add the note to it."
+    )
+    return f"The note is on order {order_id} now."
+
+
+def draw_tag(db: sqlite3.Connection, rng: random.Random) -> Drawn:
+    """A tag of one order, and another order without it."""
+    from_order, tag = one_of(db, rng, "SELECT order_id, tag FROM order_tags ORDER BY order_id, tag")
+    (to_order,) = one_of(
+        db,
+        rng,
+        "SELECT id FROM orders WHERE id NOT IN (SELECT order_id FROM order_tags WHERE tag = ?) ORDER BY id",
+        tag,
+    )
+    wanted = (delete("order_tags", tag_key(from_order, tag)), insert("order_tags", order_id=to_order, tag=tag))
+    return Drawn({"tag": tag, "from_order": from_order, "to_order": to_order}, Goal(wanted))
+
+
+def solve_tag(desk: Desk) -> Script:
+    """Look where the tag is, then put it on the one order and take it off the other."""
+    tag, source, target = desk.p["tag"], desk.p["from_order"], desk.p["to_order"]
+    where = f"order_id IN ('{source}', '{target}') AND tag = '{tag}'"
+    look = f"SELECT order_id, tag FROM order_tags WHERE {where} ORDER BY order_id"
+    found = yield from desk.sql(look, why=f"See which of the two orders has the tag {tag}.")
+    has = {row["order_id"] for row in found}
+    if source not in has:
+        return f"Nothing was moved: there is no tag {tag} on order {source}."
+    if target not in has:
+        yield from desk.sql_write(
+            f"INSERT INTO order_tags (order_id, tag) VALUES ('{target}', '{tag}')",
+            why=f"Only {source} has it: first put the tag on {target}, so that it is never lost.",
+        )
+    yield from desk.sql_write(
+        f"DELETE FROM order_tags WHERE order_id = '{source}' AND tag = '{tag}'",
+        why=f"It is on {target} now: take it off {source}.",
+    )
+    return f"The tag {tag} is on order {target} now and no longer on {source}."
+
+
+STATEMENTS = (
+    Template(
+        "day_revenue",
+        "sum the orders of a day in SQL",
+        (
+            "What were the orders placed on {day} worth in all, cancelled ones left out? Answer in euros.",
+            "Add up the totals of all orders from {day} that were not cancelled. Give the sum in EUR.",
+            "For the daily sheet: revenue of {day} by the day of the order, without cancelled orders, in euros.",
+            "How much did customers order for on {day}? Leave out what was cancelled and answer like 310.40 EUR.",
+            "Sum of order totals with the date {day}, excluding the cancelled ones, please. In euros.",
+            "Finance needs one figure: the value of every order placed {day} except cancelled ones, in EUR.",
+        ),
+        draw_revenue,
+        solve_revenue,
+    ),
+    Template(
+        "city_count",
+        "count orders over two tables in SQL",
+        (
+            "How many orders with the status {status} belong to customers from {city}?",
+            "Count the orders of customers who live in {city} that are {status}. Answer with the number.",
+            "Looking at customers from {city} only: how many of their orders have the status {status}?",
+            "I need the number of {status} orders for the town of {city}.",
+            "For customers in {city}, tell me how many orders stand at {status} right now.",
+            "{city}: what is the count of orders whose status is {status}? Take the customer's town.",
+        ),
+        draw_count,
+        solve_count,
+    ),
+    Template(
+        "write_note",
+        "add a note to an order in SQL",
+        (
+            "Add a note to order {order_id}: author desk, channel {channel}, text '{text}'."
+            " Insert it into the table order_notes.",
+            "Please put this into order_notes for {order_id}, exactly as written: '{text}'."
+            " The author is desk, the channel {channel}.",
+            "A message came by {channel} about {order_id}. Store '{text}' in order_notes, with desk as its author.",
+            "Write one row to order_notes: order {order_id}, author desk, text '{text}', channel {channel}.",
+            "Order {order_id} needs the note '{text}' (author desk, channel {channel}) in the table order_notes.",
+            "By {channel} we heard something on {order_id}. File it in order_notes under the author desk: '{text}'.",
+        ),
+        draw_note,
+        solve_note,
+        sql_writes=True,
+    ),
+    Template(
+        "move_tag",
+        "move a tag from one order to another in SQL, in two steps",
+        (
+            "Move the tag {tag} from order {from_order} to order {to_order} in the table order_tags.",
+            "The tag {tag} was put on {from_order} by mistake; it belongs on {to_order}. Correct order_tags.",
+            "In order_tags, take {tag} off {from_order} and put it on {to_order}.",
+            "Order {to_order} should carry the tag {tag} instead of order {from_order}. Change order_tags.",
+            "Please hand the tag {tag} over: {from_order} loses it, {to_order} gets it (table order_tags).",
+            "Wrong order tagged: {tag} stands at {from_order} but is meant for {to_order}. Fix it in order_tags.",
+        ),
+        draw_tag,
+        solve_tag,
+        tools=("sql", "search", "http", "wait"),
+        sql_writes=True,
+    ),
+)
+"""SQL reads and SQL writes."""
