@@ -98,6 +98,8 @@ class FaultLayer:
         return reply
 
     def _record(self, hit: Hit, found: Kind) -> None:
+        if hit.quiet:
+            return
         site, state = hit.site, hit.state
         if state.delivered == 0:
             state.first_at = hit.world.clock.now
@@ -161,4 +163,11 @@ def request_text(request: Request | ToolCall) -> dict[str, str]:
         return {"statement": request.statement}
     if isinstance(request, SearchRequest):
         return {"query": request.query, **request.filters}
-    return {name: str(value) for name, value in (request.arguments or {}).items()}
+    return {name: _text(value) for name, value in (request.arguments or {}).items()}
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except RecursionError:  # arguments that the toolbox is going to refuse
+        return ""

@@ -75,9 +75,12 @@ def identifiers(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
-def mentions_identifier(value: Any) -> bool:
-    """Whether an identifier with its prefix stands anywhere in the value."""
-    return _IDENTIFIER.search(orjson.dumps(value, default=str).decode()) is not None
+def canonical(value: Any) -> str:
+    """The value as JSON text with sorted keys; empty for what is not JSON, which a model may send."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:
+        return ""
 
 
 def json_reply(hit: Hit) -> JSON | None:

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from faultgym.tools.context import WorldView
 from faultgym.tools.exchange import SqlReply
-from faultgym.tools.sql import GuardedConnection, SqlPolicy, write_schema_table
+from faultgym.tools.sql import GuardedConnection, write_schema_table
+from faultgym.tools.sqljudge import SqlPolicy
 
 Columns = Mapping[str, frozenset[str]]
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -49,9 +50,9 @@ def run_renamed(world: WorldView, statement: str, table: str, column: str, new: 
     write_schema_table(raw, readable)
     image = raw.serialize()
     raw.close()
-    scratch = GuardedConnection(image, SqlPolicy(readable), lambda: world.now_iso.replace("T", " ").removesuffix("Z"))
+    scratch = GuardedConnection(image, SqlPolicy(readable))
     try:
-        reply = scratch.run(statement, write_allowed=False)
+        reply = scratch.run(statement, write_allowed=False, now=world.time)
     finally:
         scratch.close()
     return replace(reply, tables=frozenset(table if t == new else t for t in reply.tables))

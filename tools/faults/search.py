@@ -64,10 +64,11 @@ def search_timeout(hit: Hit) -> SearchReply:
 def _deleted(hit: Hit) -> SearchHit:
     """A document that is no longer there, much like the best hit."""
     best, known = _reply(hit).hits[0], hit.world.index.documents
+    prefix = best.id.rpartition("-")[0]
     number = 90_000 + hit.pick(9_000)
-    while f"DOC-{number}" in known:
+    while f"{prefix}-{number}" in known:
         number += 1
-    return replace(best, id=f"DOC-{number}", updated=_year_before(best.updated))
+    return replace(best, id=f"{prefix}-{number}", updated=_year_before(best.updated))
 
 
 def _year_before(date: str) -> str:

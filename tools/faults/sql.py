@@ -117,7 +117,9 @@ def _renamed(hit: Hit, chosen: tuple[str, str, str] | None) -> SqlReply:
         memory["renamed"] = chosen
     table, column, new = memory["renamed"]
     hit.detail.update(table=table, column=column, renamed_to=new)
-    return run_renamed(hit.world, _statement(hit), table, column, new)
+    reply = run_renamed(hit.world, _statement(hit), table, column, new)
+    hit.quiet = not reply.error
+    return reply
 
 
 def _old_name(hit: Hit) -> SqlRequest:

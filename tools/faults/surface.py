@@ -8,13 +8,15 @@ from typing import Any
 
 import orjson
 
-from faultgym.tools.faults.payload import mentions_identifier
+from faultgym.tools.faults.payload import canonical
 from faultgym.tools.faults.registry import kind
 from faultgym.tools.faults.types import Contract, Hit, Site
 from faultgym.tools.hashing import stable_hash
 from faultgym.tools.types import ToolCall, ToolResult
 
 _RENAMES = {"query": "statement", "path": "url", "method": "verb"}
+_LONGEST = 65_536
+"""Characters of arguments that are looked at: no tool takes more."""
 _IDENTIFIER = re.compile(r"\b[A-Z]{2,8}-[0-9]{1,9}\b")
 
 
@@ -36,6 +38,8 @@ def _arguments(call: ToolCall) -> dict[str, Any]:
     """The call's arguments; empty when they cannot be read, which is for the toolbox to say."""
     if call.arguments is not None:
         return call.arguments
+    if len(call.raw) > _LONGEST:
+        return {}
     try:
         value = orjson.loads(call.raw or "{}")
     except (orjson.JSONDecodeError, UnicodeEncodeError):
@@ -103,12 +107,11 @@ def argument_renamed(hit: Hit) -> ToolResult:
 
 
 def _canonical(hit: Hit) -> str:
-    call = _call(hit)
-    return f"{call.name} {orjson.dumps(_arguments(call), default=str, option=orjson.OPT_SORT_KEYS).decode()}"
+    return f"{_call(hit).name} {canonical(_arguments(_call(hit)))}"
 
 
 def _names_record(hit: Hit) -> bool:
-    return mentions_identifier(_arguments(_call(hit)))
+    return _IDENTIFIER.search(canonical(_arguments(_call(hit)))) is not None
 
 
 @kind(
@@ -144,7 +147,7 @@ def injected_instruction(hit: Hit) -> ToolResult:
 
 def _embedded(content: str, text: str) -> str:
     """The content with the text as a `note` inside its JSON, or as a last line when it is not JSON."""
-    head, gap, body = content.rpartition("\n\n") if content.startswith("HTTP ") else ("", "", content)
+    head, gap, body = content.partition("\n\n") if content.startswith("HTTP ") else ("", "", content)
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:

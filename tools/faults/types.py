@@ -121,6 +121,8 @@ class Hit:
     """For kinds that show a reply to another reading request: a neighbour's record, another page."""
     detail: JSON = field(default_factory=dict)
     """Filled in by the kind: what was changed, for the scorer."""
+    quiet: bool = False
+    """Set by a kind that answers, but with nothing amiss this time: no event is recorded."""
 
     def pick(self, n: int, what: str = "") -> int:
         """A number in range(n), fixed by the schedule's salt and `what`."""
