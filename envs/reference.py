@@ -49,9 +49,7 @@ class Desk(SqlCaller):
                 absent += 1
                 if absent == 2:
                     return None
-                why = (
-                    f"Not found there: make sure with another source before saying that {key} does not exist."
-                )
+                why = f"Not found there: make sure with another source before saying that {key} does not exist."
                 continue
             except Failed as failure:
                 failures.append(str(failure))
@@ -68,9 +66,7 @@ class Desk(SqlCaller):
             return None
         raise Down(failures[-1] if failures else "no source answers")
 
-    def _from_source(
-        self, kind: Entity, source: Source, key: str, why: str
-    ) -> Generator[Move, str, dict[str, Any]]:
+    def _from_source(self, kind: Entity, source: Source, key: str, why: str) -> Generator[Move, str, dict[str, Any]]:
         fields = _fields(self.suite.service.operations[kind.sources[0].operation])
         if source.sql:
             rows = yield from self.sql(source.sql.format(id=key), why=why)
@@ -78,7 +74,7 @@ class Desk(SqlCaller):
                 raise NotFound(key)
             return dict(rows[0])
         seen = yield from self.operate(source.operation, {kind.parameter: key}, why)
-        return _record(seen, fields, key)
+        return _record(seen, fields, kind.parameter, key)
 
     def list(
         self, operation: str, filters: Mapping[str, Any], sql: str = "", *, why: str = ""
@@ -112,9 +108,7 @@ class Desk(SqlCaller):
         found.update((str(item["id"]), item) for item in listed)
         return [found[k] for k in sorted(found)]
 
-    def _pages(
-        self, operation: str, filters: Mapping[str, Any], why: str
-    ) -> Generator[Move, str, tuple[Rows, bool]]:
+    def _pages(self, operation: str, filters: Mapping[str, Any], why: str) -> Generator[Move, str, tuple[Rows, bool]]:
         """All pages; and whether they add up to the total that the service states."""
         items: dict[str, dict[str, Any]] = {}
         query = {**filters, "limit": 50}
@@ -141,9 +135,7 @@ class Desk(SqlCaller):
             for hit in hits:
                 if title and title.casefold() not in str(hit.get("title", "")).casefold():
                     continue
-                found = yield from self.read(
-                    "document", str(hit["id"]), why=f"Open {hit['id']}, {hit['title']!r}."
-                )
+                found = yield from self.read("document", str(hit["id"]), why=f"Open {hit['id']}, {hit['title']!r}.")
                 if found is not None:
                     return str(found["body"])
             why = why_next
@@ -170,9 +162,7 @@ class Desk(SqlCaller):
         hits = data.get("hits", [])
         return hits, "The right document is not among the hits: search with other words."
 
-    def write(
-        self, operation: str, *, why: str = "", **arguments: Any
-    ) -> Generator[Move, str, dict[str, Any]]:
+    def write(self, operation: str, *, why: str = "", **arguments: Any) -> Generator[Move, str, dict[str, Any]]:
         """Change something, once, under an idempotency key. Raises `Refused` or `Down`."""
         why = why or f"Now {operation.replace('_', ' ')}."
         key = "-".join(["desk", operation, *(str(v) for v in arguments.values() if _id_like(v))])
@@ -212,7 +202,7 @@ def _fields(op: Operation) -> tuple[tuple[str, bool], ...]:
     return tuple((name, "None" in str(hint)) for name, hint in hints.items())
 
 
-def _record(seen: Seen, fields: tuple[tuple[str, bool], ...], key: str) -> dict[str, Any]:
+def _record(seen: Seen, fields: tuple[tuple[str, bool], ...], parameter: str, key: str) -> dict[str, Any]:
     """The body under its documented names; `_doubt` says what looks wrong with it. Raises `Failed`."""
     data = seen.data
     record: dict[str, Any] = {}
@@ -223,10 +213,11 @@ def _record(seen: Seen, fields: tuple[tuple[str, bool], ...], key: str) -> dict[
             raise Failed(f"{name} is not in the answer") from None
         if record[name] is None and not nullable:
             raise Failed(f"{name} is null in the answer")
+    about = str(record.get(parameter, record.get("id", key)))  # what an order has may have an id of its own
     if "age" in seen.headers or "warning" in seen.headers:
         record["_doubt"] = "it is a stale copy"
-    elif str(record.get("id", key)) != key:
-        record["_doubt"] = f"it is about {record['id']}"
+    elif about != key:
+        record["_doubt"] = f"it is about {about}"
     else:
         record["_doubt"] = _money_doubt(record)
     return record
@@ -240,9 +231,9 @@ def _money_doubt(record: Mapping[str, Any]) -> str:
             continue
         for rows in parts:
             amounts = [
-                r.get("quantity", 1) * next(v for k, v in r.items() if k.endswith("_cents"))
+                r.get("quantity", 1) * next(v for k, v in r.items() if k.endswith("_cents") and isinstance(v, int))
                 for r in rows
-                if any(k.endswith("_cents") for k in r)
+                if any(k.endswith("_cents") and isinstance(v, int) for k, v in r.items())
             ]
             if amounts and sum(amounts) != value:
                 return f"{name} does not fit its parts"
@@ -277,9 +268,7 @@ class Reference:
             return str(end.value)
 
 
-def run_reference(
-    task: Task, schedule: FaultSchedule = (), layer: FaultLayer | None = None
-) -> tuple[Episode, str]:
+def run_reference(task: Task, schedule: FaultSchedule = (), layer: FaultLayer | None = None) -> tuple[Episode, str]:
     """Run the reference solution to its final text, which is returned but not yet stepped."""
     episode = Episode(task, schedule)
     if layer is not None:

@@ -119,7 +119,7 @@ LOOKUPS = (
             "What is the total of order {order_id}? Answer in euros, such as 12.50 EUR.",
             "How much does order {order_id} come to in all? Give the amount in euros with two decimals.",
             "I am writing an invoice for {order_id}. Which total, in euros and cents, belongs on it?",
-            "Please give me the sum of order {order_id} in euros, for example 99.00 EUR.",
+            "Please give me the sum of order {order_id} in euros, for example 7.25 EUR.",
             "Accounting asks for the order total of {order_id}. State it in EUR with two decimals.",
             "{order_id}: what was the customer's order worth altogether? Reply in euros, like 8.90 EUR.",
         ),

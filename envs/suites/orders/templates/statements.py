@@ -155,7 +155,7 @@ STATEMENTS = (
             "What were the orders placed on {day} worth in all, cancelled ones left out? Answer in euros.",
             "Add up the totals of all orders from {day} that were not cancelled. Give the sum in EUR.",
             "For the daily sheet: revenue of {day} by the day of the order, without cancelled orders, in euros.",
-            "How much did customers order for on {day}? Leave out what was cancelled and answer like 310.40 EUR.",
+            "How much did customers order for on {day}? Leave out what was cancelled and answer like 8.40 EUR.",
             "Sum of order totals with the date {day}, excluding the cancelled ones, please. In euros.",
             "Finance needs one figure: the value of every order placed {day} except cancelled ones, in EUR.",
         ),
