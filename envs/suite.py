@@ -127,6 +127,11 @@ class Suite:
         """A task by what defines it; raises `TaskError` when there is no such template or split."""
         return _task(self, template, split, index, style)
 
+    def task_id(self, template: str, split: str, index: int, style: Style | None = None) -> str:
+        """The id of a task, without drawing it."""
+        other = style is not None and style != _own_style(self, template, split, index)
+        return f"{self.name}/{template}/{split}/{index}" + (f":{style}" if other else "")
+
     def names(self, split: str) -> list[str]:
         """The templates that have tasks in the split."""
         if split not in SPLITS:
@@ -169,11 +174,9 @@ def _task(suite: Suite, name: str, split: str, index: int, style: Style | None) 
     rng = random.Random(stable_hash("task", suite.name, name, split, index))
     drawn = template.draw(image.reader.raw, rng)
     phrasing = _phrasing(template, split, rng)
-    own: Style = ("http", "tools")[stable_hash("style", suite.name, name, split, index) % 2]
-    suffix = f":{style}" if style is not None and style != own else ""
-    chosen = style or own
+    chosen = style or _own_style(suite, name, split, index)
     return Task(
-        f"{suite.name}/{name}/{split}/{index}{suffix}",
+        suite.task_id(name, split, index, style),
         suite.name,
         name,
         split,
@@ -191,6 +194,11 @@ def _task(suite: Suite, name: str, split: str, index: int, style: Style | None) 
         template.sql_writes,
         template.faults,
     )
+
+
+def _own_style(suite: Suite, template: str, split: str, index: int) -> Style:
+    """The style that a task has when none is asked for."""
+    return "http" if stable_hash("style", suite.name, template, split, index) % 2 == 0 else "tools"
 
 
 def _phrasing(template: Template, split: str, rng: random.Random) -> int:
