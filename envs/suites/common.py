@@ -17,9 +17,10 @@ from faultgym.tools.types import JSON
 
 DOCUMENTS_TABLE = """
 CREATE TABLE documents (id TEXT PRIMARY KEY, title TEXT NOT NULL, kind TEXT NOT NULL, updated TEXT NOT NULL,
-    body TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 1) WITHOUT ROWID;
+    body TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 1);
 """
-"""DDL of the documents, which search, SQL and `get_document` all read."""
+"""DDL of the documents, which search, SQL and `get_document` all read. Not WITHOUT ROWID: on small pages
+that would put most of each text on an overflow page of its own."""
 DOCUMENT_COLUMNS = ("id", "title", "kind", "updated", "body")
 """What the SQL tool may see of them."""
 

@@ -1,0 +1,78 @@
+"""The operations desk: services, deploys, incidents, logs, runbooks."""
+
+from __future__ import annotations
+
+from faultgym.envs.suite import Entity, FieldHints, Source, Suite, register_suite
+from faultgym.envs.suites import common
+from faultgym.envs.suites.incidents import schema, words
+from faultgym.envs.suites.incidents.routes_read import READ
+from faultgym.envs.suites.incidents.routes_write import WRITE
+from faultgym.envs.suites.incidents.templates import TEMPLATES
+from faultgym.envs.suites.incidents.world import build
+
+__all__ = ["SUITE"]
+
+
+def _select(table: str, columns: tuple[str, ...], key: str = "id") -> Source:
+    return Source(sql=f"SELECT {', '.join(columns)} FROM {table} WHERE {key} = '{{id}}'")
+
+
+ENTITIES = (
+    Entity(
+        "service",
+        "service_id",
+        (Source("get_service"), Source("get_service_v2"), _select("services", schema.SERVICE)),
+    ),
+    Entity(
+        "incident",
+        "incident_id",
+        (Source("get_incident"), Source("get_incident_v2"), _select("incidents", schema.INCIDENT)),
+    ),
+    Entity("deploy", "deploy_id", (Source("get_deploy"), _select("deploys", schema.DEPLOY))),
+    Entity(
+        "oncall",
+        "team",
+        (
+            Source("get_oncall"),
+            Source(sql=f"SELECT team, week, person FROM oncall WHERE team = '{{id}}' AND week = '{words.WEEK}'"),
+        ),
+    ),
+    Entity("document", "document_id", (Source("get_document"), _select("documents", common.DOCUMENT_COLUMNS))),
+)
+
+SUITE = register_suite(
+    Suite(
+        name="incidents",
+        title="Operations desk",
+        version=1,
+        role="You are on the operations desk of a company that runs many services.",
+        rules=(
+            f"Today is Monday, {words.TODAY}; all times are UTC.",
+            "Do what you are asked and nothing else; never do a change twice.",
+            "An incident can be resolved only after it was acknowledged.",
+            "If something does not exist, or cannot be done now, say so; never guess a value.",
+        ),
+        schema=schema.SCHEMA,
+        build=build,
+        documents=common.read_documents,
+        service=common.service("Operations desk", [*READ, *WRITE]),
+        readable=schema.READABLE,
+        writable=schema.WRITABLE,
+        visible=schema.VISIBLE,
+        templates=TEMPLATES,
+        entities={entity.name: entity for entity in ENTITIES},
+        hints=FieldHints(
+            choices={
+                "status": words.STATUSES,
+                "state": words.STATES,
+                "severity": words.SEVERITIES,
+                "stage": words.STAGES,
+                "level": words.LEVELS,
+                "cause": words.CAUSES,
+            },
+            money=frozenset({"monthly_cost_cents", "amount_cents", "total_cents"}),
+            references=frozenset({"service_id", "incident_id"}),
+        ),
+        id_prefixes=("SVC", "INC", "DEP", "ALT", "LOG", "DOC"),
+    )
+)

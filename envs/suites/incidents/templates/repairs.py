@@ -1,0 +1,318 @@
+"""Writes on incidents and services, most of them in several steps."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from faultgym.envs.answers import Atom
+from faultgym.envs.desk import Down, Move
+from faultgym.envs.goal import Change, Goal, insert, update
+from faultgym.envs.suite import Drawn, Script, Template
+from faultgym.envs.suites.incidents import facts, words
+from faultgym.envs.suites.incidents.drawing import choose, column, document_text, engineers, rivals, rows
+from faultgym.envs.suites.incidents.templates.documents import postmortem, runbook
+from faultgym.envs.suites.incidents.templates.history import release_history
+
+if TYPE_CHECKING:
+    from faultgym.envs.reference import Desk
+
+
+def event(incident: str, action: str, detail: str = "") -> Change:
+    """The event that a write on an incident leaves."""
+    return insert("incident_events", incident_id=incident, action=action, detail=detail)
+
+
+def known(record: dict[str, Any] | None, what: str) -> dict[str, Any]:
+    """A record that another one names; raises `Down` when it cannot be had."""
+    if record is None:
+        raise Down(f"{what} cannot be read")
+    return record
+
+
+def oncall_of(db: sqlite3.Connection, service: str) -> str:
+    """Who is on call this week for the team of a service."""
+    query = "SELECT person FROM oncall WHERE week = ? AND team = (SELECT team FROM services WHERE id = ?)"
+    return str(column(db, query, words.WEEK, service)[0])
+
+
+def find_oncall(desk: Desk, service: str) -> Generator[Move, str, str]:
+    """The same, as an agent finds it."""
+    record = yield from desk.read("service", service, why=f"{service} is affected: which team runs it?")
+    team = known(record, service)["team"]
+    shift = yield from desk.read("oncall", team, why=f"Team {team} runs it: who is on call there?")
+    return str(known(shift, f"the on-call engineer of {team}")["person"])
+
+
+def _draw_acknowledge(db: sqlite3.Connection, rng: random.Random) -> Drawn:
+    incident, service = choose(db, rng, "SELECT id, service_id FROM incidents WHERE state = 'open' ORDER BY id")
+    person = oncall_of(db, service)
+    changes = (
+        update("incidents", incident, state="acknowledged", assignee=person),
+        event(incident, "acknowledged"),
+        event(incident, "assigned", person),
+    )
+    return Drawn(
+        {"incident_id": incident},
+        Goal(changes, (Atom("text", person),), rivals("text", [person], engineers(db))),
+    )
+
+
+def _solve_acknowledge(desk: Desk) -> Script:
+    key = desk.p["incident_id"]
+    incident = yield from desk.read("incident", key)
+    if incident is None:
+        return desk.absent("incident", key)
+    person = yield from find_oncall(desk, incident["service_id"])
+    yield from desk.write("acknowledge_incident", incident_id=key, why=f"Acknowledge {key} first.")
+    yield from desk.write("assign_incident", incident_id=key, assignee=person, why=f"{person} is on call: assign it.")
+    return f"{key} is acknowledged and assigned to {person}, who is on call."
+
+
+def action_for(db: sqlite3.Connection, service: str, code: str) -> facts.Step:
+    """What the runbook of a service says to do on a code."""
+    (name,) = column(db, "SELECT name FROM services WHERE id = ?", service)
+    return facts.runbook_step(document_text(db, f"Runbook: {name}"), code)
+
+
+def step_changes(db: sqlite3.Connection, service: str, step: facts.Step) -> tuple[Change, ...]:
+    """What a restart or a scaling leaves behind."""
+    if step.action == "restart":
+        return (insert("restarts", service_id=service),)
+    changes = (insert("scalings", service_id=service, replicas=step.replicas),)
+    if column(db, "SELECT replicas FROM services WHERE id = ?", service) == [step.replicas]:
+        return changes
+    return (*changes, update("services", service, replicas=step.replicas))
+
+
+def act(desk: Desk, service: str, step: facts.Step, why: str) -> Generator[Move, str, str]:
+    """Do what a runbook says; returns it in words."""
+    if step.action == "scale":
+        yield from desk.write("scale_service", service_id=service, replicas=step.replicas, why=why)
+        return f"scaled {service} to {step.replicas} replicas"
+    yield from desk.write("restart_service", service_id=service, why=why)
+    return f"restarted {service}"
+
+
+def find_step(desk: Desk, incident: dict[str, Any]) -> Generator[Move, str, facts.Step]:
+    """What the runbook of an incident's service says to do on its code."""
+    service = incident["service_id"]
+    record = yield from desk.read("service", service, why=f"{incident['code']} on {service}: what is it called?")
+    name = known(record, service)["name"]
+    text = yield from runbook(desk, name)
+    if text is None:
+        raise Down(f"the runbook of {name} cannot be found")
+    return facts.runbook_step(text, str(incident["code"]))
+
+
+def _draw_runbook(db: sqlite3.Connection, rng: random.Random) -> Drawn:
+    incident, service, code = choose(
+        db, rng, "SELECT id, service_id, code FROM incidents WHERE state != 'resolved' ORDER BY id"
+    )
+    step = action_for(db, service, code)
+    others = column(db, "SELECT id FROM services ORDER BY id")
+    return Drawn(
+        {"incident_id": incident},
+        Goal(step_changes(db, service, step), (Atom("id", service),), rivals("id", [service], others)),
+    )
+
+
+def _solve_runbook(desk: Desk) -> Script:
+    key = desk.p["incident_id"]
+    incident = yield from desk.read("incident", key)
+    if incident is None:
+        return desk.absent("incident", key)
+    step = yield from find_step(desk, incident)
+    done = yield from act(
+        desk, incident["service_id"], step, f"The runbook says for {incident['code']}: {step.action}. Do that, once."
+    )
+    return f"I {done}, as the runbook says for {incident['code']}."
+
+
+def bad_release(db: sqlite3.Connection, service: str) -> tuple[str, str, str, str]:
+    """(deploy now live, its release, deploy before it, its release)."""
+    history = rows(
+        db, "SELECT id, release FROM deploys WHERE service_id = ? ORDER BY deployed_at DESC LIMIT 2", service
+    )
+    return (*history[0], *history[1])
+
+
+def rollback_changes(db: sqlite3.Connection, service: str) -> tuple[Change, ...]:
+    """What a rollback by one release leaves behind."""
+    live, bad, earlier, good = bad_release(db, service)
+    return (
+        update("services", service, current_version=good),
+        update("deploys", live, stage="rolled_back"),
+        update("deploys", earlier, stage="live"),
+        insert("rollbacks", service_id=service, from_release=bad, to_release=good),
+    )
+
+
+def roll_back(desk: Desk, incident: dict[str, Any]) -> Generator[Move, str, str]:
+    """Roll the incident's service back to what was live before its last deploy; returns that release."""
+    history = yield from release_history(desk, incident["service_id"])
+    before = [d for d in history if d["deployed_at"] <= incident["opened_at"]]
+    if len(before) < 2:
+        raise Down("the deploy history is not complete")
+    release = str(before[-2]["release"])
+    why = f"{before[-1]['release']} came right before the incident, {release} was live until then: roll back."
+    yield from desk.write("rollback_service", service_id=incident["service_id"], release=release, why=why)
+    return release
+
+
+def _draw_rollback(db: sqlite3.Connection, rng: random.Random) -> Drawn:
+    incident, service = choose(db, rng, "SELECT id, service_id FROM incidents WHERE state != 'resolved' ORDER BY id")
+    good = bad_release(db, service)[3]
+    note = rng.choice(("rolled back, watching it", "back on the old release", "release withdrawn by the desk"))
+    changes = (*rollback_changes(db, service), insert("incident_notes", incident_id=incident, body=note))
+    return Drawn({"incident_id": incident, "text": note}, Goal(changes, (Atom("text", good),)))
+
+
+def _solve_rollback(desk: Desk) -> Script:
+    key = desk.p["incident_id"]
+    incident = yield from desk.read("incident", key)
+    if incident is None:
+        return desk.absent("incident", key)
+    release = yield from roll_back(desk, incident)
+    yield from desk.write("add_note", incident_id=key, text=desk.p["text"], why="That is done: now the note.")
+    return f"{incident['service_id']} is back on {release}, and the note is on {key}."
+
+
+def _draw_peak(db: sqlite3.Connection, rng: random.Random) -> Drawn:
+    service, name = choose(db, rng, "SELECT id, name FROM services ORDER BY id")
+    peak = facts.peak_replicas(document_text(db, f"Runbook: {name}"))
+    changes = (
+        insert("scalings", service_id=service, replicas=peak),
+        update("services", service, replicas=peak),
+    )
+    return Drawn({"service_id": service}, Goal(changes, (Atom("number", str(peak)),)))
+
+
+def _solve_peak(desk: Desk) -> Script:
+    key = desk.p["service_id"]
+    service = yield from desk.read("service", key)
+    if service is None:
+        return desk.absent("service", key)
+    text = yield from runbook(desk, service["name"])
+    if text is None:
+        return desk.absent("runbook", service["name"])
+    peak = facts.peak_replicas(text)
+    why = f"The runbook wants {peak} replicas at peak load."
+    yield from desk.write("scale_service", service_id=key, replicas=peak, why=why)
+    return f"{key} now runs with {peak} replicas."
+
+
+def _draw_resolve(db: sqlite3.Connection, rng: random.Random) -> Drawn:
+    (incident,) = choose(db, rng, "SELECT id FROM incidents WHERE state = 'acknowledged' ORDER BY id")
+    cause = facts.root_cause(document_text(db, f"Postmortem {incident}"))
+    changes = (
+        update("incidents", incident, state="resolved", cause=cause),
+        event(incident, "resolved", cause),
+    )
+    plain = [words.plain(c) for c in words.CAUSES]
+    right = words.plain(cause)
+    return Drawn({"incident_id": incident}, Goal(changes, (Atom("text", right),), rivals("text", [right], plain)))
+
+
+def _solve_resolve(desk: Desk) -> Script:
+    key = desk.p["incident_id"]
+    text = yield from postmortem(desk, key)
+    if text is None:
+        return desk.absent("postmortem", key)
+    cause = facts.root_cause(text)
+    yield from desk.write("resolve_incident", incident_id=key, cause=cause, why=f"The postmortem says {cause}.")
+    return f"{key} is resolved; the recorded cause is {words.plain(cause)}."
+
+
+TEMPLATES = (
+    Template(
+        "acknowledge_assign",
+        "acknowledge an incident and assign it to who is on call for its service's team",
+        (
+            "Acknowledge {incident_id} and assign it to whoever is on call this week for the affected service's team."
+            " Tell me who that is.",
+            "Please take care of {incident_id}: acknowledge it, then assign it to its team's on-call engineer,"
+            " and name"
+            " that person.",
+            "{incident_id} has just come in. Acknowledge it, hand it to the on-call engineer of the team that"
+            " runs the"
+            " service, and tell me their name.",
+            "Get {incident_id} going: acknowledgement first, then assignment to the right team's engineer on"
+            " call. Who is"
+            " it?",
+            "Route {incident_id} to the person on call for the owning team after acknowledging it, and report"
+            " the name.",
+        ),
+        _draw_acknowledge,
+        _solve_acknowledge,
+    ),
+    Template(
+        "runbook_action",
+        "do what the runbook of an incident's service says for its code",
+        (
+            "Do for {incident_id} what the runbook of its service says for the incident's code, once, and tell"
+            " me the id"
+            " of the service.",
+            "Look at {incident_id}, find its service's runbook, carry out the step for that error code and name the"
+            " service's id.",
+            "Please carry out the runbook step that fits {incident_id}. Which service (id) did you act on?",
+            "Treat {incident_id} by the book: the step its runbook has for the code, nothing more. Give me the"
+            " service id.",
+            "The runbook knows what to do about {incident_id}. Do it and tell me on which service id.",
+        ),
+        _draw_runbook,
+        _solve_runbook,
+    ),
+    Template(
+        "roll_back",
+        "roll a service back to the release before the last deploy, then note it",
+        (
+            "{incident_id} began right after a deploy of its service. Roll the service back to the release that"
+            " was live"
+            ' before that deploy, then add the note "{text}" to the incident. Which release is it on now?',
+            "The last deploy before {incident_id} is at fault. Return the service to the release before it, put"
+            " the note"
+            ' "{text}" on the incident and tell me the release.',
+            "Undo the deploy that came just before {incident_id} by a rollback to its predecessor, add the note"
+            ' "{text}" to the incident, and say which release runs then.',
+            "Withdraw the release that was deployed last before {incident_id}: go back by one release, leave the note"
+            ' "{text}" on the incident, and name the release.',
+            "Please revert the service of {incident_id} to the release it ran before its latest deploy, and"
+            ' write "{text}"'
+            " as a note on the incident. Tell me the release you went back to.",
+        ),
+        _draw_rollback,
+        _solve_rollback,
+    ),
+    Template(
+        "scale_to_peak",
+        "scale a service to the replicas that its runbook states for peak load",
+        (
+            "Scale {service_id} to the number of replicas that its runbook asks for at peak load, and tell me"
+            " the number.",
+            "A campaign starts soon: bring {service_id} to the replicas its runbook names for peak load. How"
+            " many is that?",
+            "Prepare {service_id} for peak load as its runbook says, and report how many replicas it runs with.",
+            "Set {service_id} to its peak size. The runbook has the number of replicas; tell me what it was.",
+            "We expect peak load on {service_id}. Adjust its replicas to the runbook's figure and state that figure.",
+        ),
+        _draw_peak,
+        _solve_peak,
+    ),
+    Template(
+        "resolve_with_cause",
+        "resolve an incident with the root cause of its postmortem",
+        (
+            "Resolve {incident_id} with the root cause that its postmortem gives, and tell me that cause.",
+            "{incident_id} is over. Close it with the root cause from the postmortem and name the cause.",
+            "Please set {incident_id} to resolved; take the cause from its postmortem and tell me which it is.",
+            "The postmortem for {incident_id} is written: record its root cause by resolving the incident, then"
+            " state it.",
+            "Finish {incident_id}: resolve it under the root cause found in the postmortem, and report the cause.",
+        ),
+        _draw_resolve,
+        _solve_resolve,
+    ),
+)
