@@ -16,6 +16,7 @@ from faultgym.tools.faults.types import FaultEvent
 from faultgym.tools.session import Session
 from faultgym.tools.toolbox import CallRecord, Toolbox
 from faultgym.tools.types import ToolSpec
+from faultgym.tools.values import quick
 
 MAX_CALLS_PER_TURN = 16
 """Calls of one turn beyond this number are answered with an error and not done."""
@@ -25,6 +26,7 @@ LAST_TURN_TEXT = 20_000
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class StepRecord:
     """One turn and what it caused."""
@@ -198,7 +200,7 @@ BLOCKING = frozenset({"outage", "forbidden", "readonly"})
 
 def cleaned(turn: Turn) -> Turn:
     """The turn with half surrogate pairs in its text replaced: they cannot be stored or shown."""
-    if turn.text.isascii() and turn.reasoning.isascii():
+    if (not turn.text or turn.text.isascii()) and (not turn.reasoning or turn.reasoning.isascii()):
         return turn
     if not (_SURROGATES.search(turn.text) or _SURROGATES.search(turn.reasoning)):
         return turn

@@ -80,7 +80,7 @@ class ServiceApp:
         """The suite's own routes, below `/s/{session}`."""
         request = Request(scope, receive)
         name, _, path = scope["path"].removeprefix("/s/").partition("/")
-        episode = self._episode(name)
+        episode = self.episode(name)
         headers = {k.lower(): v for k, v in request.headers.items()}
         wanted = HttpRequest(request.method, f"/{path}", dict(request.query_params), headers, await request.body())
         site = http_site(self.suite.service, "http", wanted)
@@ -113,7 +113,8 @@ class ServiceApp:
             raise UserError(f"there is no session {name[:100]!r}: POST /sessions opens one")
         return self._sessions[name]
 
-    def _episode(self, name: str) -> Episode:
+    def episode(self, name: str) -> Episode:
+        """The session's episode; an unknown id opens one with the defaults."""
         if name not in self._sessions:
             self.open({"id": name})
         self._sessions.move_to_end(name)

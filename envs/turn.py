@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from faultgym.tools.types import JSON, ToolCall, ToolResult
+from faultgym.tools.values import quick
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Message:
         return {"role": self.role, "content": self.content}
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Turn:
     """What a policy does at one step: calls tools, or, calling none, ends the episode with its text."""
@@ -43,6 +45,7 @@ class Turn:
         return not self.tool_calls
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Observation:
     """The messages that are new since the last action, and nothing else."""

@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from faultgym.tools.values import quick
 
+
+@quick
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
     """One request to the suite's service."""
@@ -24,6 +27,7 @@ class HttpRequest:
     """The raw body; JSON as the service takes it."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
     """One response. `status` 0 means that none arrived; `transport` then says why."""
@@ -36,6 +40,7 @@ class HttpResponse:
     """`timeout` or `reset` when no response arrived; else empty."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SqlRequest:
     """One statement for the SQL tool."""
@@ -43,6 +48,7 @@ class SqlRequest:
     statement: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SqlReply:
     """The rows of one statement, or the engine's error."""
@@ -61,6 +67,7 @@ class SqlReply:
     """Public tables read or written; for the scorer, never shown."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
     """One query for the search tool."""
@@ -85,6 +92,7 @@ class SearchHit:
     """ISO date of the document's revision that was indexed."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SearchReply:
     """A page of hits, or the engine's error."""

@@ -22,6 +22,7 @@ from faultgym.tools.service import Operation, Service
 from faultgym.tools.session import Outcome, Session
 from faultgym.tools.standard import http, search, send, sql, wait
 from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
+from faultgym.tools.values import quick
 
 MAX_ARGUMENTS = 65_536
 """Characters of arguments that a call may have."""
@@ -53,6 +54,7 @@ class Tool:
         return self.declaration.name
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CallRecord:
     """One call as it went: for the trace and the scorer."""

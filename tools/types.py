@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from faultgym.tools.values import quick
+
 JSON = dict[str, Any]
 
 
@@ -34,6 +36,7 @@ class ToolSpec:
         }
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """One call that a policy asks for."""
@@ -47,6 +50,7 @@ class ToolCall:
     """The arguments as the model wrote them, when they came as text."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ToolResult:
     """What came back from one call: everything the model sees, and a code for the scorer."""
