@@ -1,0 +1,61 @@
+"""A clean stop: the first signal asks for one, the second does not ask."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+INTERRUPTED = 130
+"""Exit code of a process that was stopped by a person, as shells have it."""
+
+
+class Stop:
+    """Whether the run is to end, as soon as each running episode has done its current step."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+
+    def ask(self) -> None:
+        """Ask for the end; may be called from a signal handler and from any thread."""
+        self.asked = True
+        for event, loop in list(self._waiting.items()):
+            loop.call_soon_threadsafe(event.set)
+
+    async def wait(self) -> None:
+        """Return once the end has been asked for."""
+        event = asyncio.Event()
+        self._waiting[event] = asyncio.get_running_loop()
+        try:
+            if not self.asked:
+                await event.wait()
+        finally:
+            del self._waiting[event]
+
+    @contextmanager
+    def on_signals(
+        self, say: Callable[[str], None], signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
+    ) -> Iterator[None]:
+        """Take these signals as the wish to stop; only in the main thread.
+
+        The second one ends the process at once: what was stored stays, and the rest is owed.
+        """
+
+        def asked(number: int, frame: FrameType | None) -> None:
+            if self.asked:
+                say("stopped at once")
+                os._exit(INTERRUPTED)
+            say("stopping after the current step of each running episode; once more to stop at once")
+            self.ask()
+
+        before: dict[signal.Signals, Any] = {s: signal.signal(s, asked) for s in signals}
+        try:
+            yield
+        finally:
+            for number, previous in before.items():
+                signal.signal(number, previous)
