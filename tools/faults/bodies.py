@@ -13,6 +13,7 @@ import orjson
 
 from faultgym.tools.exchange import HttpResponse
 from faultgym.tools.faults.payload import (
+    AIM,
     http_reply,
     is_whole,
     json_reply,
@@ -23,6 +24,7 @@ from faultgym.tools.faults.payload import (
 )
 from faultgym.tools.faults.registry import kind
 from faultgym.tools.faults.types import Contract, Hit, ScheduledFault
+from faultgym.tools.types import JSON
 
 _LOGIN = (
     b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head>\n<body><h1>Scheduled maintenance</h1>\n"
@@ -39,9 +41,18 @@ def _is_json(hit: Hit) -> bool:
 
 
 def _malformed(
-    applies: Callable[[Hit], bool] = _is_json,
+    applies: Callable[[Hit], bool] = _is_json, params: JSON | None = None
 ) -> Callable[[Callable[[Hit], HttpResponse]], Callable[[Hit], HttpResponse]]:
-    return kind("http", "after", Contract.RETRY, suits=reads, applies=applies, pinned=True, varies=_contract)
+    return kind(
+        "http",
+        "after",
+        Contract.RETRY,
+        suits=reads,
+        applies=applies,
+        pinned=True,
+        varies=_contract,
+        params=params or {},
+    )
 
 
 def _part(hit: Hit) -> bytes:
@@ -119,7 +130,7 @@ def _rival(hit: Hit) -> tuple[str, object, object] | None:
     return None
 
 
-@_malformed(lambda hit: _rival(hit) is not None)
+@_malformed(lambda hit: _rival(hit) is not None, AIM)
 def duplicate_keys(hit: Hit) -> HttpResponse:
     """A field appears twice with two values: which one counts is anyone's guess (RFC 8259, section 4)."""
     rival = _rival(hit)

@@ -15,8 +15,12 @@ from faultgym.tools.faults.types import Hit, Site
 from faultgym.tools.types import JSON
 
 _IDENTIFIER = re.compile(r"[A-Z]{2,8}-[0-9]{1,9}")
-SHOWN_HEADERS = {"age": "86400", "warning": '110 - "response is stale"'}
+STALE_HEADERS = {"age": "86400", "warning": '110 - "response is stale"'}
 """What a cache adds to a response that is too old (RFC 9111)."""
+
+
+AIM = {"field": None}
+"""The parameter of kinds that can be aimed at one field; without it they choose a telling one."""
 
 
 def always(hit: Hit) -> bool:

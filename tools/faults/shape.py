@@ -14,7 +14,8 @@ import orjson
 
 from faultgym.tools.exchange import HttpRequest, HttpResponse
 from faultgym.tools.faults.payload import (
-    SHOWN_HEADERS,
+    AIM,
+    STALE_HEADERS,
     http_reply,
     http_request,
     is_cents,
@@ -50,6 +51,7 @@ def _shape(
     same_thing: bool = False,
     headers: dict[str, str] | None = None,
     suits: Callable[[Site], bool] = reads,
+    params: JSON | None = None,
 ) -> Callable[[Change], Callable[[Hit], HttpResponse]]:
     """Make a kind of a change of the body. `same_thing`: it stays with what was first asked for."""
 
@@ -80,6 +82,7 @@ def _shape(
             applies=lambda hit: changed(hit) is not None,
             lasting=lasting,
             pinned=True,
+            params=params or {},
         )
         return declare(act)
 
@@ -106,7 +109,7 @@ def _each(body: JSON, change: Callable[[JSON], JSON]) -> JSON:
 # ---- another shape ---------------------------------------------------------------------------------
 
 
-@_shape(Contract.REPAIR, visible=True)
+@_shape(Contract.REPAIR, visible=True, params=AIM)
 def renamed_field(hit: Hit, body: JSON) -> JSON | None:
     """A field has got another name that still contains the old one, such as `current_status`."""
     rows = records(body)
@@ -166,7 +169,7 @@ def nested_field(hit: Hit, body: JSON) -> JSON | None:
     return _each(body, change)
 
 
-@_shape(Contract.REPAIR, visible=True)
+@_shape(Contract.REPAIR, visible=True, params=AIM)
 def null_field(hit: Hit, body: JSON) -> JSON | None:
     """A field that is needed is null on this route; another route or SQL has it."""
     hints = hit.world.hints
@@ -215,7 +218,7 @@ def extra_noise(hit: Hit, body: JSON) -> JSON | None:
 # ---- another meaning -------------------------------------------------------------------------------
 
 
-@_shape(Contract.VERIFY, visible=False, same_thing=True, headers=SHOWN_HEADERS)
+@_shape(Contract.VERIFY, visible=False, same_thing=True, headers=STALE_HEADERS, params=AIM)
 def stale_value(hit: Hit, body: JSON) -> JSON | None:
     """An old copy, with earlier values; the sign: the headers `age: 86400` and `warning: 110`."""
     hints = hit.world.hints

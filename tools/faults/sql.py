@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from faultgym.tools.exchange import SqlReply, SqlRequest
-from faultgym.tools.faults.payload import always, other_value
+from faultgym.tools.faults.payload import AIM, always, other_value
 from faultgym.tools.faults.registry import kind
 from faultgym.tools.faults.scratch import public_columns, run_renamed, tables_in, words
 from faultgym.tools.faults.types import Contract, Hit, ScheduledFault, Site
@@ -84,12 +84,13 @@ def _column(hit: Hit) -> tuple[str, str, str] | None:
     """(table, column, new name) of a column that the statement names, or None."""
     statement, known = _statement(hit), public_columns(hit.world)
     named, params = words(statement), hit.fault.params
-    tables = [params["table"]] if "table" in params else tables_in(statement, hit.world)
+    wanted = params.get("table")
+    tables = [t for t in tables_in(statement, hit.world) if wanted in (None, t)]
     for table in tables:
         columns = [
             c
             for c in dict.fromkeys(named)
-            if c in known.get(table, ()) and c != "id" and not c.endswith("_id") and c == params.get("column", c)
+            if c in known.get(table, ()) and c != "id" and not c.endswith("_id") and params.get("column") in (None, c)
         ]
         for column in columns:
             noun = table.removesuffix("s")
@@ -142,6 +143,7 @@ def _on_reads(hit: Hit) -> bool:
     applies=lambda hit: _on_reads(hit) and _column(hit) is not None,
     lasting=_on_reads,
     rewrite=_old_name,
+    params={"table": None, "column": None},
 )
 def renamed_column(hit: Hit) -> SqlReply:
     """A column of the statement has another name now: "no such column"; the table `schema` tells it."""
@@ -155,6 +157,7 @@ def renamed_column(hit: Hit) -> SqlReply:
     applies=lambda hit: _on_reads(hit) and _table(hit) is not None,
     lasting=_on_reads,
     rewrite=_old_name,
+    params={"table": None},
 )
 def missing_table(hit: Hit) -> SqlReply:
     """A table of the statement has another name now: "no such table"; the table `schema` tells it."""
@@ -295,7 +298,7 @@ def _lagging(hit: Hit) -> bool:
     applies=lambda hit: _stale(hit) is not None,
     lasting=_lagging,
     pinned=True,
-    params={"seconds": 600},
+    params={"seconds": 600, **AIM},
 )
 def stale_replica(hit: Hit) -> SqlReply:
     """A row has earlier values; the sign: `source` is a replica that lags; it catches up in 600 s."""

@@ -65,7 +65,7 @@ def _renamed(hit: Hit) -> tuple[str, str] | None:
     """(old name, new name) of an argument of the call: the rule's `argument`, or the first text."""
     values, params = _arguments(_call(hit)), hit.fault.params
     texts = [n for n, v in values.items() if isinstance(v, str)]
-    old = params.get("argument", texts[0] if texts else None)
+    old = params.get("argument") or (texts[0] if texts else None)
     if old not in values:
         return None
     new = params.get("to") or _RENAMES.get(old, f"{old.removesuffix('_id')}_ref")
@@ -93,6 +93,7 @@ def _with_old_name(hit: Hit) -> ToolCall:
     applies=lambda hit: _renamed(hit) is not None,
     lasting=_old_name_used,
     rewrite=_with_old_name,
+    params={"argument": None, "to": None},
 )
 def argument_renamed(hit: Hit) -> ToolResult:
     """An argument has another name now, which the error tells; the old one is refused for ever."""

@@ -1,0 +1,235 @@
+"""A fault plan: rules as plain data, that a person can write, print and diff; and its compilation.
+
+    {"version": 1, "name": "a lost write", "rules": [
+     {"kind": "lost_ack", "route": "cancel_order", "trigger": {"nth": 1}},
+     {"kind": "rate_limited", "trigger": {"first": 1}, "params": {"retry_after": 45}}
+    ]}
+
+Compiling turns rules and a seed into the explicit schedule that the fault layer follows and that the
+trace stores.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from faultgym.tools.errors import PlanError
+from faultgym.tools.faults.layer import FaultSchedule
+from faultgym.tools.faults.registry import kind_named
+from faultgym.tools.faults.rules import Border, PlanIn, RuleIn, rule_lines
+from faultgym.tools.faults.types import ScheduledFault
+from faultgym.tools.hashing import stable_hash, stable_unit
+from faultgym.tools.types import JSON
+
+HORIZON = 64
+"""Calls for which `every` and `probability` are worked out."""
+
+How = Literal["nth", "first", "every", "from", "calls", "seconds", "probability"]
+Scalar = str | int | float | bool
+B = TypeVar("B", bound=Border)
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """When a rule fires, counted in calls that it is aimed at and that its kind can strike."""
+
+    how: How
+    """`nth`: at these calls. `first`: at the first k. `every`: at every n-th. `from`: at the n-th and all
+    after it. `calls`: from call a to call b. `seconds`: in the virtual time [a, b). `probability`: at each
+    call with this chance, by a hash."""
+    values: tuple[float, ...]
+    after_write: bool = False
+    """Only once the effect log holds a write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of a plan: a kind, what it is aimed at, and when."""
+
+    kind: str
+    trigger: Trigger
+    tool: str = ""
+    """Only calls of this tool; empty for any."""
+    route: str = ""
+    """Only this operation, or for SQL `read` or `write`; empty for any."""
+    match: tuple[tuple[str, str], ...] = ()
+    """(argument, text) pairs that the request must contain."""
+    params: tuple[tuple[str, Scalar], ...] = ()
+    """The kind's parameters where they are not its defaults."""
+
+    def to_data(self) -> JSON:
+        """The rule as JSON data, in the order in which a person would write it."""
+        trigger = self.trigger
+        values = [int(v) if float(v).is_integer() else v for v in trigger.values]
+        pair = trigger.how in ("calls", "seconds") or len(values) > 1
+        when: JSON = {trigger.how: values if pair else values[0]}
+        if trigger.after_write:
+            when["after_write"] = True
+        data: JSON = {"kind": self.kind, "tool": self.tool, "route": self.route, "match": dict(self.match)}
+        data = {name: value for name, value in data.items() if value}
+        return {**data, "trigger": when, **({"params": dict(self.params)} if self.params else {})}
+
+
+@dataclass(frozen=True, slots=True)
+class FaultPlan:
+    """What may break, independent of any seed. Hashable, so that compiling is done once."""
+
+    name: str = ""
+    rules: tuple[Rule, ...] = ()
+
+    @staticmethod
+    def from_rules(rules: Iterable[Mapping[str, Any]], name: str = "") -> FaultPlan:
+        """A plan of rules in their JSON form; raises `PlanError`."""
+        where = name or "plan"
+        return FaultPlan(name, tuple(_rule(data, f"{where}, rule {n}") for n, data in enumerate(rules, 1)))
+
+    @staticmethod
+    def from_json(text: str, source: str = "plan") -> FaultPlan:
+        """The plan in a JSON text; raises `PlanError` with the line, the rule and the reason."""
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise PlanError(f"{source} line {error.lineno}: not valid JSON: {error.msg}") from None
+        except RecursionError:
+            raise PlanError(f"{source}: nested too deep") from None
+        outer = _checked(PlanIn, data, source)
+        lines = rule_lines(text)
+        return FaultPlan(
+            outer.name,
+            tuple(_rule(r, f"{source} line {lines[n]}, rule {n + 1}") for n, r in enumerate(outer.rules)),
+        )
+
+    def to_json(self) -> str:
+        """The plan as JSON text, one rule to a line; equal plans give equal text."""
+        rules = ",\n".join(f"  {json.dumps(rule.to_data(), ensure_ascii=False)}" for rule in self.rules)
+        body = f"[\n{rules}\n ]" if rules else "[]"
+        return f'{{"version": 1, "name": {json.dumps(self.name, ensure_ascii=False)}, "rules": {body}}}\n'
+
+    def __add__(self, other: FaultPlan) -> FaultPlan:
+        """Both plans' rules, these first."""
+        return FaultPlan(self.name or other.name, self.rules + other.rules)
+
+
+def load_plan(path_or_name: str) -> FaultPlan:
+    """A plan from a JSON file, or one that has a name; raises `PlanError`."""
+    from faultgym.tools.faults.presets import named_plans
+
+    named = named_plans()
+    if path_or_name in named:
+        return named[path_or_name]
+    path = Path(path_or_name)
+    if path.suffix != ".json" and not path.is_file():
+        raise PlanError(
+            f"there is no fault plan {path_or_name!r}{_nearest(path_or_name, named)}; give a JSON file or one of "
+            + ", ".join(named)
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"cannot read the plan {path_or_name}: {error}") from None
+    return FaultPlan.from_json(text, path.name)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), 2)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _checked(model: type[B], data: Any, where: str) -> B:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(p) for p in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = model.names(first["loc"])
+            hint = _nearest(str(first["loc"][-1]), known) or f"; known are {', '.join(known)}"
+            raise PlanError(f"{where}: there is no field {place!r}{hint}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise PlanError(f"{where}: {place + ': ' if place else ''}{message[0].lower()}{message[1:]}") from None
+
+
+def _rule(data: Any, where: str) -> Rule:
+    """One validated rule; `where` begins the message of the `PlanError` that it may raise."""
+    given = _checked(RuleIn, data, where)
+    try:
+        found = kind_named(given.kind)
+    except PlanError as error:
+        raise PlanError(f"{where}: {error}") from None
+    if given.channel not in ("", found.channel):
+        raise PlanError(f"{where}: {given.kind} is of the channel {found.channel}, not {given.channel}")
+    if given.route and found.channel in ("search", "tool"):
+        raise PlanError(f"{where}: {given.kind} is of the channel {found.channel}, which has no routes: aim by tool")
+    if given.route and found.channel == "sql" and given.route not in ("read", "write"):
+        raise PlanError(f"{where}: the routes of SQL are read and write, not {given.route!r}")
+    for name, value in given.params.items():
+        if name not in found.params:
+            known = ", ".join(found.params) or "none"
+            raise PlanError(f"{where}: {given.kind} has no parameter {name!r}; it has: {known}")
+        default = found.params[name]
+        wanted = bool if isinstance(default, bool) else (int, float) if isinstance(default, int | float) else str
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+            raise PlanError(f"{where}: the parameter {name!r} of {given.kind} cannot be {value!r}")
+        if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
+            raise PlanError(f"{where}: the parameter {name!r} of {given.kind} must be above 0, not {value!r}")
+    how, values = given.trigger.chosen()
+    return Rule(
+        given.kind,
+        Trigger(how, values, given.trigger.after_write),
+        given.tool,
+        given.route,
+        tuple(sorted(given.match.items())),
+        tuple(sorted(given.params.items())),
+    )
+
+
+@lru_cache(16_384)
+def compile_plan(plan: FaultPlan, seed: int, horizon: int = HORIZON) -> FaultSchedule:
+    """The explicit schedule of a plan under a seed.
+
+    All choices are hashes of the seed and the rule's own content, so that neither the order of the
+    rules nor that of the calls, nor a fork, can change them.
+    """
+    counts: dict[Rule, int] = {}
+    schedule = []
+    for id_, rule in enumerate(plan.rules):
+        counts[rule] = counts.get(rule, 0) + 1
+        schedule.append(_compiled(id_, rule, stable_hash(seed, repr(rule), counts[rule]), horizon))
+    return tuple(schedule)
+
+
+def _compiled(id_: int, rule: Rule, key: int, horizon: int) -> ScheduledFault:
+    params = {**kind_named(rule.kind).params, **dict(rule.params), "salt": key % 2**31}
+    bare = ScheduledFault(
+        id_,
+        rule.kind,
+        rule.tool,
+        rule.route,
+        rule.match,
+        after_write=rule.trigger.after_write,
+        params={name: value for name, value in params.items() if value is not None},
+    )
+    how, values = rule.trigger.how, rule.trigger.values
+    whole = [int(v) for v in values]
+    if how == "from":
+        return replace(bare, onward=whole[0])
+    if how == "seconds":
+        return replace(bare, onward=1, seconds=(float(values[0]), float(values[1])))
+    if how == "nth":
+        return replace(bare, ordinals=tuple(sorted(set(whole))))
+    if how == "first":
+        return replace(bare, ordinals=tuple(range(1, whole[0] + 1)))
+    if how == "every":
+        return replace(bare, ordinals=tuple(range(whole[0], horizon + 1, whole[0])))
+    if how == "calls":
+        return replace(bare, ordinals=tuple(range(whole[0], whole[1] + 1)))
+    drawn = (n for n in range(1, horizon + 1) if stable_unit(key, rule.tool, n) < values[0])
+    return replace(bare, ordinals=tuple(drawn))

@@ -1,0 +1,248 @@
+"""Named intensities, and named compounds of faults that make one another harder.
+
+A preset is made for one task: it knows which routes and tools the reference solution visits, so that
+the faults it chooses will really be met.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
+
+from faultgym.tools.errors import PlanError
+from faultgym.tools.faults.plan import FaultPlan
+from faultgym.tools.faults.registry import kinds
+from faultgym.tools.faults.types import Contract, Kind, Site
+from faultgym.tools.hashing import stable_hash
+from faultgym.tools.types import JSON
+
+T = TypeVar("T")
+
+PRESETS = ("clean", "mild", "rough", "hostile", "outage")
+"""Nothing; one visible fault with a way past; up to three; silent and compound ones; no API at all."""
+
+HELD_OUT_KINDS = frozenset(
+    """
+    gateway_timeout reset double_encoded invalid_json connection_lost search_timeout
+    unavailable locked
+    unprocessable nested_field missing_table misleading_error
+    gone
+    unit_swap stale_replica
+    lost_page snippet_cut
+    """.split()
+)
+"""Kinds that no training preset holds: about a quarter, of every contract that has two kinds or more."""
+
+
+TRAIN_KINDS = frozenset(kinds()) - HELD_OUT_KINDS
+"""All the others."""
+
+
+def kinds_for(site: Site) -> list[Kind]:
+    """The kinds that can strike at a site, in the order of the catalogue."""
+    return [k for k in kinds().values() if k.channel == site.channel and k.suits(site)]
+
+
+# ---- compounds ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Compound:
+    """A few rules that belong together."""
+
+    summary: str
+    suits: Callable[[Site], bool]
+    """Whether it can be aimed at this site."""
+    rules: Callable[[Site], Sequence[JSON]]
+
+
+def _at(kind: str, route: str = "", **trigger: Any) -> JSON:
+    after_write = trigger.pop("after_write", False)
+    when = {**trigger, **({"after_write": True} if after_write else {})}
+    return {"kind": kind, "trigger": when, **({"route": route} if route else {})}
+
+
+def _http(site: Site) -> bool:
+    return site.channel == "http" and bool(site.route)
+
+
+COMPOUNDS: Mapping[str, Compound] = {
+    "burst": Compound(
+        "a timeout, and the repeat meets a 500",
+        _http,
+        lambda site: [_at("timeout", site.route, nth=1), _at("server_error", site.route, nth=1)],
+    ),
+    "cut_twice": Compound(
+        "a gateway's timeout, and the repeat is reset",
+        _http,
+        lambda site: [_at("gateway_timeout", site.route, nth=1), _at("reset", site.route, nth=1)],
+    ),
+    "intermittent": Compound(
+        "every third request meets a bad gateway", _http, lambda site: [_at("bad_gateway", every=3)]
+    ),
+    "token_expires_while_waiting": Compound(
+        "a rate limit, and after the wait the token has expired",
+        _http,
+        lambda site: [_at("rate_limited", site.route, nth=1), _at("unauthorized", site.route, nth=1)],
+    ),
+    "new_token_fails": Compound(
+        "the token has expired, and asking for a new one fails at first",
+        _http,
+        lambda site: [_at("unauthorized", site.route, nth=1), _at("server_error", "issue_token", first=1)],
+    ),
+    "loop_under_limit": Compound(
+        "pages loop, and the next request meets a rate limit",
+        lambda site: _http(site) and site.listing,
+        lambda site: [_at("page_loop", site.route, nth=1), _at("rate_limited", site.route, nth=2)],
+    ),
+    "lost_write_then_timeout": Compound(
+        "a write's answer is lost, and the first request after it times out",
+        lambda site: _http(site) and site.write,
+        lambda site: [_at("lost_ack", site.route, nth=1), _at("timeout", first=1, after_write=True)],
+    ),
+    "moved_and_limited": Compound(
+        "the route has moved, and the new one is rate limited",
+        lambda site: _http(site) and bool(site.successor) and not site.write,
+        lambda site: [_at("not_found_moved", site.route, nth=1), _at("rate_limited", site.successor, nth=1)],
+    ),
+}
+"""Bursts, intermittent faults, two that interact, and faults on the way of recovery itself."""
+
+
+OUTAGE: JSON = {"kind": "outage", "trigger": {"from": 1}}
+
+
+@cache
+def named_plans() -> dict[str, FaultPlan]:
+    """The plans that need no task: `clean`, `outage`, and each compound aimed at any route."""
+    anywhere = Site("http", "", successor="")
+    plans = {"clean": FaultPlan("clean"), "outage": FaultPlan.from_rules([OUTAGE], "outage")}
+    return plans | {n: FaultPlan.from_rules(c.rules(anywhere), n) for n, c in COMPOUNDS.items()}
+
+
+# ---- presets --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A kind at a site that is visited so many times."""
+
+    kind: Kind
+    site: Site
+    visits: int
+
+
+def preset(name: str, seed: int, sites: Sequence[Site], *, held_out: bool = False) -> FaultPlan:
+    """The plan of a preset for a task whose reference solution visits `sites`.
+
+    `held_out` draws from `HELD_OUT_KINDS` only, and otherwise none of them is drawn. Raises `PlanError`
+    for an unknown name. Where nothing suits, the plan has fewer rules, or none.
+    """
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise PlanError(f"there is no fault preset {name!r}{hint}; the presets are {', '.join(PRESETS)}")
+    if name in ("clean", "outage"):
+        return named_plans()[name]
+    allowed = HELD_OUT_KINDS if held_out else TRAIN_KINDS
+    choices = [c for c in _choices(sites) if c.kind.name in allowed]
+    visible = [c for c in choices if c.kind.visible and c.kind.contract is not Contract.IGNORE]
+    rules: list[JSON] = []
+    if name == "mild":
+        _draw(rules, visible, seed, 1)
+    elif name == "rough":
+        _draw(rules, visible, seed, 1 + stable_hash(seed, "how many") % 3)
+    else:
+        silent = [c for c in choices if not c.kind.visible and c.kind.contract is Contract.VERIFY]
+        _draw(rules, silent, seed, 1)
+        rules += _compound(sites, seed, allowed, _routes(rules))
+        _draw(rules, [c for c in choices if c.kind.contract is Contract.IGNORE], seed, 1)
+        if len(rules) < 2:
+            _draw(rules, visible, seed, 2)
+    return FaultPlan.from_rules(rules, name)
+
+
+def _choices(sites: Sequence[Site]) -> list[_Choice]:
+    """What can strike and leaves a way past, as far as a site can tell."""
+    visits = Counter(sites)
+    return [
+        _Choice(k, site, count)
+        for site, count in visits.items()
+        for k in kinds_for(site)
+        if _leaves_a_way(k, site, visits)
+    ]
+
+
+_ONE_ROUTE = frozenset({"forbidden", "null_field", "stale_value", "wrong_entity", "unit_swap"})
+"""Kinds that take one route out, so that there must be another."""
+_SEVERAL_PAGES = frozenset({"page_loop", "lost_page", "unstable_order", "expired_cursor"})
+_WHOLE_LISTS = _SEVERAL_PAGES | {"duplicate_rows", "missing_rows", "extra_noise"}
+_NEVER = frozenset({"outage", "readonly", "slow"})
+
+
+def _leaves_a_way(kind: Kind, site: Site, visits: Mapping[Site, int]) -> bool:
+    if kind.name in _NEVER or site.route == "issue_token":
+        return False
+    if kind.name in _SEVERAL_PAGES:
+        return visits[site] > 1
+    if site.listing and kind.contract in (Contract.REPAIR, Contract.VERIFY) and kind.pinned:
+        return kind.name in _WHOLE_LISTS
+    if kind.name in _ONE_ROUTE:
+        return bool(site.successor)
+    if kind.name == "tool_removed":
+        return any(s.tool == site.tool == s.route and s.successor and not s.write for s in visits)
+    if kind.name == "misleading_error":
+        return site.tool not in ("search", "sql")
+    if kind.name == "serialization_failure":
+        return visits[site] > 1
+    return True
+
+
+def _draw(rules: list[JSON], choices: Sequence[_Choice], seed: int, count: int) -> None:
+    """Add up to `count` rules: each of another kind, none where another rule already is."""
+    for n in range(count):
+        free = [c for c in choices if _place(c.site) not in _routes(rules)]
+        free = [c for c in free if c.kind.name not in {rule["kind"] for rule in rules}]
+        if not free:
+            return
+        key = stable_hash(seed, n, sorted({c.kind.name for c in free}))
+        contract = _one(sorted({c.kind.contract for c in free}), key, "contract")
+        named = _one(sorted({c.kind.name for c in free if c.kind.contract == contract}), key, "kind")
+        rules.append(_aimed(_one([c for c in free if c.kind.name == named], key, "site"), key))
+
+
+def _one(options: Sequence[T], key: int, what: str) -> T:
+    return options[stable_hash(key, what) % len(options)]
+
+
+def _place(site: Site) -> str:
+    return site.route if site.channel in ("http", "sql") else site.tool
+
+
+def _routes(rules: Iterable[JSON]) -> set[str]:
+    return {rule.get("route") or rule.get("tool", "") for rule in rules}
+
+
+def _aimed(choice: _Choice, key: int) -> JSON:
+    """The rule for a choice: at one of the visits, or, for kinds that clear, at the first one or two."""
+    kind, site = choice.kind, choice.site
+    aim = {"route": site.route} if site.channel in ("http", "sql") else {"tool": site.tool}
+    nth = 1 + stable_hash(key, "nth") % choice.visits
+    trigger: JSON = {"nth": nth}
+    if kind.lasting is None and kind.phase == "before" and nth == 1:
+        trigger = {"first": 1 + stable_hash(key, "first") % 2}
+    if kind.varies is not None and kind.channel == "http" and site.successor and stable_hash(key, "onward") % 3 == 0:
+        trigger = {"from": nth}
+    return {"kind": kind.name, **aim, "trigger": trigger}
+
+
+def _compound(sites: Sequence[Site], seed: int, allowed: frozenset[str], taken: set[str]) -> list[JSON]:
+    """The rules of one compound at one of the sites where no rule is yet."""
+    free = [site for site in dict.fromkeys(sites) if _place(site) not in taken]
+    drawn = [list(c.rules(site)) for site in free for c in COMPOUNDS.values() if c.suits(site)]
+    found = [rules for rules in drawn if allowed.issuperset(rule["kind"] for rule in rules)]
+    return _one(found, stable_hash(seed, "compound"), "which") if found else []
