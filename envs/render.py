@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,6 +20,8 @@ SYSTEM_SHOWN = 300
 """Characters of the system message that a transcript shows."""
 TEXT_SHOWN = 1_500
 """Characters of every other text that a transcript shows."""
+ARGUMENTS_SHOWN = 40
+"""Arguments of a call that a transcript shows."""
 
 _DANGEROUS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 and C1 controls, among them ESC and CSI; newline and tab stay
@@ -48,7 +51,13 @@ def shown_call(call: ToolCall) -> str:
     """A call as `name(argument="value")`; what did not parse stands there as it was written."""
     if call.arguments is None:
         return f"{call.name}({call.raw})"
-    return f"{call.name}({', '.join(f'{name}={_shown(value)}' for name, value in call.arguments.items())})"
+    shown = [
+        f"{name if isinstance(name, str) else _shown(name)}={_shown(value)}"
+        for name, value in islice(call.arguments.items(), ARGUMENTS_SHOWN)
+    ]
+    if len(call.arguments) > ARGUMENTS_SHOWN:
+        shown.append(f"[... {len(call.arguments) - ARGUMENTS_SHOWN:,} more]")
+    return f"{call.name}({', '.join(shown)})"
 
 
 def _shown(value: Any) -> str:

@@ -174,13 +174,15 @@ class Toolbox:
         """Answer a call that is one too many in its turn, without doing it."""
         self.session.layer.call += 1
         text = f"error: not done: at most {limit} calls in one turn"
-        return CallRecord(
-            call, ToolResult(call.id, call.name, text, "too_many_calls"), at=self.session.world.clock.now
-        )
+        return CallRecord(call, ToolResult(call.id, call.name, text, "too_many_calls"), at=self.session.world.clock.now)
 
     def _run(self, call: ToolCall) -> Outcome:
         tool = self.tools.get(call.name)
         if tool is None:
+            if call.arguments is None and not call.name:  # text in call tags that is no call
+                return Outcome(
+                    "error: this is no call: it takes a JSON object with a name and arguments", "malformed_call"
+                )
             return unknown_tool(call.name, self.tools)
         try:
             arguments = parse_arguments(call)
@@ -198,10 +200,8 @@ _UNSET = Outcome("")
 def unknown_tool(name: str, offered: Mapping[str, Any]) -> Outcome:
     """The result of a call to a tool that is not offered."""
     near = difflib.get_close_matches(name[:80], offered, 1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return Outcome(
-        f"error: there is no tool {name[:80]!r}{hint} The tools are: {', '.join(offered)}", "unknown_tool"
-    )
+    hint = f"; did you mean {near[0]}?" if near else "."
+    return Outcome(f"error: there is no tool {name[:80]!r}{hint} The tools are: {', '.join(offered)}", "unknown_tool")
 
 
 def capped(content: str) -> str:
@@ -238,9 +238,7 @@ def _parse_text(raw: str) -> dict[str, Any]:
     except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
         raise MalformedCall(f"the arguments are not valid JSON: {error}") from None
     if isinstance(value, str):
-        raise MalformedCall(
-            "the arguments are double-encoded: send the JSON object itself, not a string of it"
-        )
+        raise MalformedCall("the arguments are double-encoded: send the JSON object itself, not a string of it")
     if not isinstance(value, dict):
         raise MalformedCall(f"the arguments must be a JSON object, not {type(value).__name__}")
     return value

@@ -1,0 +1,16 @@
+"""The conformance kit: what every suite must hold, as rules that any suite can be checked against.
+
+    python -m faultgym.envs.check your_package.your_suite:SUITE
+
+or, in a test:
+
+    report = check_suite(SUITE)
+    assert report.ok, report
+"""
+
+from __future__ import annotations
+
+from faultgym.envs.check.kit import RULES, check_env, check_suite
+from faultgym.envs.check.report import Finding, Report, Rule
+
+__all__ = ["RULES", "Finding", "Report", "Rule", "check_env", "check_suite"]

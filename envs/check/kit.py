@@ -1,0 +1,76 @@
+"""Runs the rules over a suite or an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import gymnasium as gym
+
+from faultgym.envs.check import conduct, content
+from faultgym.envs.check.report import Finding, Report, Rule, Subject, Violation
+from faultgym.envs.env import ToolEnv
+from faultgym.envs.suite import Suite, register_suite
+
+_CONDUCT = (
+    conduct.gymnasium_is_content,
+    conduct.same_seed_same_episode,
+    conduct.forks_are_independent,
+    conduct.snapshots_restore_exactly,
+    conduct.reads_change_nothing,
+    conduct.changes_are_logged,
+    conduct.hostile_turns_are_answered,
+    conduct.results_are_capped,
+    conduct.faults_bear_no_label,
+    conduct.episodes_end_once,
+    conduct.closing_is_idempotent,
+)
+_CONTENT = (
+    content.worlds_are_reproducible,
+    content.declared_columns_exist,
+    content.phrasings_are_many,
+    content.phrasings_fit_their_parameters,
+    content.identifiers_stay_in_their_split,
+    content.tasks_are_what_their_ids_say,
+    content.tools_are_declared_in_full,
+)
+
+
+def _rules(checks: Iterable[Any]) -> tuple[Rule, ...]:
+    return tuple(Rule((check.__doc__ or check.__name__).split("\n")[0].rstrip("."), check) for check in checks)
+
+
+RULES = _rules((*_CONTENT, *_CONDUCT))
+"""Every rule of the contract; each sentence is the first line of its function's docstring."""
+
+
+def check_suite(suite: Suite, rules: Sequence[Rule] = RULES) -> Report:
+    """Check a suite against the rules; registers it under its name first.
+
+    Takes seconds. Never raises for what is wrong with the suite: that stands in the report.
+    """
+    register_suite(suite)
+    return _report(Subject(suite, ("clean", "hostile")), rules)
+
+
+def check_env(env: gym.Env[Any, Any]) -> Report:
+    """Check how an environment behaves, with its own faults, split and style; wrappers are taken off."""
+    inner = env.unwrapped
+    if not isinstance(inner, ToolEnv):
+        raise TypeError(f"check_env checks a ToolEnv, not {type(inner).__name__}")
+    styles = (inner.style,) if inner.style is not None else Subject.styles
+    return _report(Subject(inner.suite, (inner.faults,), inner.split, styles), _rules(_CONDUCT))
+
+
+def _report(subject: Subject, rules: Sequence[Rule]) -> Report:
+    return Report(subject.suite.name, tuple(_finding(rule, subject) for rule in rules))
+
+
+def _finding(rule: Rule, subject: Subject) -> Finding:
+    try:
+        rule.check(subject)
+    except Violation as violation:
+        return Finding(rule, str(violation) or "violated")
+    except Exception as error:  # a suite under test may raise anything: that is the finding
+        return Finding(rule, f"raised {type(error).__name__}: {str(error)[:500]}")
+    return Finding(rule)

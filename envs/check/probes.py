@@ -1,0 +1,162 @@
+"""What the rules send: calls that reach every route, table and document, and turns that mean harm."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from faultgym.envs.sampling import arguments_for
+from faultgym.envs.suite import Suite
+from faultgym.envs.task import Task
+from faultgym.envs.turn import Turn
+from faultgym.envs.world import WorldImage, world_image
+from faultgym.tools.service import Operation
+from faultgym.tools.toolbox import endpoint_request
+from faultgym.tools.types import JSON, ToolCall, ToolSpec
+
+_IDENTIFIER = re.compile(r"([A-Z]+)-[0-9]+")
+
+
+@lru_cache(64)
+def identifiers(image: WorldImage) -> dict[str, list[str]]:
+    """All identifiers that stand in the world's public tables, by prefix."""
+    found: dict[str, set[str]] = {}
+    for table, columns in image.suite.readable.items():
+        for row in image.reader.raw.execute(f"SELECT {', '.join(sorted(columns))} FROM {table}"):
+            for value in row:
+                if isinstance(value, str) and (match := _IDENTIFIER.fullmatch(value)):
+                    found.setdefault(match[1], set()).add(value)
+    return {prefix: sorted(values) for prefix, values in sorted(found.items())}
+
+
+def reads(task: Task, suite: Suite, seed: int = 0) -> list[ToolCall]:
+    """Calls that read: every reading route, every table, and a search, as far as the task offers them."""
+    image = world_image(task.suite, task.split, task.world_seed)
+    rng = random.Random(seed)
+    calls = [_route_call(op, image, task, rng) for op in suite.service.operations.values() if not op.write]
+    statements = [f"SELECT {', '.join(sorted(c))} FROM {t} LIMIT 50" for t, c in sorted(suite.readable.items())]
+    calls += [_call("sql", {"query": text}) for text in ("SELECT * FROM schema", *statements)]
+    titles = [document.title for document in suite.documents(image.reader.raw)][:3]
+    calls += [_call("search", {"query": title, "size": 20}) for title in titles]
+    return [call for call in calls if call.name in task.tools]
+
+
+def writes(task: Task, suite: Suite, seed: int = 0) -> list[ToolCall]:
+    """Calls that write, some of them with success: every writing route, several times."""
+    image = world_image(task.suite, task.split, task.world_seed)
+    rng = random.Random(seed)
+    operations = [op for op in suite.service.operations.values() if op.write]
+    calls = [_route_call(op, image, task, rng) for op in operations for _ in range(4)]
+    return [call for call in calls if call.name in task.tools]
+
+
+def mixed(task: Task, suite: Suite, seed: int = 0, count: int = 24) -> list[Turn]:
+    """Turns that read, write and wait in a random order, one or two calls in each."""
+    rng = random.Random(seed)
+    calls = reads(task, suite, seed) + writes(task, suite, seed) + [_call("wait", {"seconds": 2.5})]
+    chosen = [rng.sample(calls, rng.choice((1, 1, 2))) for _ in range(count)]
+    return [Turn(tool_calls=tuple(ToolCall(f"call_{n}", c.name, c.arguments) for n, c in enumerate(turn)))
+            for turn in chosen]  # fmt: skip
+
+
+def _route_call(op: Operation, image: WorldImage, task: Task, rng: random.Random) -> ToolCall:
+    arguments = _with_known(op, image, rng)
+    if "http" not in task.tools:
+        return _call(op.name, arguments)
+    request = endpoint_request(op, arguments)
+    sent: JSON = {"method": op.method, "path": request.path}
+    if request.query:
+        sent["query"] = dict(request.query)
+    if op.write:
+        path_names = op.path_names
+        sent["body"] = {name: value for name, value in arguments.items() if name not in path_names}
+    return _call("http", sent)
+
+
+def _with_known(op: Operation, image: WorldImage, rng: random.Random) -> JSON:
+    """Arguments that fit the route, with identifiers of the world."""
+    declaration = op.declaration
+    arguments = arguments_for(ToolSpec(op.name, "", declaration.schema), rng, {})
+    arguments.pop("cursor", None)
+    known = identifiers(image)
+    for name, part in declaration.schema.get("properties", {}).items():
+        examples = part.get("examples") or [""]
+        match = _IDENTIFIER.fullmatch(str(examples[0]))
+        if match and name in arguments and match[1] in known:
+            arguments[name] = rng.choice(known[match[1]])
+    return arguments
+
+
+def _call(name: str, arguments: JSON) -> ToolCall:
+    return ToolCall("call_0", name, arguments)
+
+
+def hostile_turns(tools: tuple[str, ...]) -> Iterator[tuple[str, Turn]]:
+    """(what it is, turn): what a confused or hostile model may send."""
+    for what, name in (
+        ("a tool that does not exist", "delete_everything"),
+        ("an empty name", ""),
+        ("a name of 10 MB", "x" * 10_000_000),
+        ("a name with half a surrogate pair", "sql\udc80"),
+        ("a name that steers terminals", "\x1b[2Jsql"),
+    ):
+        yield what, Turn(tool_calls=(ToolCall("call_0", name, {"query": "SELECT 1"}),))
+    payloads, texts = list(_hostile_arguments()), list(_hostile_texts())
+    for tool in tools:
+        for what, arguments in payloads:
+            yield f"{what} for {tool}", Turn(tool_calls=(ToolCall("call_0", tool, arguments),))
+        for what, raw in texts:
+            yield f"{what} for {tool}", Turn(tool_calls=(ToolCall("call_0", tool, None, raw),))
+    yield "50 calls in a turn", Turn(tool_calls=tuple(ToolCall(f"call_{n}", tools[0], {}) for n in range(50)))
+    yield "the same id twice", Turn(tool_calls=(ToolCall("", tools[0], {}), ToolCall("", tools[0], {})))
+    yield (
+        "half surrogate pairs in text and thoughts",
+        Turn("\ud800", (ToolCall("\ud800", tools[0], {}),), "\udfff", finish_reason="\ud800"),
+    )
+
+
+def hostile_endings() -> Iterator[tuple[str, Turn]]:
+    """(what it is, final turn)."""
+    yield "an empty turn", Turn()
+    yield "an answer of 10 MB", Turn("not 5.00 EUR " * 800_000)
+    yield "an answer of half a surrogate pair", Turn("\ud800")
+    yield "an answer of control characters", Turn("\x00\x1b]0;x\x07\u202e")
+    yield "a confidence that is no number", Turn("no", confidence=float("nan"))
+
+
+def _hostile_arguments() -> Iterator[tuple[str, dict[Any, Any]]]:
+    deep: dict[str, Any] = {}
+    for _ in range(10_000):
+        deep = {"query": deep}
+    own: dict[str, Any] = {}
+    own["query"] = own
+    yield "no arguments", {}
+    yield "unknown arguments", {"no_such_argument": 1, "\ud800": 2}
+    yield "an argument of 10 MB", {"query": "x" * 10_000_000}
+    yield "100,000 arguments", dict.fromkeys(map(str, range(100_000)))
+    yield "arguments 10,000 levels deep", deep
+    yield "arguments that hold themselves", own
+    yield "half a surrogate pair", {"query": "SELECT '\ud800'", "path": "/v1/\udfff", "method": "GET"}
+    yield "a number of 5,000 digits", {"query": 10**5_000, "seconds": 10**5_000}
+    yield "numbers that are none", {"seconds": float("nan"), "page": float("inf")}
+    yield "a negative wait", {"seconds": -1}
+    yield "names that are no text", {1: 2, None: 3}
+    yield "values that are not JSON", {"query": b"SELECT 1", "path": {1, 2}}
+    yield "a null byte", {"query": "SELECT '\x00'", "path": "/v1/\x00", "method": "GET"}
+
+
+def _hostile_texts() -> Iterator[tuple[str, str]]:
+    yield "nothing", ""
+    yield "text that is not JSON", "SELECT 1"
+    yield "JSON that is cut", '{"query": "SELECT'
+    yield "double-encoded JSON", '"{\\"query\\": \\"SELECT 1\\"}"'
+    yield "a list", '["SELECT 1"]'
+    yield "null", "null"
+    yield "NaN", '{"seconds": NaN}'
+    yield "a number of 400 digits", f'{{"seconds": {"9" * 400}}}'
+    yield "text of 10 MB", f'{{"query": "{"x" * 10_000_000}"}}'
+    yield "text 10,000 levels deep", '{"query": ' + "[" * 10_000
+    yield "text with half a surrogate pair", '{"query": "\ud800"}'
