@@ -24,16 +24,37 @@ class ServiceBase(TypedDict):
 
 
 class ServiceBody(ServiceBase):
-    """A service."""
+    """A service, as lists and writes show it."""
 
     monthly_cost_cents: int
     currency: str
+
+
+class Cost(TypedDict):
+    """One part of a service's monthly cost."""
+
+    item: str
+    amount_cents: int
+
+
+class FullService(ServiceBody):
+    """A service with the parts of its cost, which add up to it."""
+
+    costs: list[Cost]
+
+
+class CostV2(TypedDict):
+    """One part of a service's monthly cost, in the second version."""
+
+    item: str
+    amount: Money
 
 
 class ServiceBodyV2(ServiceBase):
     """A service, in the second version."""
 
     monthly_cost: Money
+    costs: list[CostV2]
 
 
 class IncidentBody(TypedDict):
@@ -89,14 +110,6 @@ class OncallBody(TypedDict):
     team: str
     week: str
     person: str
-
-
-class CostBody(TypedDict):
-    """One part of a service's monthly cost."""
-
-    service_id: str
-    item: str
-    amount_cents: int
 
 
 class EventBody(TypedDict):
@@ -158,11 +171,3 @@ class Page(TypedDict, Generic[Item]):
     items: list[Item]
     total: int
     next_cursor: str | None
-
-
-class Costs(TypedDict):
-    """The parts of a service's monthly cost and their sum."""
-
-    items: list[CostBody]
-    total_cents: int
-    currency: str

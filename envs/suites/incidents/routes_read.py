@@ -42,10 +42,9 @@ def incident_row(world: WorldView, incident_id: str) -> JSON:
     return record(world, "incidents", schema.INCIDENT, incident_id, "incident")
 
 
-def _v2(service: JSON) -> bodies.ServiceBodyV2:
-    rest = {k: v for k, v in service.items() if k not in ("monthly_cost_cents", "currency")}
-    cost = money(service["monthly_cost_cents"], service["currency"])
-    return cast(bodies.ServiceBodyV2, {**rest, "monthly_cost": cost})
+def _costs(world: WorldView, service_id: str) -> list[bodies.Cost]:
+    query = "SELECT item, amount_cents FROM service_costs WHERE service_id = ? ORDER BY item"
+    return [{"item": item, "amount_cents": cents} for item, cents in world.db.execute(query, (service_id,))]
 
 
 def _page(
@@ -76,15 +75,18 @@ def _all(world: WorldView, table: str, columns: tuple[str, ...], column: str, ke
     versioned=("services", "service_id"),
     successor="get_service_v2",
 )
-def get_service(world: WorldView, service_id: ServiceId) -> bodies.ServiceBody:
-    """Read one service."""
-    return cast(bodies.ServiceBody, service_row(world, service_id))
+def get_service(world: WorldView, service_id: ServiceId) -> bodies.FullService:
+    """Read one service, with the parts of its cost."""
+    return cast(bodies.FullService, {**service_row(world, service_id), "costs": _costs(world, service_id)})
 
 
 @operation("GET", "/v2/services/{service_id}", tables=("services",), versioned=("services", "service_id"))
 def get_service_v2(world: WorldView, service_id: ServiceId) -> bodies.ServiceBodyV2:
-    """Read one service; newer version, with the cost as an object."""
-    return _v2(service_row(world, service_id))
+    """Read one service; newer version, with amounts as objects."""
+    row = service_row(world, service_id)
+    cents, currency = row.pop("monthly_cost_cents"), row.pop("currency")
+    parts = [{"item": c["item"], "amount": money(c["amount_cents"], currency)} for c in _costs(world, service_id)]
+    return cast(bodies.ServiceBodyV2, {**row, "monthly_cost": money(cents, currency), "costs": parts})
 
 
 @operation("GET", "/v1/services", tables=("services",), listing=True)
@@ -101,16 +103,6 @@ def list_services(
     filters = {"name": name, "team": team, "status": status, "tier": tier}
     found: bodies.Page[bodies.ServiceBody] = _page(world, "services", schema.SERVICE, filters, cursor, limit)
     return found
-
-
-@operation("GET", "/v1/services/{service_id}/costs", tables=("service_costs",))
-def get_costs(world: WorldView, service_id: ServiceId) -> bodies.Costs:
-    """Read the parts of a service's monthly cost."""
-    currency = service_row(world, service_id)["currency"]
-    query = "SELECT service_id, item, amount_cents FROM service_costs WHERE service_id = ? ORDER BY item"
-    rows = [dict(zip(schema.COST, row, strict=True)) for row in world.db.execute(query, (service_id,))]
-    items = cast(list[bodies.CostBody], rows)
-    return {"items": items, "total_cents": sum(i["amount_cents"] for i in items), "currency": currency}
 
 
 @operation("GET", "/v1/services/{service_id}/logs", tables=("logs",), listing=True)
@@ -244,7 +236,7 @@ def list_restarts(world: WorldView, service_id: ServiceId) -> bodies.Page[bodies
 
 
 READ: list[Operation] = [
-    get_service, get_service_v2, list_services, get_costs, list_logs, list_deploys, get_deploy, get_incident,
+    get_service, get_service_v2, list_services, list_logs, list_deploys, get_deploy, get_incident,
     get_incident_v2, list_incidents, list_incidents_v2, list_alerts, get_oncall, list_events, list_notes,
     list_restarts,
 ]  # fmt: skip

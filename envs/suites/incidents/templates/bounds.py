@@ -50,7 +50,7 @@ def _missing(db: sqlite3.Connection, rng: random.Random, table: str) -> str:
 
 def _draw_missing(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     key = _missing(db, rng, "incidents")
-    others = rivals("text", (), words.STATES)
+    others = rivals("text", (), [f"is {state}" for state in words.STATES])
     return Drawn(
         {"incident_id": key},
         Goal(kind="abstain", about=(key,), evidence=frozenset({"incidents"}), rivals=others),
