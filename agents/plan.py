@@ -11,7 +11,7 @@ import orjson
 
 from faultgym import __version__
 from faultgym.agents.limits import Limits
-from faultgym.agents.spec import EpisodeSpec, episode_id
+from faultgym.agents.spec import EpisodeSpec, episode_id, faults_data
 from faultgym.agents.trace_io import flat
 from faultgym.agents.trace_schema import SCHEMA_VERSION
 from faultgym.envs.schedule import Faults, check_faults
@@ -61,7 +61,7 @@ class Asked:
                             yield self._spec(task, faults, trial)
 
     def _spec(self, task: str, faults: Faults, trial: int) -> EpisodeSpec:
-        label = faults if isinstance(faults, str) else orjson.dumps(faults.to_data()).decode()
+        label = faults if isinstance(faults, str) else faults.to_json()
         seeds = [stable_hash(what, self.seed, task, label, trial) >> 11 for what in ("fault", "policy")]
         return EpisodeSpec(task, faults, seeds[0], seeds[1], trial)
 
@@ -80,7 +80,7 @@ class Asked:
 
     def data(self) -> JSON:
         """What was asked for as JSON values."""
-        faults = [f if isinstance(f, str) else f.to_data() for f in self.faults]
+        faults = [faults_data(f) for f in self.faults]
         return {**flat(self), "suites": list(self.suites), "templates": list(self.templates), "faults": faults}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 import orjson
@@ -10,6 +11,7 @@ import orjson
 from faultgym.agents.limits import Limits
 from faultgym.agents.trace_schema import SCHEMA_VERSION
 from faultgym.envs.schedule import Faults
+from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.types import JSON
 
 
@@ -28,7 +30,23 @@ class EpisodeSpec:
     @property
     def faults_data(self) -> str | JSON:
         """The faults as a record holds them."""
-        return self.faults if isinstance(self.faults, str) else self.faults.to_data()
+        return faults_data(self.faults)
+
+
+def faults_data(faults: Faults) -> str | JSON:
+    """A preset's name, or a plan as JSON values."""
+    return faults if isinstance(faults, str) else _plan_data(faults)
+
+
+@lru_cache(256)
+def _plan_data(plan: FaultPlan) -> JSON:
+    data: JSON = orjson.loads(plan.to_json())
+    return data
+
+
+def faults_of(data: str | JSON) -> Faults:
+    """What `faults_data` gives, turned back; raises `PlanError`."""
+    return data if isinstance(data, str) else FaultPlan.from_json(orjson.dumps(data).decode())
 
 
 def episode_id(spec: EpisodeSpec, policy: JSON, limits: Limits, suite_version: int) -> str:

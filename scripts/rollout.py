@@ -1,0 +1,185 @@
+"""`faultgym rollout`: run episodes of a policy and store their traces."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from faultgym.agents.limits import Limits
+from faultgym.agents.plan import Asked, RolloutPlan
+from faultgym.agents.policy import Policy
+from faultgym.agents.registry import policy_named
+from faultgym.agents.rollout import IN_FLIGHT, OnProgress, Progress
+from faultgym.agents.rollout import rollout as run_rollout
+from faultgym.agents.spec import faults_of
+from faultgym.agents.stop import INTERRUPTED, Stop
+from faultgym.agents.store import RunDirectory
+from faultgym.agents.trace_io import flat
+from faultgym.agents.workers import rollout_in_processes
+from faultgym.cli.progress import shown
+from faultgym.envs.schedule import Faults
+from faultgym.tools.errors import UserError
+from faultgym.tools.faults.plan import load_plan
+from faultgym.tools.faults.presets import PRESETS
+from faultgym.tools.types import JSON
+
+PLAN = "Plan (what is not given comes from the run that is resumed)"
+LIMITS = "Limits of one episode"
+
+
+def rollout(
+    out: Annotated[Path, typer.Option(help="The run's folder: new, or with --resume an old one.")],
+    policy: Annotated[
+        str | None,
+        typer.Option(help="A scripted policy, or module:attribute. [default: expert]", rich_help_panel=PLAN),
+    ] = None,
+    suite: Annotated[
+        list[str] | None, typer.Option(help="May be repeated. [default: orders]", rich_help_panel=PLAN)
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="[default: test]", rich_help_panel=PLAN)] = None,
+    template: Annotated[
+        list[str] | None, typer.Option(help="May be repeated. [default: all of the split]", rich_help_panel=PLAN)
+    ] = None,
+    per_template: Annotated[
+        int | None, typer.Option(min=1, help="Tasks of each template. [default: 4]", rich_help_panel=PLAN)
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option("--trials", "-k", min=1, help="Episodes of each task. [default: 1]", rich_help_panel=PLAN),
+    ] = None,
+    faults: Annotated[
+        list[str] | None,
+        typer.Option(help="A preset, or a plan's JSON file; may be repeated. [default: rough]", rich_help_panel=PLAN),
+    ] = None,
+    style: Annotated[str | None, typer.Option(help="http or tools, for all tasks.", rich_help_panel=PLAN)] = None,
+    seed: Annotated[int | None, typer.Option(help="[default: 0]", rich_help_panel=PLAN)] = None,
+    max_turns: Annotated[int | None, typer.Option(min=1, help="[default: 60]", rich_help_panel=LIMITS)] = None,
+    max_calls: Annotated[int | None, typer.Option(min=1, rich_help_panel=LIMITS)] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, rich_help_panel=LIMITS)] = None,
+    max_seconds: Annotated[float | None, typer.Option(min=0, help="Virtual seconds.", rich_help_panel=LIMITS)] = None,
+    max_wall_seconds: Annotated[float | None, typer.Option(min=0, help="Real seconds.", rich_help_panel=LIMITS)] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Run what the run in --out still owes.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    in_flight: Annotated[int, typer.Option(min=1, help="Episodes at a time in each process.")] = IN_FLIGHT,
+) -> None:
+    """Run episodes of a policy and store their traces.
+
+    Ctrl-C stops cleanly; --resume goes on. Exits with 1 when episodes ended in harness errors.
+    """
+    asked: JSON = {
+        "suites": suite,
+        "split": split,
+        "templates": template,
+        "per_template": per_template,
+        "trials": trials,
+        "faults": [named_faults(f) for f in faults] if faults else None,
+        "seed": seed,
+        "style": style,
+    }
+    limits: JSON = {
+        "turns": max_turns,
+        "calls": max_calls,
+        "tokens": max_tokens,
+        "virtual_seconds": max_seconds,
+        "wall_seconds": max_wall_seconds,
+    }
+    old = RunDirectory.open(out).plan if resume else {}
+    name = policy or (old.get("asked") or {}).get("policy", "expert")
+    plan = make_plan(name, given(asked), given(limits), old)
+    progress = run(plan, chosen_policy(name), out, resume=resume, workers=workers, in_flight=in_flight)
+    report(progress, out)
+
+
+def given(options: JSON) -> JSON:
+    """The options that were given on the command line."""
+    return {name: value for name, value in options.items() if value is not None and value != []}
+
+
+def named_faults(text: str) -> Faults:
+    """A preset's name, or the plan of that name or in that file; raises PlanError."""
+    return text if text in PRESETS else load_plan(text)
+
+
+def chosen_policy(name: str) -> Policy:
+    """The policy of that name; modules are also looked for in the current folder."""
+    if ":" in name and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    return policy_named(name)
+
+
+def make_plan(policy: str, asked: JSON, limits: JSON, old: JSON) -> RolloutPlan:
+    """The plan for what was asked, on top of what the resumed run was asked for."""
+    before: JSON = old.get("asked") or {}
+    known = {name: value for name, value in before.items() if name in Asked.__slots__}
+    if "faults" in known:
+        known["faults"] = [faults_of(f) for f in known["faults"]]
+    merged: dict[str, Any] = {**known, **asked}
+    for name in ("suites", "templates", "faults"):
+        if name in merged:
+            merged[name] = tuple(merged[name])
+    if merged.get("style") not in (None, "http", "tools"):
+        raise UserError(f"--style is http or tools, not {merged['style']!r}")
+    budgets = Limits(**{**flat(Limits()), **old.get("limits", {}), **limits})
+    plan = RolloutPlan.make(Asked(**merged), budgets)
+    return replace(plan, asked={"policy": policy, **(plan.asked or {})})
+
+
+def run(plan: RolloutPlan, policy: Policy, out: Path, *, resume: bool, workers: int, in_flight: int) -> Progress:
+    """Run the plan with progress on stderr; the first signal stops it cleanly."""
+    console = Console(stderr=True)
+    stop = Stop()
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    with stop.on_signals(say), shown(console) as on_progress:
+        if workers == 1:
+            progress = _run_here(plan, policy, out, resume, in_flight, stop, on_progress)
+        else:
+            progress = rollout_in_processes(
+                plan,
+                policy,
+                out,
+                workers=workers,
+                in_flight=in_flight,
+                resume=resume,
+                stop=stop,
+                on_progress=on_progress,
+            )
+    if stop.asked and progress.owed:
+        say(f"{progress.owed} of {progress.planned} episodes are owed: faultgym rollout --out {out} --resume")
+        raise typer.Exit(INTERRUPTED)
+    return progress
+
+
+def _run_here(
+    plan: RolloutPlan,
+    policy: Policy,
+    out: Path,
+    resume: bool,
+    in_flight: int,
+    stop: Stop,
+    on_progress: OnProgress,
+) -> Progress:
+    running = run_rollout(plan, policy, out, in_flight=in_flight, resume=resume, stop=stop, on_progress=on_progress)
+    return asyncio.run(running)
+
+
+def report(progress: Progress, out: Path) -> None:
+    """Say what was done and what to do next; exit with 1 when the harness failed."""
+    rate = progress.success_rate
+    parts = [f"{progress.done} episodes"]
+    parts += [f"{progress.before} were there before"] if progress.before else []
+    parts += [f"success {rate:.1%}"] if rate is not None else []
+    print(f"{', '.join(parts)}; traces in {out}")
+    if progress.failed:
+        print(f"{progress.failed} ended in harness errors, the last one: {progress.failure[:500]}", file=sys.stderr)
+        raise typer.Exit(1)
+    print(f"next: faultgym score {out}")

@@ -1,0 +1,16 @@
+"""The published JSON Schema of a trace: `python -m faultgym.cli.schema > docs/trace.schema.json`."""
+
+from __future__ import annotations
+
+import json
+
+from faultgym.agents.trace_schema import trace_schema
+
+
+def schema_text() -> str:
+    """The file's whole text."""
+    return json.dumps(trace_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    print(schema_text(), end="")

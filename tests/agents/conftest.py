@@ -1,0 +1,24 @@
+"""The modules `players` and `bookshelf`, also for the processes that tests start: these inherit the path."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+PLACES = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "envs")]
+sys.path += [place for place in PLACES if place not in sys.path]
+
+
+@pytest.fixture(scope="session")
+def players():
+    """The module `players`."""
+    import players
+
+    return players
+
+
+@pytest.fixture(scope="session")
+def child_environment():
+    """The environment of a `faultgym` process that knows `players`."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(PLACES), "COLUMNS": "200"}
