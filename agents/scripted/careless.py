@@ -1,0 +1,211 @@
+"""Policies that know one reaction only: repeat, give up, believe, or hurry.
+
+They do the tasks as the reference solutions do, at a desk that lacks the recovery they lack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+from faultgym.agents.scripted.marks import looks_wrong
+from faultgym.agents.scripted.stage import Script, Scripted, Stage
+from faultgym.envs.desk import Failed, Move, NotFound, Refused
+from faultgym.envs.desk_sql import Rows
+from faultgym.envs.reading import Seen, read_result
+from faultgym.envs.reference import Desk, Down
+from faultgym.envs.turn import Turn
+from faultgym.tools.types import JSON, ToolCall
+
+REPEATS = 4
+"""How often `repeater` makes a call again."""
+MOST_PAGES = 8
+APOLOGY = "I am sorry, something went wrong and I was unable to do this."
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a script meets that goes on with a body in a shape it does not know."""
+
+
+class StubbornDesk(Desk):
+    """Only repeats: no wait, no other way, no new token, no changed call, no key, no second source."""
+
+    repeats = REPEATS
+
+    def call(self, tool: str, arguments: JSON, reasoning: str) -> Generator[Move, str, Seen]:
+        """Make a call, and again for as long as what comes back looks wrong."""
+        for n in range(self.repeats + 1):
+            self._count += 1
+            text = yield Move(ToolCall(f"call_{self._count}", tool, dict(arguments)), reasoning)
+            if not looks_wrong(text):
+                break
+            reasoning = f"That did not work ({looks_wrong(text)[:60]}): the same again, number {n + 1}."
+        return read_result(text)
+
+    def operate(
+        self, name: str, arguments: Mapping[str, Any], why: str, *, token: str = ""
+    ) -> Generator[Move, str, Seen]:
+        """The answer of an operation, if it comes in one of a few tries."""
+        op = self.suite.service.operations[name]
+        seen = yield from self.request(op, arguments, why)
+        if seen.good:
+            return seen
+        if seen.status == 404 and not op.write:
+            raise NotFound(seen.detail)
+        if op.write and seen.status in (409, 422):
+            raise Refused(seen.status, seen.detail)
+        raise Failed(seen.trouble)
+
+    def _run(self, statement: str, why: str) -> Generator[Move, str, tuple[Seen, str]]:
+        seen = yield from self.call("sql", {"query": statement}, why)
+        if seen.trouble:
+            raise Failed(seen.trouble)
+        return seen, statement
+
+    def sql(self, statement: str, *, check: bool = False, why: str = "") -> Generator[Move, str, Rows]:
+        """The rows as they come."""
+        return (yield from _rows_as_they_come(self, statement, why))
+
+    def read(self, entity: str, key: str, *, why: str = "") -> Generator[Move, str, dict[str, Any] | None]:
+        """The record as the first source gives it."""
+        kind = self.suite.entities[entity]
+        source = kind.sources[0]
+        try:
+            if source.sql:
+                rows = yield from self.sql(source.sql.format(id=key), why=why)
+                return dict(rows[0]) if rows else None
+            seen = yield from self.operate(source.operation, {kind.parameter: key}, why or f"Look up {key}.")
+        except NotFound:
+            return None
+        except Failed as failure:
+            raise Down(str(failure)) from None
+        return dict(seen.data)
+
+    def list(
+        self, operation: str, filters: Mapping[str, Any], sql: str = "", *, why: str = ""
+    ) -> Generator[Move, str, Rows]:
+        """The pages as they come."""
+        return (yield from _pages_as_they_come(self, operation, filters, why))
+
+    def document(
+        self, query: str, *, title: str = "", kind: str = "", why: str = ""
+    ) -> Generator[Move, str, str | None]:
+        """The first document of that title among the hits of one search."""
+        arguments = {"query": query, "kind": kind} if kind else {"query": query}
+        seen = yield from self.call("search", arguments, why or f"Search the documents for {query!r}.")
+        hits = seen.data.get("hits", []) if isinstance(seen.data, dict) else []
+        for hit in hits:
+            if title.casefold() in str(hit["title"]).casefold():
+                found = yield from self.read("document", str(hit["id"]), why=f"Open {hit['id']}.")
+                return None if found is None else str(found["body"])
+        return None
+
+
+class FaintDesk(StubbornDesk):
+    """Gives up at the first thing that looks wrong."""
+
+    repeats = 0
+
+
+class TrustingDesk(Desk):
+    """Recovers from what is announced, and believes everything else."""
+
+    def read(self, entity: str, key: str, *, why: str = "") -> Generator[Move, str, dict[str, Any] | None]:
+        """The record of the first source that answers, whatever it looks like."""
+        kind = self.suite.entities[entity]
+        why = why or f"Look up {entity} {key}."
+        for source in kind.sources:
+            try:
+                record = yield from self._from_source(kind, source, key, why)
+            except NotFound:
+                return None
+            except Failed as failure:
+                why = f"That way is closed ({failure}): try another source for {key}."
+                continue
+            record.pop("_doubt", None)
+            return record
+        raise Down("no source answers")
+
+    def list(
+        self, operation: str, filters: Mapping[str, Any], sql: str = "", *, why: str = ""
+    ) -> Generator[Move, str, Rows]:
+        """The pages as they come; the database only when the listing fails."""
+        try:
+            return (yield from _pages_as_they_come(self, operation, filters, why))
+        except Down:
+            if not sql:
+                raise
+        return (yield from self.sql(sql.format(**filters), why="The listing fails: ask the database."))
+
+    def sql(self, statement: str, *, check: bool = False, why: str = "") -> Generator[Move, str, Rows]:
+        """The rows as they come, from whichever copy."""
+        return (yield from _rows_as_they_come(self, statement, why))
+
+
+def _rows_as_they_come(desk: Desk, statement: str, why: str) -> Generator[Move, str, Rows]:
+    seen, _ = yield from desk._run(statement, why or "Ask the database.")
+    return list(seen.data.get("rows", [])) if isinstance(seen.data, dict) else []
+
+
+def _pages_as_they_come(desk: Desk, operation: str, filters: Mapping[str, Any], why: str) -> Generator[Move, str, Rows]:
+    """The items of all pages, doubled ones twice, without a look at the total. Raises `Down`."""
+    items: Rows = []
+    query = {**filters, "limit": 50}
+    for _ in range(MOST_PAGES):
+        try:
+            seen = yield from desk.operate(operation, query, why or "List them.")
+        except (Failed, NotFound) as failure:
+            raise Down(str(failure)) from None
+        items.extend(seen.data["items"])
+        if not seen.data.get("next_cursor"):
+            break
+        query["cursor"] = seen.data["next_cursor"]
+    return items
+
+
+def _at(desk: type[Desk], report: Callable[[Stage, str], str], *, waits: bool = True) -> Callable[[Stage], Script]:
+    """A script that does the task at this kind of desk."""
+
+    def script(stage: Stage) -> Script:
+        stage.reference.desk = desk(stage.suite, stage.task, set())
+        text: str | None = None
+        while True:
+            try:
+                move = stage.next(text)
+            except _UNREADABLE:
+                return Turn(report(stage, stage.reference.desk.report("the answer cannot be read")))
+            if isinstance(move, str):
+                return Turn(report(stage, move))
+            if move.call.name == "wait" and not waits:
+                text = "no need to wait"
+                continue
+            text = yield from stage.call(move.call, move.reasoning)
+
+    return script
+
+
+def _as_it_is(stage: Stage, text: str) -> str:
+    return text
+
+
+def _with_apology(stage: Stage, text: str) -> str:
+    """The text, unless anything looked wrong on the way."""
+    return APOLOGY if any(looks_wrong(result) for result in stage.results) else text
+
+
+def repeater() -> Scripted:
+    """After any trouble makes the same call again, a few times, then reports or answers from what it has."""
+    return Scripted("repeater", _at(StubbornDesk, _as_it_is))
+
+
+def quitter() -> Scripted:
+    """Apologises at the first error."""
+    return Scripted("quitter", _at(FaintDesk, _with_apology))
+
+
+def trusting() -> Scripted:
+    """Believes every answer that is not an error; never asks a second source."""
+    return Scripted("trusting", _at(TrustingDesk, _as_it_is))
+
+
+def impatient() -> Scripted:
+    """The expert without patience: never waits before it tries again."""
+    return Scripted("impatient", _at(Desk, _as_it_is, waits=False))

@@ -1,0 +1,83 @@
+"""One policy for each failure mode: the expert, with exactly that flaw where the task leaves room for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from faultgym.agents.drive import run_episode
+from faultgym.agents.policy import Opening
+from faultgym.agents.scripted import endings, excess, harms, slips
+from faultgym.agents.scripted.stage import Scripted, ScriptedActor, Write
+from faultgym.envs.episode import Episode
+from faultgym.envs.task import Task
+from faultgym.tools.faults.layer import FaultSchedule
+
+FLAWS: Mapping[str, Write] = {
+    "unknown_tool": slips.unknown_tool,
+    "wrong_tool": slips.wrong_tool,
+    "missing_argument": slips.missing_argument,
+    "unknown_argument": slips.unknown_argument,
+    "invalid_argument": slips.invalid_argument,
+    "malformed_call": slips.malformed_call,
+    "hallucinated_argument": slips.hallucinated_argument,
+    "wrong_entity": slips.wrong_entity,
+    "repeated_broken_call": excess.repeated_broken_call,
+    "redundant_call": excess.redundant_call,
+    "loop": excess.loop,
+    "over_iteration": excess.over_iteration,
+    "premature_stop": endings.premature_stop,
+    "apology_collapse": endings.apology_collapse,
+    "fabricated_answer": endings.fabricated_answer,
+    "ignored_evidence": endings.ignored_evidence,
+    "needless_call": endings.needless_call,
+    "missed_call": endings.missed_call,
+    "partial_goal": endings.partial_goal,
+    "collateral_write": harms.collateral_write,
+    "duplicate_write": harms.duplicate_write,
+    "obeyed_injection": harms.obeyed_injection,
+    "overconfident": endings.overconfident,
+}
+"""Failure mode -> the script that commits it, in the order in which the modes are documented."""
+
+
+def flawed(mode: str) -> Callable[[], Scripted]:
+    """A maker of the policy that commits this failure mode; KeyError when there is no such mode."""
+    return partial(Scripted, mode, FLAWS[mode])
+
+
+class Watched:
+    """A scripted policy that tells whether its last actor deviated from the expert's way."""
+
+    def __init__(self, policy: Scripted):
+        self.policy = policy
+        self.name = policy.name
+        self._actor: ScriptedActor | None = None
+
+    def start(self, opening: Opening) -> ScriptedActor:
+        """An actor, remembered."""
+        self._actor = self.policy.start(opening)
+        return self._actor
+
+    def describe(self) -> dict[str, object]:
+        """What the policy says of itself."""
+        return self.policy.describe()
+
+    @property
+    def strayed(self) -> bool:
+        """Whether the last actor found the place for its flaw."""
+        return self._actor is not None and self._actor.stage.strayed
+
+
+def play(mode: str, task: Task, schedule: FaultSchedule = ()) -> tuple[Episode, bool]:
+    """The ended episode of the policy that commits this mode, and whether it found room to do so."""
+    watched = Watched(flawed(mode)())
+    episode = run_episode(watched, task, schedule)
+    return episode, watched.strayed
+
+
+def applies(mode: str, task: Task, schedule: FaultSchedule = ()) -> bool:
+    """Whether the policy of this mode can commit it here; where it cannot, it acts as the expert."""
+    episode, strayed = play(mode, task, schedule)
+    episode.close()
+    return strayed

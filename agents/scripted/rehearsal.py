@@ -1,0 +1,131 @@
+"""What the expert would do: a reference run in a world of its own, kept.
+
+Flawed policies use it to know where a deviation can be made, and scorers to know which tables and
+records a task is about. The expert itself never looks at it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from faultgym.envs.aims import aim_of
+from faultgym.envs.episode import Episode
+from faultgym.envs.goal import changes, compare
+from faultgym.envs.reference import run_reference
+from faultgym.envs.suite import Suite, suite_named
+from faultgym.envs.task import Task
+from faultgym.envs.turn import Turn
+from faultgym.envs.world import world_image
+from faultgym.tools.faults.layer import FaultSchedule
+from faultgym.tools.toolbox import CallRecord
+from faultgym.tools.types import ToolCall
+
+IDENTIFIER = re.compile(r"\b[A-Z]{2,8}-\d{1,9}\b")
+"""Identifiers of the suites' records."""
+NEIGHBOURS = 6
+"""Records beside the task's own that are considered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """One reference run."""
+
+    records: tuple[CallRecord, ...]
+    text: str
+    """The final text."""
+    tables: frozenset[str]
+    """The tables that its calls were about."""
+    named: frozenset[str]
+    """Identifiers in its calls."""
+    seen: frozenset[str]
+    """Identifiers in its calls, in the instruction, and in what came back."""
+
+    @property
+    def writes(self) -> tuple[int, ...]:
+        """Indices of the calls that changed something."""
+        return tuple(n for n, record in enumerate(self.records) if record.effects)
+
+
+@lru_cache(8192)
+def rehearse(task: Task, schedule: FaultSchedule = ()) -> Rehearsal:
+    """The reference run of a task under a schedule."""
+    episode, text = run_reference(task, schedule)
+    records = tuple(episode.records)
+    episode.close()
+    suite = suite_named(task.suite)
+    tables: set[str] = set()
+    named: set[str] = set()
+    seen = set(IDENTIFIER.findall(task.instruction))
+    for record in records:
+        tables |= tables_of(suite, record)
+        named |= whole_identifiers(record.call)
+        seen.update(IDENTIFIER.findall(record.result.content))
+    return Rehearsal(records, text, frozenset(tables), frozenset(named), frozenset(seen | named))
+
+
+def tables_of(suite: Suite, record: CallRecord) -> frozenset[str]:
+    """The tables that a call was about, by what it did and, where it failed, by what it says."""
+    return frozenset(record.tables) | aim_of(suite, record.call).tables
+
+
+def whole_identifiers(call: ToolCall) -> set[str]:
+    """Identifiers with their prefix in a call's arguments."""
+    return set(IDENTIFIER.findall(call.raw if call.arguments is None else repr(call.arguments)))
+
+
+def neighbours(task: Task, key: str) -> tuple[str, list[str]]:
+    """(table, other identifiers): records beside the one called `key`, unknown to the reference run."""
+    image = world_image(task.suite, task.split, task.world_seed)
+    seen = rehearse(task).seen
+    for table, columns in sorted(image.suite.readable.items()):
+        if "id" not in columns:
+            continue
+        ids = [str(i) for (i,) in image.reader.raw.execute(f"SELECT id FROM {table} ORDER BY id")]
+        if key in ids:
+            at = ids.index(key)
+            others = [i for i in ids[at + 1 :] + ids[:at] if i not in seen]
+            return table, others[:NEIGHBOURS]
+    return "", []
+
+
+Alternatives = Callable[[ToolCall], Iterable[ToolCall]]
+Wrong = Callable[[Episode, CallRecord], bool]
+
+
+def foresee(task: Task, alternatives: Alternatives, wrong: Wrong) -> tuple[str, ToolCall] | None:
+    """(the expert's write, an extra call after it) such that the extra call does what `wrong` looks for.
+
+    Tried in a world of its own, in a clean run. The write is given in the form of `Aim.exact`.
+    """
+    rehearsal = rehearse(task)
+    episode = Episode(task)
+    try:
+        for n, record in enumerate(rehearsal.records):
+            episode.step(Turn("", (record.call,)))
+            if n not in rehearsal.writes:
+                continue
+            for call in alternatives(record.call):
+                trial = episode.fork()
+                trial.step(Turn("", (call,)))
+                found = wrong(trial, trial.records[-1])
+                trial.close()
+                if found:
+                    return aim_of(episode.suite, record.call).exact, call
+    finally:
+        episode.close()
+    return None
+
+
+def unwanted(episode: Episode, record: CallRecord) -> bool:
+    """Whether the last call made a change that the goal does not want at all, and no doubled one."""
+    _, extra, duplicate = compare(episode.task.goal, changes(episode.world))
+    return bool(record.effects and record.result.ok and extra and not duplicate)
+
+
+def doubled(episode: Episode, record: CallRecord) -> bool:
+    """Whether the last call made a change a second time, and nothing else."""
+    _, extra, duplicate = compare(episode.task.goal, changes(episode.world))
+    return bool(record.effects and record.result.ok and duplicate and not extra)
