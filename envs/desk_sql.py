@@ -49,9 +49,7 @@ class SqlCaller(Caller):
             if data.get("source", "primary") == "primary" or replicas >= TRIES - 1:
                 return rows, statement
             replicas += 1
-            yield from self.wait(
-                600, f"That came from a {data['source']}: it may be old. Wait, and ask again."
-            )
+            yield from self.wait(600, f"That came from a {data['source']}: it may be old. Wait, and ask again.")
             why = "Ask again, to see whether the primary answers now."
 
     def _paged(self, statement: str, rows: Rows) -> Generator[Move, str, Rows]:
@@ -89,7 +87,7 @@ class SqlCaller(Caller):
             else:
                 repairs += 1
                 changed = None if repairs > 4 else (yield from self._mend(statement, seen.trouble))
-                if changed is None or changed == statement:
+                if changed is None or (changed == statement and repairs > 1):
                     raise Failed(f"the database refuses: {seen.trouble[:100]}")
                 statement = changed
                 why = f"The error was {seen.trouble[:80]!r}: the statement, changed accordingly."
@@ -107,6 +105,8 @@ class SqlCaller(Caller):
         missing = re.search(r"NOT NULL constraint failed: \w+\.(\w+)", trouble)
         if missing:
             return _with_insert_column(statement, missing[1])
+        if not re.match(r"\s*(SELECT|WITH)\b", statement, re.I):
+            return statement  # nothing in it fits the error: once more as it is
         if re.search(r"\bLIMIT\b", statement, re.I):
             return None
         return f"{statement.rstrip('; ')} LIMIT {2 * _PAGE}"
@@ -129,9 +129,7 @@ def _with_column(statement: str, old: str, new: str) -> str:
 
 def _with_insert_column(statement: str, column: str) -> str | None:
     """An INSERT that also names `column`."""
-    match = re.fullmatch(
-        r"(\s*INSERT INTO \w+ ?\()([^()]*)(\) VALUES \()(.*)(\)\s*;?\s*)", statement, re.I | re.S
-    )
+    match = re.fullmatch(r"(\s*INSERT INTO \w+ ?\()([^()]*)(\) VALUES \()(.*)(\)\s*;?\s*)", statement, re.I | re.S)
     if match is None:
         return None
     return f"{match[1]}{match[2]}, {column}{match[3]}{match[4]}, 'desk'{match[5]}"

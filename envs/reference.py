@@ -104,8 +104,9 @@ class Desk(SqlCaller):
             raise Down(str(failure)) from None
         if listed is None:
             return rows
-        found = {str(r["id"]): r for r in rows}
-        found.update((str(item["id"]), item) for item in listed)
+        found = {str(item["id"]): item for item in listed}
+        for row in rows:  # the database's values have the documented names and units
+            found[str(row["id"])] = {**found.get(str(row["id"]), {}), **row}
         return [found[k] for k in sorted(found)]
 
     def _pages(self, operation: str, filters: Mapping[str, Any], why: str) -> Generator[Move, str, tuple[Rows, bool]]:
@@ -139,6 +140,11 @@ class Desk(SqlCaller):
                 if found is not None:
                     return str(found["body"])
             why = why_next
+        if title:
+            rows = yield from self.sql(
+                f"SELECT body FROM documents WHERE title = '{title}'", why="Search does not give it: ask the database."
+            )
+            return str(rows[0]["body"]) if rows else None
         return None
 
     def _search(self, words: str, kind: str, page: int, why: str) -> Generator[Move, str, tuple[Rows, str]]:
@@ -216,6 +222,8 @@ def _record(seen: Seen, fields: tuple[tuple[str, bool], ...], parameter: str, ke
     about = str(record.get(parameter, record.get("id", key)))  # what an order has may have an id of its own
     if "age" in seen.headers or "warning" in seen.headers:
         record["_doubt"] = "it is a stale copy"
+    elif "amounts_in" in data:
+        record["_doubt"] = f"its amounts are in {data['amounts_in']}"
     elif about != key:
         record["_doubt"] = f"it is about {about}"
     else:

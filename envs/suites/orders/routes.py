@@ -50,7 +50,7 @@ def full_order(world: WorldView, order_id: str) -> JSON:
     rows = world.db.execute(
         "SELECT product_id, quantity, unit_cents FROM order_items WHERE order_id = ? ORDER BY id", (order_id,)
     )
-    body["items"] = [{"product_id": p, "quantity": n, "unit_cents": cents} for p, n, cents in rows]
+    body["lines"] = [{"product_id": p, "quantity": n, "unit_cents": cents} for p, n, cents in rows]
     return body
 
 
@@ -71,9 +71,9 @@ def get_order(world: WorldView, order_id: OrderId) -> FullOrder:
 def get_order_v2(world: WorldView, order_id: OrderId) -> FullOrderV2:
     """Read an order with its lines (second version: amounts come with their currency)."""
     body = _order_v2(full_order(world, order_id))
-    body["items"] = [
+    body["lines"] = [
         {**{k: v for k, v in line.items() if k != "unit_cents"}, "unit": money(line["unit_cents"], CURRENCY)}
-        for line in body["items"]
+        for line in body["lines"]
     ]
     return cast(FullOrderV2, body)
 

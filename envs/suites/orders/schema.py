@@ -58,18 +58,18 @@ EXCHANGE = ("id", "order_id", "from_product", "to_product", "quantity", "created
 NOTE = ("id", "order_id", "author", "text", "channel")
 
 READABLE = {
-    "customers": frozenset(CUSTOMER),
-    "products": frozenset(PRODUCT),
-    "orders": frozenset(ORDER),
+    "customers": frozenset((*CUSTOMER, "version")),
+    "products": frozenset((*PRODUCT, "version")),
+    "orders": frozenset((*ORDER, "version")),
     "order_items": frozenset(ITEM),
-    "payments": frozenset(PAYMENT),
+    "payments": frozenset((*PAYMENT, "version")),
     "refunds": frozenset(REFUND),
     "shipments": frozenset(SHIPMENT),
     "exchanges": frozenset(EXCHANGE),
     "order_notes": frozenset(NOTE),
     "order_tags": frozenset({"order_id", "tag"}),
     "order_events": frozenset({"id", "order_id", "kind", "note", "at"}),
-    "documents": frozenset(DOCUMENT_COLUMNS),
+    "documents": frozenset((*DOCUMENT_COLUMNS, "version")),
 }
 WRITABLE = frozenset({"order_notes", "order_tags"})
 

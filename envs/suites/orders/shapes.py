@@ -72,7 +72,7 @@ class OrderBody(_OrderFacts):
 class FullOrder(OrderBody):
     """An order with its lines; the total is their sum."""
 
-    items: list[Line]
+    lines: list[Line]
 
 
 class OrderBodyV2(_OrderFacts):
@@ -84,7 +84,7 @@ class OrderBodyV2(_OrderFacts):
 class FullOrderV2(OrderBodyV2):
     """An order with its lines in the second version."""
 
-    items: list[LineV2]
+    lines: list[LineV2]
 
 
 class OrderPage(TypedDict):

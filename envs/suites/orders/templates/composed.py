@@ -14,7 +14,7 @@ from faultgym.envs.suites.orders.templates.changes import OPEN_SQL, draw_address
 from faultgym.envs.suites.orders.templates.drawing import rivals, rows
 from faultgym.envs.suites.orders.templates.returns import cases, handle_return, refund_goal
 from faultgym.envs.suites.orders.templates.searches import ORDERS_SQL, customer_of, latest_order
-from faultgym.envs.suites.orders.templates.statements import AUTHOR, NOTE_TEXTS, note_statement
+from faultgym.envs.suites.orders.templates.statements import AUTHOR, NOTE_TEXTS, insert_note
 
 if TYPE_CHECKING:
     from faultgym.envs.reference import Desk
@@ -97,9 +97,7 @@ def solve_address_note(desk: Desk) -> Script:
     yield from desk.write(
         "change_address", order_id=order_id, address=address, why=f"It is {order['status']}: change the address."
     )
-    yield from desk.sql_write(
-        note_statement(order_id, desk.p["text"], desk.p["channel"]), why="The address is changed: add the note."
-    )
+    yield from insert_note(desk, order_id, desk.p["text"], desk.p["channel"], "The address is changed: add the note.")
     return f"Order {order_id} now goes to {address}, and the note is on it."
 
 

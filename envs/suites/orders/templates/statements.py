@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from faultgym.envs.answers import Atom
+from faultgym.envs.desk import Failed
 from faultgym.envs.goal import Goal, delete, insert
+from faultgym.envs.reading import pick
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import euros
 from faultgym.envs.suites.orders.schema import CHANNELS, tag_key
 from faultgym.envs.suites.orders.templates.drawing import one_of, rivals, rows
 
 if TYPE_CHECKING:
-    from faultgym.envs.reference import Desk
+    from faultgym.envs.reference import Desk, Move
 
 NOTE_TEXTS = (
     "customer will collect the parcel in person",
@@ -48,13 +51,20 @@ def draw_revenue(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 
 
 def solve_revenue(desk: Desk) -> Script:
-    """One sum in SQL."""
+    """One sum in SQL; without SQL, the sum of a listing."""
     day = desk.p["day"]
-    found = yield from desk.sql(
-        f"SELECT sum(total_cents) AS revenue FROM orders WHERE placed_on = '{day}' AND status <> 'cancelled'",
-        why=f"Add up the orders of {day} that were not cancelled.",
-    )
-    return f"The orders placed on {day} come to {euros(int(found[0]['revenue'] or 0))}."
+    try:
+        found = yield from desk.sql(
+            f"SELECT sum(total_cents) AS revenue FROM orders WHERE placed_on = '{day}' AND status <> 'cancelled'",
+            why=f"Add up the orders of {day} that were not cancelled.",
+        )
+        cents = int(found[0]["revenue"] or 0)
+    except Failed as failure:
+        orders = yield from desk.list(
+            "list_orders", {"placed_on": day}, why=f"The database fails ({failure}): list the orders of {day} instead."
+        )
+        cents = sum(int(pick(o, "total_cents")) for o in orders if pick(o, "status") != "cancelled")
+    return f"The orders placed on {day} come to {euros(cents)}."
 
 
 def draw_count(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -75,14 +85,25 @@ def draw_count(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 
 
 def solve_count(desk: Desk) -> Script:
-    """One count in SQL over two tables."""
+    """One count in SQL over two tables; without SQL, two listings held against each other."""
     city, status = desk.p["city"], desk.p["status"]
-    found = yield from desk.sql(
-        "SELECT count(*) AS n FROM orders JOIN customers ON customers.id = orders.customer_id"
-        f" WHERE customers.city = '{city}' AND orders.status = '{status}'",
-        why=f"Count the {status} orders of customers from {city}.",
-    )
-    return f"Customers from {city} have {found[0]['n']} orders with the status {status}."
+    try:
+        found = yield from desk.sql(
+            "SELECT count(*) AS n FROM orders JOIN customers ON customers.id = orders.customer_id"
+            f" WHERE customers.city = '{city}' AND orders.status = '{status}'",
+            why=f"Count the {status} orders of customers from {city}.",
+        )
+        count = int(found[0]["n"])
+    except Failed as failure:
+        people = yield from desk.list(
+            "find_customers", {"city": city}, why=f"The database fails ({failure}): see who lives in {city}."
+        )
+        orders = yield from desk.list(
+            "list_orders", {"status": status}, why=f"Of the {status} orders, find those of these {len(people)}."
+        )
+        owners = {person["id"] for person in people}
+        count = sum(pick(order, "customer_id") in owners for order in orders)
+    return f"Customers from {city} have {count} orders with the status {status}."
 
 
 def draw_note(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -101,15 +122,22 @@ def note_statement(order_id: str, text: str, channel: str) -> str:
     )
 
 
+def insert_note(desk: Desk, order_id: str, text: str, channel: str, why: str) -> Generator[Move, str, None]:
+    """Add the note in SQL; without SQL, through the API, which signs with the same author."""
+    try:
+        yield from desk.sql_write(note_statement(order_id, text, channel), why=why)
+    except Failed as failure:
+        why = f"The database fails ({failure}): add the note through the API."
+        yield from desk.write("add_note", order_id=order_id, text=text, channel=channel, why=why)
+
+
 def solve_note(desk: Desk) -> Script:
     """Make sure that the order exists, then insert."""
     order_id, text, channel = desk.p["order_id"], desk.p["text"], desk.p["channel"]
     order = yield from desk.read("order", order_id, why=f"Make sure that order {order_id} exists.")
     if order is None:
         return desk.absent("order", order_id)
-    yield from desk.sql_write(
-        note_statement(order_id, text, channel), why=f"Order {order_id} is there: add the note to it."
-    )
+    yield from insert_note(desk, order_id, text, channel, f"Order {order_id} is there: add the note to it.")
     return f"The note is on order {order_id} now."
 
 
