@@ -68,10 +68,12 @@ def declare(
     name: str | None = None,
     hidden: int = 1,
     optional: Mapping[str, Any] | None = None,
+    as_sent: bool = False,
 ) -> Declaration:
     """The declaration of `function`, without its first `hidden` parameters (the world it works on).
 
     `optional` adds parameters that the function does not take itself, such as request headers.
+    `as_sent` leaves values as they were sent, where they would be brought into their whole form.
     Raises TypeError when a parameter has no annotation: that is a bug in the suite, met at import.
     """
     hints = get_type_hints(function, include_extras=True)
@@ -80,11 +82,13 @@ def declare(
     for parameter in list(inspect.signature(function).parameters.values())[hidden:]:
         if parameter.name not in hints:
             raise TypeError(f"{function.__qualname__}: parameter {parameter.name!r} has no annotation")
+        hint = hints[parameter.name]
         if parameter.default is parameter.empty:
-            fields[parameter.name] = hints[parameter.name]
+            fields[parameter.name] = _as_sent(hint) if as_sent else hint
             required.append(parameter.name)
         else:
-            fields[parameter.name] = NotRequired[_without_none(hints[parameter.name])]
+            hint = _without_none(hint)
+            fields[parameter.name] = NotRequired[_as_sent(hint) if as_sent else hint]
     for extra, hint in (optional or {}).items():
         fields[extra] = NotRequired[hint]
     typed = TypedDict("Arguments", fields)  # type: ignore[operator]
@@ -112,6 +116,14 @@ def identifier(prefix: str, description: str) -> Any:
         Field(pattern=rf"^({prefix}-)?[0-9]{{1,9}}$", description=description, examples=[f"{prefix}-1042"]),
         AfterValidator(whole),
     ]
+
+
+def _as_sent(hint: Any) -> Any:
+    """The annotation without what changes a value."""
+    if get_origin(hint) is not Annotated:
+        return hint
+    base, *extra = get_args(hint)
+    return Annotated[(_as_sent(base), *(e for e in extra if not isinstance(e, AfterValidator)))]
 
 
 def _without_none(hint: Any) -> Any:

@@ -94,7 +94,7 @@ def endpoint_tool(op: Operation) -> Tool:
     def run(session: Session, **arguments: Any) -> Outcome:
         return send(session, op.name, endpoint_request(op, arguments))
 
-    return Tool(declare(op.function, optional=extra), run)
+    return Tool(declare(op.function, optional=extra, as_sent=True), run)
 
 
 def endpoint_request(op: Operation, arguments: Mapping[str, Any]) -> HttpRequest:

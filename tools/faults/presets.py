@@ -197,6 +197,8 @@ def _leaves_a_way(kind: Kind, site: Site, visits: Mapping[Site, int]) -> bool:
         return any(s.tool == site.tool == s.route and s.successor and not s.write for s in visits)
     if kind.name == "misleading_error":
         return site.tool not in ("search", "sql")
+    if kind.name in ("renamed_column", "missing_table"):
+        return site.route == "read"
     if kind.name == "serialization_failure":
         return visits[site] > 1
     return True
@@ -220,7 +222,7 @@ def _one(options: Sequence[T], key: int, what: str) -> T:
 
 
 def _place(site: Site) -> str:
-    return site.route if site.channel in ("http", "sql") else site.tool
+    return site.route if site.channel == "http" else site.tool
 
 
 def _routes(rules: Iterable[JSON]) -> set[str]:
@@ -230,7 +232,7 @@ def _routes(rules: Iterable[JSON]) -> set[str]:
 def _aimed(choice: _Choice, key: int) -> JSON:
     """The rule for a choice: at one of the visits, or, for kinds that clear, at the first one or two."""
     kind, site = choice.kind, choice.site
-    aim = {"route": site.route} if site.channel in ("http", "sql") else {"tool": site.tool}
+    aim = {"route": site.route} if site.channel == "http" else {"tool": site.tool}
     nth = 1 + stable_hash(key, "nth") % choice.visits
     trigger: JSON = {"nth": nth}
     if kind.lasting is None and kind.phase == "before" and nth == 1:

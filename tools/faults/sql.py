@@ -112,7 +112,6 @@ def _table(hit: Hit) -> tuple[str, str, str] | None:
 
 
 def _renamed(hit: Hit, chosen: tuple[str, str, str] | None) -> SqlReply:
-    assert chosen is not None
     memory = hit.state.memory
     if "renamed" not in memory:
         memory["renamed"] = chosen
@@ -147,7 +146,7 @@ def _on_reads(hit: Hit) -> bool:
 )
 def renamed_column(hit: Hit) -> SqlReply:
     """A column of the statement has another name now: "no such column"; the table `schema` tells it."""
-    return _renamed(hit, None if hit.state.delivered else _column(hit))
+    return _renamed(hit, _column(hit))
 
 
 @kind(
@@ -161,7 +160,7 @@ def renamed_column(hit: Hit) -> SqlReply:
 )
 def missing_table(hit: Hit) -> SqlReply:
     """A table of the statement has another name now: "no such table"; the table `schema` tells it."""
-    return _renamed(hit, None if hit.state.delivered else _table(hit))
+    return _renamed(hit, _table(hit))
 
 
 # ---- the statement is to be changed ----------------------------------------------------------------

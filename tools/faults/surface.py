@@ -155,7 +155,7 @@ def _embedded(content: str, text: str) -> str:
         return f"{content}\n{text}"
     if not isinstance(value, dict):
         return f"{content}\n{text}"
-    rows = next((v for v in value.values() if isinstance(v, list) and v and isinstance(v[0], dict)), None)
-    place = rows[0] if rows else value
+    items = value.get("items") or value.get("hits")
+    place = items[0] if isinstance(items, list) and isinstance(items[0], dict) else value
     place["notice" if "note" in place else "note"] = text
     return f"{head}{gap}{orjson.dumps(value).decode()}"

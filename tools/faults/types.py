@@ -166,6 +166,12 @@ class Kind:
         """The recovery contract of this kind as the schedule's entry has it."""
         return self.contract if self.varies is None else self.varies(fault)
 
+    def __reduce__(self) -> tuple[Callable[[str], Kind], tuple[str]]:
+        """By name, for another process: its functions are found there in the catalogue."""
+        from faultgym.tools.faults.registry import kind_named
+
+        return kind_named, (self.name,)
+
 
 @dataclass(frozen=True, slots=True)
 class FaultEvent:
