@@ -87,7 +87,7 @@ class SqlCaller(Caller):
             else:
                 repairs += 1
                 changed = None if repairs > 4 else (yield from self._mend(statement, seen.trouble))
-                if changed is None or (changed == statement and repairs > 1):
+                if changed is None or changed == statement:
                     raise Failed(f"the database refuses: {seen.trouble[:100]}")
                 statement = changed
                 why = f"The error was {seen.trouble[:80]!r}: the statement, changed accordingly."
@@ -106,7 +106,7 @@ class SqlCaller(Caller):
         if missing:
             return _with_insert_column(statement, missing[1])
         if not re.match(r"\s*(SELECT|WITH)\b", statement, re.I):
-            return statement  # nothing in it fits the error: once more as it is
+            return f"{statement.rstrip('; ')};"  # nothing in it fits the error: once more, written otherwise
         if re.search(r"\bLIMIT\b", statement, re.I):
             return None
         return f"{statement.rstrip('; ')} LIMIT {2 * _PAGE}"
