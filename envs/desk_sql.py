@@ -96,7 +96,7 @@ class SqlCaller(Caller):
         """The statement, changed as the error says; None when nothing helps."""
         column = re.search(r"no such column: (?:\w+\.)?(\w+)", trouble)
         if column:
-            names = yield from self._schema("column_name", column[1])
+            names = yield from self._schema("column_name", column[1], _tables(statement))
             return _with_column(statement, column[1], names[0]) if names else None
         table = re.search(r"no such table: (\w+)", trouble)
         if table:
@@ -111,12 +111,19 @@ class SqlCaller(Caller):
             return None
         return f"{statement.rstrip('; ')} LIMIT {2 * _PAGE}"
 
-    def _schema(self, column: str, name: str) -> Generator[Move, str, list[str]]:
-        """Names in the schema that stand for one that is no longer there."""
+    def _schema(self, column: str, name: str, tables: list[str] | None = None) -> Generator[Move, str, list[str]]:
+        """Names in the schema, of these tables or of all, that stand for one that is no longer there."""
         query = f"SELECT DISTINCT {column} FROM schema WHERE {column} LIKE '%{name}%'"
+        if tables:
+            query += f" AND table_name IN ({', '.join(map(repr, tables))})"
         seen, _ = yield from self._run(query, f"{name} is not known here any more: look at the schema.")
         rows = seen.data.get("rows", []) if isinstance(seen.data, dict) else []
         return sorted((str(r[column]) for r in rows if r.get(column) != name), key=len)
+
+
+def _tables(statement: str) -> list[str]:
+    """The tables that a statement names."""
+    return sorted(set(re.findall(r"\b(?:FROM|JOIN|INTO|UPDATE)\s+(\w+)", statement, re.I)))
 
 
 def _with_column(statement: str, old: str, new: str) -> str:
