@@ -59,7 +59,7 @@ def _solve_move(desk: Desk) -> Script:
         " ORDER BY service_id, tag",
         why=f"See which tags {source} and {target} have.",
     )
-    if {"service_id": source, "tag": tag} not in found:
+    if (source, tag) not in [(row["service_id"], row["tag"]) for row in found]:
         return f"There is no tag {tag} on {source}: nothing was changed."
     yield from desk.sql_write(
         f"DELETE FROM service_tags WHERE service_id = '{source}' AND tag = '{tag}'",
