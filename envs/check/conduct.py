@@ -177,7 +177,7 @@ def _labels() -> re.Pattern[str]:
     """What would give a fault away: our own words for it, as far as no real system uses them."""
     names = [name for name in kinds() if "_" in name]
     contracts = [contract.value for contract in Contract]
-    return re.compile(rf"\b(?:{'|'.join([*names, *contracts])}|(?i:faultgym|fault|injected))\b")
+    return re.compile(rf"\b(?:{'|'.join([*names, *contracts])}|(?i:faultgym))\b")
 
 
 def faults_bear_no_label(subject: Subject) -> None:
