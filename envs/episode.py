@@ -194,7 +194,7 @@ class Episode:
         self.turns, self.verdict, self.stop = state["turns"], state["verdict"], state["stop"]
 
 
-BLOCKING = frozenset({"outage", "forbidden", "readonly"})
+BLOCKING = frozenset({"outage", "forbidden", "readonly", "tool_removed"})
 """Kinds that may leave no way past; whether they did is decided by running the reference solution."""
 
 

@@ -131,7 +131,7 @@ class ServiceApp:
             if task.suite != self.suite.name:
                 raise UserError(f"task {task.id} is not of the suite served here, {self.suite.name}")
         else:
-            names = self.suite.names(self.split)
+            names = [n for n in self.suite.names(self.split) if not self.suite.templates[n].faults]
             number = stable_hash("session", self.seed, name)
             task = self.suite.task(names[number % len(names)], self.split, number // len(names) % 1024)
         seed = wanted.get("seed", self.seed)

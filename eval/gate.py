@@ -122,9 +122,9 @@ _SPOILERS: dict[str, Spoil] = {"dropped": _drop, "doubled": _double, "neighbour"
 
 
 def spoiled(task: Task, spoil: Spoil) -> Episode | None:
-    """The expert's episode with its last write spoiled; None when it writes nothing.
+    """The expert's episode with its last write spoiled.
 
-    A spoiled write is answered to the expert as the true one would have been, so that only the world
+    None when it writes nothing, or when the service itself refuses to do the write twice. A spoiled write is answered to the expert as the true one would have been, so that only the world
     differs.
     """
     last = _last_write(task)
@@ -140,8 +140,11 @@ def spoiled(task: Task, spoil: Spoil) -> Episode | None:
             episode.step(Turn(move))
             return episode
         text = shadow.step(Turn("", (move.call,))).messages[0].content
-        for m in spoil(task, move) if n == last else [move]:
+        moves = spoil(task, move) if n == last else [move]
+        for m in moves:
             episode.step(Turn("", (m.call,), m.reasoning))
+        if len(moves) > 1 and not episode.records[-1].effects:
+            return None
     return episode
 
 

@@ -22,6 +22,7 @@ from faultgym.agents.trace import Trace
 
 from faultgym.agents.drive import run_episode
 from faultgym.agents.registry import policy_named
+from faultgym.agents.spec import EpisodeSpec
 from faultgym.agents.store import RunDirectory
 from faultgym.cli.bench_table import Row, interleaved, medians, timed
 from faultgym.envs.env import ToolEnv
@@ -206,9 +207,9 @@ def store_row(rounds: int) -> Row:
     records = []
     for n in range(BATCH):
         task = _task(n, suite_named(SUITE).names("train")[n % 8])
-        schedule = schedule_for(task, "rough")
-        episode = run_episode(policy_named("expert"), task, schedule)
-        records.append(Trace.from_episode(episode, policy=policy_named("expert").describe()).to_record())
+        spec = EpisodeSpec(task.id, "rough", fault_seed=n)
+        episode = run_episode(policy_named("expert"), task, schedule_for(task, "rough", n))
+        records.append(Trace.from_episode(episode, spec, policy_named("expert").describe()).to_record())
     lines = [orjson.dumps(record) + b"\n" for record in records]
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         run = RunDirectory.create(Path(folder) / "run", {})
