@@ -79,10 +79,13 @@ class Player:
         return {"name": self.name, **self.more}
 
 
+GONE = HarnessError("the server is gone")
+
+
 class Trouble:
     """Raises `error` at the second turn of the episodes that `when` chooses, at the first `times` attempts."""
 
-    def __init__(self, error=HarnessError("the server is gone"), times=99, when=lambda task: task.index % 2 == 1):
+    def __init__(self, error=GONE, times=99, when=lambda task: task.index % 2 == 1):
         self.name, self.error, self.times, self.when = "trouble", error, times, when
         self.attempts = {}
 
