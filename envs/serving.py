@@ -25,7 +25,7 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route, Router
+from starlette.routing import Route, Router
 
 from faultgym.envs.episode import Episode
 from faultgym.envs.schedule import Faults, check_faults, schedule_for
@@ -33,6 +33,7 @@ from faultgym.envs.suite import Suite, task_by_id
 from faultgym.envs.world import CLIENT_ID
 from faultgym.tools.errors import UserError
 from faultgym.tools.exchange import HttpRequest, HttpResponse
+from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.hashing import stable_hash
 from faultgym.tools.openapi import openapi
 from faultgym.tools.service import ServiceError
@@ -65,13 +66,15 @@ class ServiceApp:
                 Route("/sessions/{name}", _answer(self._get_session), methods=["GET"]),
                 Route("/sessions/{name}", _answer(self._delete_session), methods=["DELETE"]),
                 Route("/sessions/{name}/wait", _answer(self._wait), methods=["POST"]),
-                Mount("/s", self._service),
             ]
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One exchange (ASGI 3)."""
-        await self._router(scope, receive, send)
+        if scope["type"] == "http" and scope["path"].startswith("/s/"):
+            await self._service(scope, receive, send)
+        else:
+            await self._router(scope, receive, send)
 
     def _document(self, request: Request) -> Response:
         return JSONResponse(openapi(self.suite.service, "/s/default"))
@@ -113,6 +116,14 @@ class ServiceApp:
             raise UserError(f"there is no session {name[:100]!r}: POST /sessions opens one")
         return self._sessions[name]
 
+    def _faults(self, wanted: object) -> Faults:
+        """A preset by name, a plan as a client sends it, or the default; raises `PlanError`."""
+        if wanted is None:
+            return self.faults
+        if isinstance(wanted, str):
+            return check_faults(wanted)
+        return FaultPlan.from_json(orjson.dumps(wanted).decode(), "faults")
+
     def episode(self, name: str) -> Episode:
         """The session's episode; an unknown id opens one with the defaults."""
         if name not in self._sessions:
@@ -125,7 +136,7 @@ class ServiceApp:
         name = str(wanted.get("id") or f"session-{len(self._sessions) + 1}")
         if "/" in name or len(name) > 100:
             raise UserError("a session id has no slash and at most 100 characters")
-        faults = wanted.get("faults", self.faults)
+        faults = self._faults(wanted.get("faults"))
         if wanted.get("task"):
             task = task_by_id(str(wanted["task"]))
             if task.suite != self.suite.name:
@@ -137,7 +148,7 @@ class ServiceApp:
         seed = wanted.get("seed", self.seed)
         if not isinstance(seed, int):
             raise UserError("`seed` must be a whole number")
-        episode = Episode(task, schedule_for(task, check_faults(faults), seed))
+        episode = Episode(task, schedule_for(task, faults, seed))
         self._sessions[name] = episode
         while len(self._sessions) > MAX_SESSIONS:
             self._sessions.popitem(last=False)[1].close()

@@ -58,7 +58,11 @@ class Declaration:
         try:
             result: dict[str, Any] = self.validator.validate_python(arguments, strict=strict)
         except ValidationError as error:
-            raise BadArguments([_problem(e, self.schema) for e in error.errors(include_url=False)]) from None
+            problems = error.errors(include_url=False)
+            whole = {str(e["loc"][0]): int(e["input"]) for e in problems if _whole(e)}
+            if whole:
+                return self.check({**arguments, **whole}, strict=strict)
+            raise BadArguments([_problem(e, self.schema) for e in problems]) from None
         return result
 
 
@@ -148,6 +152,12 @@ def _clean(schema: Any) -> Any:
     if isinstance(schema, list):
         return [_clean(item) for item in schema]
     return schema
+
+
+def _whole(error: Any) -> bool:
+    """Whether a number such as 113.0 was sent for an integer: to JSON Schema it is one."""
+    value = error.get("input")
+    return error["type"] == "int_type" and len(error["loc"]) == 1 and isinstance(value, float) and value.is_integer()
 
 
 def _problem(error: Any, schema: JSON) -> Problem:
