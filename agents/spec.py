@@ -11,6 +11,7 @@ import orjson
 from faultgym.agents.limits import Limits
 from faultgym.agents.trace_schema import SCHEMA_VERSION
 from faultgym.envs.schedule import Faults
+from faultgym.envs.suite import task_by_id
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.types import JSON
 
@@ -52,7 +53,14 @@ def faults_of(data: str | JSON) -> Faults:
 def episode_id(spec: EpisodeSpec, policy: JSON, limits: Limits, suite_version: int) -> str:
     """96 bits that depend on what defines the episode and on nothing else: no clock, no machine, no order."""
     seeds = (spec.fault_seed, spec.policy_seed, spec.trial)
-    return identity(spec.task, spec.faults_data, seeds, policy, limits, suite_version)
+    return identity(whole_task_id(spec.task), spec.faults_data, seeds, policy, limits, suite_version)
+
+
+def whole_task_id(text: str) -> str:
+    """The task's own id: without a style that it would have anyway."""
+    if ":" not in text:
+        return text
+    return task_by_id(text).id
 
 
 def identity(

@@ -31,7 +31,7 @@ class Clerk:
     def act(self, observation, tools):
         seen = " ".join(m.content for m in observation.messages)
         price = re.search(r'price_cents"?: ?(\d+)', seen)
-        done = price is not None if self.reading else "out" in seen and self.tries
+        done = price is not None if self.reading else re.search('"status": ?"out"|out already', seen)
         if done or self.tries > 6:
             return Turn(f"{self.book}: {price[1] if price else '?'} cents.", reasoning="That is it.", confidence=0.9)
         self.tries += 1
