@@ -13,6 +13,7 @@ from faultgym.envs.reference import run_reference
 from faultgym.envs.schedule import schedule_for
 from faultgym.envs.suite import HELD_OUT, suite_named
 from faultgym.envs.suites.incidents import SUITE, facts, words
+from faultgym.envs.suites.incidents.routes_read import PAGE
 from faultgym.envs.turn import Turn
 from faultgym.envs.world import World, WorldImage, world_image
 from faultgym.tools.exchange import HttpRequest, HttpResponse
@@ -308,3 +309,20 @@ def test_a_missing_incident_is_missing_and_of_its_split() -> None:
         assert key not in known
         residues = {int(other.partition("-")[2]) % 8 for other in known}
         assert int(key.partition("-")[2]) % 8 in residues
+
+
+def test_lists_come_in_short_pages_that_add_up_to_the_total() -> None:
+    world = World(image())
+    whole = len(rows(world, "SELECT id FROM incidents WHERE state = 'resolved'"))
+    seen: list[str] = []
+    query = {"state": "resolved", "limit": "50"}
+    while True:
+        request = HttpRequest("GET", "/v1/incidents", query, {"authorization": f"Bearer {world.image.token}"})
+        body = orjson.loads(SUITE.service.handle(world, request).body)
+        assert len(body["items"]) <= PAGE
+        assert body["total"] == whole
+        seen += [item["id"] for item in body["items"]]
+        if body["next_cursor"] is None:
+            break
+        query = {**query, "cursor": body["next_cursor"]}
+    assert len(seen) == len(set(seen)) == whole > PAGE

@@ -10,7 +10,7 @@ from faultgym.envs.suites.common import money, record
 from faultgym.envs.suites.incidents import bodies, schema, words
 from faultgym.tools.context import WorldView
 from faultgym.tools.declare import identifier
-from faultgym.tools.pages import Cursor, Limit, page
+from faultgym.tools.pages import Cursor, page
 from faultgym.tools.service import Operation, ServiceError, operation
 from faultgym.tools.types import JSON
 
@@ -27,6 +27,10 @@ Status = Literal["healthy", "degraded", "down"]
 State = Literal["open", "acknowledged", "resolved"]
 Severity = Literal["sev1", "sev2", "sev3"]
 Level = Literal["info", "warn", "error"]
+PAGE, PAGE_V2 = 4, 10
+"""Items that one page holds at most, whatever is asked for: short, so that lists have several pages."""
+Limit = Annotated[int, Field(ge=1, le=50, description=f"Items per page; at most {PAGE} are given")]
+LimitV2 = Annotated[int, Field(ge=1, le=50, description=f"Items per page; at most {PAGE_V2} are given")]
 Name = Annotated[str, Field(max_length=60)]
 Code = Annotated[str, Field(max_length=40, description="Such as HEAP_EXHAUSTED")]
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="ISO date, UTC")]
@@ -54,11 +58,12 @@ def _page(
     filters: dict[str, Any],
     cursor: str | None,
     limit: int,
+    most: int = PAGE,
 ) -> Any:
-    """A page of the rows that equal all filters; a filter that is None is left out."""
+    """A page of the rows that equal all filters, at most `most`; a filter that is None is left out."""
     given = {column: value for column, value in filters.items() if value is not None}
     where = " AND ".join(f"{column} = ?" for column in given) or "1"
-    return page(world.db, columns, table, where, list(given.values()), cursor=cursor, limit=limit)
+    return page(world.db, columns, table, where, list(given.values()), cursor=cursor, limit=min(limit, most))
 
 
 def _all(world: WorldView, table: str, columns: tuple[str, ...], column: str, key: str) -> Any:
@@ -97,7 +102,7 @@ def list_services(
     status: Status | None = None,
     tier: Annotated[int, Field(ge=1, le=3)] | None = None,
     cursor: Cursor | None = None,
-    limit: Limit = 10,
+    limit: Limit = PAGE,
 ) -> bodies.Page[bodies.ServiceBody]:
     """List services, narrowed by name, team, status or tier."""
     filters = {"name": name, "team": team, "status": status, "tier": tier}
@@ -113,7 +118,7 @@ def list_logs(
     code: Code | None = None,
     day: Day | None = None,
     cursor: Cursor | None = None,
-    limit: Limit = 5,
+    limit: Limit = PAGE,
 ) -> bodies.Page[bodies.LogBody]:
     """List a service's log entries, oldest first, narrowed by level, code or day."""
     service_row(world, service_id)
@@ -124,7 +129,7 @@ def list_logs(
 
 @operation("GET", "/v1/services/{service_id}/deploys", tables=("deploys",), listing=True)
 def list_deploys(
-    world: WorldView, service_id: ServiceId, cursor: Cursor | None = None, limit: Limit = 5
+    world: WorldView, service_id: ServiceId, cursor: Cursor | None = None, limit: Limit = PAGE
 ) -> bodies.Page[bodies.DeployBody]:
     """List a service's deploys in the order of their ids."""
     service_row(world, service_id)
@@ -164,7 +169,7 @@ def list_incidents(
     severity: Severity | None = None,
     service_id: ServiceId | None = None,
     cursor: Cursor | None = None,
-    limit: Limit = 5,
+    limit: Limit = PAGE,
 ) -> bodies.Page[bodies.IncidentBody]:
     """List incidents, narrowed by state, severity or service."""
     filters = {"state": state, "severity": severity, "service_id": service_id}
@@ -179,11 +184,13 @@ def list_incidents_v2(
     severity: Severity | None = None,
     service_id: ServiceId | None = None,
     cursor: Cursor | None = None,
-    limit: Limit = 10,
+    limit: LimitV2 = PAGE_V2,
 ) -> bodies.Page[bodies.IncidentBody]:
     """List incidents; newer version, with longer pages."""
     filters = {"state": state, "severity": severity, "service_id": service_id}
-    found: bodies.Page[bodies.IncidentBody] = _page(world, "incidents", schema.INCIDENT, filters, cursor, limit)
+    found: bodies.Page[bodies.IncidentBody] = _page(
+        world, "incidents", schema.INCIDENT, filters, cursor, limit, PAGE_V2
+    )
     return found
 
 
@@ -193,7 +200,7 @@ def list_alerts(
     service_id: ServiceId | None = None,
     phase: Literal["firing", "cleared"] | None = None,
     cursor: Cursor | None = None,
-    limit: Limit = 10,
+    limit: Limit = PAGE,
 ) -> bodies.Page[bodies.AlertBody]:
     """List alerts, narrowed by service or phase."""
     filters = {"service_id": service_id, "phase": phase}
