@@ -89,14 +89,17 @@ def _some_string(schema: JSON, rng: random.Random) -> str:
         return f"{prefix}-{rng.randrange(10**5)}" if dash and digits.isdigit() else prefix + dash + digits
     text = some_text(rng, 3)
     text += "x" * max(schema.get("minLength", 0) - len(text), 0)
-    return text[: schema.get("maxLength", len(text))]
+    longest: int = schema.get("maxLength", len(text))
+    return text[:longest]
 
 
 def _some_number(schema: JSON, rng: random.Random) -> int | float:
-    low = schema.get("minimum", schema.get("exclusiveMinimum", 0 if "maximum" not in schema else None))
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
     high = schema.get("maximum", schema.get("exclusiveMaximum"))
-    low = high - _LARGEST if low is None else low
-    high = low + _LARGEST if high is None else high
+    if low is None:
+        low = 0 if high is None else high - _LARGEST
+    if high is None:
+        high = low + _LARGEST
     if schema["type"] == "integer":
         first = low + ("exclusiveMinimum" in schema)
         return rng.randrange(first, max(first, high - ("exclusiveMaximum" in schema)) + 1)

@@ -189,7 +189,7 @@ class TextSpace(gym.Space[str]):
         return f"TextSpace({self.turns})"
 
 
-class HermesText(gym.utils.RecordConstructorArgs, gym.Wrapper[Observation, str, Observation, Turn]):
+class HermesText(gym.utils.RecordConstructorArgs, gym.ActionWrapper[Observation, str, Turn]):
     """Actions are the raw text of an assistant message with Hermes' call tags; see `parse_hermes`.
 
     Put it outermost. Text in call tags that is no call is answered as a malformed call, so that
@@ -198,12 +198,12 @@ class HermesText(gym.utils.RecordConstructorArgs, gym.Wrapper[Observation, str, 
 
     def __init__(self, env: gym.Env[Observation, Turn]):
         gym.utils.RecordConstructorArgs.__init__(self)
-        gym.Wrapper.__init__(self, env)
-        self.action_space = TextSpace(copy.deepcopy(tool_env(env).action_space))
+        gym.ActionWrapper.__init__(self, env)
+        self.action_space = TextSpace(TurnSpace(tool_env(env).suite))
 
-    def step(self, action: str) -> Step:
-        """Do the turn that the text stands for."""
-        return self.env.step(parse_hermes(action))
+    def action(self, action: str) -> Turn:
+        """The turn that the text stands for."""
+        return parse_hermes(action)
 
 
 class RewardShaping(gym.utils.RecordConstructorArgs, gym.Wrapper[Observation, A, Observation, A]):
@@ -239,7 +239,7 @@ class RewardShaping(gym.utils.RecordConstructorArgs, gym.Wrapper[Observation, A,
             "second": second,
             "token": token,
         }
-        gym.utils.RecordConstructorArgs.__init__(self, **parts)
+        gym.utils.RecordConstructorArgs.__init__(self, _disable_deepcopy=False, **parts)
         gym.Wrapper.__init__(self, env)
         tool_env(env)
         self.parts = {name: worth for name, worth in parts.items() if worth}

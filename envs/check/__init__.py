@@ -10,7 +10,7 @@ or, in a test:
 
 from __future__ import annotations
 
-from faultgym.envs.check.kit import RULES, check_env, check_suite
+from faultgym.envs.check.kit import CONDUCT, RULES, check_env, check_suite
 from faultgym.envs.check.report import Finding, Report, Rule
 
-__all__ = ["RULES", "Finding", "Report", "Rule", "check_env", "check_suite"]
+__all__ = ["CONDUCT", "RULES", "Finding", "Report", "Rule", "check_env", "check_suite"]

@@ -185,7 +185,7 @@ def faults_bear_no_label(subject: Subject) -> None:
     pattern = _labels()
     for task in subject.one_of_each_style:
         require(not pattern.search(task.system), f"{task.id}: the system message says {pattern.pattern}")
-        calls = reads(task, subject.suite) + writes(task, subject.suite)
+        calls = reads(task, subject.suite) + writes(task, subject.suite, each=1)
         for number, (name, found) in enumerate(kinds().items()):
             env = subject.env()
             schedule = (ScheduledFault(number, name, onward=1, params=found.params),)

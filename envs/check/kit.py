@@ -40,8 +40,10 @@ def _rules(checks: Iterable[Any]) -> tuple[Rule, ...]:
     return tuple(Rule((check.__doc__ or check.__name__).split("\n")[0].rstrip("."), check) for check in checks)
 
 
-RULES = _rules((*_CONTENT, *_CONDUCT))
-"""Every rule of the contract; each sentence is the first line of its function's docstring."""
+CONDUCT = _rules(_CONDUCT)
+"""The rules about how an environment behaves; each sentence is the first line of a function's docstring."""
+RULES = (*_rules(_CONTENT), *CONDUCT)
+"""Every rule of the contract: those about what a suite holds, then `CONDUCT`."""
 
 
 def check_suite(suite: Suite, rules: Sequence[Rule] = RULES) -> Report:
@@ -53,13 +55,16 @@ def check_suite(suite: Suite, rules: Sequence[Rule] = RULES) -> Report:
     return _report(Subject(suite, ("clean", "hostile")), rules)
 
 
-def check_env(env: gym.Env[Any, Any]) -> Report:
-    """Check how an environment behaves, with its own faults, split and style; wrappers are taken off."""
+def check_env(env: gym.Env[Any, Any], rules: Sequence[Rule] = CONDUCT) -> Report:
+    """Check how an environment behaves, with its own faults, split and style; wrappers are taken off.
+
+    Raises TypeError when there is no `ToolEnv` under them.
+    """
     inner = env.unwrapped
     if not isinstance(inner, ToolEnv):
         raise TypeError(f"check_env checks a ToolEnv, not {type(inner).__name__}")
     styles = (inner.style,) if inner.style is not None else Subject.styles
-    return _report(Subject(inner.suite, (inner.faults,), inner.split, styles), _rules(_CONDUCT))
+    return _report(Subject(inner.suite, (inner.faults,), inner.split, styles), rules)
 
 
 def _report(subject: Subject, rules: Sequence[Rule]) -> Report:

@@ -44,12 +44,12 @@ def reads(task: Task, suite: Suite, seed: int = 0) -> list[ToolCall]:
     return [call for call in calls if call.name in task.tools]
 
 
-def writes(task: Task, suite: Suite, seed: int = 0) -> list[ToolCall]:
-    """Calls that write, some of them with success: every writing route, several times."""
+def writes(task: Task, suite: Suite, seed: int = 0, each: int = 4) -> list[ToolCall]:
+    """Calls that write, some of them with success: every writing route, `each` times."""
     image = world_image(task.suite, task.split, task.world_seed)
     rng = random.Random(seed)
     operations = [op for op in suite.service.operations.values() if op.write]
-    calls = [_route_call(op, image, task, rng) for op in operations for _ in range(4)]
+    calls = [_route_call(op, image, task, rng) for op in operations for _ in range(each)]
     return [call for call in calls if call.name in task.tools]
 
 
@@ -136,7 +136,7 @@ def _hostile_arguments() -> Iterator[tuple[str, dict[Any, Any]]]:
     yield "no arguments", {}
     yield "unknown arguments", {"no_such_argument": 1, "\ud800": 2}
     yield "an argument of 10 MB", {"query": "x" * 10_000_000}
-    yield "100,000 arguments", dict.fromkeys(map(str, range(100_000)))
+    yield "50,000 arguments", dict.fromkeys(map(str, range(50_000)))
     yield "arguments 10,000 levels deep", deep
     yield "arguments that hold themselves", own
     yield "half a surrogate pair", {"query": "SELECT '\ud800'", "path": "/v1/\udfff", "method": "GET"}
