@@ -40,7 +40,9 @@ def _has_next(hit: Hit) -> bool:
 
 
 def _asked(hit: Hit) -> str:
-    return repr(sorted(http_request(hit).query.items()))
+    """What is asked for; a cursor before the first item is none."""
+    first = ("cursor", encode_cursor(""))
+    return repr(sorted(item for item in http_request(hit).query.items() if item != first))
 
 
 def _same_page(hit: Hit) -> bool:

@@ -147,7 +147,8 @@ def _checked(model: type[B], data: Any, where: str) -> B:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        found = error.errors(include_url=False)
+        first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
         place = ".".join(str(p) for p in first["loc"])
         if first["type"] == "extra_forbidden":
             known = model.names(first["loc"])
