@@ -36,7 +36,7 @@ from faultgym.agents.stop import Stop
 from faultgym.agents.store import RunDirectory
 from faultgym.tools.errors import HarnessError, UserError
 
-RESTARTS = 3
+RESTARTS = 2
 """How often a share is begun again without one more episode stored before it is given up."""
 POLL_SECONDS = 0.2
 """How soon the parent notices that a stop was asked for."""
@@ -171,9 +171,8 @@ class _Pool:
                 f"without an episode done; {len(left)} of its episodes are owed"
             )
             return
-        # Another one first each time: if one episode kills its worker, the others shall be done.
-        turn = worker.restarts % len(left)
-        again = _start(replace(worker.share, episodes=left[turn:] + left[:turn]))
+        # The first one last: if it is what kills its worker, the others shall be done before.
+        again = _start(replace(worker.share, episodes=left[1:] + left[:1]))
         again.restarts = worker.restarts + 1
         self.workers.append(again)
 
