@@ -41,7 +41,7 @@ _GUIDES = {
 _POLICIES = {
     "Rollback policy": (
         "Roll back to the release that was live before the one at fault, never further. A rollback is written"
-        " down with both releases. Nobody needs a permit for it outside a change freeze."
+        " down with both releases. Nobody needs a permit for it, change freeze or not."
     ),
     "On-call handover": (
         "The on-call week begins on Monday at 09:00 UTC. Whoever hands over names every incident that is open."

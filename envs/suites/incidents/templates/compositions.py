@@ -48,8 +48,10 @@ def _solve_handle(desk: Desk) -> Script:
     incident = yield from desk.read("incident", key)
     if incident is None:
         return desk.absent("incident", key)
-    person = yield from find_oncall(desk, incident["service_id"])
-    step = yield from find_step(desk, incident)
+    service = incident["service_id"]
+    record = yield from desk.read("service", service, why=f"{service} is affected: its team and its runbook matter.")
+    person = yield from find_oncall(desk, service, record)
+    step = yield from find_step(desk, incident, record)
     yield from desk.write("acknowledge_incident", incident_id=key, why=f"Acknowledge {key} first.")
     yield from desk.write("assign_incident", incident_id=key, assignee=person, why=f"{person} is on call: assign it.")
     why = f"Last, the runbook's step for {incident['code']}: {step.action}."

@@ -38,9 +38,10 @@ def oncall_of(db: sqlite3.Connection, service: str) -> str:
     return str(column(db, query, words.WEEK, service)[0])
 
 
-def find_oncall(desk: Desk, service: str) -> Generator[Move, str, str]:
-    """The same, as an agent finds it."""
-    record = yield from desk.read("service", service, why=f"{service} is affected: which team runs it?")
+def find_oncall(desk: Desk, service: str, record: dict[str, Any] | None = None) -> Generator[Move, str, str]:
+    """The same, as an agent finds it; `record` is the service, where it has been read before."""
+    if record is None:
+        record = yield from desk.read("service", service, why=f"{service} is affected: which team runs it?")
     team = known(record, service)["team"]
     shift = yield from desk.read("oncall", team, why=f"Team {team} runs it: who is on call there?")
     return str(known(shift, f"the on-call engineer of {team}")["person"])
@@ -96,10 +97,13 @@ def act(desk: Desk, service: str, step: facts.Step, why: str) -> Generator[Move,
     return f"restarted {service}"
 
 
-def find_step(desk: Desk, incident: dict[str, Any]) -> Generator[Move, str, facts.Step]:
-    """What the runbook of an incident's service says to do on its code."""
+def find_step(
+    desk: Desk, incident: dict[str, Any], record: dict[str, Any] | None = None
+) -> Generator[Move, str, facts.Step]:
+    """What the runbook of an incident's service says to do on its code; `record` as in `find_oncall`."""
     service = incident["service_id"]
-    record = yield from desk.read("service", service, why=f"{incident['code']} on {service}: what is it called?")
+    if record is None:
+        record = yield from desk.read("service", service, why=f"{incident['code']} on {service}: what is it called?")
     name = known(record, service)["name"]
     text = yield from runbook(desk, name)
     if text is None:
