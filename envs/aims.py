@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -56,6 +56,8 @@ class Aim:
     """The idempotency key."""
     paged: bool = False
     """Whether it asks for a further page."""
+    literal: str = ""
+    """Equal for calls that are sent in the same words, the idempotency key apart."""
 
 
 def aims(suite: Suite, records: Iterable[CallRecord]) -> list[Aim]:
@@ -81,7 +83,20 @@ def aim_of(suite: Suite, call: ToolCall, renamed: Renames = _NONE) -> Aim:
     try:
         arguments = parse_arguments(call)
     except MalformedCall:
-        return Aim(call.name, call.name, f"{call.name} {call.raw}", call.name, frozenset(), frozenset())
+        raw = f"{call.name} {call.raw}"
+        return Aim(call.name, call.name, raw, call.name, frozenset(), frozenset(), literal=raw)
+    return replace(_read(suite, call, arguments, renamed), literal=_literal(call.name, arguments))
+
+
+def _literal(name: str, arguments: JSON) -> str:
+    rest = {n: v for n, v in arguments.items() if n != "idempotency_key"}
+    headers = rest.get("headers")
+    if isinstance(headers, dict):
+        rest["headers"] = {n: v for n, v in headers.items() if n.lower() != "idempotency-key"}
+    return f"{name} {_text(rest)}"
+
+
+def _read(suite: Suite, call: ToolCall, arguments: JSON, renamed: Renames) -> Aim:
     if renamed:
         arguments = {renamed.get((call.name, name), name): value for name, value in arguments.items()}
     if call.name == "http":

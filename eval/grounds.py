@@ -28,7 +28,7 @@ def invented(story: Story) -> str:
     for atom in (*story.task.goal.atoms, *story.task.goal.rivals):
         if atom.kind in ("text", "id") and atom.found_in(story.text) and not _told(atom, told):
             return atom.text
-    for identifier in sorted(set(_IDENTIFIER.findall(story.text))):
+    for identifier in sorted({found[0] for found in _IDENTIFIER.finditer(story.text)}):
         if not _told(Atom("id", identifier), told):
             return identifier
     mine = read(story.text)

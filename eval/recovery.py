@@ -45,6 +45,7 @@ from faultgym.eval.grounds import claims_done, invented
 from faultgym.eval.resolution import (
     HARMLESS,
     SHAPES,
+    repeatable,
     resolving_read,
     resolving_write,
     same_thing,
@@ -57,9 +58,6 @@ from faultgym.tools.types import JSON
 
 Outcome = Literal["recovered", "reported", "repeated", "abandoned", "bluffed", "corrupted", "unneeded"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-
-_PATIENT = (Contract.RETRY, Contract.REPORT)
-"""Contracts under which the same call again is right, up to a budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,13 +309,13 @@ def _unseen_write(story: Story, event: FaultEvent, blocked: bool) -> bool:
 def _repeats(story: Story, events: list[FaultEvent]) -> int:
     """How often the very same call came again where that was wrong; 0 when it was not."""
     first = events[0]
-    aim = story.aims[first.call]
-    later = [n for n in range(first.call + 1, len(story.records)) if story.aims[n].exact == aim.exact]
+    words = story.aims[first.call].literal
+    later = [n for n in range(first.call + 1, len(story.records)) if story.aims[n].literal == words]
     if first.contract == Contract.BACKOFF:
         later = [n for n in later if too_early(story, events, n)]
     if first.contract == Contract.REAUTH:
         tokens = [n for n, a in enumerate(story.aims) if a.target == "issue_token" and n > first.call]
         later = [n for n in later if not tokens or n < tokens[0]]
-    if first.contract in _PATIENT and len(later) < TRIES:
+    if repeatable(story, first) and len(later) < TRIES:
         return 0
     return len(later)

@@ -45,6 +45,16 @@ def answered(story: Story, call: int, event: FaultEvent) -> bool:
     return True
 
 
+def repeatable(story: Story, event: FaultEvent) -> bool:
+    """Whether the same call again is right, up to a budget.
+
+    A broken body does not say whether it will stay broken: it may be asked for again as well.
+    """
+    if event.contract in (Contract.RETRY, Contract.REPORT, Contract.RESTORE):
+        return True
+    return event.contract == Contract.REROUTE and story.records[event.call].result.ok
+
+
 def same_thing(story: Story, first: int, later: int) -> bool:
     """Whether two calls are about the same thing: for grouping the deliveries of one lasting fault."""
     one, two = story.aims[first], story.aims[later]

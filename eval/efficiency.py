@@ -1,0 +1,208 @@
+"""What an episode cost, what the reference solution would have needed, and where the difference went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from faultgym.envs.desk import TRIES
+from faultgym.envs.goal import Change
+from faultgym.envs.reference import optimal_calls
+from faultgym.eval.backoff import too_early
+from faultgym.eval.resolution import ANSWERING, HARMLESS, SHAPES, repeatable, tables_of
+from faultgym.eval.story import Story
+from faultgym.tools.faults.types import Contract, FaultEvent
+from faultgym.tools.types import JSON
+
+_PASSING = frozenset({"http_429", "http_503", "http_500", "http_502", "http_504", "timeout", "reset"})
+"""Codes of errors that go by themselves."""
+_CHANGED = frozenset({"http_409", "http_412"})
+"""Codes that say that a row is no longer what was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waste:
+    """Calls that could not help."""
+
+    redundant_reads: int
+    """The same reading again after it had been answered, with nothing changed in its tables."""
+    futile_retries: int
+    """The same call again after an error that repeating does not cure, too early, or beyond the budget."""
+    after_goal: int
+    """Calls after the wanted state was reached and every wanted value was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Efficiency:
+    """What an episode cost."""
+
+    calls: int
+    turns: int
+    tokens: int | None
+    """Sampled tokens; None when the server did not return them."""
+    seconds: float
+    """Virtual seconds."""
+    optimal: int
+    """Calls that the reference solution needs in the same world under the same schedule."""
+    efficiency: float | None
+    """optimal / max(optimal, calls); None when the episode did not succeed."""
+    waste: Waste
+    writes: int
+    """Calls that changed something."""
+    bad_writes: int
+    """Those of them that were not wanted, or were done twice."""
+
+    @property
+    def retry_waste(self) -> float | None:
+        """Futile retries per call; None without calls."""
+        return self.waste.futile_retries / self.calls if self.calls else None
+
+    @property
+    def integrity(self) -> float | None:
+        """1 - bad writes / writes; None without writes."""
+        return 1 - self.bad_writes / self.writes if self.writes else None
+
+    def to_record(self) -> JSON:
+        """As JSON."""
+        fields: JSON = {name: getattr(self, name) for name in self.__slots__}
+        return {**fields, "waste": {name: getattr(self.waste, name) for name in Waste.__slots__}}
+
+    @classmethod
+    def from_record(cls, record: JSON) -> Efficiency:
+        """The counterpart of `to_record`."""
+        return cls(**{**record, "waste": Waste(**record["waste"])})
+
+
+def efficiency(story: Story) -> Efficiency:
+    """The cost of an episode; runs the reference solution once for each task and schedule."""
+    calls = len(story.records)
+    optimal = optimal_calls(story.task, story.schedule)
+    return Efficiency(
+        calls,
+        len(story.trace.steps),
+        story.trace.tokens,
+        story.trace.seconds,
+        optimal,
+        path_efficiency(optimal, calls) if story.verdict.success else None,
+        Waste(redundant_reads(story), futile_retries(story), calls_after_goal(story)),
+        sum(bool(r.effects) for r in story.records),
+        bad_writes(story),
+    )
+
+
+def path_efficiency(optimal: int, calls: int) -> float:
+    """optimal / max(optimal, calls), and 1 where neither makes a call (Anderson et al. 2018, arXiv 1807.06757)."""
+    longest = max(optimal, calls)
+    return optimal / longest if longest else 1.0
+
+
+def redundant_reads(story: Story) -> int:
+    """Readings that had been answered before, with no write to their tables in between."""
+    known: dict[str, frozenset[str]] = {}
+    count = 0
+    for n, (aim, record) in enumerate(zip(story.aims, story.records, strict=True)):
+        written = {e.table for e in record.effects}
+        if record.result.code in _CHANGED:
+            written |= tables_of(story, n)
+        if written:
+            known = {exact: tables for exact, tables in known.items() if tables and not tables & written}
+        if aim.write or aim.tool == "wait" or aim.target == "issue_token":
+            continue
+        count += aim.exact in known
+        if record.result.ok and not _spoilt(story.events_of(n)):
+            known[aim.exact] = tables_of(story, n)
+    return count
+
+
+def _spoilt(events: Sequence[FaultEvent]) -> bool:
+    """Whether a reply that looks like a success is not to be relied on, or cannot be read."""
+    return any(e.kind not in HARMLESS | ANSWERING and e.contract != Contract.IGNORE for e in events)
+
+
+def futile_retries(story: Story) -> int:
+    """Identical calls after an error that repeating does not cure, before a wait is over, or beyond the budget."""
+    last: dict[str, int] = {}
+    failures: dict[str, int] = {}
+    count = 0
+    for n, aim in enumerate(story.aims):
+        if aim.tool == "wait":
+            continue
+        if aim.literal in last:
+            count += _futile(story, last[aim.literal], n, failures.get(aim.literal, 0))
+        failures[aim.literal] = failures.get(aim.literal, 0) + 1 if _failed(story, n) else 0
+        last[aim.literal] = n
+    return count
+
+
+def _failed(story: Story, call: int) -> bool:
+    if not story.records[call].result.ok:
+        return True
+    return any(
+        e.contract in (Contract.RETRY, Contract.REROUTE)
+        or (e.contract == Contract.REPAIR and e.kind not in SHAPES | ANSWERING)
+        for e in story.events_of(call)
+    )
+
+
+def _futile(story: Story, before: int, now: int, failures: int) -> bool:
+    """Whether calling the same again, after the call `before`, could not help."""
+    if not failures or any(r.effects for r in story.records[before + 1 : now]):
+        return False
+    events = [e for e in story.events_of(before) if e.kind not in HARMLESS]
+    if not events:
+        return story.records[before].result.code not in _PASSING or failures >= TRIES
+    event = events[-1]
+    if repeatable(story, event):
+        return failures >= TRIES
+    if event.contract == Contract.BACKOFF:
+        return too_early(story, events, now)
+    if event.contract == Contract.REAUTH:
+        return all(a.target != "issue_token" for a in story.aims[before + 1 : now])
+    if event.contract == Contract.RECONCILE:
+        return not story.aims[before].key or story.aims[now].key != story.aims[before].key
+    return True
+
+
+def calls_after_goal(story: Story) -> int:
+    """Calls after the goal held: its state, and each of its facts read in so many words."""
+    goal, verdict = story.task.goal, story.verdict
+    if not verdict.success or not (goal.changes or goal.atoms):
+        return 0
+    reached = 0
+    if goal.changes:
+        digests = [step.digest for step in story.trace.steps]
+        first = next((n for n, digest in enumerate(digests) if digest == digests[-1]), len(digests))
+        reached = sum(step <= first for step in story.steps)
+    missing = set(goal.atoms)
+    for n, record in enumerate(story.records):
+        if not missing:
+            break
+        missing = {a for a in missing if not a.found_in(record.result.content)}
+        if not missing:
+            reached = max(reached, n + 1)
+    return 0 if missing else len(story.records) - reached
+
+
+def bad_writes(story: Story) -> int:
+    """Calls whose effects the goal does not want, or wants fewer times."""
+    verdict = story.verdict
+    extra = (*verdict.extra_changes, *verdict.duplicate_changes)
+    writing = [n for n, r in enumerate(story.records) if r.effects]
+    bad: set[int] = set()
+    for change in extra:
+        found = [n for n in writing if n not in bad and _made(story, n, change)]
+        if found:
+            bad.add(found[-1])
+    return len(bad) if bad or not extra else min(1, len(writing))
+
+
+def _made(story: Story, call: int, change: Change) -> bool:
+    """Whether a call's effects can have made a change."""
+    for effect in story.records[call].effects:
+        tables = effect.table.split(",")
+        if change.op == "insert":
+            if change.table in tables:
+                return True
+        elif change.key in effect.key or change.key.rpartition("-")[2] in story.aims[call].names:
+            return True
+    return False
