@@ -1,4 +1,15 @@
-"""Makes the built-in environments known to Gymnasium. Imports no suite, no engine: names are enough."""
+"""Makes the built-in environments known to Gymnasium. Imports no suite, no engine: names are enough.
+
+    gymnasium.make("faultgym:faultgym/Orders-v0", faults="rough")
+
+Vector environments give and take tuples. An episode ends with its verdict, so it is best reset by
+whoever runs it, and there are no arrays for processes to share:
+
+    gymnasium.make_vec(
+        "faultgym:faultgym/Orders-v0", num_envs=8, vectorization_mode="async",
+        vector_kwargs={"shared_memory": False, "autoreset_mode": AutoresetMode.DISABLED},
+    )
+"""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def _some_string(schema: JSON, rng: random.Random) -> str:
         prefix, dash, digits = str(rng.choice(examples)).rpartition("-")
         return f"{prefix}-{rng.randrange(10**5)}" if dash and digits.isdigit() else prefix + dash + digits
     text = some_text(rng, 3)
-    text += "x" * max(schema.get("minLength", 0) - len(text), 0)
+    text = text.ljust(schema.get("minLength", 0), "x")
     longest: int = schema.get("maxLength", len(text))
     return text[:longest]
 

@@ -148,6 +148,7 @@ def hostile_turns_are_answered(subject: Subject) -> None:
             require(len(results) == len(turn.tool_calls), f"{what}: {len(results)} answers")
             require(all(r.content for r in results), f"{what}: an empty answer")
         transcript(_episode(env))
+        _answers(env.fork(), Turn("I do not know."), "a final turn after all that")
         for what, turn in hostile_endings():
             env.reset(options={"task": task})
             _answers(env, turn, what)
