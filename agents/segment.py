@@ -220,6 +220,10 @@ class SegmentWriter:
         if len(line) > MAX_LINE:
             what = f"episode {record['episode_id']!r} is {len(line):,} bytes as JSON"
             raise HarnessError(f"{what}; the store takes {MAX_LINE:,}")
+        self.append_line(line)
+
+    def append_line(self, line: bytes) -> None:
+        """Write one record that `encode` has made into a line; raises as `append` does."""
         self._require_usable()
         self._unsynced += 1
         try:

@@ -17,13 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import orjson
-from faultgym.agents.trace import Trace
-
 from faultgym.agents.drive import run_episode
+from faultgym.agents.lines import encode
 from faultgym.agents.registry import policy_named
 from faultgym.agents.spec import EpisodeSpec
 from faultgym.agents.store import RunDirectory
+from faultgym.agents.trace import Trace
 from faultgym.cli.bench_table import Row, interleaved, medians, timed
 from faultgym.envs.env import ToolEnv
 from faultgym.envs.schedule import schedule_for
@@ -41,7 +40,7 @@ BATCH = 256
 
 def core(rounds: int) -> list[Row]:
     """All rows, each a ratio within one run."""
-    return [*step_rows(rounds), *reset_rows(rounds), *fork_rows(rounds), *live_rows(), store_row(rounds)]
+    return [*step_rows(rounds), *reset_rows(rounds), *fork_rows(rounds), *live_rows(), *store_rows(rounds)]
 
 
 def _select(env: ToolEnv) -> str:
@@ -202,34 +201,45 @@ def _rss() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def store_row(rounds: int) -> Row:
-    """The store, encoding included, beside writing the same bytes and syncing at the same batch."""
+def store_rows(rounds: int) -> list[Row]:
+    """The store beside writing the same bytes and syncing at the same batch; then with the encoding."""
     records = []
+    names = suite_named(SUITE).names("train")
     for n in range(BATCH):
-        task = _task(n, suite_named(SUITE).names("train")[n % 8])
+        task = _task(n, names[n % len(names)])
         spec = EpisodeSpec(task.id, "rough", fault_seed=n)
         episode = run_episode(policy_named("expert"), task, schedule_for(task, "rough", n))
         records.append(Trace.from_episode(episode, spec, policy_named("expert").describe()).to_record())
-    lines = [orjson.dumps(record) + b"\n" for record in records]
+    lines = [encode(record) for record in records]
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         run = RunDirectory.create(Path(folder) / "run", {})
-        with run.writer("bench", BATCH) as writer, (Path(folder) / "raw").open("wb", buffering=0) as raw:
+        with run.writer("bench", 2 * BATCH) as writer, (Path(folder) / "raw").open("wb", buffering=0) as raw:
 
-            def store() -> None:
-                for record in records:
-                    writer.append(record)
-                writer.sync()
-
-            def write() -> None:
+            def raw_write() -> None:
                 for line in lines:
                     raw.write(line)
                 os.fdatasync(raw.fileno())
 
-            took = interleaved({"store": store, "raw": write}, rounds, 4)
-    size = sum(map(len, lines)) / len(lines)
-    return Row.at_least(
-        "the store / raw write + fdatasync",
-        took["raw"] / took["store"],
-        0.5,
-        note=f"{BATCH} traces of {size / 1024:.1f} KiB a batch; {BATCH / took['store']:,.0f} traces/s",
-    )
+            def store() -> None:
+                for line in lines:
+                    writer.append_line(line)
+                writer.sync()
+
+            def encode_and_store() -> None:
+                for record in records:
+                    writer.append(record)
+                writer.sync()
+
+            took = interleaved({"raw": raw_write, "store": store, "encoded": encode_and_store}, rounds, 4)
+    size = sum(map(len, lines)) / len(lines) / 1024
+    note = f"{BATCH} lines of {size:.1f} KiB a batch; {BATCH / took['store']:,.0f} traces/s"
+    return [
+        Row.at_least(
+            "the store / raw write + fdatasync of the same bytes", took["raw"] / took["store"], 0.5, note=note
+        ),
+        Row(
+            "  the same, and the JSON is made too",
+            took["raw"] / took["encoded"],
+            note=f"{BATCH / took['encoded']:,.0f} traces/s",
+        ),
+    ]
