@@ -19,6 +19,7 @@ from faultgym.eval.evidence import Mode
 from faultgym.eval.modes import modes_of
 from faultgym.eval.recovery import Recovery, recovery
 from faultgym.eval.story import Story
+from faultgym.tools.faults.registry import kind_named
 from faultgym.tools.types import JSON
 
 
@@ -52,6 +53,8 @@ class Score:
     cost: Efficiency | None = None
     spl: float | None = None
     """success x efficiency: what it adds to success weighted by path length."""
+    planned: tuple[tuple[str, str], ...] = ()
+    """(kind, contract) of each entry of the fault schedule."""
     recovery: Recovery | None = None
     """None when nothing was to be recovered."""
     cross_checked: bool | None = None
@@ -84,6 +87,7 @@ class Score:
         fields: JSON = {name: getattr(self, name) for name in self.__slots__}
         fields["cost"] = None if self.cost is None else self.cost.to_record()
         fields["recovery"] = None if self.recovery is None else self.recovery.to_record()
+        fields["planned"] = [list(pair) for pair in self.planned]
         return {**fields, "reward": dict(self.reward), "modes": [flat(mode) for mode in self.modes]}
 
     @classmethod
@@ -93,6 +97,7 @@ class Score:
         return cls(
             **{
                 **record,
+                "planned": tuple((kind, contract) for kind, contract in record["planned"]),
                 "cost": None if cost is None else Efficiency.from_record(cost),
                 "recovery": None if found is None else Recovery.from_record(found),
                 "reward": tuple(record["reward"].items()),
@@ -134,6 +139,7 @@ def score(trace: Trace, task: Task | None = None) -> Score:
         confidence=None if last is None else last.confidence,
         cost=cost,
         spl=cost.efficiency or 0.0,
+        planned=tuple((f.kind, str(kind_named(f.kind).contract_of(f))) for f in trace.schedule),
         recovery=recovery(story),
         cross_checked=cross_checked(story),
         reward=_reward(story),
