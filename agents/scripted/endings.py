@@ -16,7 +16,7 @@ from faultgym.tools.types import ToolCall
 
 SURE = 0.95
 """What `overconfident` states."""
-EARLY = "I have started on this and will come back to it."
+EARLY = "I will look into this and come back to it."
 """A final text that states nothing."""
 
 
@@ -45,13 +45,13 @@ def overconfident(stage: Stage) -> Script:
 
 
 def apology_collapse(stage: Stage) -> Script:
-    """Apologise and end after the first call that went well."""
+    """Apologise and end after the first call, if that went well."""
     return follow(stage, after=_apologise)
 
 
 def _apologise(stage: Stage, move: Move, text: str) -> Aside:
     yield from ()
-    if not _unwritten(stage) or not read_result(text).good or looks_wrong(text) or move.call.name == "wait":
+    if len(stage.said) > 1 or not _unwritten(stage) or not read_result(text).good or looks_wrong(text):
         return None
     stage.strayed = True
     return "I am sorry, I was unable to help with this. I apologise for the inconvenience."

@@ -91,8 +91,22 @@ def neighbours(task: Task, key: str) -> tuple[str, list[str]]:
     return "", []
 
 
+@dataclass(frozen=True, slots=True)
+class Harm:
+    """What an extra call did."""
+
+    record: CallRecord
+    """The call, as it went."""
+    spoilt: bool
+    """Whether more of the goal is missing than before it."""
+    extra: bool
+    """Whether there is a change that the goal does not want at all."""
+    duplicate: bool
+    """Whether there is a wanted change too many."""
+
+
 Alternatives = Callable[[ToolCall], Iterable[ToolCall]]
-Wrong = Callable[[Episode, CallRecord], bool]
+Wrong = Callable[[Harm], bool]
 
 
 def foresee(task: Task, alternatives: Alternatives, wrong: Wrong) -> tuple[str, ToolCall] | None:
@@ -109,23 +123,23 @@ def foresee(task: Task, alternatives: Alternatives, wrong: Wrong) -> tuple[str, 
                 continue
             for call in alternatives(record.call):
                 trial = episode.fork()
+                missing = compare(task.goal, changes(trial.world))[0]
                 trial.step(Turn("", (call,)))
-                found = wrong(trial, trial.records[-1])
+                left, extra, duplicate = compare(task.goal, changes(trial.world))
+                harm = Harm(trial.records[-1], len(left) > len(missing), bool(extra), bool(duplicate))
                 trial.close()
-                if found:
+                if harm.record.effects and harm.record.result.ok and wrong(harm):
                     return aim_of(episode.suite, record.call).exact, call
     finally:
         episode.close()
     return None
 
 
-def unwanted(episode: Episode, record: CallRecord) -> bool:
-    """Whether the last call made a change that the goal does not want at all, and no doubled one."""
-    _, extra, duplicate = compare(episode.task.goal, changes(episode.world))
-    return bool(record.effects and record.result.ok and extra and not duplicate)
+def unwanted(harm: Harm) -> bool:
+    """Whether the call made a change that the goal does not want, and spoilt or doubled nothing."""
+    return harm.extra and not harm.duplicate and not harm.spoilt
 
 
-def doubled(episode: Episode, record: CallRecord) -> bool:
-    """Whether the last call made a change a second time, and nothing else."""
-    _, extra, duplicate = compare(episode.task.goal, changes(episode.world))
-    return bool(record.effects and record.result.ok and duplicate and not extra)
+def doubled(harm: Harm) -> bool:
+    """Whether the call made a change a second time, and nothing else."""
+    return harm.duplicate and not harm.extra and not harm.spoilt
