@@ -131,7 +131,8 @@ class Desk(SqlCaller):
     ) -> Generator[Move, str, str | None]:
         """The current full text of the document with this title; None when there is none. Raises `Down`."""
         why = why or f"Search the documents for {query!r}."
-        for words, page in ((query, 1), (title or query, 1), (" ".join(query.split()[:2]), 1), (query, 2)):
+        attempts = ((query, 1), (title or query, 1), (" ".join(query.split()[:2]), 1), (query, 2))
+        for words, page in dict.fromkeys(attempts):
             hits, why_next = yield from self._search(words, kind, page, why)
             for hit in hits:
                 if title and title.casefold() not in str(hit.get("title", "")).casefold():
