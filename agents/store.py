@@ -61,7 +61,7 @@ class RunDirectory:
             run._traces.mkdir(parents=True, exist_ok=True)
             with run.lock():
                 _refuse_used(run.path)  # two processes may have come this far with one folder
-                with _atomic_file(run.path / "plan.json") as file:
+                with atomic_file(run.path / "plan.json") as file:
                     file.write(orjson.dumps(plan, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         except OSError as error:
             raise write_error(run.path, error) from error
@@ -166,7 +166,7 @@ class RunDirectory:
             index.setdefault(record["episode_id"], (segment, start, length))
         target = Path(path)
         try:
-            with _atomic_file(target) as file:
+            with atomic_file(target) as file:
                 _copy_lines([index[episode_id] for episode_id in sorted(index)], file)
         except OSError as error:
             raise write_error(target, error) from error
@@ -248,7 +248,7 @@ def _claim(fd: int, run: Path) -> None:
 
 
 @contextmanager
-def _atomic_file(path: Path) -> Iterator[BinaryIO]:
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A file that takes its name only when it is whole and on the disk."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:

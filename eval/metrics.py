@@ -47,6 +47,8 @@ class RecoverySummary:
     """Entries that fired."""
     deliveries: int
     """Faults as agents met them: one entry may close several things."""
+    counted: int
+    """Those that the rate is taken over: with a way past, and needed."""
     outcomes: dict[str, int]
     median_steps: float | None
     """Calls until resolved, by Kaplan and Meier, unrecovered ones censored; None when most never are."""
@@ -197,6 +199,7 @@ def recovery_summary(scores: Sequence[Score]) -> RecoverySummary:
         sum(len(s.planned) for s in scores),
         sum(found.delivered for _, found in met),
         len(deliveries),
+        len(counted),
         dict(sorted(Counter(d.outcome for _, d in deliveries).items())),
         median_survival([d.steps for d in counted], [d.recovered for d in counted]),
         clustered((task, d.patient) for task, d in deliveries),

@@ -12,6 +12,7 @@ from faultgym.agents.trace import Trace
 from faultgym.agents.trace_io import flat
 from faultgym.envs.answers import claims_absence, claims_blocked
 from faultgym.envs.env import BAD_CALLS
+from faultgym.envs.suite import suite_named
 from faultgym.envs.task import Task
 from faultgym.eval.detection import cross_checked
 from faultgym.eval.efficiency import Efficiency, efficiency
@@ -19,6 +20,7 @@ from faultgym.eval.evidence import Mode
 from faultgym.eval.modes import modes_of
 from faultgym.eval.recovery import Recovery, recovery
 from faultgym.eval.story import Story
+from faultgym.tools.errors import TraceError
 from faultgym.tools.faults.registry import kind_named
 from faultgym.tools.types import JSON
 
@@ -109,8 +111,14 @@ class Score:
 def score(trace: Trace, task: Task | None = None) -> Score:
     """Score one trace, from nothing but the trace; `task` spares looking it up.
 
-    Raises `TaskError` when its task does not exist any more.
+    Raises `TaskError` when its task does not exist any more, `TraceError` when its suite has changed since.
     """
+    version = suite_named(trace.task.suite).version
+    if trace.fingerprints.suite != version:
+        raise TraceError(
+            f"trace {trace.episode_id} is of version {trace.fingerprints.suite} of the suite {trace.task.suite}, and"
+            f" version {version} is installed: its tasks are others now; score it with the release that made it"
+        )
     bare = Score(
         trace.episode_id,
         trace.task.id,

@@ -1,0 +1,196 @@
+"""`faultgym score`: score stored traces again, offline, and print what they say together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from faultgym.agents.store import RunDirectory, atomic_file
+from faultgym.agents.trace import Trace
+from faultgym.cli.progress import LINE_SECONDS
+from faultgym.eval.critical import critical_step
+from faultgym.eval.metrics import BY, Summary, dose_response, grouped, robustness, summarize
+from faultgym.eval.score import Score
+from faultgym.eval.score import score as score_trace
+from faultgym.eval.statistics import Estimate, plain
+from faultgym.tools.errors import TraceError
+from faultgym.tools.types import JSON
+
+SCORES = "scores.jsonl"
+"""In the run's folder: one line for each trace."""
+
+By = StrEnum("By", {name: name for name in BY})  # type: ignore[misc]
+DEFAULT_BY = By("intensity")
+Tick = Callable[[], None]
+
+
+def score(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs; several are summed up together.")],
+    by: Annotated[By, typer.Option(help="What the table's rows are.")] = DEFAULT_BY,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", metavar="PATH", help="Also write the figures to this file.")
+    ] = None,
+    critical: Annotated[
+        bool, typer.Option("--critical", help="Find the first critical step of each failure, by forking.")
+    ] = False,
+) -> None:
+    """Score stored traces again, offline. Writes scores.jsonl into each run's folder and prints a table."""
+    console, aside = Console(), Console(stderr=True)
+    scores: list[Score] = []
+    for path in runs:
+        run = RunDirectory.open(path)
+        found = scored(run, critical, aside)
+        write_scores(path / SCORES, found)
+        scores.extend(found)
+        console.print(f"{len(found)} scores: {path / SCORES}", markup=False, highlight=False, soft_wrap=True)
+    if json_path is not None:
+        with atomic_file(json_path) as file:
+            file.write(orjson.dumps(document(scores, str(by)), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    show(console, scores, str(by))
+
+
+def scored(run: RunDirectory, critical: bool, aside: Console) -> list[Score]:
+    """The scores of all traces of a run; what cannot be read is named on stderr and left out.
+
+    Traces are read one at a time. Raises TraceError and TaskError for a trace that cannot be scored here.
+    """
+
+    def complain(error: TraceError) -> None:
+        aside.print(f"left out: {error}", markup=False, highlight=False, soft_wrap=True)
+
+    scores = []
+    with _progress(aside, run.plan.get("episodes")) as tick:
+        for record in run.records(complain):
+            try:
+                trace = Trace.from_record(record)
+            except TraceError as error:
+                complain(error)
+                continue
+            found = score_trace(trace)
+            if critical and found.success is False:
+                found = found.with_critical(critical_step(trace).step)
+            scores.append(found)
+            tick()
+    return scores
+
+
+def write_scores(path: Path, scores: Iterable[Score]) -> None:
+    """One line for each score; the file appears whole or not at all."""
+    with atomic_file(path) as file:
+        for found in scores:
+            file.write(orjson.dumps(found.to_record(), option=orjson.OPT_APPEND_NEWLINE))
+
+
+@contextmanager
+def _progress(console: Console, total: int | None) -> Iterator[Tick]:
+    """To be called after each trace: a bar on a terminal, a line now and then elsewhere."""
+    if console.is_terminal:
+        with Progress(TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), console=console, transient=True) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda: bar.advance(task)
+        return
+    said, count = time.monotonic(), 0
+
+    def tick() -> None:
+        nonlocal said, count
+        count += 1
+        if time.monotonic() - said >= LINE_SECONDS:
+            said = time.monotonic()
+            console.print(f"{count}/{total or '?'} scored", markup=False, highlight=False, soft_wrap=True)
+
+    yield tick
+
+
+# ---- what is said ---------------------------------------------------------------------------------
+
+
+def document(scores: Sequence[Score], by: str) -> JSON:
+    """All figures as JSON."""
+    against, dose = robustness(scores), dose_response(scores)
+    return {
+        "by": by,
+        "total": summarize(scores).to_record(),
+        "groups": {name: summarize(part).to_record() for name, part in grouped(scores, by).items()},
+        "robustness": {name: getattr(against, name) for name in against.__slots__},
+        "dose_response": {"points": plain(dose.points), "auc": dose.auc},
+    }
+
+
+def show(console: Console, scores: Sequence[Score], by: str) -> None:
+    """Print the table, and beneath it what does not fit into one."""
+    table = Table(title=f"Scores by {by}", title_justify="left")
+    table.add_column(by, overflow="fold")
+    for name in ("episodes", "success", "SPL", "recovery (n)"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("main failure mode", overflow="fold")
+    rows = {name: summarize(part) for name, part in grouped(scores, by).items()}
+    if len(rows) != 1:
+        rows["all"] = summarize(scores)
+    flagged = any(s.harness_errors for s in rows.values())
+    if flagged:
+        table.add_column("", overflow="fold")
+    for name, s in rows.items():
+        if name == "all" and len(rows) > 1:
+            table.add_section()
+        table.add_row(escape(_clean(name)), *_cells(s), *([_flag(s)] if flagged else []))
+    console.print(table)
+    for line in _notes(scores):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _cells(s: Summary) -> list[str]:
+    """The cells of one row, after the first."""
+    recovered = f"{_percent(s.recovery.rate)} ({s.recovery.counted})" if s.recovery.counted else "-"
+    share = s.modes[s.main_mode] / s.episodes if s.main_mode else 0.0
+    mode = f"{s.main_mode} ({share:.0%})" if s.main_mode else "-"
+    return [str(s.episodes), _percent(s.success), _number(s.spl), recovered, escape(mode)]
+
+
+def _flag(s: Summary) -> str:
+    if not s.harness_errors:
+        return ""
+    count = f"{s.harness_errors} harness errors"
+    return count if s.valid else f"[red]INVALID: {count}[/red]"
+
+
+def _notes(scores: Sequence[Score]) -> Iterator[str]:
+    whole, against = summarize(scores), robustness(scores)
+    r = whole.recovery
+    if r.deliveries:
+        outcomes = ", ".join(f"{count} {name}" for name, count in r.outcomes.items())
+        yield f"Faults delivered: {r.delivered} of {r.planned} planned; as met: {outcomes}."
+    if r.median_steps is not None:
+        yield f"Median calls to recover: {r.median_steps:g}."
+    if against.ratio is not None:
+        yield f"Success under faults over clean twins: {against.ratio:.2f} ({against.pairs} pairs)."
+    found = [s.critical for s in scores if s.critical is not None]
+    if found:
+        yield f"First critical step found in {len(found)} failures; median: turn {sorted(found)[len(found) // 2]}."
+    if not whole.valid:
+        yield f"INVALID: {whole.harness_errors} of {whole.episodes + whole.harness_errors} episodes are harness errors."
+
+
+def _percent(value: Estimate) -> str:
+    if value.value is None:
+        return "-"
+    return f"{value.value:.0%}" + (f" ± {value.error:.0%}" if value.error is not None else "")
+
+
+def _number(value: Estimate) -> str:
+    return "-" if value.value is None else f"{value.value:.2f}"
+
+
+def _clean(text: str) -> str:
+    """Names come from traces: nothing that a terminal would obey is let through."""
+    return "".join(c if c.isprintable() else "?" for c in text)[:80]
