@@ -46,7 +46,7 @@ SUITE = register_suite(
     Suite(
         name="orders",
         title="A shop's support desk",
-        version=1,
+        version=2,
         role="You work at the support desk of an online shop.",
         rules=(
             f"Today is {TODAY:%A}, {TODAY.isoformat()}.",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Annotated, Any, cast
+
+from pydantic import Field
 
 from faultgym.envs.suites.common import money, record
 from faultgym.envs.suites.orders.schema import CUSTOMER, ITEM, NOTE, ORDER, PAYMENT, PRODUCT, REFUND, SHIPMENT
@@ -32,11 +34,14 @@ from faultgym.envs.suites.orders.shapes import (
     Status,
 )
 from faultgym.tools.context import WorldView
-from faultgym.tools.pages import Cursor, Limit, page
+from faultgym.tools.pages import Cursor, page
 from faultgym.tools.service import ServiceError, operation
 from faultgym.tools.types import JSON
 
 CURRENCY = "EUR"
+PAGE = 3
+"""Items on a page, however many are asked for: a small shop's lists too have several pages."""
+Limit = Annotated[int, Field(ge=1, le=50, description=f"Items per page; at most {PAGE} are given")]
 
 
 def read_order(world: WorldView, order_id: str) -> JSON:
@@ -85,7 +90,7 @@ def list_orders(
     status: Status | None = None,
     placed_on: Day | None = None,
     cursor: Cursor | None = None,
-    limit: Limit = 20,
+    limit: Limit = PAGE,
 ) -> OrderPage:
     """List orders, by customer, status or the day they were placed."""
     filters = {"customer_id": customer_id, "status": status, "placed_on": placed_on}
@@ -99,7 +104,7 @@ def list_orders_v2(
     status: Status | None = None,
     placed_on: Day | None = None,
     cursor: Cursor | None = None,
-    limit: Limit = 20,
+    limit: Limit = PAGE,
 ) -> OrderPageV2:
     """List orders (second version: totals are amounts with a currency)."""
     filters = {"customer_id": customer_id, "status": status, "placed_on": placed_on}
@@ -117,11 +122,13 @@ def _page(
 ) -> JSON:
     used = {name: value for name, value in filters.items() if value is not None}
     where = " AND ".join(f"{name} = ?" for name in used) or "1"
-    return page(world.db, columns, table, where, list(used.values()), cursor=cursor, limit=limit)
+    return page(world.db, columns, table, where, list(used.values()), cursor=cursor, limit=min(limit, PAGE))
 
 
 @operation("GET", "/v1/orders/{order_id}/items", tables=("order_items",), listing=True)
-def list_order_items(world: WorldView, order_id: OrderId, cursor: Cursor | None = None, limit: Limit = 20) -> ItemPage:
+def list_order_items(
+    world: WorldView, order_id: OrderId, cursor: Cursor | None = None, limit: Limit = PAGE
+) -> ItemPage:
     """List what was ordered, with the price paid for one piece."""
     read_order(world, order_id)
     filters = {"order_id": order_id}
@@ -129,7 +136,9 @@ def list_order_items(world: WorldView, order_id: OrderId, cursor: Cursor | None 
 
 
 @operation("GET", "/v1/orders/{order_id}/payments", tables=("payments",), listing=True)
-def list_payments(world: WorldView, order_id: OrderId, cursor: Cursor | None = None, limit: Limit = 20) -> PaymentPage:
+def list_payments(
+    world: WorldView, order_id: OrderId, cursor: Cursor | None = None, limit: Limit = PAGE
+) -> PaymentPage:
     """List the payments of an order."""
     read_order(world, order_id)
     filters = {"order_id": order_id}
@@ -137,14 +146,14 @@ def list_payments(world: WorldView, order_id: OrderId, cursor: Cursor | None = N
 
 
 @operation("GET", "/v1/orders/{order_id}/refunds", tables=("refunds",), listing=True)
-def list_refunds(world: WorldView, order_id: OrderId, cursor: Cursor | None = None, limit: Limit = 20) -> RefundPage:
+def list_refunds(world: WorldView, order_id: OrderId, cursor: Cursor | None = None, limit: Limit = PAGE) -> RefundPage:
     """List the refunds of an order."""
     read_order(world, order_id)
     return cast(RefundPage, _page(world, REFUND, "refunds", {"order_id": order_id}, cursor, limit))
 
 
 @operation("GET", "/v1/orders/{order_id}/notes", tables=("order_notes",), listing=True)
-def list_notes(world: WorldView, order_id: OrderId, cursor: Cursor | None = None, limit: Limit = 20) -> NotePage:
+def list_notes(world: WorldView, order_id: OrderId, cursor: Cursor | None = None, limit: Limit = PAGE) -> NotePage:
     """List the notes on an order."""
     read_order(world, order_id)
     return cast(NotePage, _page(world, NOTE, "order_notes", {"order_id": order_id}, cursor, limit))
@@ -191,7 +200,7 @@ def find_customers(
     email: Email | None = None,
     city: str | None = None,
     cursor: Cursor | None = None,
-    limit: Limit = 20,
+    limit: Limit = PAGE,
 ) -> CustomerPage:
     """Find customers by e-mail address or town."""
     filters = {"email": email, "city": city}
@@ -220,7 +229,7 @@ def get_product_v2(world: WorldView, product_id: ProductId) -> ProductBodyV2:
 
 @operation("GET", "/v1/products", tables=("products",), listing=True)
 def list_products(
-    world: WorldView, category: Category | None = None, cursor: Cursor | None = None, limit: Limit = 20
+    world: WorldView, category: Category | None = None, cursor: Cursor | None = None, limit: Limit = PAGE
 ) -> ProductPage:
     """List products, by category."""
     return cast(ProductPage, _page(world, (*PRODUCT, "version"), "products", {"category": category}, cursor, limit))

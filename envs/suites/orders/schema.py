@@ -37,7 +37,7 @@ CREATE TABLE exchanges (id TEXT PRIMARY KEY, order_id TEXT NOT NULL REFERENCES o
     from_product TEXT NOT NULL, to_product TEXT NOT NULL, quantity INTEGER NOT NULL,
     created_on TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE order_notes (id INTEGER PRIMARY KEY, order_id TEXT NOT NULL REFERENCES orders (id),
-    author TEXT NOT NULL, text TEXT NOT NULL, channel TEXT NOT NULL);
+    author TEXT NOT NULL, text TEXT NOT NULL, channel TEXT NOT NULL, created_at TEXT NOT NULL DEFAULT '');
 CREATE TABLE order_tags (order_id TEXT NOT NULL REFERENCES orders (id), tag TEXT NOT NULL);
 CREATE TABLE order_events (id INTEGER PRIMARY KEY, order_id TEXT NOT NULL REFERENCES orders (id),
     kind TEXT NOT NULL, note TEXT NOT NULL, at TEXT NOT NULL);
@@ -55,7 +55,7 @@ PAYMENT = ("id", "order_id", "amount_cents", "status", "charged_on")
 REFUND = ("id", "order_id", "payment_id", "amount_cents", "reason", "created_on")
 SHIPMENT = ("id", "order_id", "carrier", "tracking", "shipped_on")
 EXCHANGE = ("id", "order_id", "from_product", "to_product", "quantity", "created_on")
-NOTE = ("id", "order_id", "author", "text", "channel")
+NOTE = ("id", "order_id", "author", "text", "channel", "created_at")
 
 READABLE = {
     "customers": frozenset((*CUSTOMER, "version")),
@@ -81,7 +81,7 @@ VISIBLE = {
     "payments": ("id", PAYMENT[1:]),
     "refunds": ("id", REFUND[1:5]),
     "exchanges": ("id", EXCHANGE[1:5]),
-    "order_notes": ("id", NOTE[1:]),
+    "order_notes": ("id", NOTE[1:-1]),
     "order_tags": (_TAG_KEY, ("order_id", "tag")),
 }
 """What any route or tool can change. The rest of the tables stays as it was built."""

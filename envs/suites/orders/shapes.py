@@ -243,6 +243,7 @@ class NoteBody(TypedDict):
     author: str
     text: str
     channel: str
+    created_at: str
 
 
 class NotePage(TypedDict):

@@ -201,13 +201,21 @@ def _check_pieces(world: WorldView, order_id: str, product_id: str, quantity: in
 def add_note(world: WorldView, order_id: OrderId, text: Text, channel: Channel, note: Note | None = None) -> NoteBody:
     """Add a note to an order."""
     read_order(world, order_id)
+    now = world.now_iso
     cursor = _log(world, order_id, "add_note", note).execute(
-        "INSERT INTO order_notes (order_id, author, text, channel) VALUES (?, ?, ?, ?)",
-        (order_id, AUTHOR, text, channel),
+        "INSERT INTO order_notes (order_id, author, text, channel, created_at) VALUES (?, ?, ?, ?, ?)",
+        (order_id, AUTHOR, text, channel, now),
     )
     number = cursor.lastrowid or 0
     world.effect("add_note", "order_notes", str(number), order_id=order_id, text=text, channel=channel)
-    return {"id": number, "order_id": order_id, "author": AUTHOR, "text": text, "channel": channel}
+    return {
+        "id": number,
+        "order_id": order_id,
+        "author": AUTHOR,
+        "text": text,
+        "channel": channel,
+        "created_at": now,
+    }
 
 
 WRITES = [cancel_order, change_address, create_refund, refund_payment, create_exchange, add_note]
