@@ -50,8 +50,8 @@ class Stop:
             if self.asked:
                 say("stopped at once")
                 os._exit(INTERRUPTED)
+            self.ask()  # before anything is said: the next signal may come while we speak
             say("stopping after the current step of each running episode; once more to stop at once")
-            self.ask()
 
         before: dict[signal.Signals, Any] = {s: signal.signal(s, asked) for s in signals}
         try:

@@ -38,29 +38,29 @@ def rollout(
     out: Annotated[Path, typer.Option(help="The run's folder: new, or with --resume an old one.")],
     policy: Annotated[
         str | None,
-        typer.Option(help="A scripted policy, or module:attribute. [default: expert]", rich_help_panel=PLAN),
+        typer.Option(help="A scripted policy, or module:attribute. (default: expert)", rich_help_panel=PLAN),
     ] = None,
     suite: Annotated[
-        list[str] | None, typer.Option(help="May be repeated. [default: orders]", rich_help_panel=PLAN)
+        list[str] | None, typer.Option(help="May be repeated. (default: orders)", rich_help_panel=PLAN)
     ] = None,
-    split: Annotated[str | None, typer.Option(help="[default: test]", rich_help_panel=PLAN)] = None,
+    split: Annotated[str | None, typer.Option(help="Default: test", rich_help_panel=PLAN)] = None,
     template: Annotated[
-        list[str] | None, typer.Option(help="May be repeated. [default: all of the split]", rich_help_panel=PLAN)
+        list[str] | None, typer.Option(help="May be repeated. (default: all of the split)", rich_help_panel=PLAN)
     ] = None,
     per_template: Annotated[
-        int | None, typer.Option(min=1, help="Tasks of each template. [default: 4]", rich_help_panel=PLAN)
+        int | None, typer.Option(min=1, help="Tasks of each template. (default: 4)", rich_help_panel=PLAN)
     ] = None,
     trials: Annotated[
         int | None,
-        typer.Option("--trials", "-k", min=1, help="Episodes of each task. [default: 1]", rich_help_panel=PLAN),
+        typer.Option("--trials", "-k", min=1, help="Episodes of each task. (default: 1)", rich_help_panel=PLAN),
     ] = None,
     faults: Annotated[
         list[str] | None,
-        typer.Option(help="A preset, or a plan's JSON file; may be repeated. [default: rough]", rich_help_panel=PLAN),
+        typer.Option(help="A preset, or a plan's JSON file; may be repeated. (default: rough)", rich_help_panel=PLAN),
     ] = None,
     style: Annotated[str | None, typer.Option(help="http or tools, for all tasks.", rich_help_panel=PLAN)] = None,
-    seed: Annotated[int | None, typer.Option(help="[default: 0]", rich_help_panel=PLAN)] = None,
-    max_turns: Annotated[int | None, typer.Option(min=1, help="[default: 60]", rich_help_panel=LIMITS)] = None,
+    seed: Annotated[int | None, typer.Option(help="Default: 0", rich_help_panel=PLAN)] = None,
+    max_turns: Annotated[int | None, typer.Option(min=1, help="Default: 60", rich_help_panel=LIMITS)] = None,
     max_calls: Annotated[int | None, typer.Option(min=1, rich_help_panel=LIMITS)] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, rich_help_panel=LIMITS)] = None,
     max_seconds: Annotated[float | None, typer.Option(min=0, help="Virtual seconds.", rich_help_panel=LIMITS)] = None,
@@ -92,8 +92,9 @@ def rollout(
     }
     old = RunDirectory.open(out).plan if resume else {}
     name = policy or (old.get("asked") or {}).get("policy", "expert")
+    chosen = chosen_policy(name)  # first: its module may register suites
     plan = make_plan(name, given(asked), given(limits), old)
-    progress = run(plan, chosen_policy(name), out, resume=resume, workers=workers, in_flight=in_flight)
+    progress = run(plan, chosen, out, resume=resume, workers=workers, in_flight=in_flight)
     report(progress, out)
 
 

@@ -64,6 +64,16 @@ class SlowClerk(Clerk):
         return Clerk.act(self, observation, tools)
 
 
+class Silent:
+    """Never answers."""
+
+    def __init__(self, opening):
+        pass
+
+    async def act(self, observation, tools):
+        await asyncio.Event().wait()
+
+
 @dataclass
 class Player:
     """A policy that starts an actor of a class."""
@@ -135,3 +145,5 @@ class Mortal:
 
 clerk = Player()
 slow_clerk = Player(SlowClerk)
+silent = Player(Silent, "silent")
+troubled = Trouble(error=KeyError("price"))
