@@ -1,0 +1,87 @@
+"""What is learned from: one supervised example, one preference pair, one labelled completion.
+
+Plain data made from traces; how they become rows for a trainer is `training/rows.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from faultgym.tools.types import JSON
+
+ExampleKind = Literal["clean", "recovery", "no_tool", "abstention", "report"]
+"""A success without faults; one past faults; an answer that needed no tool; an honest "there is none";
+an honest report of an outage."""
+EXAMPLE_KINDS: tuple[ExampleKind, ...] = ("clean", "recovery", "no_tool", "abstention", "report")
+
+PairKind = Literal[
+    "recover_vs_repeat",
+    "retry_vs_abandon",
+    "right_vs_wrong_arguments",
+    "stop_vs_overiterate",
+    "continue_vs_stop",
+    "answer_vs_fabricate",
+    "abstain_vs_bluff",
+    "answer_vs_abstain",
+    "no_tool_vs_needless",
+    "call_vs_no_call",
+]
+"""Each kind beside its mirror image, so that no shortcut wins: repeating is right after a 500, calling is
+right where something must be looked up, answering is right where the record is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an example comes from."""
+
+    episode_id: str
+    task: str
+    suite: str
+    template: str
+    split: str
+    policy: str
+    faults: str
+    """Name of the preset, or `plan`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SFTExample:
+    """One verified episode to imitate."""
+
+    messages: tuple[JSON, ...] = field(hash=False)
+    """OpenAI's form; `tool_calls[].function.arguments` is JSON text; reasoning in `reasoning_content`."""
+    tools: tuple[JSON, ...] = field(hash=False)
+    """The tools offered at the first step, in OpenAI's form."""
+    kind: ExampleKind
+    contracts: tuple[str, ...]
+    """Recovery contracts of the faults that were recovered from, sorted."""
+    origin: Origin
+    calls: int
+    optimal: int
+    """Calls that the expert needs under the same schedule."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreferencePair:
+    """Two continuations of one byte-identical prefix with verified different outcomes."""
+
+    prompt: tuple[JSON, ...] = field(hash=False)
+    """The messages up to the fork."""
+    chosen: tuple[JSON, ...] = field(hash=False)
+    rejected: tuple[JSON, ...] = field(hash=False)
+    tools: tuple[JSON, ...] = field(hash=False)
+    kind: PairKind
+    contract: str
+    """The contract of the fault at the fork; empty when there is none."""
+    margin: float
+    """Difference of the two continuations' scores, in (0, 1]."""
+    fork_step: int
+    """Index of the turn at which they part, from 0."""
+    chosen_id: str
+    """Episode id of the chosen continuation's trace."""
+    rejected_id: str
+    origin: Origin
+    """Of the trace that was forked."""
+    source: str
+    """Who made the chosen continuation: the policy's own sample, or `expert`."""
