@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -49,6 +50,10 @@ def _attribute(name: str) -> Any:
 def _made(found: Any, name: str) -> Policy:
     """The policy itself, or the one that a class or function gives."""
     if (isinstance(found, type) or not hasattr(found, "start")) and callable(found):
+        try:
+            inspect.signature(found).bind()
+        except (TypeError, ValueError) as error:
+            raise UserError(f"policy {name!r} is made by calling it without arguments, but: {error}") from error
         found = found()
     lacks = [part for part in ("name", "start", "describe") if not hasattr(found, part)]
     if lacks:

@@ -12,7 +12,7 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
@@ -51,8 +51,8 @@ class Share:
     """Of its writer."""
     episodes: tuple[EpisodeSpec, ...]
     limits: Limits
-    policy: bytes
-    """The pickled policy."""
+    make_policy: bytes
+    """Pickled: makes the policy when called. A policy itself may hold closures and connections."""
     in_flight: int
 
 
@@ -77,7 +77,7 @@ class Worker:
 
 def rollout_in_processes(
     plan: RolloutPlan,
-    policy: Policy,
+    make_policy: Callable[[], Policy],
     directory: str | os.PathLike[str],
     *,
     workers: int,
@@ -88,15 +88,18 @@ def rollout_in_processes(
 ) -> Progress:
     """Like `rollout`, in so many worker processes; `in_flight` counts for each of them.
 
-    Raises UserError when the policy cannot be sent to another process, HarnessError when workers die
-    again and again: what the others had to do is done then, and a resume runs the rest.
+    `make_policy` is called in each of them, and must be picklable: `partial(policy_named, "expert")`. Raises
+    UserError when it is not, HarnessError when workers die again and again: what the others had to do
+    is done then, and a resume runs the rest.
     """
-    description = described(policy)
+    description = described(make_policy())
     try:
-        pickled = pickle.dumps(policy)
+        pickled = pickle.dumps(make_policy)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        what = f"policy {policy.name} cannot be sent to worker processes ({error})"
-        raise UserError(f"{what}: define it in a module, or use one worker") from error
+        raise UserError(
+            f"what makes policy {description.get('name')} cannot be sent to worker processes ({error}): "
+            "define it in a module, or use one worker"
+        ) from error
     with opened(plan, description, directory, resume=resume) as (run, todo):
         progress = Progress(len(plan.episodes), len(plan.episodes) - len(todo))
         shares = [
@@ -177,7 +180,7 @@ class _Pool:
         self.workers.append(again)
 
     def _left(self, share: Share) -> tuple[EpisodeSpec, ...]:
-        policy = described(pickle.loads(share.policy))
+        policy = described(pickle.loads(share.make_policy)())
         return tuple(owed(self.run, RolloutPlan(share.episodes, share.limits), policy))
 
 
@@ -208,7 +211,7 @@ def _work(share: Share, outbox: Connection) -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
     stop = Stop()
     signal.signal(signal.SIGTERM, lambda number, frame: stop.ask())
-    engine = Engine(pickle.loads(share.policy), share.limits, stop)
+    engine = Engine(pickle.loads(share.make_policy)(), share.limits, stop)
 
     def on_done(outcome: Outcome) -> None:
         outbox.send(outcome)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +27,7 @@ from faultgym.agents.trace_io import flat
 from faultgym.agents.workers import rollout_in_processes
 from faultgym.cli.progress import shown
 from faultgym.envs.schedule import Faults
-from faultgym.tools.errors import UserError
+from faultgym.tools.errors import PlanError, UserError
 from faultgym.tools.faults.plan import load_plan
 from faultgym.tools.faults.presets import PRESETS
 from faultgym.tools.types import JSON
@@ -92,9 +94,11 @@ def rollout(
     }
     old = RunDirectory.open(out).plan if resume else {}
     name = policy or (old.get("asked") or {}).get("policy", "expert")
-    chosen = chosen_policy(name)  # first: its module may register suites
+    find_modules_here(name)
+    make_policy = partial(policy_named, name)
+    make_policy()  # before the plan: its module may register suites
     plan = make_plan(name, given(asked), given(limits), old)
-    progress = run(plan, chosen, out, resume=resume, workers=workers, in_flight=in_flight)
+    progress = run(plan, make_policy, out, resume=resume, workers=workers, in_flight=in_flight)
     report(progress, out)
 
 
@@ -105,14 +109,20 @@ def given(options: JSON) -> JSON:
 
 def named_faults(text: str) -> Faults:
     """A preset's name, or the plan of that name or in that file; raises PlanError."""
-    return text if text in PRESETS else load_plan(text)
+    if text in PRESETS:
+        return text
+    try:
+        return load_plan(text)
+    except PlanError as error:
+        if Path(text).exists():
+            raise
+        raise PlanError(f"--faults {text}: {error}; the presets are {', '.join(PRESETS)}") from None
 
 
-def chosen_policy(name: str) -> Policy:
-    """The policy of that name; modules are also looked for in the current folder."""
-    if ":" in name and os.getcwd() not in sys.path:
+def find_modules_here(policy: str) -> None:
+    """Let `module:attribute` name a module in the current folder."""
+    if ":" in policy and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
-    return policy_named(name)
 
 
 def make_plan(policy: str, asked: JSON, limits: JSON, old: JSON) -> RolloutPlan:
@@ -132,7 +142,15 @@ def make_plan(policy: str, asked: JSON, limits: JSON, old: JSON) -> RolloutPlan:
     return replace(plan, asked={"policy": policy, **(plan.asked or {})})
 
 
-def run(plan: RolloutPlan, policy: Policy, out: Path, *, resume: bool, workers: int, in_flight: int) -> Progress:
+def run(
+    plan: RolloutPlan,
+    make_policy: Callable[[], Policy],
+    out: Path,
+    *,
+    resume: bool,
+    workers: int,
+    in_flight: int,
+) -> Progress:
     """Run the plan with progress on stderr; the first signal stops it cleanly."""
     console = Console(stderr=True)
     stop = Stop()
@@ -142,11 +160,11 @@ def run(plan: RolloutPlan, policy: Policy, out: Path, *, resume: bool, workers: 
 
     with stop.on_signals(say), shown(console) as on_progress:
         if workers == 1:
-            progress = _run_here(plan, policy, out, resume, in_flight, stop, on_progress)
+            progress = _run_here(plan, make_policy(), out, resume, in_flight, stop, on_progress)
         else:
             progress = rollout_in_processes(
                 plan,
-                policy,
+                make_policy,
                 out,
                 workers=workers,
                 in_flight=in_flight,

@@ -2,16 +2,20 @@
 
 import asyncio
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from faultgym.agents.plan import Asked, RolloutPlan
+from faultgym.agents.registry import policy_named
 from faultgym.agents.rollout import rollout
 from faultgym.agents.stop import Stop
 from faultgym.agents.store import RunDirectory
 from faultgym.agents.workers import rollout_in_processes
 from faultgym.tools.errors import HarnessError, UserError
+
+CLERK = partial(policy_named, "players:clerk")
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +44,14 @@ def ids_on_disk(folder: Path) -> list[str]:
 
 
 def test_processes_store_the_same_bytes_as_one(players, plan, whole, tmp_path):
-    progress = rollout_in_processes(plan, players.clerk, tmp_path / "run", workers=2)
+    progress = rollout_in_processes(plan, CLERK, tmp_path / "run", workers=2)
     assert (progress.done, progress.owed) == (len(plan.episodes), 0)
     assert compacted(tmp_path / "run") == whole
     assert len(RunDirectory.open(tmp_path / "run").segments()) == 2
 
 
 def test_a_worker_that_is_killed_once_is_replaced(players, plan, whole, tmp_path):
-    policy = players.Mortal(plan.episodes[21].task, str(tmp_path / "note"))
+    policy = partial(players.Mortal, plan.episodes[21].task, str(tmp_path / "note"))
     progress = rollout_in_processes(plan, policy, tmp_path / "run", workers=2, in_flight=1)
     assert (tmp_path / "note").exists()
     assert progress.owed == 0
@@ -59,7 +63,7 @@ def test_an_episode_that_always_kills_its_worker_is_reported_and_the_others_are_
     small = RolloutPlan.make(Asked(("bookshelf",), per_template=4, faults=("clean",)))
     deadly = small.episodes[3].task
     with pytest.raises(HarnessError, match=r"worker w1 died 3 times \(exit code -9\).* 1 of its"):
-        rollout_in_processes(small, players.Mortal(deadly), tmp_path / "run", workers=2, in_flight=1)
+        rollout_in_processes(small, partial(players.Mortal, deadly), tmp_path / "run", workers=2, in_flight=1)
     done = RunDirectory.open(tmp_path / "run").committed()
     ids = small.ids(players.clerk.describe())
     assert [s.task for s, i in zip(small.episodes, ids, strict=True) if i not in done] == [deadly]
@@ -68,11 +72,11 @@ def test_an_episode_that_always_kills_its_worker_is_reported_and_the_others_are_
 def test_a_stop_reaches_the_workers_and_a_resume_finishes(players, plan, whole, tmp_path):
     stop = Stop()
     progress = rollout_in_processes(
-        plan, players.clerk, tmp_path / "run", workers=2, stop=stop, on_progress=lambda p: stop.ask()
+        plan, CLERK, tmp_path / "run", workers=2, stop=stop, on_progress=lambda p: stop.ask()
     )
     assert progress.done == len(ids_on_disk(tmp_path / "run"))
     before = signal.getsignal(signal.SIGINT)
-    progress = rollout_in_processes(plan, players.clerk, tmp_path / "run", workers=3, resume=True)
+    progress = rollout_in_processes(plan, CLERK, tmp_path / "run", workers=3, resume=True)
     assert progress.owed == 0
     assert signal.getsignal(signal.SIGINT) is before
     assert len(ids_on_disk(tmp_path / "run")) == len(plan.episodes)
@@ -80,13 +84,12 @@ def test_a_stop_reaches_the_workers_and_a_resume_finishes(players, plan, whole, 
 
 
 def test_a_policy_that_cannot_be_sent_is_refused_before_anything_is_written(players, plan, tmp_path):
-    policy = players.Player(actor=lambda opening: players.Clerk(opening))
     with pytest.raises(UserError, match="cannot be sent to worker processes"):
-        rollout_in_processes(plan, policy, tmp_path / "run", workers=2)
+        rollout_in_processes(plan, lambda: players.clerk, tmp_path / "run", workers=2)
     assert not (tmp_path / "run").exists()
 
 
 def test_more_workers_than_episodes_are_not_started(players, tmp_path):
     small = RolloutPlan.make(Asked(("bookshelf",), templates=("price",), per_template=1, faults=("clean",)))
-    rollout_in_processes(small, players.clerk, tmp_path / "run", workers=8)
+    rollout_in_processes(small, CLERK, tmp_path / "run", workers=8)
     assert len(RunDirectory.open(tmp_path / "run").segments()) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-PLACES = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "envs")]
+PLACES = [str(Path(__file__).parent / name) for name in ("agents", "envs")]
 sys.path += [place for place in PLACES if place not in sys.path]
 
 
