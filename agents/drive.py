@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
+from collections.abc import Awaitable
 from typing import cast
 
 from faultgym.agents.policy import Opening, Policy
@@ -26,13 +26,13 @@ def run_episode(
     actor = policy.start(Opening(messages, episode.tools, seed, task))
     while not episode.stop:
         turn = actor.act(observation, episode.tools)
-        if inspect.isawaitable(turn):
+        if not isinstance(turn, Turn):
             turn = asyncio.run(_result(turn))
-        observation = episode.step(cast(Turn, turn))
+        observation = episode.step(turn)
         if not episode.stop and len(episode.turns) >= max_turns:
             episode.finish("turn_limit")
     return episode
 
 
-async def _result(turn: object) -> object:
-    return await turn  # type: ignore[misc]
+async def _result(turn: Awaitable[Turn]) -> Turn:
+    return await turn

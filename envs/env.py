@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
-from faultgym.envs.render import transcript
 
 from faultgym.envs.episode import Episode
+from faultgym.envs.render import transcript
 from faultgym.envs.schedule import Faults, check_faults, schedule_for
 from faultgym.envs.spaces import ObservationSpace, TurnSpace
 from faultgym.envs.suite import Suite, suite_named, task_by_id
@@ -79,7 +79,7 @@ class ToolEnv(gym.Env[Observation, Turn]):
     explicit schedule, as a trace stores it). Without a task one is drawn from the split.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012 - as Gymnasium declares it
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from faultgym.envs.desk_sql import Rows, SqlCaller
 from faultgym.envs.episode import Episode
 from faultgym.envs.goal import judge
 from faultgym.envs.reading import FieldMissing, Seen, pick
-from faultgym.envs.suite import Entity, Source
+from faultgym.envs.suite import Entity, Script, Source
 from faultgym.envs.task import Task
 from faultgym.envs.turn import Turn
 from faultgym.tools.faults.layer import FaultLayer, FaultSchedule
@@ -260,9 +260,10 @@ class Reference:
         self._script = self._guarded(suite.templates[task.template].solve)
         self._started = False
 
-    def _guarded(self, solve: Callable[[Desk], Any]) -> Generator[Move, str, str]:
+    def _guarded(self, solve: Callable[[Desk], Script]) -> Generator[Move, str, str]:
         try:
-            return (yield from solve(self.desk))
+            answer = yield from solve(self.desk)
+            return answer
         except (Down, Failed) as failure:
             return self.desk.report(str(failure))
         except Refused as refusal:

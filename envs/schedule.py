@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TypeAlias
 
-from faultgym.tools.faults.plan import FaultPlan, compile_plan
-from faultgym.tools.faults.presets import PRESETS, preset
-
 from faultgym.envs.task import Task
 from faultgym.tools.errors import PlanError
 from faultgym.tools.faults.layer import FaultSchedule
+from faultgym.tools.faults.plan import FaultPlan, Rule, compile_plan
+from faultgym.tools.faults.presets import PRESETS, preset
 from faultgym.tools.hashing import stable_hash
 
 Faults: TypeAlias = str | FaultPlan
@@ -33,7 +32,7 @@ def schedule_for(task: Task, faults: Faults = "clean", seed: int = 0) -> FaultSc
 
 @lru_cache(16_384)
 def _schedule(task: Task, faults: Faults, seed: int) -> FaultSchedule:
-    rules = []
+    rules: list[Rule] = []
     if task.faults:
         rules.extend(FaultPlan.from_rules(task.faults).rules)
     if isinstance(faults, str):

@@ -19,7 +19,8 @@ from faultgym.tools.context import Clock, Effect, FieldHints
 from faultgym.tools.hashing import stable_hash
 from faultgym.tools.search import SearchIndex
 from faultgym.tools.service import SERVICE_TABLES, TOKEN_SECONDS
-from faultgym.tools.sql import GuardedConnection, SqlPolicy, write_schema_table
+from faultgym.tools.sql import GuardedConnection, write_schema_table
+from faultgym.tools.sqljudge import SqlPolicy
 
 if TYPE_CHECKING:
     from faultgym.envs.suite import Suite

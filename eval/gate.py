@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-
-from faultgym.tools.faults.presets import PRESETS
+from typing import Any
 
 from faultgym.agents.drive import run_episode
 from faultgym.agents.registry import policy_named
@@ -21,6 +20,7 @@ from faultgym.envs.schedule import schedule_for
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
 from faultgym.envs.turn import Turn
+from faultgym.tools.faults.presets import PRESETS
 from faultgym.tools.toolbox import CallRecord
 
 MUST_FAIL = ("null", "random", "echo", "spam")
@@ -96,7 +96,7 @@ def _aside(task: Task, move: Move) -> list[Move]:
     for found in re.findall(r"[A-Z]{2,}-\d+", text):
         other = _neighbour(task, found)
         if other is not None:
-            arguments = _replaced(move.call.arguments or {}, found, other)
+            arguments: Any = _replaced(move.call.arguments or {}, found, other)
             return [replace(move, call=replace(move.call, arguments=arguments))]
     return []
 
@@ -124,8 +124,8 @@ _SPOILERS: dict[str, Spoil] = {"dropped": _drop, "doubled": _double, "neighbour"
 def spoiled(task: Task, spoil: Spoil) -> Episode | None:
     """The expert's episode with its last write spoiled.
 
-    None when it writes nothing, or when the service itself refuses to do the write twice. A spoiled write is answered to the expert as the true one would have been, so that only the world
-    differs.
+    None when it writes nothing, or when the service itself refuses to do the write twice. A spoiled
+    write is answered to the expert as the true one would have been, so that only the world differs.
     """
     last = _last_write(task)
     if last is None:

@@ -214,12 +214,14 @@ def _run(what: str, command: Sequence[str], advice: str = "") -> None:
 def orders_world() -> bytes:
     """The database that `faultgym/Orders-v0` works on after `reset(seed=0)`, serialized."""
     import gymnasium
+
     from faultgym.envs.env import ToolEnv
 
     env = gymnasium.make("faultgym:faultgym/Orders-v0").unwrapped
     assert isinstance(env, ToolEnv)
     env.reset(seed=0)
-    return env.world.serialize()
+    assert env.episode is not None
+    return env.episode.world.serialize()
 
 
 def keyed_select(image: bytes) -> tuple[str, str]:

@@ -104,7 +104,6 @@ def _faults(console: Console, json: bool) -> None:
 def _check(console: Console, chosen: Iterable[Suite], per_template: int) -> bool:
     """Print the gate's table and the confusion matrix; whether both are clean."""
     from faultgym.eval.confusion import confusion_matrix
-
     from faultgym.eval.gate import gate
 
     chosen = list(chosen)
@@ -117,7 +116,7 @@ def _check(console: Console, chosen: Iterable[Suite], per_template: int) -> bool
                 rows.append(gate(suite, name, [suite.task(name, split, n) for n in range(per_template)]))
     _gate_table(console, rows)
     with console.status("the confusion matrix"):
-        matrix = confusion_matrix(chosen, per_template=per_template)
+        matrix = confusion_matrix([suite.name for suite in chosen], per_template=per_template)
     console.print(matrix.table())
     clean = all(row.clean for row in rows) and not matrix.errors
     for row in rows:

@@ -95,7 +95,8 @@ def declare(
             fields[parameter.name] = NotRequired[_as_sent(hint) if as_sent else hint]
     for extra, hint in (optional or {}).items():
         fields[extra] = NotRequired[hint]
-    typed = TypedDict("Arguments", fields)  # type: ignore[operator]
+    make: Any = TypedDict  # called with fields that only the signature knows
+    typed = make("Arguments", fields)
     typed.__pydantic_config__ = ConfigDict(extra="forbid")
     adapter = TypeAdapter(typed)
     schema = _clean(adapter.json_schema())

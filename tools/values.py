@@ -33,5 +33,5 @@ def quick(cls: type[T]) -> type[T]:
     made = space["__init__"]
     made.__qualname__ = f"{cls.__qualname__}.__init__"
     made.__annotations__ = dict(getattr(cls.__init__, "__annotations__", {}))
-    cls.__init__ = made  # type: ignore[misc]
+    setattr(cls, "__init__", made)  # noqa: B010 - mypy lets no method be assigned
     return cls
