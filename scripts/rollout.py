@@ -32,44 +32,55 @@ from faultgym.tools.faults.plan import load_plan
 from faultgym.tools.faults.presets import PRESETS
 from faultgym.tools.types import JSON
 
-PLAN = "Plan (what is not given comes from the run that is resumed)"
-LIMITS = "Limits of one episode"
+PLAN: dict[str, Any] = {"rich_help_panel": "Plan (what is not given comes from the run that is resumed)"}
+LIMITS: dict[str, Any] = {"rich_help_panel": "Limits of one episode", "min": 1}
+
+Out = Annotated[Path, typer.Option(help="The run's folder: new, or with --resume an old one.")]
+PolicyName = Annotated[
+    str | None, typer.Option(help="A scripted policy, or module:attribute. (default: expert)", **PLAN)
+]
+Suites = Annotated[list[str] | None, typer.Option(help="May be repeated. (default: orders)", **PLAN)]
+Split = Annotated[str | None, typer.Option(help="Default: test.", **PLAN)]
+Templates = Annotated[list[str] | None, typer.Option(help="May be repeated. (default: all of the split)", **PLAN)]
+PerTemplate = Annotated[int | None, typer.Option(min=1, help="Tasks of each template. (default: 4)", **PLAN)]
+Trials = Annotated[
+    int | None, typer.Option("--trials", "-k", min=1, help="Episodes of each task. (default: 1)", **PLAN)
+]
+FaultNames = Annotated[
+    list[str] | None,
+    typer.Option(help="A preset, or a plan's name or JSON file; may be repeated. (default: rough)", **PLAN),
+]
+StyleName = Annotated[str | None, typer.Option(help="http or tools, for all tasks.", **PLAN)]
+Seed = Annotated[int | None, typer.Option(help="Default: 0.", **PLAN)]
+Turns = Annotated[int | None, typer.Option(help="Default: 60.", **LIMITS)]
+Calls = Annotated[int | None, typer.Option(**LIMITS)]
+Tokens = Annotated[int | None, typer.Option(help="That the policy writes.", **LIMITS)]
+Seconds = Annotated[float | None, typer.Option(help="Virtual seconds.", **LIMITS)]
+WallSeconds = Annotated[float | None, typer.Option(help="Real seconds.", **LIMITS)]
+Resume = Annotated[bool, typer.Option("--resume", help="Run what the run in --out still owes.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
+InFlight = Annotated[int, typer.Option(min=1, help="Episodes at a time in each process.")]
 
 
 def rollout(
-    out: Annotated[Path, typer.Option(help="The run's folder: new, or with --resume an old one.")],
-    policy: Annotated[
-        str | None,
-        typer.Option(help="A scripted policy, or module:attribute. (default: expert)", rich_help_panel=PLAN),
-    ] = None,
-    suite: Annotated[
-        list[str] | None, typer.Option(help="May be repeated. (default: orders)", rich_help_panel=PLAN)
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Default: test", rich_help_panel=PLAN)] = None,
-    template: Annotated[
-        list[str] | None, typer.Option(help="May be repeated. (default: all of the split)", rich_help_panel=PLAN)
-    ] = None,
-    per_template: Annotated[
-        int | None, typer.Option(min=1, help="Tasks of each template. (default: 4)", rich_help_panel=PLAN)
-    ] = None,
-    trials: Annotated[
-        int | None,
-        typer.Option("--trials", "-k", min=1, help="Episodes of each task. (default: 1)", rich_help_panel=PLAN),
-    ] = None,
-    faults: Annotated[
-        list[str] | None,
-        typer.Option(help="A preset, or a plan's JSON file; may be repeated. (default: rough)", rich_help_panel=PLAN),
-    ] = None,
-    style: Annotated[str | None, typer.Option(help="http or tools, for all tasks.", rich_help_panel=PLAN)] = None,
-    seed: Annotated[int | None, typer.Option(help="Default: 0", rich_help_panel=PLAN)] = None,
-    max_turns: Annotated[int | None, typer.Option(min=1, help="Default: 60", rich_help_panel=LIMITS)] = None,
-    max_calls: Annotated[int | None, typer.Option(min=1, rich_help_panel=LIMITS)] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, rich_help_panel=LIMITS)] = None,
-    max_seconds: Annotated[float | None, typer.Option(min=0, help="Virtual seconds.", rich_help_panel=LIMITS)] = None,
-    max_wall_seconds: Annotated[float | None, typer.Option(min=0, help="Real seconds.", rich_help_panel=LIMITS)] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Run what the run in --out still owes.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
-    in_flight: Annotated[int, typer.Option(min=1, help="Episodes at a time in each process.")] = IN_FLIGHT,
+    out: Out,
+    policy: PolicyName = None,
+    suite: Suites = None,
+    split: Split = None,
+    template: Templates = None,
+    per_template: PerTemplate = None,
+    trials: Trials = None,
+    faults: FaultNames = None,
+    style: StyleName = None,
+    seed: Seed = None,
+    max_turns: Turns = None,
+    max_calls: Calls = None,
+    max_tokens: Tokens = None,
+    max_seconds: Seconds = None,
+    max_wall_seconds: WallSeconds = None,
+    resume: Resume = False,
+    workers: Workers = 1,
+    in_flight: InFlight = IN_FLIGHT,
 ) -> None:
     """Run episodes of a policy and store their traces.
 
