@@ -1,0 +1,138 @@
+"""`faultgym score`: what it prints and writes for stored runs, whole, broken and damaged."""
+
+import asyncio
+
+import orjson
+import pytest
+
+from faultgym.agents.limits import Limits
+from faultgym.agents.plan import Asked, RolloutPlan
+from faultgym.agents.registry import policy_named
+from faultgym.agents.rollout import rollout
+from faultgym.agents.store import RunDirectory
+from faultgym.agents.trace import HarnessFailure, Trace
+from faultgym.agents.trace_io import flat
+from faultgym.cli.main import main
+from faultgym.eval.score import Score, score
+
+TEMPLATES = ("order_status", "cancel_order", "city_count")
+
+
+def store(path, policy, faults=("clean", "rough"), trials=1):
+    plan = RolloutPlan.make(
+        Asked(("orders",), "test", TEMPLATES, per_template=1, trials=trials, faults=faults), Limits()
+    )
+    asyncio.run(rollout(plan, policy_named(policy), path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def expert(tmp_path_factory):
+    return store(tmp_path_factory.mktemp("runs") / "expert", "expert")
+
+
+@pytest.fixture(scope="module")
+def quitter(tmp_path_factory):
+    return store(tmp_path_factory.mktemp("runs") / "quitter", "quitter")
+
+
+def run(capsys, *args):
+    code = main(["score", *map(str, args)])
+    return code, capsys.readouterr()
+
+
+def scores_of(path):
+    return [Score.from_record(orjson.loads(line)) for line in (path / "scores.jsonl").read_bytes().splitlines()]
+
+
+def test_there_is_one_line_for_each_trace(expert, capsys):
+    code, _ = run(capsys, expert)
+    assert code == 0
+    records = list(RunDirectory.open(expert).records())
+    assert scores_of(expert) == [score(Trace.from_record(r)) for r in records]
+
+
+def test_scoring_again_gives_the_same_bytes(expert, capsys):
+    run(capsys, expert)
+    first = (expert / "scores.jsonl").read_bytes()
+    run(capsys, expert)
+    assert (expert / "scores.jsonl").read_bytes() == first
+
+
+def test_the_table_has_a_row_for_each_intensity(expert, capsys):
+    _, shown = run(capsys, expert)
+    assert "clean" in shown.out
+    assert "rough" in shown.out
+    assert "100%" in shown.out
+    assert "INVALID" not in shown.out
+
+
+def test_several_runs_are_compared_by_policy(expert, quitter, capsys):
+    _, shown = run(capsys, expert, quitter, "--by", "policy")
+    assert "expert" in shown.out
+    assert "quitter" in shown.out
+    assert "Success under faults over clean twins" in shown.out
+
+
+@pytest.mark.parametrize("by", ["policy", "template", "kind", "contract", "split", "intensity"])
+def test_json_holds_the_groups(expert, tmp_path, capsys, by):
+    out = tmp_path / "figures.json"
+    assert run(capsys, expert, "--by", by, "--json", out)[0] == 0
+    found = orjson.loads(out.read_bytes())
+    assert found["by"] == by
+    assert found["groups"]
+    assert found["total"]["success"] == {"value": 1.0, "error": 0.0, "episodes": 6, "tasks": 3}
+
+
+def test_the_critical_step_is_looked_for_where_asked(quitter, capsys):
+    run(capsys, quitter)
+    assert {s.critical for s in scores_of(quitter)} == {None}
+    run(capsys, quitter, "--critical")
+    failed = [s for s in scores_of(quitter) if s.success is False]
+    assert failed
+    assert all(s.critical is not None for s in failed)
+
+
+def test_harness_errors_make_a_run_invalid_and_are_not_scored(expert, tmp_path, capsys):
+    records = list(RunDirectory.open(expert).records())
+    path = tmp_path / "broken"
+    copy = RunDirectory.create(path, {})
+    broken = Trace.from_record(records[0]).to_record()
+    broken["verdict"], broken["stop"] = None, "harness_error"
+    broken["harness_error"] = {**flat(HarnessFailure("OSError", "gone")), "where": []}
+    with copy.lock(), copy.writer("w") as writer:
+        for record in [broken, *records[1:]]:
+            writer.append(record)
+    _, shown = run(capsys, path)
+    assert "INVALID: 1 of 6 episodes are harness errors" in shown.out
+    assert sum(not s.valid for s in scores_of(path)) == 1
+
+
+def test_a_damaged_line_is_named_and_left_out(expert, tmp_path, capsys):
+    path = tmp_path / "damaged"
+    RunDirectory.create(path, {})
+    lines = b"".join(s.read_bytes() for s in RunDirectory.open(expert).segments()).splitlines(keepends=True)
+    odd = orjson.dumps({**orjson.loads(lines[2]), "stop": 7}) + b"\n"
+    (path / "traces" / "segment-w-0.jsonl").write_bytes(lines[0] + b'{"episode_id":"x", broken\n' + odd)
+    code, shown = run(capsys, path)
+    assert code == 0
+    assert shown.err.count("left out:") == 2
+    assert len(scores_of(path)) == 1
+
+
+def test_a_folder_that_is_no_run_is_wrong_input(tmp_path, capsys):
+    code, shown = run(capsys, tmp_path)
+    assert code == 2
+    assert "no run in" in shown.err
+
+
+def test_names_from_a_trace_cannot_steer_the_terminal(expert, tmp_path, capsys):
+    path = tmp_path / "hostile"
+    copy = RunDirectory.create(path, {})
+    record = next(RunDirectory.open(expert).records())
+    record["policy"] = {"name": "\x1b[31m[bold]evil"}
+    with copy.lock(), copy.writer("w") as writer:
+        writer.append(record)
+    _, shown = run(capsys, path, "--by", "policy")
+    assert "\x1b" not in shown.out
+    assert "[bold]evil" in shown.out
