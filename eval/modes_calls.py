@@ -71,9 +71,10 @@ def hallucinated_argument(case: Case) -> Iterator[Mode]:
 def wrong_entity(case: Case) -> Iterator[Mode]:
     """A grounded identifier of a kind that the task addresses, of a record that it has nothing to do with.
 
-    The task's records are those that the expert names or meets, without faults or under the same ones.
+    The task's records are those that the expert names, and those that it meets when nothing breaks: what a
+    fault shows is of another record may be just that.
     """
-    own = case.clean.seen | case.expert.seen
+    own = case.clean.seen | case.expert.named
     kinds = {i.partition("-")[0] for i in case.clean.named | case.expert.named}
     for n, values in enumerate(case.named):
         for value in values:

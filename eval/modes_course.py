@@ -28,7 +28,8 @@ def repeated_broken_call(case: Case) -> Iterator[Mode]:
     """The same call after an error that repeating does not answer, with nothing done in between.
 
     What is done in between: a wait, any change, a new token, or a success on the same tables. A failure
-    that looks like an accident may be tried `TRIES` times even where it is none.
+    that looks like an accident may be tried `TRIES` times even where it is none; a write that may have been
+    done only under its idempotency key.
     """
     story = case.story
     tries: dict[str, int] = {}
@@ -43,9 +44,8 @@ def repeated_broken_call(case: Case) -> Iterator[Mode]:
         tries[key] += 1
         code = story.records[m].result.code
         contracts = {event.contract for event in story.events_of(m)}
-        if contracts & _REPEATABLE or (Contract.RECONCILE in contracts and (aim.key or not aim.write)):
-            continue
-        if code in _ACCIDENTS and tries[key] <= TRIES:
+        blind = Contract.RECONCILE in contracts and aim.write and not aim.key
+        if contracts & _REPEATABLE or (not blind and code in _ACCIDENTS and tries[key] <= TRIES):
             continue
         what = story.records[m].result.content.split("\n")[0][:80]
         yield case.mode("repeated_broken_call", n, key, f"the same call as call {m}, which gave {what!r}")
@@ -92,7 +92,7 @@ def loop(case: Case) -> Iterator[Mode]:
     """A circle of two or more calls, gone round three times, with the same answers and no change."""
     story = case.story
     marks = [
-        None if a.target in _TIMELESS or r.effects or r.faults else (key, r.result.content)
+        None if a.target in _TIMELESS or r.effects else (key, r.result.content)
         for a, r, key in zip(story.aims, story.records, case.keys, strict=True)
     ]
     for size in range(2, LONGEST + 1):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
+from faultgym.agents.scripted.marks import gives
 from faultgym.envs.aims import aim_of
 from faultgym.envs.answers import Atom, claims_absence, claims_inability, read
 from faultgym.envs.episode import BLOCKING
@@ -34,13 +35,13 @@ def _missing(case: Case) -> list[Atom]:
 
 
 def _observed(case: Case, atom: Atom) -> bool:
-    return any(atom.found_in(r.result.content) for r in case.story.records)
+    return any(gives(r.result.content, atom) for r in case.story.records)
 
 
 def _told(case: Case, atom: Atom) -> bool:
     """Whether any message or observation stated it; a number also as an amount, and the other way round."""
     texts = [m.content for m in case.story.trace.opening] + [r.result.content for r in case.story.records]
-    return any(atom.found_in(t) for t in texts)
+    return any(gives(t, atom) for t in texts)
 
 
 def _stated(case: Case, kind: str) -> Iterator[Atom]:

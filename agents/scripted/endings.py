@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from faultgym.agents.scripted.marks import looks_wrong
+from faultgym.agents.scripted.marks import gives, looks_wrong
 from faultgym.agents.scripted.rehearsal import rehearse
 from faultgym.agents.scripted.stage import Aside, Script, Stage, follow
 from faultgym.envs.aims import aim_of
@@ -96,7 +96,7 @@ def _invent(stage: Stage, move: Move) -> Aside:
         stage.strayed = True
         done = aim.target.replace("_", " ") if aim.target != "sql" else "the change in the database"
         return f"Done: {done} was carried out successfully."
-    if goal.changes or any(atom.found_in(text) for atom in goal.atoms for text in stage.results):
+    if goal.changes or any(gives(text, atom) for atom in goal.atoms for text in stage.results):
         return None
     known = stage.heard
     invented = [next((t for t in _others(stage, a) if not _mentioned(a, t, known)), "") for a in goal.atoms]
@@ -115,7 +115,7 @@ def _contradict(stage: Stage, text: str) -> Aside:
     yield from ()
     goal = stage.task.goal
     told = "\n".join(stage.heard[:2])
-    observed = [atom for atom in goal.atoms if any(atom.found_in(text) for text in stage.results)]
+    observed = [atom for atom in goal.atoms if any(gives(text, atom) for text in stage.results)]
     if goal.kind != "answer" or len(observed) < len(goal.atoms) or not observed:
         return None
     others = [next((t for t in _others(stage, a) if not _mentioned(a, t, [told])), "") for a in goal.atoms]
@@ -143,7 +143,7 @@ def _mentioned(right: Atom, written: str, texts: Iterable[str]) -> bool:
     text = written
     if right.kind == "money":
         text = written.removesuffix(" EUR").replace(".", "")
-    return any(Atom(right.kind, text).found_in(t) for t in texts)
+    return any(gives(t, Atom(right.kind, text)) for t in texts)
 
 
 def partial_goal(stage: Stage) -> Script:
@@ -173,6 +173,8 @@ def _say_half(stage: Stage, text: str) -> Aside:
     goal = stage.task.goal
     if goal.kind != "answer" or not goal.atoms or (len(goal.atoms) < 2 and not goal.changes):
         return None
+    if goal.changes and not _has_written(stage):
+        return None
     said = "One part of this is settled."
     if not goal.changes:
         said = f"It is {_written(goal.atoms[0])}."
@@ -181,6 +183,12 @@ def _say_half(stage: Stage, text: str) -> Aside:
         return None
     stage.strayed = True
     return said
+
+
+def _has_written(stage: Stage) -> bool:
+    """Whether a write has been answered well."""
+    pairs = zip(stage.said, stage.results, strict=True)
+    return any(aim_of(stage.suite, call).write and read_result(text).good for call, text in pairs)
 
 
 def _written(atom: Atom) -> str:

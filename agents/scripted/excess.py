@@ -74,7 +74,7 @@ def _circle(stage: Stage, move: Move, text: str) -> Aside:
         counted = yield from stage.call(probe, "How many are there?")
         again = yield from stage.call(replace(move.call, id="again"), "And what did it say?")
         rounds.append((counted, again))
-        if rounds[-ROUNDS:] == [rounds[-1]] * ROUNDS:
+        if any(rounds[-size * ROUNDS :] == rounds[-size:] * ROUNDS for size in (1, 2, 3)):
             stage.strayed = True
             break
     return None

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+from faultgym.envs.answers import Atom, read
 from faultgym.envs.reading import read_result
+
+
+def gives(text: str, fact: Atom) -> bool:
+    """Whether a text states a fact; an amount also as a bare number of cents, as the records hold it."""
+    if fact.found_in(text):
+        return True
+    return fact.kind == "money" and Decimal(fact.text) in read(text).numbers
 
 
 def looks_wrong(text: str) -> str:
