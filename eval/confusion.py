@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from faultgym.agents.drive import run_episode
@@ -57,13 +58,17 @@ class Matrix:
 
     def table(self) -> Table:
         """The matrix for the terminal: rows are policies, columns the modes that were raised."""
-        table = Table(title="failure modes: committed by raised", caption=_legend(), caption_justify="left")
+        table = Table(
+            title="failure modes: committed by raised", caption=_legend(), caption_justify="left", box=SIMPLE_HEAD
+        )
+        table.padding = (0, 1, 0, 0)
         table.add_column("policy", no_wrap=True)
         table.add_column("episodes", justify="right")
         numbers = {name: str(n) for n, name in enumerate(RULES, 1)}
         for number in numbers.values():
             table.add_column(number, justify="right")
-        for policy, row in self.cells.items():
+        for policy in (name for name in (EXPERT, *FLAWS) if name in self.cells):
+            row = self.cells[policy]
             label = f"{numbers[policy]} {policy}" if policy in numbers else policy
             table.add_row(label, str(self.episodes[policy]), *(str(row.get(name, "·")) for name in RULES))
         return table
