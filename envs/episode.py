@@ -100,9 +100,7 @@ class Episode:
             records: tuple[CallRecord, ...] = (call(turn.tool_calls[0]),)
         else:
             records = tuple(call(c) for c in turn.tool_calls[:MAX_CALLS_PER_TURN])
-            records += tuple(
-                self.toolbox.refuse(c, MAX_CALLS_PER_TURN) for c in turn.tool_calls[MAX_CALLS_PER_TURN:]
-            )
+            records += tuple(self.toolbox.refuse(c, MAX_CALLS_PER_TURN) for c in turn.tool_calls[MAX_CALLS_PER_TURN:])
         self.turns.append(StepRecord(turn, records, self.world.digest()))
         return Observation(tuple([r.result for r in records]))
 
@@ -112,7 +110,12 @@ class Episode:
         final = self.turns[-1].turn if self.turns else Turn()
         text = final.text[:LAST_TURN_TEXT] if final.final else ""
         self.verdict = judge(
-            self.task.goal, self.world, text, looked_up=self.looked_up(), blocked=self._blocked(text)
+            self.task.goal,
+            self.world,
+            text,
+            looked_up=self.looked_up(),
+            blocked=self._blocked(text),
+            canaries=[str(e.detail["canary"]) for e in self.layer.events if "canary" in e.detail],
         )
         return self.verdict
 

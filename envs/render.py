@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from faultgym.tools.types import ToolCall
 
 if TYPE_CHECKING:
     from faultgym.envs.episode import Episode, StepRecord
+    from faultgym.envs.goal import Verdict
 
 SYSTEM_SHOWN = 300
 """Characters of the system message that a transcript shows."""
@@ -67,16 +69,37 @@ def _shown(value: Any) -> str:
         return ascii(value) if isinstance(value, str) else f"<{type(value).__name__} that is not JSON>"
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a transcript is made of: of a running episode, or of a stored trace."""
+
+    task: str
+    """The task's id."""
+    system: str
+    instruction: str
+    turns: Sequence[StepRecord]
+    events: Sequence[FaultEvent]
+    verdict: Verdict | None
+    stop: str
+
+
 def transcript(episode: Episode, *, faults: bool = False) -> str:
     """The episode so far as plain text, in the order in which it happened.
 
     It shows what the policy saw and did. `faults` adds a line for each fault that fired.
     """
-    lines = [f"task      {episode.task.id}", *_block("system", episode.task.system, SYSTEM_SHOWN)]
-    lines += _block("user", episode.task.instruction)
-    fired = _by_call(episode.events) if faults else {}
+    task = episode.task
+    shown = Shown(task.id, task.system, task.instruction, episode.turns, episode.events, episode.verdict, episode.stop)
+    return transcript_of(shown, faults=faults)
+
+
+def transcript_of(shown: Shown, *, faults: bool = False) -> str:
+    """The same, of anything that has the parts of an episode."""
+    lines = [f"task      {neutralised(shown.task)}", *_block("system", shown.system, SYSTEM_SHOWN)]
+    lines += _block("user", shown.instruction)
+    fired = _by_call(shown.events) if faults else {}
     call, now = 0, 0.0
-    for number, step in enumerate(episode.turns, 1):
+    for number, step in enumerate(shown.turns, 1):
         lines += ["", f"turn {number}"]
         if step.turn.reasoning:
             lines += _block("thinks", step.turn.reasoning)
@@ -88,9 +111,9 @@ def transcript(episode: Episode, *, faults: bool = False) -> str:
                 lines.append(f"{'time':10}{at:g} s")
                 now = at
         call += len(step.calls)
-    if episode.verdict is not None:
-        word = "success" if episode.verdict.success else "failure"
-        lines += ["", *_block("verdict", f"{word}: {episode.verdict.reason} (ended by: {episode.stop})")]
+    if shown.verdict is not None:
+        word = "success" if shown.verdict.success else "failure"
+        lines += ["", *_block("verdict", f"{word}: {shown.verdict.reason} (ended by: {shown.stop})")]
     return "\n".join(lines)
 
 
@@ -107,7 +130,7 @@ def _calls(step: StepRecord, first: int, fired: Mapping[int, list[str]]) -> Iter
         yield lines[-1], record.at
 
 
-def _by_call(events: list[FaultEvent]) -> dict[int, list[str]]:
+def _by_call(events: Sequence[FaultEvent]) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     for event in events:
         where = event.route or event.tool

@@ -1,0 +1,184 @@
+"""`faultgym demo`: the whole story in two minutes: roll out, break, score, and look at two episodes."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from faultgym.agents.plan import Asked, RolloutPlan
+from faultgym.agents.registry import policy_named
+from faultgym.agents.rollout import Progress as RolloutProgress
+from faultgym.agents.rollout import rollout
+from faultgym.agents.store import RunDirectory
+from faultgym.agents.trace import Trace
+from faultgym.cli.score import SCORES, scored, write_scores
+from faultgym.cli.show import print_trace
+from faultgym.eval.metrics import Summary, summarize
+from faultgym.eval.score import Score
+from faultgym.tools.errors import UserError
+
+POLICIES = {
+    "expert": "recovers by the contracts, from what it sees",
+    "repeater": "only repeats what failed",
+    "impatient": "retries before it was asked to",
+    "trusting": "believes every 200",
+    "quitter": "apologises at the first error",
+    "fabricated_answer": "makes a value up",
+}
+"""What is rolled out: the expert, and agents with one flaw each."""
+PRESETS = ("clean", "mild", "rough", "hostile", "outage")
+SUITES = ("orders", "incidents")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One run of the demo, scored."""
+
+    policy: str
+    path: Path
+    scores: Sequence[Score]
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the runs are written.")] = Path("runs/demo"),
+    per_template: Annotated[int, typer.Option(min=1, help="Tasks of each template.")] = 2,
+    seed: Annotated[int, typer.Option(help="Seed of the fault schedules.")] = 0,
+) -> None:
+    """Roll out sound and flawed agents under faults, score them, and show one episode of either kind."""
+    console = Console()
+    started = time.monotonic()
+    _clear(out)
+    count = len(_plan(per_template, seed).episodes)
+    _say(
+        console,
+        f"Two suites of tasks (a shop's support desk, an operations desk), {len(POLICIES)} agents, {len(PRESETS)}"
+        f" intensities of faults: {len(POLICIES) * count:,} episodes, each judged by the state it leaves behind.",
+    )
+    for name, what in POLICIES.items():
+        _say(console, f"  {name:18} {what}")
+    runs = list(_runs(console, out, per_template, seed))
+    console.print(_table(runs))
+    _say(console, "success   goal state reached, answer right, nothing else touched; ± is the standard error")
+    _say(console, "SPL       success weighted by path length: 1.00 means no call was wasted")
+    _say(console, "recovery  share of the delivered faults that were got past (of how many that have a way past)\n")
+    _episodes(console, runs)
+    _farewell(console, out, runs, time.monotonic() - started)
+
+
+def _plan(per_template: int, seed: int) -> RolloutPlan:
+    return RolloutPlan.make(Asked(SUITES, "dev", per_template=per_template, faults=PRESETS, seed=seed))
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier demo wrote, and nothing else."""
+    if not out.exists():
+        return
+    strange = sorted(p.name for p in out.iterdir() if p.name not in POLICIES)
+    if strange or not out.is_dir():
+        raise UserError(f"{out} holds something that is not a demo's ({strange[0]}): choose another folder with --out")
+    shutil.rmtree(out)
+
+
+def _runs(console: Console, out: Path, per_template: int, seed: int) -> Iterator[Found]:
+    """Roll out and score policy after policy."""
+    plan = _plan(per_template, seed)
+    columns = (TextColumn("{task.description:28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=len(plan.episodes))
+
+        def advance(progress: RolloutProgress) -> None:
+            bar.update(task, completed=progress.done)
+
+        for name in POLICIES:
+            bar.reset(task, description=name)
+            asyncio.run(rollout(plan, policy_named(name), out / name, on_progress=advance))
+            bar.update(task, description=f"{name}: scoring")
+            scores = scored(RunDirectory.open(out / name), False, Console(quiet=True))
+            write_scores(out / name / SCORES, scores)
+            yield Found(name, out / name, scores)
+
+
+def _table(runs: Sequence[Found]) -> Table:
+    table = Table(title="Agents under faults", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("agent", no_wrap=True)
+    table.add_column("faults", no_wrap=True)
+    for name in ("success", "SPL", "recovery"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("main failure mode", no_wrap=True)
+    for run in runs:
+        for n, preset in enumerate(PRESETS):
+            found = summarize(s for s in run.scores if s.faults == preset)
+            table.add_row(run.policy if not n else "", preset, *_cells(found), end_section=preset == PRESETS[-1])
+    return table
+
+
+def _cells(s: Summary) -> tuple[str, ...]:
+    rate = s.recovery.rate.value
+    recovery = "-" if rate is None else f"{rate:.0%} ({s.recovery.counted})"
+    error = f" ± {s.success.error:.0%}" if s.success.error else ""
+    spl = "-" if s.spl.value is None else f"{s.spl.value:.2f}"
+    success = "-" if s.success.value is None else f"{s.success.value:.0%}{error}"
+    return success, spl, recovery, s.main_mode or "-"
+
+
+def _episodes(console: Console, runs: Sequence[Found]) -> None:
+    """One episode that was recovered, and the same task under the same faults botched by another agent."""
+    scores = {run.policy: {(s.task, s.faults): s for s in run.scores} for run in runs}
+    good, bad = scores["expert"], scores["repeater"]
+    shared = [key for key, s in good.items() if _recovered(s) and key in bad and not bad[key].success]
+    if not shared:
+        return
+    key = min(shared, key=lambda k: (*_telling(good[k]), _calls(good[k]) + _calls(bad[k]), k))
+    for title, policy in (("A recovered episode", "expert"), ("The same task and faults, botched", "repeater")):
+        wanted = scores[policy][key]
+        console.rule(f"{title}: {policy}", align="left")
+        print_trace(console, _trace(runs, policy, wanted.episode_id), found=wanted)
+        console.print()
+
+
+def _telling(s: Score) -> tuple[bool, bool]:
+    """Sorts first what shows most: a change that was wanted, and a fault that says what it asks for."""
+    kinds = {d.kind for d in s.recovery.deliveries} if s.recovery is not None else set()
+    return "cancel_order" not in s.task, not kinds & {"rate_limited", "unavailable", "unauthorized", "conflict"}
+
+
+def _calls(s: Score) -> int:
+    return s.cost.calls if s.cost is not None else 99
+
+
+def _recovered(s: Score) -> bool:
+    return bool(s.success) and s.recovery is not None and any(d.recovered for d in s.recovery.deliveries)
+
+
+def _trace(runs: Sequence[Found], policy: str, episode: str) -> Trace:
+    path = next(run.path for run in runs if run.policy == policy)
+    records = RunDirectory.open(path).records()
+    return Trace.from_record(next(r for r in records if r["episode_id"] == episode))
+
+
+def _farewell(console: Console, out: Path, runs: Sequence[Found], seconds: float) -> None:
+    total = sum(len(run.scores) for run in runs)
+    _say(
+        console,
+        f"{total:,} episodes in {seconds:.0f} s. Everything is in {out}: traces and scores.jsonl for each agent. Next:",
+    )
+    _say(console, f"  faultgym show {out}/repeater --failed          what went wrong, episode by episode")
+    _say(console, f"  faultgym replay {out}/expert --all             prove every trace by playing it again")
+    _say(console, f"  faultgym score {out}/trusting --by kind        which faults an agent does not see through")
+    _say(console, "  faultgym tasks --faults                            every kind of fault, and how one gets past it")
+    _say(console, "  faultgym rollout --policy expert --faults hostile --out runs/mine")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
