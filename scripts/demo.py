@@ -110,7 +110,7 @@ def _runs(console: Console, out: Path, per_template: int, seed: int) -> Iterator
 
 
 def _table(runs: Sequence[Found]) -> Table:
-    table = Table(title="Agents under faults", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+    table = Table(title="Agents under faults", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("agent", no_wrap=True)
     table.add_column("faults", no_wrap=True)
     for name in ("success", "SPL", "recovery"):
