@@ -56,6 +56,20 @@ class Matrix:
         """Modes that no policy found a place to commit."""
         return tuple(mode for mode in FLAWS if not self.episodes.get(mode))
 
+    def listing(self) -> Table:
+        """The matrix for a narrow terminal: each policy's own mode, and whatever else was raised."""
+        table = Table(title="Failure modes: committed by raised", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.add_column("policy", no_wrap=True)
+        table.add_column("episodes", justify="right")
+        table.add_column("raised", justify="right")
+        table.add_column("anything else", overflow="fold")
+        for policy in (name for name in (EXPERT, *FLAWS) if name in self.cells):
+            row = self.cells[policy]
+            others = ", ".join(f"{name} {count}" for name, count in sorted(row.items()) if name != policy)
+            own = str(row.get(policy, 0)) if policy in FLAWS else "-"
+            table.add_row(policy, str(self.episodes[policy]), own, others or "·")
+        return table
+
     def table(self) -> Table:
         """The matrix for the terminal: rows are policies, columns the modes that were raised."""
         table = Table(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -17,6 +18,9 @@ from faultgym.envs.task import Task
 if TYPE_CHECKING:
     from faultgym.eval.gate import GateRow
 
+MATRIX_WIDTH = 140
+"""Columns of a terminal from which on the whole confusion matrix is printed."""
+
 
 def tasks(
     ids: Annotated[
@@ -24,9 +28,7 @@ def tasks(
     ] = None,
     suite: Annotated[str, typer.Option(help="Only this suite")] = "",
     split: Annotated[str, typer.Option(help="The split whose templates are listed")] = "train",
-    check: Annotated[
-        bool, typer.Option("--check", help="Run gate and confusion matrix; exit 1 unless clean")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Run gate and confusion matrix; exit 1 unless clean")] = False,
     per_template: Annotated[int, typer.Option(min=1, help="Tasks of each template that --check tries")] = 2,
     faults: Annotated[bool, typer.Option("--faults", help="List the kinds of faults and how one recovers")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line")] = False,
@@ -117,7 +119,7 @@ def _check(console: Console, chosen: Iterable[Suite], per_template: int) -> bool
     _gate_table(console, rows)
     with console.status("the confusion matrix"):
         matrix = confusion_matrix([suite.name for suite in chosen], per_template=per_template)
-    console.print(matrix.table())
+    console.print(matrix.table() if console.width >= MATRIX_WIDTH else matrix.listing())
     clean = all(row.clean for row in rows) and not matrix.errors
     for row in rows:
         for failure in row.failures:
@@ -129,14 +131,23 @@ def _check(console: Console, chosen: Iterable[Suite], per_template: int) -> bool
 
 
 def _gate_table(console: Console, rows: list[GateRow]) -> None:
-    checks = list(dict.fromkeys(check for row in rows for check in row.checks))
-    table = Table("suite", "template", title="The gate: checks that went as wanted")
-    for check in checks:
-        table.add_column("\n".join(check.split()), justify="right")
+    """One line for each template; the expert's five presets are one column, failures name the preset."""
+    table = Table(title="The gate: checks that went as wanted, of those tried", box=SIMPLE_HEAD, show_edge=False)
+    table.padding = (0, 1, 0, 0)
+    table.add_column("template", no_wrap=True)
+    names = list(dict.fromkeys(check.split()[0] for row in rows for check in row.checks))
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    suite = ""
     for row in rows:
-        cells = []
-        for check in checks:
-            good, tried = row.checks.get(check, (0, 0))
-            cells.append("-" if not tried else f"{good}/{tried}" if good == tried else f"[red]{good}/{tried}[/]")
-        table.add_row(row.suite, row.template, *cells)
+        if row.suite != suite:
+            suite = row.suite
+            table.add_row(f"[bold]{suite}[/]")
+        table.add_row(f" {row.template}", *(_gate_cell(row, name) for name in names))
     console.print(table)
+
+
+def _gate_cell(row: GateRow, name: str) -> str:
+    found = [counts for check, counts in row.checks.items() if check.split()[0] == name]
+    good, tried = sum(g for g, _ in found), sum(t for _, t in found)
+    return "-" if not tried else f"{good}/{tried}" if good == tried else f"[red]{good}/{tried}[/]"
