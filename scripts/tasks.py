@@ -133,7 +133,7 @@ def _check(console: Console, chosen: Iterable[Suite], per_template: int) -> bool
 def _gate_table(console: Console, rows: list[GateRow]) -> None:
     """One line for each template; the expert's five presets are one column, failures name the preset."""
     table = Table(title="The gate: checks that went as wanted, of those tried", box=SIMPLE_HEAD, show_edge=False)
-    table.padding = (0, 1, 0, 0)
+    table.padding = 0
     table.add_column("template", no_wrap=True)
     names = list(dict.fromkeys(check.split()[0] for row in rows for check in row.checks))
     for name in names:
