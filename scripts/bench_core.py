@@ -11,7 +11,6 @@ import os
 import resource
 import sqlite3
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -171,24 +170,25 @@ def _live() -> dict[str, float]:
         episode.stop, episode.verdict = "", None
         episodes.append(episode)
     used = _rss() - before
-    many, one = [], []
-    for _ in range(5):
-        start = time.perf_counter()
+    assert env.episode is not None
+    single = env.episode
+
+    def each() -> None:
         for episode in episodes:
             episode.step(sql)
-        many.append((time.perf_counter() - start) / LIVE)
-        env.reset(options={"task": _task()})
-        assert env.episode is not None
-        start = time.perf_counter()
+
+    def one() -> None:
+        single.turns.clear()
         for _ in range(LIVE):
-            env.episode.step(sql)
-        one.append((time.perf_counter() - start) / LIVE)
+            single.step(sql)
+
+    took = interleaved({"many": each, "one": one}, 5, 1)
     return {
         "mib": used / 2**20,
         "per": used / LIVE / 1024,
         "written": sum(e.world.written for e in episodes),
-        "many": sorted(many)[2],
-        "one": sorted(one)[2],
+        "many": took["many"] / LIVE,
+        "one": took["one"] / LIVE,
     }
 
 
