@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -110,7 +112,9 @@ def _runs(console: Console, out: Path, per_template: int, seed: int) -> Iterator
 
 
 def _table(runs: Sequence[Found]) -> Table:
-    table = Table(title="Agents under faults", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table = Table(
+        title="Agents under faults", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
+    )
     table.add_column("agent", no_wrap=True)
     table.add_column("faults", no_wrap=True)
     for name in ("success", "SPL", "recovery"):
@@ -167,17 +171,33 @@ def _trace(runs: Sequence[Found], policy: str, episode: str) -> Trace:
     return Trace.from_record(next(r for r in records if r["episode_id"] == episode))
 
 
+NEXT = (
+    ("show {out}/repeater --failed", "what went wrong, episode by episode"),
+    ("replay {out}/expert --all", "prove every trace by playing it again"),
+    ("score {out}/trusting --by kind", "which faults an agent does not see through"),
+    ("tasks --faults", "every kind of fault, and how one gets past it"),
+    ("rollout --policy expert --faults hostile --out runs/mine", "a run of your own"),
+)
+"""What to try after the demo, and what it shows."""
+
+
 def _farewell(console: Console, out: Path, runs: Sequence[Found], seconds: float) -> None:
     total = sum(len(run.scores) for run in runs)
     _say(
         console,
         f"{total:,} episodes in {seconds:.0f} s. Everything is in {out}: traces and scores.jsonl for each agent. Next:",
     )
-    _say(console, f"  faultgym show {out}/repeater --failed          what went wrong, episode by episode")
-    _say(console, f"  faultgym replay {out}/expert --all             prove every trace by playing it again")
-    _say(console, f"  faultgym score {out}/trusting --by kind        which faults an agent does not see through")
-    _say(console, "  faultgym tasks --faults                            every kind of fault, and how one gets past it")
-    _say(console, "  faultgym rollout --policy expert --faults hostile --out runs/mine")
+    command = _command()
+    for arguments, what in NEXT:
+        _say(console, f"  # {what}")
+        _say(console, f"  {command} {arguments.format(out=out)}")
+
+
+def _command() -> str:
+    """How this command can be called again: by its name if that is on the PATH, else by where it lies."""
+    if shutil.which("faultgym") or not Path(sys.argv[0]).is_file():
+        return "faultgym"
+    return os.path.relpath(sys.argv[0])
 
 
 def _say(console: Console, text: str) -> None:
