@@ -22,7 +22,12 @@ from faultgym.tools.toolbox import CallRecord
 SHOWN = 60
 """Characters of a long text that are shown on either side of the first difference."""
 REPEATABLE = ("turn_limit", "call_limit", "token_budget", "time_budget")
-"""Stop reasons that follow from the steps alone; `wall_limit` does not."""
+"""Stop reasons that follow from the steps alone."""
+FROM_OUTSIDE = {
+    "wall_limit": "it was ended by real time, which no replay can repeat",
+    "left": "its player left it unfinished, which no replay can repeat",
+}
+"""Stop reasons that do not, and what to say of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,8 @@ def replay(trace: Trace) -> ReplayResult:
     notes = []
     if trace.fingerprints.package != __version__:
         notes.append(f"recorded with faultgym {trace.fingerprints.package}, replayed with {__version__}")
-    if trace.stop == "wall_limit":
-        notes.append("it was ended by real time, which no replay can repeat")
+    if trace.stop in FROM_OUTSIDE:
+        notes.append(FROM_OUTSIDE[trace.stop])
     if trace.harness_error is not None:
         notes.append("the harness failed: only the steps before that are proven")
     return ReplayResult(trace.episode_id, next(_differences(trace), None), tuple(notes))
@@ -146,7 +151,7 @@ def _end(trace: Trace, episode: Episode) -> Iterator[Difference]:
     reached = episode.stop or trace.limits.reached(episode, tokens)
     if trace.stop in REPEATABLE or reached:
         yield from _compare("stop", trace.stop, reached or "an episode that goes on")
-    elif trace.stop != "wall_limit":
+    elif trace.stop not in FROM_OUTSIDE:
         yield Difference("stop", repr(trace.stop), "an episode that goes on")
     verdict = episode.verdict or episode.finish(trace.stop)
     yield from _fields("verdict", trace.verdict, verdict)
@@ -162,14 +167,14 @@ def _compare(
     what: str, expected: Any, got: Any, step: int | None = None, call: int | None = None
 ) -> Iterator[Difference]:
     if expected != got:
-        yield Difference(what, *_near(_text(expected), _text(got)), step, call)
+        yield Difference(what, *near(_text(expected), _text(got)), step, call)
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def _near(expected: str, got: str) -> tuple[str, str]:
+def near(expected: str, got: str) -> tuple[str, str]:
     """Both texts, shortened to where they begin to differ."""
     start = 0
     for a, b in zip(expected, got, strict=False):

@@ -132,6 +132,9 @@ def _checked(record: Any) -> Mapping[str, Any]:
     if not isinstance(record, dict):
         raise TraceError(f"a trace is a JSON object, not {type(record).__name__}")
     name = f"trace {str(record.get('episode_id', '(no episode_id)'))[:80]}"
+    if record.get("kind") == "imported":
+        todo = "what re-execution proved stands in the folder verified of its run"
+        raise TraceError(f"{name}: it is an imported chat, which nothing proves, and no trace; {todo}")
     version = record.get("schema_version")
     if version != SCHEMA_VERSION or type(version) is not int:
         newer = type(version) is int and version > SCHEMA_VERSION

@@ -28,10 +28,17 @@ class Verb:
     name: str
     help: str
     """One line for `faultgym --help`, which imports no verb."""
+    other_name: str = ""
+    """What module and function are called where Python cannot call them by the verb's name."""
+
+    @property
+    def module(self) -> str:
+        """The module that holds it."""
+        return f"faultgym.cli.{self.other_name or self.name}"
 
     def load(self) -> Callable[..., Any]:
         """The function that typer turns into the command."""
-        command: Callable[..., Any] = getattr(import_module(f"faultgym.cli.{self.name}"), self.name)
+        command: Callable[..., Any] = getattr(import_module(self.module), self.other_name or self.name)
         return command
 
     def stub(self) -> Callable[[], None]:
@@ -48,6 +55,9 @@ VERBS = (
     Verb("rollout", "Run episodes of a policy and store their traces."),
     Verb("score", "Score stored traces again, offline."),
     Verb("replay", "Re-execute a trace and prove it, or name the first difference."),
+    Verb("play", "Do a task yourself, in the terminal, and keep it as a demonstration."),
+    Verb("import", "Take in chat logs and spans from elsewhere; prove those that name a task.", "import_logs"),
+    Verb("export", "Write traces as chat logs or spans, for other tools."),
     Verb("serve", "Offer a suite's service, with its faults, over a real socket."),
     Verb("show", "Print one trace."),
     Verb("bench", "Time the hot paths against their bare counterparts."),

@@ -1,0 +1,140 @@
+"""`ImportedChat`: a chat from elsewhere. It is no `Trace`: nothing in it is proven until it has been re-executed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Literal
+
+import orjson
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from faultgym.agents.imports.named import NamedTask, named_task
+from faultgym.agents.imports.normal import Conversation
+from faultgym.agents.imports.reading import BadRecord, explained
+from faultgym.agents.trace_io import flat
+from faultgym.agents.trace_schema import MessageData, ToolSpecData
+from faultgym.tools.errors import TraceError
+from faultgym.tools.types import JSON, ToolSpec
+
+KIND = "imported"
+"""Stands in every record and in the run's plan, so that nobody takes it for a trace."""
+IMPORT_SCHEMA_VERSION = 1
+"""Raised with every change to what a record holds or means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a chat comes from."""
+
+    format: str
+    """`openai` or `otel`."""
+    file: str
+    line: int
+    """Where it begins, from 1."""
+    name: str = ""
+    """Its id there, where it has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedChat:
+    """One chat of a log."""
+
+    chat_id: str
+    """Hash of what was said, offered and named: the same chat in two files is one."""
+    source: Source
+    model: str
+    """As the log names it; empty where it does not."""
+    messages: tuple[JSON, ...]
+    """As in a trace's record."""
+    tools: tuple[ToolSpec, ...]
+    """What was offered; empty where the log does not say."""
+    task: NamedTask | None = None
+    """The task of faultgym that it names."""
+    trace: str = ""
+    """Id of the trace that re-execution gave; empty: unverified."""
+    difference: str = ""
+    """The first thing that came out otherwise when it was re-executed."""
+
+    @property
+    def verified(self) -> bool:
+        """Whether re-execution proved every result."""
+        return bool(self.trace)
+
+    @classmethod
+    def of(cls, conversation: Conversation, source: Source) -> ImportedChat:
+        """The chat, unverified. Raises BadRecord for values that JSON readers do not agree on."""
+        c = conversation
+        tools = [spec.openai() for spec in c.tools]
+        named = None if c.task is None else c.task.data()
+        parts = [IMPORT_SCHEMA_VERSION, c.messages, tools, named, c.model]
+        try:
+            data = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
+        except TypeError as error:  # a whole number of more than 64 bits
+            raise BadRecord(f"it cannot be stored: {error}") from None
+        chat_id = f"{KIND}-{blake2b(data, digest_size=12).hexdigest()}"
+        return cls(chat_id, source, c.model, c.messages, c.tools, c.task)
+
+    def to_record(self) -> JSON:
+        """The chat as JSON values. The store knows records by `episode_id`."""
+        return {
+            "episode_id": self.chat_id,
+            "kind": KIND,
+            "schema_version": IMPORT_SCHEMA_VERSION,
+            "verified": self.verified,
+            "source": flat(self.source),
+            "model": self.model,
+            "messages": list(self.messages),
+            "tools": [spec.openai() for spec in self.tools],
+            "task": None if self.task is None else self.task.data(),
+            "trace": self.trace,
+            "difference": self.difference,
+        }
+
+    @classmethod
+    def from_record(cls, record: Any) -> ImportedChat:
+        """The chat that a record holds. Raises TraceError that names the field and the reason."""
+        try:
+            data = _RECORD.validate_python(record)
+            named = named_task({"faultgym": data["task"]}) if data["task"] is not None else None
+        except ValidationError as error:
+            raise TraceError(f"imported chat: {explained(error)}") from None
+        except ValueError as error:
+            raise TraceError(f"imported chat: {error}") from None
+        return cls(
+            data["episode_id"],
+            Source(**data["source"]),
+            data["model"],
+            tuple(dict(message) for message in data["messages"]),
+            tuple(ToolSpec(**spec["function"]) for spec in data["tools"]),
+            named,
+            data["trace"],
+            data["difference"],
+        )
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class _SourceData(TypedDict):
+    format: str
+    file: str
+    line: int
+    name: str
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class _Data(TypedDict):
+    episode_id: str
+    kind: Literal["imported"]
+    schema_version: Literal[1]
+    verified: bool
+    source: _SourceData
+    model: str
+    messages: list[MessageData]
+    tools: list[ToolSpecData]
+    task: dict[str, Any] | None
+    trace: str
+    difference: str
+
+
+_RECORD: TypeAdapter[_Data] = TypeAdapter(_Data)

@@ -1,0 +1,124 @@
+"""The task of faultgym that a log names, so that it can be re-executed.
+
+In a chat log, `metadata` holds it: `{"faultgym": {"task": "orders/order_status/test/3", "faults": "mild",
+"fault_seed": 7}}`, or the same with flat keys such as `faultgym.task`. Spans have these as attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from faultgym.agents.imports.reading import BadRecord, explained, loads
+from faultgym.agents.limits import Limits
+from faultgym.agents.trace import NO_LIMITS
+from faultgym.agents.trace_io import fault_data, flat
+from faultgym.agents.trace_schema import ScheduledFaultData
+from faultgym.tools.faults.layer import FaultSchedule
+from faultgym.tools.faults.types import ScheduledFault
+from faultgym.tools.types import JSON
+
+PREFIX = "faultgym."
+Seed = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTask:
+    """What a log says that it was."""
+
+    task: str
+    """The task's id."""
+    faults: str | JSON | None = None
+    """A preset's name, or a plan as JSON values; None where only a schedule is given, or nothing."""
+    fault_seed: int = 0
+    policy_seed: int = 0
+    trial: int = 0
+    schedule: FaultSchedule | None = None
+    """The explicit schedule, where the log holds it."""
+    limits: Limits = NO_LIMITS
+    """Only those that follow from the calls alone."""
+
+    def data(self) -> JSON:
+        """The same as JSON values, in the form that `named_task` reads."""
+        limits = flat(self.limits)
+        return {
+            "task": self.task,
+            "faults": self.faults,
+            "fault_seed": self.fault_seed,
+            "policy_seed": self.policy_seed,
+            "trial": self.trial,
+            "schedule": None if self.schedule is None else [fault_data(f) for f in self.schedule],
+            "limits": {name: limits[name] for name in ("turns", "calls", "virtual_seconds")},
+        }
+
+
+class _LimitsIn(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    turns: Annotated[int, Field(ge=1)] | None = None
+    calls: Annotated[int, Field(ge=1)] | None = None
+    virtual_seconds: Annotated[float, Field(ge=0)] | None = None
+
+
+class _NamedIn(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    task: Annotated[str, Field(min_length=1, max_length=200)]
+    faults: str | dict[str, Any] | None = None
+    fault_seed: Seed = 0
+    policy_seed: Seed = 0
+    trial: Seed = 0
+    schedule: list[ScheduledFaultData] | None = None
+    limits: _LimitsIn | None = None
+
+
+def named_task(metadata: Mapping[str, Any] | None) -> NamedTask | None:
+    """What the metadata names; None when it names no task of faultgym. Raises BadRecord for what does not hold."""
+    data = _given(metadata or {})
+    if "task" not in data:
+        return None
+    try:
+        named = _NamedIn.model_validate(data)
+    except ValidationError as error:
+        raise explained(error, "metadata.faultgym.") from None
+    return NamedTask(
+        named.task,
+        named.faults,
+        named.fault_seed,
+        named.policy_seed,
+        named.trial,
+        None if named.schedule is None else tuple(map(_fault, named.schedule)),
+        NO_LIMITS if named.limits is None else Limits(**named.limits.model_dump()),
+    )
+
+
+def _given(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys about faultgym, from whichever form; JSON texts are read."""
+    whole = _unpacked(metadata.get("faultgym"), "{")
+    data: dict[str, Any] = dict(whole) if isinstance(whole, dict) else {}
+    for key, value in metadata.items():
+        if key.startswith(PREFIX):
+            name = key.removeprefix(PREFIX)
+            data[name] = _unpacked(value, "{" if name in ("faults", "limits") else "[" if name == "schedule" else "")
+    return data
+
+
+def _unpacked(value: Any, begins: Literal["{", "[", ""]) -> Any:
+    if begins and isinstance(value, str) and value.lstrip().startswith(begins):
+        try:
+            return loads(value)
+        except BadRecord as error:
+            raise BadRecord(f"metadata.faultgym: {error}") from None
+    return value
+
+
+def _fault(data: ScheduledFaultData) -> ScheduledFault:
+    seconds = data["seconds"]
+    values: dict[str, Any] = {
+        **data,
+        "match": tuple((name, text) for name, text in data["match"]),
+        "ordinals": tuple(data["ordinals"]),
+        "seconds": None if seconds is None else (seconds[0], seconds[1]),
+    }
+    return ScheduledFault(**values)

@@ -1,0 +1,140 @@
+"""One form for chats from anywhere: the messages of a trace's record, every call with its one result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from faultgym.agents.imports.named import NamedTask
+from faultgym.agents.imports.reading import BadRecord
+from faultgym.tools.types import JSON, ToolSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call as an assistant asked for it."""
+
+    id: str
+    """Empty where the log has none."""
+    name: str
+    arguments: str
+    """JSON text, as far as the log holds any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message of a system, a user or an assistant."""
+
+    role: str
+    text: str
+    reasoning: str = ""
+    calls: tuple[Asked, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The result of one call."""
+
+    call_id: str
+    """Empty where the log has none: then the name tells, or the order."""
+    name: str
+    text: str
+
+
+Part = Said | Answered
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One chat of a log, in our form."""
+
+    messages: tuple[JSON, ...]
+    """As in a trace's record."""
+    tools: tuple[ToolSpec, ...] = ()
+    """What was offered; empty where the log does not say."""
+    model: str = ""
+    name: str = ""
+    """Its id in the log, where it has one."""
+    task: NamedTask | None = None
+    """The task of faultgym that it names."""
+
+
+def chat_of(parts: Sequence[Part]) -> tuple[JSON, ...]:
+    """The parts as messages: results in the order of their calls, and ids where there were none.
+
+    Only the last turn may lack results: a log can end before they came. Raises BadRecord that names the
+    message for results that nothing asked for, calls that nothing answered, and a chat without a turn.
+    """
+    messages: list[JSON] = []
+    turn = _Turn()
+    asked = 0
+    for number, part in enumerate(parts):
+        if isinstance(part, Answered):
+            turn.answer(part, number)
+            continue
+        messages += turn.results(whole=True)
+        turn = _Turn(number, _with_ids(part.calls, asked, number))
+        asked += len(part.calls)
+        messages.append(_message(part, turn.calls))
+    messages += turn.results(whole=False)
+    if not any(message["role"] == "assistant" for message in messages):
+        raise BadRecord("messages: there is no turn of an assistant")
+    return tuple(messages)
+
+
+def _with_ids(calls: Sequence[Asked], before: int, number: int) -> tuple[Asked, ...]:
+    named = tuple(
+        call if call.id else Asked(f"call_{before + n}", call.name, call.arguments) for n, call in enumerate(calls)
+    )
+    ids = [call.id for call in named]
+    if len(set(ids)) < len(ids):
+        twice = next(i for i in ids if ids.count(i) > 1)
+        raise BadRecord(f"messages.{number}: two calls have the id {twice!r:.60}")
+    return named
+
+
+def _message(part: Said, calls: Sequence[Asked]) -> JSON:
+    message: JSON = {"role": part.role, "content": part.text}
+    if part.role == "assistant" and part.reasoning:
+        message["reasoning_content"] = part.reasoning
+    if calls:
+        message["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in calls
+        ]
+    return message
+
+
+@dataclass(slots=True)
+class _Turn:
+    """The calls of one message, and the results so far."""
+
+    number: int = 0
+    calls: tuple[Asked, ...] = ()
+    given: dict[str, str] = field(default_factory=dict)
+
+    def answer(self, part: Answered, number: int) -> None:
+        """Take a result."""
+        call = next((call for call in self.calls if call.id not in self.given and _fits(part, call)), None)
+        if call is None:
+            what = part.call_id or part.name or "without an id"
+            raise BadRecord(f"messages.{number}: the result {what!r:.60} belongs to no call of the turn before it")
+        self.given[call.id] = part.text
+
+    def results(self, *, whole: bool) -> list[JSON]:
+        """The results as messages; only the log's end may lack some, and then they end at the first gap."""
+        messages: list[JSON] = []
+        for call in self.calls:
+            if call.id not in self.given:
+                if whole:
+                    raise BadRecord(f"messages.{self.number}: the call {call.id!r:.60} has no result")
+                break
+            content = self.given[call.id]
+            messages.append({"role": "tool", "tool_call_id": call.id, "name": call.name, "content": content})
+        return messages
+
+
+def _fits(part: Answered, call: Asked) -> bool:
+    if part.call_id:
+        return part.call_id == call.id
+    return part.name in ("", call.name)

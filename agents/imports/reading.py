@@ -1,0 +1,222 @@
+"""Log files that nobody vouches for, read value by value: what cannot be read is refused, and the rest goes on."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+from pydantic import ValidationError
+
+MAX_LINE = 100_000_000
+"""Bytes of one line of a JSONL file."""
+MAX_DOCUMENT = 200_000_000
+"""Bytes of a file that is one JSON document and has to be read as a whole."""
+MAX_NESTING = 100
+"""Levels of lists and objects in one record."""
+
+_SNIFFED = 1 << 16
+_UTF8_MARK = b"\xef\xbb\xbf"
+_SPACE = " \t\r\n"
+
+
+class BadRecord(ValueError):
+    """A record that is no chat. Data, not a bug: whoever reads the file turns it into a `Refused`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A part of a file that could not be taken."""
+
+    file: str
+    line: int
+    """Where it begins, from 1."""
+    reason: str
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return f"{self.file}:{self.line}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One value of a file."""
+
+    file: str
+    line: int
+    """Where it begins, from 1."""
+    value: Any
+
+
+def loads(data: bytes | str) -> Any:
+    """The JSON value in the data. Raises BadRecord with the reason when there is none, or it is nested too deep."""
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise BadRecord(f"not valid JSON ({error.msg} at column {error.colno})") from None
+    openings = data.count("[") + data.count("{") if isinstance(data, str) else data.count(b"[") + data.count(b"{")
+    if openings > MAX_NESTING:
+        _check_nesting(value)
+    return value
+
+
+def _check_nesting(value: Any) -> None:
+    """Walk the value without recursion: whoever wrote it may have nested it to any depth."""
+    stack = [(value, 1)]
+    while stack:
+        inner, depth = stack.pop()
+        if depth > MAX_NESTING:
+            raise BadRecord(f"nested deeper than {MAX_NESTING} levels")
+        items = inner.values() if isinstance(inner, dict) else inner
+        stack.extend((item, depth + 1) for item in items if isinstance(item, dict | list))
+
+
+def explained(error: ValidationError, prefix: str = "") -> BadRecord:
+    """The first thing that a declaration found wrong, as `field: reason`."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    reason = first["msg"][0].lower() + first["msg"][1:]
+    got = "" if first["type"] == "missing" else f", not {first['input']!r:.60}"
+    return BadRecord(f"{prefix}{field}: {reason}{got}")
+
+
+def read_values(path: Path) -> Iterator[Found | Refused]:
+    """The JSON values of a file: a line each, the elements of one list, or one document. Never raises.
+
+    Memory is that of one line, or of the document. A list of chat messages is one value.
+    """
+    name = str(path)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # before it is opened: a named pipe would hang us
+            yield Refused(name, 1, "not a regular file")
+            return
+        with path.open("rb") as file:
+            problem = _not_text(file.read(_SNIFFED))
+            if problem:
+                yield Refused(name, 1, problem)
+                return
+            lines = _is_lines(file)
+            file.seek(0)
+            yield from _lines(file, name) if lines else _document(file, name)
+    except OSError as error:
+        yield Refused(name, 1, f"cannot be read ({error.strerror})")
+
+
+def _not_text(head: bytes) -> str:
+    if head.startswith(b"\x1f\x8b"):
+        return "compressed with gzip; unpack it first"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head:
+        return "not UTF-8 text"
+    return "" if head.strip() else "the file is empty"
+
+
+def _is_lines(file: BinaryIO) -> bool:
+    """Whether the file has a value on each line, rather than one over many lines."""
+    first, second = _two_lines(file)
+    if _parses(first):
+        return first.startswith(b"{") or bool(second)
+    return (first.startswith(b"{") and first.endswith(b"}")) or (second.startswith(b"{") and _parses(second))
+
+
+def _two_lines(file: BinaryIO) -> tuple[bytes, bytes]:
+    file.seek(0)
+    found: list[bytes] = []
+    while len(found) < 2 and (line := file.readline(MAX_LINE)):
+        if line := line.removeprefix(_UTF8_MARK).strip():
+            found.append(line)
+    first, second = [*found, b"", b""][:2]
+    return first, second
+
+
+def _parses(line: bytes) -> bool:
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _lines(file: BinaryIO, name: str) -> Iterator[Found | Refused]:
+    number = 0
+    while line := file.readline(MAX_LINE + 1):
+        number += 1
+        if len(line) > MAX_LINE:
+            yield Refused(name, number, f"longer than {MAX_LINE:,} bytes")
+            while line and not line.endswith(b"\n"):
+                line = file.readline(_SNIFFED)
+            continue
+        if number == 1:
+            line = line.removeprefix(_UTF8_MARK)
+        if line := line.strip():
+            yield _parsed(line, name, number)
+
+
+def _parsed(data: bytes | str, name: str, number: int) -> Found | Refused:
+    try:
+        return Found(name, number, loads(data))
+    except BadRecord as error:
+        return Refused(name, number, str(error))
+
+
+def _document(file: BinaryIO, name: str) -> Iterator[Found | Refused]:
+    data = file.read(MAX_DOCUMENT + 1)
+    if len(data) > MAX_DOCUMENT:
+        yield Refused(name, 1, f"one JSON document of more than {MAX_DOCUMENT:,} bytes; write one record on each line")
+        return
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        yield Refused(name, data.count(b"\n", 0, error.start) + 1, "not UTF-8 text")
+        return
+    if not text.lstrip().startswith("["):
+        try:
+            yield Found(name, 1, loads(text))
+        except BadRecord as bad:
+            yield Refused(name, _error_line(text), str(bad))
+        return
+    found = list(_elements(text, name))
+    values = [each.value for each in found if isinstance(each, Found)]
+    if len(values) == len(found) and values and all(_is_message(value) for value in values):
+        yield Found(name, 1, values)
+    else:
+        yield from found
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and "role" in value and "messages" not in value
+
+
+def _error_line(text: str) -> int:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return error.lineno
+    return 1
+
+
+def _elements(text: str, name: str) -> Iterator[Found | Refused]:
+    """The elements of a list, each with its line. What follows a broken one cannot be told apart any more."""
+    decoder = json.JSONDecoder()
+    position, line, counted = text.index("[") + 1, 1, 0
+    while True:
+        while position < len(text) and text[position] in _SPACE + ",":
+            position += 1
+        line += text.count("\n", counted, position)
+        counted = position
+        if text[position : position + 1] == "]":
+            return
+        try:
+            end = decoder.raw_decode(text, position)[1]
+        except RecursionError:
+            yield Refused(name, line, f"nested deeper than {MAX_NESTING} levels; the rest of the file is not read")
+            return
+        except ValueError as error:  # also for a number of thousands of digits
+            where = error.lineno if isinstance(error, json.JSONDecodeError) else line
+            yield Refused(name, where, f"not valid JSON ({error}); the rest of the file is not read")
+            return
+        yield _parsed(text[position:end], name, line)
+        position = end

@@ -1,0 +1,162 @@
+"""Log files into a run folder: every chat once, proven where it can be, and every refusal told.
+
+RUN/plan.json                      `{"kind": "imported", ...}`
+RUN/traces/segment-import-0.jsonl  the chats; none of them is a trace
+RUN/refused.jsonl                  what could not be taken: file, line, reason
+RUN/verified/                      a run of its own with the traces that re-execution gave
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from faultgym.agents.collection import collection
+from faultgym.agents.imports.imported import IMPORT_SCHEMA_VERSION, KIND, ImportedChat, Source
+from faultgym.agents.imports.openai_chat import openai_conversation
+from faultgym.agents.imports.otel import groups, otel_conversations
+from faultgym.agents.imports.otlp import Record, is_otlp, records
+from faultgym.agents.imports.reading import BadRecord, Found, Refused, read_values
+from faultgym.agents.imports.reexecute import reexecute
+from faultgym.agents.lines import MAX_LINE, encode
+from faultgym.agents.store import RunDirectory
+from faultgym.agents.trace_schema import SCHEMA_VERSION
+from faultgym.tools.errors import UserError
+from faultgym.tools.types import JSON
+
+Format = Literal["auto", "openai", "otel"]
+SUFFIXES = (".json", ".jsonl", ".ndjson")
+"""Files that are taken from a folder."""
+VERIFIED = "verified"
+
+
+@dataclass(slots=True)
+class Taken:
+    """How many chats an import met."""
+
+    unverified: int = 0
+    verified: int = 0
+    known: int = 0
+    """In the folder already, or twice in the files."""
+    refused: int = 0
+
+
+def log_files(paths: Iterable[Path]) -> list[Path]:
+    """The files that the paths name: of a folder, those that end as logs do. Raises UserError for what is not there."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file())
+            if not inside:
+                raise UserError(f"{path} holds no file that ends in {', '.join(SUFFIXES)}; name the files themselves")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise UserError(f"{path} does not exist; name a log file, or a folder of them")
+    return found
+
+
+def chats(path: Path, format: Format = "auto") -> Iterator[ImportedChat | Refused]:
+    """The chats of one file, unverified, and what was refused. Never raises for what a file can hold.
+
+    Memory is that of one record; for OpenTelemetry, that of the file's spans about generative AI, because the
+    spans of one chat may stand anywhere in it.
+    """
+    spans: list[Record] = []
+    for found in read_values(path):
+        if isinstance(found, Refused):
+            yield found
+            continue
+        try:
+            if format == "otel" or (format == "auto" and is_otlp(found.value)):
+                for each in records(found.value, found.line):
+                    if isinstance(each, Record):
+                        spans.append(each)
+                    else:
+                        yield Refused(found.file, found.line, str(each))
+            else:
+                yield _chat(found)
+        except BadRecord as error:
+            yield Refused(found.file, found.line, str(error))
+    for group in groups(spans):
+        source = Source("otel", str(path), group.line, group.name)
+        for conversation in otel_conversations(group):
+            try:
+                if isinstance(conversation, BadRecord):
+                    raise conversation
+                yield ImportedChat.of(conversation, source)
+            except BadRecord as error:
+                yield Refused(source.file, source.line, str(error))
+
+
+def _chat(found: Found) -> ImportedChat:
+    conversation = openai_conversation(found.value)
+    return ImportedChat.of(conversation, Source("openai", found.file, found.line, conversation.name))
+
+
+def take(
+    paths: Iterable[Path], out: Path, format: Format = "auto", on_refused: Callable[[Refused], None] | None = None
+) -> Taken:
+    """Import log files into the folder `out`, which may hold an earlier import. Returns what was met.
+
+    Raises UserError for paths that do not exist and a folder that holds anything else.
+    """
+    files = log_files(paths)
+    with ExitStack() as stack:
+        chosen = _Folder(collection(out, KIND, IMPORT_SCHEMA_VERSION), stack)
+        proven = _Folder(collection(out / VERIFIED, VERIFIED, SCHEMA_VERSION), stack)
+        refused = stack.enter_context((out / "refused.jsonl").open("ab"))
+        taken = Taken()
+        for found in (each for path in files for each in chats(path, format)):
+            what = found if isinstance(found, Refused) else _taken(found, chosen, proven, taken)
+            if what is not None:
+                taken.refused += 1
+                line = {"file": what.file, "line": what.line, "reason": what.reason}
+                refused.write(json.dumps(line).encode() + b"\n")  # a file's name may hold what UTF-8 has not
+                if on_refused is not None:
+                    on_refused(what)
+    return taken
+
+
+class _Folder:
+    """A run that is added to: locked, repaired, and with the ids that it holds."""
+
+    def __init__(self, run: RunDirectory, stack: ExitStack) -> None:
+        stack.enter_context(run.lock())
+        run.repair()
+        self.known = run.committed()
+        self._writer = stack.enter_context(run.writer("import"))
+
+    def add(self, record: JSON) -> bool:
+        """Store a record unless it is there; False when it is too large to be stored."""
+        if record["episode_id"] in self.known:
+            return True
+        line = encode(record)
+        if len(line) > MAX_LINE:
+            return False
+        self._writer.append_line(line)
+        self.known.add(record["episode_id"])
+        return True
+
+
+def _taken(chat: ImportedChat, chosen: _Folder, proven: _Folder, taken: Taken) -> Refused | None:
+    """Store one chat, with what re-execution says of it; its trace comes first, so that it is never named in vain."""
+    if chat.chat_id in chosen.known:
+        taken.known += 1
+        return None
+    if chat.task is not None:
+        result = reexecute(chat)
+        if result.trace is not None and proven.add(result.trace.to_record()):
+            chat = replace(chat, trace=result.trace.episode_id)
+        else:
+            chat = replace(chat, difference=result.difference or "its trace is too large to be stored")
+    if not chosen.add(chat.to_record()):
+        return Refused(chat.source.file, chat.source.line, f"a chat of more than {MAX_LINE:,} bytes")
+    taken.verified += chat.verified
+    taken.unverified += not chat.verified
+    return None

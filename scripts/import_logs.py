@@ -1,0 +1,52 @@
+"""`faultgym import`: take in chat logs and spans from elsewhere, and prove those that name a task."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from faultgym.agents.imports.reading import Refused
+from faultgym.agents.imports.taking import VERIFIED, Format, take
+from faultgym.envs.render import neutralised, shortened
+
+SHOWN = 20
+"""Refusals that are printed; the folder's refused.jsonl holds them all."""
+
+
+def import_logs(
+    paths: Annotated[list[Path], typer.Argument(help="Log files, or folders of .json, .jsonl and .ndjson files.")],
+    out: Annotated[Path, typer.Option(help="The folder for what is imported; it may hold earlier imports.")] = Path(
+        "runs/imported"
+    ),
+    format: Annotated[
+        Format, typer.Option(help="openai: chat logs; otel: OTLP JSON with GenAI spans; auto: by what they hold.")
+    ] = "auto",
+) -> None:
+    """Take in chat logs (OpenAI's form) and OpenTelemetry's GenAI spans, marked unverified.
+
+    A chat that names a task of faultgym is re-executed; when every result comes out the same, its trace
+    is stored in OUT/verified. Exits with 1 when anything was refused.
+    """
+    shown = 0
+
+    def on_refused(what: Refused) -> None:
+        nonlocal shown
+        shown += 1
+        if shown <= SHOWN:
+            print(f"refused: {shortened(neutralised(str(what)), 500)}", file=sys.stderr)
+
+    taken = take(paths, out, format, on_refused)
+    if taken.refused > SHOWN:
+        print(f"and {taken.refused - SHOWN} more: {out / 'refused.jsonl'}", file=sys.stderr)
+    chats = taken.verified + taken.unverified
+    parts = [f"{chats} chats", f"{taken.verified} verified by re-execution"]
+    parts += [f"{taken.known} known already"] if taken.known else []
+    parts += [f"{taken.refused} refused"] if taken.refused else []
+    print(f"{', '.join(parts)}; in {out}")
+    if taken.verified:
+        print(f"next: faultgym score {out / VERIFIED}")
+    if taken.refused:
+        raise typer.Exit(1)

@@ -1,0 +1,178 @@
+"""`faultgym play`: do a task yourself, in the terminal, and keep it as a demonstration."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from importlib import import_module
+from itertools import count
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, cast
+
+import typer
+
+from faultgym.agents.collection import collection
+from faultgym.agents.human import Human, Left
+from faultgym.agents.policy import Opening
+from faultgym.agents.spec import EpisodeSpec, episode_id, faults_data
+from faultgym.agents.store import RunDirectory
+from faultgym.agents.trace import NO_LIMITS, Trace
+from faultgym.agents.trace_schema import SCHEMA_VERSION
+from faultgym.cli.rollout import named_faults
+from faultgym.envs.episode import Episode
+from faultgym.envs.render import neutralised
+from faultgym.envs.schedule import Faults, schedule_for
+from faultgym.envs.suite import Suite, suite_named, task_by_id
+from faultgym.envs.turn import Message
+from faultgym.tools.hashing import stable_hash
+from faultgym.tools.types import JSON
+
+KIND = "played"
+UNFINISHED = "left"
+"""Why an episode ended that its player left."""
+
+
+def play(
+    task: Annotated[
+        str, typer.Argument(help="Such as orders/order_status/train/0. (default: the first not yet played)")
+    ] = "",
+    faults: Annotated[str, typer.Option(help="A preset, or a plan's JSON file.")] = "clean",
+    out: Annotated[Path, typer.Option(help="The folder for demonstrations; it may hold earlier ones.")] = Path(
+        "runs/played"
+    ),
+    suite: Annotated[str, typer.Option(help="Where the task comes from when none is named.")] = "orders",
+    seed: Annotated[int, typer.Option(help="For the faults.")] = 0,
+    player: Annotated[str, typer.Option(help="Who plays, if the trace is to say so.")] = "",
+) -> None:
+    """Do a task yourself: pick tools, see results, answer. The trace is kept as a demonstration.
+
+    q leaves; what was done so far can be kept as an unfinished trace. Faults come as they would for a model.
+    """
+    chosen = named_faults(faults)
+    if task:
+        task_by_id(task)  # what is wrong with it is said before a folder is made
+    found = suite_named(suite)
+    run = collection(out, KIND, SCHEMA_VERSION)
+    human = Human(_ask, _say, player)
+    spec = _first_free(run, task_by_id(task or _not_yet_played(run, found)).id, chosen, seed, human.describe())
+    _prepare_input()
+    with _hangup_interrupts():
+        _play(run, spec, human)
+
+
+def _ask(prompt: str) -> str:
+    return input(prompt)
+
+
+def _say(text: str) -> None:
+    print(text)
+
+
+def _prepare_input() -> None:
+    """Line editing where there is a terminal, and no exception for bytes that are not text."""
+    if sys.stdin.isatty():
+        with suppress(ImportError):
+            import_module("readline")
+    if hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="replace")
+
+
+def _not_yet_played(run: RunDirectory, suite: Suite) -> str:
+    played = {record["task"]["id"] for record in run.records()}
+    ids = (suite.task_id(name, "train", index) for index in count() for name in suite.names("train"))
+    return next(name for name in ids if name not in played)
+
+
+def _first_free(run: RunDirectory, task: str, faults: Faults, seed: int, policy: JSON) -> EpisodeSpec:
+    """The first trial that the folder does not hold; every trial meets faults of its own."""
+    label = faults if isinstance(faults, str) else faults.to_json()
+    taken = run.committed()
+    for trial in count():
+        fault_seed = stable_hash("fault", seed, task, label, trial) >> 11
+        spec = EpisodeSpec(task, faults, fault_seed, 0, trial)
+        if _id(spec, policy) not in taken:
+            return spec
+    raise AssertionError("count() ended")
+
+
+def _id(spec: EpisodeSpec, policy: JSON) -> str:
+    return episode_id(spec, policy, NO_LIMITS, suite_named(spec.task.partition("/")[0]).version)
+
+
+def _play(run: RunDirectory, spec: EpisodeSpec, human: Human) -> None:
+    task = task_by_id(spec.task)
+    episode = Episode(task, schedule_for(task, spec.faults, spec.fault_seed))
+    keep = True
+    try:
+        _say(f"task {task.id}, faults {_label(spec)}")
+        _to_the_end(episode, human, spec)
+    except Left:
+        keep = bool(episode.turns) and _keeps()
+    except EOFError:
+        _say("\nthe input has ended")
+    finally:
+        if not episode.stop and episode.turns:
+            episode.finish(UNFINISHED)
+        if episode.stop and keep:
+            _save(run, spec, episode, human.describe())
+        elif not episode.turns:
+            _say("nothing was done, so nothing is kept")
+        episode.close()
+
+
+def _label(spec: EpisodeSpec) -> str:
+    data = faults_data(spec.faults)
+    return data if isinstance(data, str) else neutralised(str(data.get("name") or "of a plan"))
+
+
+def _to_the_end(episode: Episode, human: Human, spec: EpisodeSpec) -> None:
+    observation = episode.opening
+    messages = cast(tuple[Message, ...], observation.messages)
+    actor = human.start(Opening(messages, episode.tools, spec.policy_seed, episode.task))
+    while not episode.stop:
+        observation = episode.step(actor.act(observation, episode.tools))
+
+
+def _keeps() -> bool:
+    """Whether an unfinished episode is kept: yes, unless the person says no."""
+    try:
+        return _ask("keep what was done so far as an unfinished trace? [Y/n]: ").strip().lower() not in ("n", "no")
+    except EOFError:
+        return True
+
+
+def _save(run: RunDirectory, spec: EpisodeSpec, episode: Episode, policy: JSON) -> None:
+    """Store the trace, and say what it was. Somebody else may have played the same trial meanwhile."""
+    with run.lock():
+        run.repair()
+        taken = run.committed()
+        while _id(spec, policy) in taken:
+            spec = replace(spec, trial=spec.trial + 1)
+        trace = Trace.from_episode(episode, spec, policy)
+        with run.writer("human", batch=1) as writer:
+            writer.append(trace.to_record())
+    verdict = trace.verdict
+    assert verdict is not None
+    word = "unfinished" if trace.stop == UNFINISHED else "success" if verdict.success else "failure"
+    _say(f"\n{word}: {neutralised(verdict.reason)}")
+    _say(f"{len(trace.steps)} turns kept as episode {trace.episode_id} in {run.path}")
+    _say(f"next: faultgym replay {run.path} --episode {trace.episode_id}")
+
+
+@contextmanager
+def _hangup_interrupts() -> Iterator[None]:
+    """Let a closed terminal and a polite kill end the play as Ctrl-C does: with what was done kept."""
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before: dict[signal.Signals, Any] = {s: signal.signal(s, interrupted) for s in (signal.SIGHUP, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
