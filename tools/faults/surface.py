@@ -156,6 +156,6 @@ def _embedded(content: str, text: str) -> str:
     if not isinstance(value, dict):
         return f"{content}\n{text}"
     items = value.get("items") or value.get("hits")
-    place = items[0] if isinstance(items, list) and isinstance(items[0], dict) else value
+    place = items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else value
     place["notice" if "note" in place else "note"] = text
     return f"{head}{gap}{orjson.dumps(value).decode()}"
