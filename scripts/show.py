@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -80,7 +81,9 @@ def _told(trace: Trace, found: Score | None) -> Iterator[str]:
 
 
 def _list(console: Console, run: Path, failed: bool, most: int) -> None:
-    table = Table("episode", "task", "faults", "calls", "end", title=f"Traces in {neutralised(str(run))}")
+    table = Table(title=f"Traces in {neutralised(str(run))}", box=SIMPLE_HEAD, show_edge=False)
+    for name in ("episode", "task", "faults", "calls", "end"):
+        table.add_column(name, overflow="fold")
     listed = left = 0
     for record in stored_records(run):
         trace = Trace.from_record(record)
