@@ -22,11 +22,11 @@ from faultgym.agents.policy import Actor, Opening, Policy
 from faultgym.agents.spec import EpisodeSpec
 from faultgym.agents.stop import Stop
 from faultgym.agents.store import RunDirectory
-from faultgym.agents.trace import HarnessFailure, Trace
+from faultgym.agents.trace import HarnessFailure, Trace, said
 from faultgym.envs.episode import Episode
 from faultgym.envs.schedule import schedule_for
 from faultgym.envs.suite import task_by_id
-from faultgym.envs.turn import Message, Turn
+from faultgym.envs.turn import Message, Turn, flaw
 from faultgym.tools.errors import HarnessError, UserError
 from faultgym.tools.types import JSON
 
@@ -130,7 +130,9 @@ class Engine:
                 if not ended:
                     return None
                 return Trace.from_episode(episode, spec, description, self.limits)
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and _cancelled():
+                    raise
                 failure = HarnessFailure.of(error, attempt)
                 if not isinstance(error, HarnessError) or attempt == ATTEMPTS:
                     return failed_trace(episode, spec, description, self.limits, failure)
@@ -169,6 +171,9 @@ class Engine:
                     episode.finish("wall_limit")
                     return True
                 turn = waited
+            wrong = flaw(turn)
+            if wrong:
+                raise TypeError(f"{type(actor).__name__}.act gave a Turn that cannot be: {wrong}")
             observation = episode.step(turn)
             if episode.stop:
                 return True
@@ -234,6 +239,12 @@ class Engine:
             await asyncio.gather(*lanes, return_exceptions=True)
 
 
+def _cancelled() -> bool:
+    """Whether somebody cancels the running task; else the policy's own code let such an error out."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 def failed_trace(
     episode: Episode | None, spec: EpisodeSpec, description: JSON, limits: Limits, failure: HarnessFailure
 ) -> Trace:
@@ -246,7 +257,11 @@ def failed_trace(
 def stored(trace: Trace, store: Callable[[JSON], None]) -> Trace:
     """Store the trace; one that is too large to be stored loses its steps, never its place."""
     try:
-        store(trace.to_record())
+        try:
+            record = trace.to_record()
+        except Exception as error:  # arguments that are no JSON: whatever else is there is kept
+            raise HarnessError(f"the trace cannot be written as JSON: {said(error)}") from error
+        store(record)
         return trace
     except HarnessError as error:
         failure = HarnessFailure.of(error)

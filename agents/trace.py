@@ -83,6 +83,14 @@ class Fingerprints:
     """Hash of the schedule."""
 
 
+def said(error: BaseException) -> str:
+    """What an exception says, also where its own code fails at saying it."""
+    try:
+        return str(error)
+    except Exception as other:
+        return f"an exception that cannot be shown ({type(other).__name__})"
+
+
 @dataclass(frozen=True, slots=True)
 class HarnessFailure:
     """What broke on our side, or the policy's code; the episode says nothing about how it acts."""
@@ -98,7 +106,7 @@ class HarnessFailure:
         """What an exception says."""
         frames = traceback.extract_tb(error.__traceback__)[-6:]
         where = tuple(f"{PurePath(f.filename).name}:{f.lineno} in {f.name}" for f in frames)
-        return cls(type(error).__name__, str(error)[:4000], where, attempts)
+        return cls(type(error).__name__, said(error)[:4000], where, attempts)
 
 
 @dataclass(frozen=True, slots=True)

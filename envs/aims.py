@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import orjson
 
 from faultgym.envs.suite import Suite
 from faultgym.tools.service import ServiceError
+from faultgym.tools.standard import split_path
 from faultgym.tools.toolbox import CallRecord, MalformedCall, parse_arguments
 from faultgym.tools.types import JSON, ToolCall
 
@@ -111,10 +111,13 @@ def _read(suite: Suite, call: ToolCall, arguments: JSON, renamed: Renames) -> Ai
 
 def _request(suite: Suite, tool: str, arguments: JSON) -> Aim:
     """A request in the form of the `http` tool."""
-    parts = urlsplit(str(arguments.get("path", "")))
-    path = unquote(parts.path)
+    path, inside = split_path(str(arguments.get("path", "")))
     method = str(arguments.get("method", ""))
-    values = {**dict(parse_qsl(parts.query)), **_mapping(arguments, "query"), **_mapping(arguments, "body")}
+    values = {
+        **{name: value for name, value in inside.items() if value},
+        **_mapping(arguments, "query"),
+        **_mapping(arguments, "body"),
+    }
     for name, value in _mapping(arguments, "headers").items():
         clean = name.lower().replace("-", "_")
         if clean in ASIDE:

@@ -45,6 +45,41 @@ class Turn:
         return not self.tool_calls
 
 
+def flaw(turn: Turn) -> str:
+    """What is wrong with the types of a turn that a policy gave, in words; empty when nothing is.
+
+    Not what a model may get wrong, which the tools answer: what the policy's code gets wrong.
+    """
+    for name in ("text", "reasoning", "finish_reason"):
+        if not isinstance(getattr(turn, name), str):
+            return f"{name} is a {type(getattr(turn, name)).__name__}, not a str"
+    if not isinstance(turn.tool_calls, tuple):
+        return f"tool_calls is a {type(turn.tool_calls).__name__}, not a tuple"
+    for call in turn.tool_calls:
+        if not isinstance(call, ToolCall):
+            return f"tool_calls holds a {type(call).__name__}, not a ToolCall"
+        if not (isinstance(call.id, str) and isinstance(call.name, str) and isinstance(call.raw, str)):
+            return "the id, name or raw text of a tool call is not a str"
+        if call.arguments is not None and not isinstance(call.arguments, dict):
+            return f"the arguments of a tool call are a {type(call.arguments).__name__}, not a dict or None"
+    if turn.confidence is not None and not (_number(turn.confidence) and 0 <= turn.confidence <= 1):
+        return "confidence is not a number from 0 to 1"
+    return _token_flaw(turn)
+
+
+def _token_flaw(turn: Turn) -> str:
+    tokens, logprobs = turn.token_ids, turn.logprobs
+    if tokens is not None and not (isinstance(tokens, tuple) and all(type(t) is int for t in tokens)):
+        return "token_ids is not a tuple of int"
+    if logprobs is not None and not (isinstance(logprobs, tuple) and all(map(_number, logprobs))):
+        return "logprobs is not a tuple of finite numbers"
+    return ""
+
+
+def _number(value: object) -> bool:
+    return type(value) in (int, float) and abs(value) < float("inf")  # type: ignore[arg-type]
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Observation:

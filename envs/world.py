@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 EPOCH = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """The virtual moment at which every episode begins."""
+ROOM = 256 * 1024
+"""Bytes by which an agent's SQL may enlarge a world. Counted from its image, so that a fork has no more of it."""
 CLIENT_ID = "desk"
 """The API client that every agent is."""
 
@@ -56,6 +58,7 @@ class WorldImage:
         builder.execute("VACUUM")
         self.image = builder.serialize()
         builder.close()
+        self.largest = len(self.image) + ROOM
         self.policy = SqlPolicy(suite.readable, suite.writable)
         self.reader = GuardedConnection(self.image, self.policy)
         self.fingerprint = blake2b(self.image, digest_size=8).hexdigest()
@@ -131,7 +134,9 @@ class World:
     def guarded_writable(self) -> GuardedConnection:
         """The untrusted door for writing."""
         if self._own is None:
-            self._own = GuardedConnection(self._frozen or self.image.image, self.image.policy)
+            self._own = GuardedConnection(
+                self._frozen or self.image.image, self.image.policy, largest=self.image.largest
+            )
             self._frozen = None
         return self._own
 

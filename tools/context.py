@@ -13,6 +13,9 @@ from typing import Any, Protocol
 from faultgym.tools.search import SearchIndex
 from faultgym.tools.sql import GuardedConnection
 
+END_OF_TIME = 1e11
+"""Seconds, about 3,000 years: beyond the year 9999 there are no dates to write."""
+
 
 class Clock:
     """Virtual time in seconds since the episode began. Nothing in faultgym ever sleeps."""
@@ -23,8 +26,8 @@ class Clock:
         self.now = now
 
     def advance(self, seconds: float) -> float:
-        """Move on by `seconds` (>= 0) and return the new time."""
-        self.now += seconds
+        """Move on by `seconds` (>= 0), at most to `END_OF_TIME`, and return the new time."""
+        self.now = min(self.now + seconds, END_OF_TIME)
         return self.now
 
 

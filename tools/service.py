@@ -19,6 +19,8 @@ from faultgym.tools.declare import BadArguments, Declaration, declare
 from faultgym.tools.exchange import HttpRequest, HttpResponse
 from faultgym.tools.types import JSON
 
+LONGEST_KEY = 255
+"""Characters of an idempotency key: the service keeps each one."""
 TOKEN_SECONDS = 3600
 """Lifetime of a bearer token in virtual seconds."""
 
@@ -34,9 +36,7 @@ CREATE TABLE _idempotency (key TEXT PRIMARY KEY, request TEXT NOT NULL, status I
 class ServiceError(Exception):
     """A refusal that the client sees as problem+json."""
 
-    def __init__(
-        self, status: int, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
-    ):
+    def __init__(self, status: int, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any):
         super().__init__(detail)
         self.status = status
         self.headers = headers or {}
@@ -126,8 +126,7 @@ class Service:
             m
             for (m, n), routes in self._routes.items()
             for pattern, _ in routes
-            if n == len(parts)
-            and all(p == q or (p[:1] == "{" and q) for p, q in zip(pattern, parts, strict=True))
+            if n == len(parts) and all(p == q or (p[:1] == "{" and q) for p, q in zip(pattern, parts, strict=True))
         )
         if allowed:
             raise ServiceError(
@@ -150,6 +149,10 @@ class Service:
             body = op.function(world, **arguments)
         except ServiceError as error:
             return error.response()
+        except sqlite3.OperationalError as error:
+            if "full" not in str(error):
+                raise
+            return ServiceError(507, "Insufficient Storage", "there is no room for more").response()
         return HttpResponse(op.status, _headers(op, body), orjson.dumps(body))
 
 
@@ -213,11 +216,11 @@ def _json_body(request: HttpRequest) -> JSON:
 def _write(world: WorldView, op: Operation, arguments: dict[str, Any], request: HttpRequest) -> HttpResponse:
     """Run a writing operation: idempotency, precondition, savepoint."""
     key = request.headers.get("idempotency-key", "")
+    if len(key) > LONGEST_KEY:
+        raise ServiceError(400, "Bad Request", f"the Idempotency-Key is longer than {LONGEST_KEY} characters")
     fingerprint = f"{op.name} {orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS).decode()}"
     if key:
-        row = world.db.execute(
-            "SELECT request, status, body FROM _idempotency WHERE key = ?", (key,)
-        ).fetchone()
+        row = world.db.execute("SELECT request, status, body FROM _idempotency WHERE key = ?", (key,)).fetchone()
         if row is not None:
             if row[0] != fingerprint:
                 raise ServiceError(
@@ -239,11 +242,13 @@ def _write(world: WorldView, op: Operation, arguments: dict[str, Any], request: 
         if key:
             db.execute("INSERT INTO _idempotency VALUES (?, ?, ?, ?)", (key, fingerprint, op.status, payload))
     except (ServiceError, sqlite3.Error):
-        db.execute("ROLLBACK TO operation")
+        if db.in_transaction:  # a full database has rolled back by itself
+            db.execute("ROLLBACK TO operation")
         del world.effects[mark:]
         raise
     finally:
-        db.execute("RELEASE operation")
+        if db.in_transaction:
+            db.execute("RELEASE operation")
     return HttpResponse(op.status, _headers(op, body), payload)
 
 
@@ -256,9 +261,7 @@ def row_version(world: WorldView, op: Operation, arguments: Mapping[str, Any]) -
     return None if row is None else int(row[0])
 
 
-def check_precondition(
-    world: WorldView, op: Operation, arguments: Mapping[str, Any], request: HttpRequest
-) -> None:
+def check_precondition(world: WorldView, op: Operation, arguments: Mapping[str, Any], request: HttpRequest) -> None:
     """Raise `ServiceError` 412 when If-Match names another version than the row's (RFC 9110, 13.1.1)."""
     wanted = request.headers.get("if-match", "").strip()
     if not wanted or wanted == "*":
@@ -284,9 +287,7 @@ def issue_token(world: WorldView, client_id: str, client_secret: str) -> JSON:
     if row is None or row[0] != client_secret:
         raise ServiceError(401, "Unauthorized", "client_id or client_secret is wrong")
     token = _token_text(world, client_id)
-    world.writable().execute(
-        "INSERT INTO _tokens VALUES (?, ?, ?)", (token, row[1], world.clock.now + TOKEN_SECONDS)
-    )
+    world.writable().execute("INSERT INTO _tokens VALUES (?, ?, ?)", (token, row[1], world.clock.now + TOKEN_SECONDS))
     return {"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_SECONDS}
 
 

@@ -43,10 +43,13 @@ from faultgym.tools.sqljudge import (
 )
 
 _UNLIMITED = 1_000_000_000
+_ROOM = 256 * 1024
+"""Bytes by which guarded writes may enlarge a database: rows that double at each statement stop soon."""
+_UNCAPPED = "PRAGMA max_page_count = 16384"
 _PRAGMAS = (
     "PRAGMA temp_store = MEMORY",  # a sort that spills would open a file
     "PRAGMA cache_size = 8",  # the pages are in memory anyway; a cache holds them twice
-    "PRAGMA max_page_count = 16384",
+    _UNCAPPED,
     "PRAGMA shrink_memory",  # gives back the 20 pages that were set aside before the cache was small
 )
 
@@ -63,10 +66,13 @@ class GuardedConnection:
     The schema must not change after the first `run`, and no transaction may be open around one.
     """
 
-    __slots__ = ("_gate", "_guard", "_policy", "_verdicts", "raw")
+    __slots__ = ("_cap", "_gate", "_guard", "_policy", "_verdicts", "raw")
 
-    def __init__(self, image: bytes | None, policy: SqlPolicy) -> None:
-        """Open a copy of `image` (`sqlite3` serialized), or an empty database."""
+    def __init__(self, image: bytes | None, policy: SqlPolicy, *, largest: int = 0) -> None:
+        """Open a copy of `image` (`sqlite3` serialized), or an empty database.
+
+        Guarded writes may enlarge it to `largest` bytes; by default, by 256 KiB.
+        """
         self.raw = sqlite3.connect(":memory:", isolation_level=None, cached_statements=64, check_same_thread=False)
         if image is not None:
             self.raw.deserialize(image)
@@ -79,6 +85,7 @@ class GuardedConnection:
         sqltime.install(self.raw, self._guard.moment)
         self.raw.set_authorizer(self._guard.authorize)
         self.raw.set_progress_handler(self._guard.progress, _TICK)
+        self._cap = f"PRAGMA max_page_count = {(largest or len(image or b'') + _ROOM) // _page_size(image)}"
         self._gate: Sketch | None = None
         self._verdicts: dict[str, Verdict] = {}
 
@@ -96,6 +103,8 @@ class GuardedConnection:
         if verdict.writes and not write_allowed:
             return SqlReply(error="not authorized: this tool only reads. Use SELECT.")
         guard, raw = self._guard, self.raw
+        if verdict.writes:
+            raw.execute(self._cap)
         guard.active = True
         guard.ticks = 0
         guard.now = now
@@ -123,6 +132,8 @@ class GuardedConnection:
             raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _UNLIMITED)
             guard.active = False
             guard.now = None
+            if verdict.writes:
+                raw.execute(_UNCAPPED)
 
     def writes(self, statement: str) -> bool:
         """Whether the statement would change something, were it run and allowed."""
@@ -227,6 +238,12 @@ class _Guard:
         if self.ticks > self._ticks_allowed or time.monotonic() - self._since > _SECONDS:
             return True
         return self.ticks % 4 == 0 and _resident() - self._resident > _GROWTH
+
+
+def _page_size(image: bytes | None) -> int:
+    """From the header of the file format (sqlite.org/fileformat2.html, 1.3.2)."""
+    size = int.from_bytes((image or b"")[16:18], "big")
+    return {0: 4096, 1: 65_536}.get(size, size)
 
 
 def _resident() -> int:

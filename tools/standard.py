@@ -35,6 +35,7 @@ REASONS = {
     405: "Method Not Allowed", 409: "Conflict", 410: "Gone", 412: "Precondition Failed",
     415: "Unsupported Media Type", 422: "Unprocessable Content", 429: "Too Many Requests",
     500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
+    507: "Insufficient Storage",
 }  # fmt: skip
 
 
@@ -150,10 +151,18 @@ def http_request(
     """The request of an `http` call; a query inside the path counts, a host is ignored."""
     clean = {name: _query_text(value) for name, value in query.items()}
     if "?" in path or "://" in path or "%" in path or "#" in path:
-        parts = urlsplit(path)
-        path = unquote(parts.path)
-        clean = {**dict(parse_qsl(parts.query, keep_blank_values=True)), **clean}
+        path, inside = split_path(path)
+        clean = {**inside, **clean}
     return HttpRequest(method, path, clean, lower_names(headers), b"" if body is None else orjson.dumps(body))
+
+
+def split_path(path: str) -> tuple[str, dict[str, str]]:
+    """The path of a URL without escapes, and the query inside it; never raises."""
+    try:
+        parts = urlsplit(path)
+    except ValueError:  # a host in brackets that is no address: not this API
+        return path, {}
+    return unquote(parts.path), dict(parse_qsl(parts.query, keep_blank_values=True))
 
 
 def _query_text(value: Scalar) -> str:
