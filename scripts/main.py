@@ -23,7 +23,7 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One verb; its module, `faultgym.cli.<name>`, holds a typed function of the same name."""
+    """One verb; its module, `faultgym.cli.<name>`, holds a typed function of that name, or a group of them."""
 
     name: str
     help: str
@@ -36,9 +36,9 @@ class Verb:
         """The module that holds it."""
         return f"faultgym.cli.{self.other_name or self.name}"
 
-    def load(self) -> Callable[..., Any]:
-        """The function that typer turns into the command."""
-        command: Callable[..., Any] = getattr(import_module(self.module), self.other_name or self.name)
+    def load(self) -> Callable[..., Any] | typer.Typer:
+        """The function that typer turns into the command, or a group of sub-verbs."""
+        command: Callable[..., Any] | typer.Typer = getattr(import_module(self.module), self.other_name or self.name)
         return command
 
     def stub(self) -> Callable[[], None]:
@@ -58,6 +58,7 @@ VERBS = (
     Verb("play", "Do a task yourself, in the terminal, and keep it as a demonstration."),
     Verb("import", "Take in chat logs and spans from elsewhere; prove those that name a task.", "import_logs"),
     Verb("export", "Write traces as chat logs or spans, for other tools."),
+    Verb("build", "Make data sets for SFT, DPO, ORPO and KTO from stored traces."),
     Verb("serve", "Offer a suite's service, with its faults, over a real socket."),
     Verb("show", "Print one trace."),
     Verb("bench", "Time the hot paths against their bare counterparts."),
@@ -120,10 +121,13 @@ def _build(wanted: str) -> typer.Typer:
     )
     app.callback()(_options)
     for verb in VERBS:
-        if verb.name == wanted:
-            app.command(verb.name)(verb.load())
-        else:
+        command = verb.load() if verb.name == wanted else None
+        if command is None:
             app.command(verb.name, help=verb.help)(verb.stub())
+        elif isinstance(command, typer.Typer):
+            app.add_typer(command, name=verb.name)
+        else:
+            app.command(verb.name)(command)
     return app
 
 

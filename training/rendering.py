@@ -1,0 +1,58 @@
+"""Which rows an example becomes: the options of `training/rows.py` as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from faultgym.tools.errors import UserError
+from faultgym.tools.types import JSON
+from faultgym.training.examples import SFTExample
+from faultgym.training.rows import Arguments, Form, Reasoning, sft_row, turn_rows
+
+RowsOf = Callable[[SFTExample], Iterator[JSON]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """How examples become rows."""
+
+    form: Form = "messages"
+    """`messages`, `turns` or `text`."""
+    reasoning: Reasoning = "field"
+    arguments: Arguments = "object"
+    tokenizer: str = ""
+    """For `text`: a tokenizer's folder, or its name on the hub."""
+    template: str = ""
+    """For `text`: the chat template's name; empty for the tokenizer's own."""
+
+    def rows_of(self) -> RowsOf:
+        """What turns an example into its rows.
+
+        Raises UserError where `text` lacks a tokenizer, or another form is given one; needs transformers for `text`.
+        """
+        if self.form == "text":
+            return self._texts()
+        if self.tokenizer or self.template:
+            raise UserError("a tokenizer and a chat template are for rows of text: leave them out, or ask for text")
+        return self._turns if self.form == "turns" else self._messages
+
+    def _messages(self, example: SFTExample) -> Iterator[JSON]:
+        yield sft_row(example, reasoning=self.reasoning, arguments=self.arguments)
+
+    def _turns(self, example: SFTExample) -> Iterator[JSON]:
+        yield from turn_rows(example, reasoning=self.reasoning, arguments=self.arguments)
+
+    def _texts(self) -> RowsOf:
+        if not self.tokenizer:
+            raise UserError("rows of text need --tokenizer: the folder or name of the tokenizer that renders them")
+        from faultgym.training.trainers.loading import tokenizer_from
+        from faultgym.training.trainers.render import rendered_text
+
+        tokenizer = tokenizer_from(self.tokenizer, self.template)
+
+        def texts(example: SFTExample) -> Iterator[JSON]:
+            row = rendered_text(sft_row(example, reasoning=self.reasoning, arguments=self.arguments), tokenizer)
+            yield {name: value for name, value in row.items() if name not in ("calls", "optimal")}
+
+        return texts

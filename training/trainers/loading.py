@@ -1,0 +1,29 @@
+"""Tokenizers by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from faultgym.tools.errors import UserError
+from faultgym.training.trainers.render import with_template
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def tokenizer_from(name: str, template: str = "") -> PreTrainedTokenizerBase:
+    """The tokenizer in a folder or of a name on the hub, with a training template where one is named.
+
+    Raises UserError when there is no such tokenizer or template, or it has no chat template at all.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise UserError(f"no tokenizer can be loaded from {name!r} ({str(error).splitlines()[0]})") from error
+    if template:
+        return with_template(tokenizer, template)
+    if not tokenizer.chat_template:
+        raise UserError(f"the tokenizer {name!r} has no chat template of its own: name one with --template")
+    return tokenizer
