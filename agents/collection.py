@@ -17,8 +17,6 @@ def collection(path: Path, kind: str, schema_version: int) -> RunDirectory:
     run = RunDirectory.open(path)
     found = (run.plan.get("kind", "rollout"), run.plan.get("schema_version"))
     if found != (kind, schema_version):
-        wanted = f"{kind!r}, version {schema_version}"
-        raise UserError(
-            f"{path} holds a run of the kind {found[0]!r}, version {found[1]}, not {wanted}; choose another"
-        )
+        what = f"a run of the kind {found[0]!r}, version {found[1]}, not {kind!r}, version {schema_version}"
+        raise UserError(f"{path} holds {what}; choose another folder")
     return run

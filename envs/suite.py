@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -226,6 +227,7 @@ def system_message(suite: Suite, image: WorldImage, style: Style) -> str:
 
 
 _SUITES: dict[str, Suite] = {}
+_INDEX = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
 def register_suite(suite: Suite) -> Suite:
@@ -260,7 +262,7 @@ def task_by_id(text: str) -> Task:
     """The task with this id; raises `TaskError` that says what is wrong with it."""
     body, _, style = text.partition(":")
     parts = body.split("/")
-    if len(parts) != 4 or not parts[3].isdigit() or style not in ("", "http", "tools"):
+    if len(parts) != 4 or not _INDEX.fullmatch(parts[3]) or style not in ("", "http", "tools"):
         raise TaskError(f"{text[:200]!r} is not a task id: it looks like orders/order_status/train/0")
     wanted: Style | None = "http" if style == "http" else "tools" if style == "tools" else None
     return suite_named(parts[0]).task(parts[1], parts[2], int(parts[3]), wanted)

@@ -1,0 +1,139 @@
+"""`faultgym play`, driven by what a person would type: whole sessions, and every way to leave one."""
+
+import io
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from faultgym.agents.store import RunDirectory
+from faultgym.agents.trace import Trace
+from faultgym.cli.main import main
+
+TASK = "orders/order_status/train/0"
+ORDER = "ORD-91560"
+LOOK = ["http", "the order's record says it", "GET", f"/v1/orders/{ORDER}", "", "", ""]
+ANSWER = ["a", "the record says shipped", "The order is shipped.", "0.9"]
+
+
+def typed(lines) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+
+
+@pytest.fixture
+def play(tmp_path, monkeypatch, capsys):
+    """Plays with these lines; gives (exit code, stdout, stderr)."""
+
+    def run(lines, *args):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed(lines)), "utf-8"))
+        code = main(["play", *args, "--out", str(tmp_path / "played")])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def traces(tmp_path) -> list[Trace]:
+    return [Trace.from_record(record) for record in RunDirectory.open(tmp_path / "played").records()]
+
+
+def proven(tmp_path, capsys) -> str:
+    assert main(["replay", str(tmp_path / "played"), "--all"]) == 0
+    return capsys.readouterr().out
+
+
+def test_a_whole_session_is_kept_as_a_demonstration_and_proven(tmp_path, capsys):
+    command = [sys.executable, "-P", "-m", "faultgym", "play", TASK, "--out", str(tmp_path / "played")]
+    done = subprocess.run(command, input=typed([*LOOK, *ANSWER]), capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    out = done.stdout.decode()
+    assert "success: the goal was reached" in out
+    (trace,) = traces(tmp_path)
+    assert [step.turn.reasoning for step in trace.steps] == ["the order's record says it", "the record says shipped"]
+    assert (trace.policy["name"], trace.steps[-1].turn.confidence, trace.stop) == ("human", 0.9, "final")
+    assert f"faultgym replay {tmp_path / 'played'} --episode {trace.episode_id}" in out
+    assert proven(tmp_path, capsys) == "1 proven, 0 not\n"
+
+
+def test_faults_strike_a_person_as_they_strike_a_model(play, tmp_path, capsys):
+    plan = tmp_path / "plan.json"
+    plan.write_text('{"version": 1, "name": "one 503", "rules": [{"kind": "server_error", "trigger": {"nth": 1}}]}')
+    code, out, _ = play([*LOOK, *LOOK, *ANSWER], TASK, "--faults", str(plan))
+    assert code == 0
+    assert "faults one 503" in out
+    (trace,) = traces(tmp_path)
+    assert [event.kind for event in trace.events] == ["server_error"]
+    assert trace.verdict.success
+    assert proven(tmp_path, capsys) == "1 proven, 0 not\n"
+
+
+def test_the_same_task_can_be_played_again_and_both_are_kept(play, tmp_path):
+    play([*LOOK, *ANSWER], TASK)
+    play(ANSWER, TASK)
+    assert [trace.trial for trace in traces(tmp_path)] == [0, 1]
+
+
+def test_without_a_task_the_next_one_that_was_not_played_is_given(play, tmp_path):
+    play([*LOOK, *ANSWER])
+    code, out, _ = play(["q"])
+    assert code == 0
+    assert [trace.task.id for trace in traces(tmp_path)] == [TASK]
+    assert re.match(r"task orders/(?!order_status)\w+/train/0", out)
+
+
+@pytest.mark.parametrize(("answers", "kept"), [(["q", "y"], 1), (["q", ""], 1), (["q", "n"], 0), (["q"], 1), ([], 1)])
+def test_whoever_leaves_decides_what_becomes_of_the_turns_so_far(play, tmp_path, capsys, answers, kept):
+    code, out, err = play([*LOOK, *answers], TASK)
+    assert (code, err) == (0, "")
+    found = traces(tmp_path)
+    assert len(found) == kept
+    if kept:
+        assert (found[0].stop, found[0].verdict.success, len(found[0].steps)) == ("left", False, 1)
+        assert "unfinished: " in out
+        assert "its player left it unfinished" in proven(tmp_path, capsys)
+
+
+def test_who_leaves_at_once_leaves_nothing(play, tmp_path):
+    code, out, _ = play(["q"], TASK)
+    assert (code, "nothing was done, so nothing is kept" in out, traces(tmp_path)) == (0, True, [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_an_interrupt_keeps_the_turns_so_far(tmp_path, number):
+    command = [sys.executable, "-u", "-P", "-m", "faultgym", "play", TASK, "--out", str(tmp_path / "played")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as child:
+        child.stdin.write(typed(LOOK))
+        child.stdin.flush()
+        while b"turn 2" not in child.stdout.readline():
+            pass
+        child.send_signal(number)
+        _, err = child.communicate()
+    assert (child.returncode, err) == (130, b"interrupted\n")
+    (trace,) = traces(tmp_path)
+    assert (trace.stop, len(trace.steps)) == ("left", 1)
+
+
+def test_bytes_that_are_no_text_are_taken_and_the_trace_still_holds(play, tmp_path, capsys):
+    code, _, err = play(["sql", "caf\udcff", "SELECT '\udcfe'", *ANSWER], TASK)
+    assert (code, err) == (0, "")
+    assert traces(tmp_path)[0].steps[0].turn.reasoning == "caf\ufffd"
+    assert proven(tmp_path, capsys) == "1 proven, 0 not\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["orders/nope/train/0"], "nope"),
+        (["orders"], "is not a task id"),
+        (["--suite", "ordrs"], "the suites are"),
+        ([TASK, "--faults", "tough"], "the presets are"),
+    ],
+)
+def test_wrong_input_is_one_line_and_makes_no_folder(play, tmp_path, args, words):
+    code, out, err = play([], *args)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert not (tmp_path / "played").exists()
