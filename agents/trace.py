@@ -136,7 +136,7 @@ class Trace:
     verdict: Verdict | None
     """None only when the harness failed."""
     stop: str
-    """`final`, the limit that was reached, or `harness_error`."""
+    """`final`, the limit that was reached, `left` by a person, or `harness_error`."""
     harness_error: HarnessFailure | None = None
     schema_version: int = SCHEMA_VERSION
 

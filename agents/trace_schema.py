@@ -302,7 +302,7 @@ class TraceData(TypedDict):
     events: list[FaultEventData]
     verdict: VerdictData | None
     stop: str
-    """`final`, a budget's name, or `harness_error`."""
+    """`final`, a budget's name, `left` by a person, or `harness_error`."""
     harness_error: FailureData | None
     counts: CountsData
 

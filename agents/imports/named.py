@@ -69,7 +69,7 @@ class _NamedIn(BaseModel):
     fault_seed: Seed = 0
     policy_seed: Seed = 0
     trial: Seed = 0
-    schedule: list[ScheduledFaultData] | None = None
+    schedule: Annotated[list[ScheduledFaultData], Field(fail_fast=True)] | None = None
     limits: _LimitsIn | None = None
 
 

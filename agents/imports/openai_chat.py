@@ -21,7 +21,10 @@ from faultgym.tools.types import JSON, ToolSpec
 
 
 class _In(BaseModel):
-    """What is not named here is not ours, and passed over."""
+    """What is not named here is not ours, and passed over.
+
+    Long lists stop at their first error: a file of millions of wrong values must not cost gigabytes.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -46,14 +49,14 @@ class _Call(_In):
 
 class _Message(_In):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[_Piece | str] | dict[str, Any] | None = None
+    content: str | Annotated[list[_Piece | str], Field(fail_fast=True)] | dict[str, Any] | None = None
     reasoning_content: str | None = None
     reasoning: Any = None
     thinking: Any = None
     refusal: str | None = None
     name: str | None = None
     tool_call_id: str | None = None
-    tool_calls: list[_Call] | None = None
+    tool_calls: Annotated[list[_Call], Field(fail_fast=True)] | None = None
     function_call: _Function | None = None
 
 
@@ -78,9 +81,9 @@ class _Response(_In):
 
 
 class _Record(_In):
-    messages: Annotated[list[_Message], Field(min_length=1)]
-    tools: list[_Tool | _FunctionSpec] | None = None
-    functions: list[_FunctionSpec] | None = None
+    messages: Annotated[list[_Message], Field(min_length=1, fail_fast=True)]
+    tools: Annotated[list[_Tool | _FunctionSpec], Field(fail_fast=True)] | None = None
+    functions: Annotated[list[_FunctionSpec], Field(fail_fast=True)] | None = None
     model: str | None = None
     metadata: dict[str, Any] | None = None
     id: str | int | None = None

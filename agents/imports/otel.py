@@ -46,7 +46,7 @@ class _Part(BaseModel):
 class _Message(BaseModel):
     model_config = ConfigDict(extra="ignore")
     role: str
-    parts: list[_Part]
+    parts: Annotated[list[_Part], Field(fail_fast=True)]
 
 
 class _Definition(BaseModel):
@@ -56,9 +56,9 @@ class _Definition(BaseModel):
     parameters: dict[str, Any] | None = None
 
 
-_MESSAGES = TypeAdapter(list[_Message])
-_PARTS = TypeAdapter(list[_Part])
-_DEFINITIONS = TypeAdapter(list[_Definition])
+_MESSAGES = TypeAdapter(Annotated[list[_Message], Field(fail_fast=True)])
+_PARTS = TypeAdapter(Annotated[list[_Part], Field(fail_fast=True)])
+_DEFINITIONS = TypeAdapter(Annotated[list[_Definition], Field(fail_fast=True)])
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,6 +18,11 @@ DETAILS = "gen_ai.client.inference.operation.details"
 """The event that holds a chat where the span does not."""
 FAILED = 2
 """The status code of a span that ended in an error."""
+
+
+T = TypeVar("T")
+_Listed = Annotated[list[T], Field(fail_fast=True)]
+"""Stops at its first error: a file of millions of wrong values must not cost gigabytes."""
 
 
 class _In(BaseModel):
@@ -31,7 +36,7 @@ class _Pair(_In):
 
 class _Event(_In):
     name: str = ""
-    attributes: list[_Pair] = []
+    attributes: _Listed[_Pair] = []
 
 
 class _Status(_In):
@@ -46,8 +51,8 @@ class _Span(_In):
     span_id: str = Field("", validation_alias="spanId")
     name: str = ""
     start: _Nanoseconds = Field(0, validation_alias="startTimeUnixNano")
-    attributes: list[_Pair] = []
-    events: list[_Event] = []
+    attributes: _Listed[_Pair] = []
+    events: _Listed[_Event] = []
     status: _Status = _Status()
 
 
@@ -56,7 +61,7 @@ class _Log(_In):
     span_id: str = Field("", validation_alias="spanId")
     event: str = Field("", validation_alias="eventName")
     start: _Nanoseconds = Field(0, validation_alias=AliasChoices("timeUnixNano", "observedTimeUnixNano"))
-    attributes: list[_Pair] = []
+    attributes: _Listed[_Pair] = []
 
 
 class _ScopeSpans(_In):
@@ -68,22 +73,22 @@ class _ScopeLogs(_In):
 
 
 class _Resource(_In):
-    attributes: list[_Pair] = []
+    attributes: _Listed[_Pair] = []
 
 
 class _ResourceSpans(_In):
     resource: _Resource = _Resource()
-    scopes: list[_ScopeSpans] = Field([], validation_alias="scopeSpans")
+    scopes: _Listed[_ScopeSpans] = Field([], validation_alias="scopeSpans")
 
 
 class _ResourceLogs(_In):
     resource: _Resource = _Resource()
-    scopes: list[_ScopeLogs] = Field([], validation_alias="scopeLogs")
+    scopes: _Listed[_ScopeLogs] = Field([], validation_alias="scopeLogs")
 
 
 class _Data(_In):
-    spans: list[_ResourceSpans] = Field([], validation_alias="resourceSpans")
-    logs: list[_ResourceLogs] = Field([], validation_alias="resourceLogs")
+    spans: _Listed[_ResourceSpans] = Field([], validation_alias="resourceSpans")
+    logs: _Listed[_ResourceLogs] = Field([], validation_alias="resourceLogs")
 
 
 @dataclass(slots=True)
