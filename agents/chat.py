@@ -87,24 +87,25 @@ def split_steps(opening: Sequence[Message], steps: Sequence[StepRecord]) -> tupl
         asked: list[JSON] = []
         calls: list[JSON] = []
         for record in step.calls:
-            text, data = _call_rest(record)
+            text, call_data = _call_rest(record)
             name, call_id = storable(record.call.name), storable(record.call.id)
             asked.append({"id": call_id, "type": "function", "function": {"name": name, "arguments": text}})
             content = storable(record.result.content)
             messages.append({"role": "tool", "tool_call_id": call_id, "name": name, "content": content})
-            calls.append(data)
+            calls.append(call_data)
         if asked:
             said["tool_calls"] = asked
-        rest.append(
-            {
-                "finish_reason": storable(turn.finish_reason),
-                "confidence": turn.confidence,
-                "token_ids": None if turn.token_ids is None else list(turn.token_ids),
-                "logprobs": None if turn.logprobs is None else list(turn.logprobs),
-                "digest": step.digest,
-                "calls": calls,
-            }
-        )
+        data = {
+            "finish_reason": storable(turn.finish_reason),
+            "confidence": turn.confidence,
+            "token_ids": None if turn.token_ids is None else list(turn.token_ids),
+            "logprobs": None if turn.logprobs is None else list(turn.logprobs),
+            "digest": step.digest,
+            "calls": calls,
+        }
+        if turn.prompt_ids is not None:
+            data["prompt_ids"], data["prompt_kept"] = list(turn.prompt_ids), turn.prompt_kept
+        rest.append(data)
     return messages, rest
 
 
@@ -187,6 +188,8 @@ def _join_step(messages: Sequence[JSON], position: int, data: JSON) -> tuple[Ste
         data["finish_reason"],
         None if ids is None else tuple(ids),
         None if logprobs is None else tuple(float("-inf") if p is None else p for p in logprobs),
+        tuple(data["prompt_ids"]) if "prompt_ids" in data else None,
+        data.get("prompt_kept", 0),
     )
     return StepRecord(turn, records, data["digest"]), position + 1 + len(asked)
 

@@ -1,4 +1,4 @@
-"""Policies by name: the scripted ones, and anybody's as `module:attribute`."""
+"""Policies by name: the scripted ones, models as `openai:...`, and anybody's as `module:attribute`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,25 @@ from typing import Any
 from faultgym.agents.policy import Policy
 from faultgym.tools.errors import UserError
 
+MODELS = {
+    "openai": "faultgym.agents.model_openai",
+    "vllm": "faultgym.agents.model_vllm",
+    "hf": "faultgym.agents.model_transformers",
+}
+"""Prefix -> the module whose `policy_from` makes the policy of what stands after it; imported when asked for."""
+
 
 def policy_named(name: str) -> Policy:
-    """The scripted policy of that name, or what `module:attribute` names.
+    """The scripted policy of that name, a model behind `openai:`, or what `module:attribute` names.
 
     The attribute is a policy, or something that makes one when called without arguments. Raises UserError
     with the nearest names, or with what is wrong with the module.
     """
-    if ":" in name:
+    prefix, colon, rest = name.partition(":")
+    if colon and prefix in MODELS:
+        model: Policy = import_module(MODELS[prefix]).policy_from(rest)
+        return model
+    if colon:
         return _made(_attribute(name), name)
     from faultgym.agents.scripted import POLICIES
 

@@ -224,6 +224,10 @@ class StepData(TypedDict):
     token_ids: list[int] | None
     logprobs: list[float | None] | None
     """One per sampled token; null for minus infinity."""
+    prompt_ids: NotRequired[list[int]]
+    """Tokens of the prompt after the first `prompt_kept`, where the server returned them."""
+    prompt_kept: NotRequired[Count]
+    """How many tokens of the step before, prompt and sampled, the prompt begins with: fewer than all is drift."""
     digest: str
     """Of the customer-visible state after the turn."""
     calls: list[CallData]

@@ -33,7 +33,7 @@ def parse_hermes(text: str) -> Turn:
     in `raw`, which an environment answers as malformed. A tag that is not closed ends at the next
     opening one, or with the text. Thoughts count only before the first call.
     """
-    reasoning, text = _thoughts(text)
+    reasoning, text = split_thoughts(text)
     head, *rest = text.split(OPEN)
     texts, calls = [head.strip()], []
     for number, piece in enumerate(rest):
@@ -45,7 +45,7 @@ def parse_hermes(text: str) -> Turn:
     )
 
 
-def _thoughts(text: str) -> tuple[str, str]:
+def split_thoughts(text: str) -> tuple[str, str]:
     """(reasoning, the rest). Some templates write the opening tag themselves, so it may be missing."""
     start = text.lstrip()
     if start.startswith(THINK):

@@ -33,11 +33,17 @@ class Turn:
     confidence: float | None = None
     """Stated probability, in [0, 1], that the answer is right; None when none was stated."""
     finish_reason: str = "stop"
-    """`stop`, `tool_calls` or `length` (cut by a token limit), as the server said."""
+    """`stop`, `tool_calls` or `length` (cut by a token limit), as the server said; `context_overflow` when the
+    chat no longer fits into the model."""
     token_ids: tuple[int, ...] | None = None
     """Sampled tokens, when the server returns them."""
     logprobs: tuple[float, ...] | None = None
     """One per sampled token, natural logarithm."""
+    prompt_ids: tuple[int, ...] | None = None
+    """Tokens of the prompt after the first `prompt_kept`, when the server returns them."""
+    prompt_kept: int = 0
+    """How many of the tokens of the turn before, prompt and sampled, this turn's prompt begins with. All of
+    them where the chat template gives back what was sampled; fewer where the two drift apart."""
 
     @property
     def final(self) -> bool:
@@ -73,6 +79,11 @@ def _token_flaw(turn: Turn) -> str:
         return "token_ids is not a tuple of int"
     if logprobs is not None and not (isinstance(logprobs, tuple) and all(map(_number, logprobs))):
         return "logprobs is not a tuple of finite numbers"
+    prompt = turn.prompt_ids
+    if prompt is not None and not (isinstance(prompt, tuple) and all(type(t) is int for t in prompt)):
+        return "prompt_ids is not a tuple of int"
+    if type(turn.prompt_kept) is not int or turn.prompt_kept < 0:
+        return "prompt_kept is not a count"
     return ""
 
 

@@ -1,0 +1,179 @@
+"""What a model server says, as a turn: any bytes in, a `Said` or `Unread` out.
+
+Only what stands in the reply is taken; a field of the wrong type counts as missing, because a server's
+bug in an extra must not cost an episode. Without a message there is nothing to go on: `Unread`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from itertools import repeat
+from typing import Any
+
+import orjson
+
+from faultgym.agents.chat import call_text, storable
+from faultgym.agents.fleet import Unread
+from faultgym.agents.formats import Format
+from faultgym.envs.hermes import split_thoughts
+from faultgym.envs.turn import Turn
+from faultgym.tools.types import JSON, ToolCall
+
+_CONFIDENCE = re.compile(
+    r"\n?[ \t]*[*_]*confidence[*_]*\s*[:=][*_\s]*([0-9]{1,3}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*(%?)[*_.\s]*$",
+    re.IGNORECASE,
+)
+_MAX_TOKEN = 1 << 31
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One reply."""
+
+    turn: Turn
+    """With the ids of its calls as they came."""
+    message: JSON
+    """The assistant's message as the next request repeats it: as close to what was sampled as the API allows."""
+    prompt_ids: list[int] | None = None
+    """The prompt's token ids, when the server returns them."""
+
+
+def read_reply(body: bytes, format: Format | None = None) -> Said:
+    """The reply in a chat completion's bytes. Raises `Unread`.
+
+    Tool calls are the server's, or with a `format` also those in the text.
+    """
+    try:
+        data = orjson.loads(body)
+        choice = data["choices"][0]
+        message = choice["message"]
+    except (ValueError, LookupError, TypeError) as error:
+        shown = body[:200].decode("utf-8", "replace")
+        raise Unread(f"the reply is no chat completion ({type(error).__name__}): {shown!r}") from None
+    if not isinstance(message, dict) or not isinstance(choice, dict):
+        raise Unread("the reply's message is no object")
+    ids = token_ids(choice.get("token_ids"))
+    prompt = data.get("prompt_token_ids") or choice.get("prompt_token_ids")
+    turn, echo = _said(message, format)
+    finish = choice.get("finish_reason")
+    turn = replace(
+        turn,
+        finish_reason=storable(finish[:40]) if isinstance(finish, str) and finish else turn.finish_reason,
+        token_ids=None if ids is None else tuple(ids),
+        logprobs=logprobs(choice.get("logprobs"), ids),
+    )
+    return Said(turn, echo, token_ids(prompt))
+
+
+def _said(message: JSON, format: Format | None) -> tuple[Turn, JSON]:
+    """(the turn, the message to repeat), from the message's text, thoughts and calls."""
+    content = _text(message.get("content"))
+    calls = tuple(map(_call, _listed(message.get("tool_calls"))))
+    echo: JSON = {"role": "assistant", "content": content}
+    thoughts = ""
+    for name in ("reasoning_content", "reasoning"):
+        given = message.get(name)
+        if isinstance(given, str) and given:
+            thoughts = given
+            echo[name] = storable(given)
+            break
+    if format is not None and not calls:
+        turn = format.parse(content)
+        if turn.tool_calls and not format.repeats_text:
+            echo["content"] = turn.text
+            calls = turn.tool_calls
+        turn = replace(turn, reasoning=thoughts or turn.reasoning)
+    else:
+        inside, text = ("", content) if "</think>" not in content else split_thoughts(content)
+        turn = Turn(text.strip(), calls, thoughts or inside, None, "tool_calls" if calls else "stop")
+    if calls:
+        echo["tool_calls"] = list(map(_asked, calls))
+    return turn, echo
+
+
+def _text(content: Any) -> str:
+    """A message's text; some servers give it in parts."""
+    if isinstance(content, str):
+        return storable(content)
+    parts = [part.get("text") for part in _listed(content) if isinstance(part, dict)]
+    return storable("".join(part for part in parts if isinstance(part, str)))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _call(data: Any) -> ToolCall:
+    function = data.get("function") if isinstance(data, dict) else None
+    if not isinstance(function, dict):
+        return ToolCall("", "", None, orjson.dumps(data).decode())
+    name, arguments = function.get("name"), function.get("arguments")
+    name = name if isinstance(name, str) else ""
+    if isinstance(arguments, dict):
+        return ToolCall("", name, arguments)
+    if arguments is None or arguments == "":
+        return ToolCall("", name, {})
+    return ToolCall("", name, None, arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode())
+
+
+def _asked(call: ToolCall) -> JSON:
+    """The call as a request repeats it. Servers parse the arguments again, so they must be an object."""
+    text = call_text(call)
+    if call.arguments is None:
+        try:
+            fits = isinstance(orjson.loads(text), dict)
+        except ValueError:
+            fits = False
+        if not fits:
+            text = orjson.dumps({"unparsed": storable(text)}).decode()
+    return {"id": "", "type": "function", "function": {"name": storable(call.name), "arguments": storable(text)}}
+
+
+def numbered(said: Said, number: int) -> Said:
+    """With call ids that depend on the turn's number alone.
+
+    A server's own are random, which would make no two traces equal; and they may come twice or not at
+    all. Nine letters and digits: some chat templates take nothing else.
+    """
+    turn = said.turn
+    if not turn.tool_calls:
+        return said
+    ids = [f"t{number % 10000:04d}c{n:03d}" for n in range(len(turn.tool_calls))]
+    calls = tuple(ToolCall(i, c.name, c.arguments, c.raw) for i, c in zip(ids, turn.tool_calls, strict=True))
+    for i, asked in zip(ids, said.message.get("tool_calls", ()), strict=False):
+        asked["id"] = i
+    return replace(said, turn=replace(turn, tool_calls=calls))
+
+
+def token_ids(value: Any) -> list[int] | None:
+    """Token ids; None when it is no list of them."""
+    if not isinstance(value, list) or not all(map(isinstance, value, repeat(int))):
+        return None
+    if value and (min(value) < 0 or max(value) >= _MAX_TOKEN or bool in set(map(type, value))):
+        return None
+    return value
+
+
+def logprobs(value: Any, ids: list[int] | None) -> tuple[float, ...] | None:
+    """The sampled tokens' logarithms; None unless there is exactly one number for each token."""
+    content = value.get("content") if isinstance(value, dict) else None
+    if not isinstance(content, list) or (ids is not None and len(ids) != len(content)):
+        return None
+    try:
+        found = tuple([float(token["logprob"]) for token in content])
+    except (TypeError, ValueError, LookupError):
+        return None
+    return found if all(p <= 0.001 for p in found) else None
+
+
+def with_confidence(turn: Turn) -> Turn:
+    """The final turn with its stated confidence taken out of its text, where the text ends with one."""
+    found = _CONFIDENCE.search(turn.text[-80:]) if turn.final else None
+    if found is None:
+        return turn
+    stated = float(found[1]) / (100 if found[2] or float(found[1]) > 1 else 1)
+    if not 0 <= stated <= 1:
+        return turn
+    text = turn.text[: max(0, len(turn.text) - 80) + found.start()].rstrip()
+    return replace(turn, text=text, confidence=stated)
