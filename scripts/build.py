@@ -105,9 +105,10 @@ def sft(
     """
     from faultgym.training.build_sft import SFTOptions, build_sft
     from faultgym.training.rendering import Rendering
+    from faultgym.training.verify import Check
 
     rendering = Rendering(FORMS[format], REASONING[reasoning], tokenizer=tokenizer, template=template)
-    options = SFTOptions(waste, parse_mix(mix), Caps(per_task, per_template), seed=seed, rendering=rendering)
+    options = SFTOptions(Check(waste), parse_mix(mix), Caps(per_task, per_template), rendering=rendering, seed=seed)
     with _progress() as on_progress:
         report = build_sft(runs, out, options, workers=workers, resume=resume, on_progress=on_progress)
     for line in report.lines():

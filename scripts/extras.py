@@ -12,6 +12,9 @@ from shlex import quote
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+"""Modules that are not called as what brings them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Need:
@@ -69,7 +72,7 @@ def _extra_of(requirement: Requirement) -> str:
 
 def extra_for(module: str) -> str:
     """The extra that brings a top-level module; empty when the core does, or nothing of ours."""
-    name = canonicalize_name(module)
+    name = canonicalize_name(_DISTRIBUTIONS.get(module, module))
     return next((need.extra for need in needs() if canonicalize_name(need.name) == name), "")
 
 

@@ -60,6 +60,7 @@ VERBS = (
     Verb("export", "Write traces as chat logs or spans, for other tools."),
     Verb("build", "Make data sets for SFT, DPO, ORPO and KTO from stored traces."),
     Verb("serve", "Offer a suite's service, with its faults, over a real socket."),
+    Verb("serve-model", "Serve a model with vLLM until Ctrl-C.", "serve_model"),
     Verb("show", "Print one trace."),
     Verb("bench", "Time the hot paths against their bare counterparts."),
     Verb("doctor", "Say what is installed, what works, and how to get the rest."),

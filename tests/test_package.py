@@ -28,6 +28,8 @@ FOLDERS = {
 ELSEWHERE = "faultgym.cli.peers"
 """Scripts that run in an environment of their own, with other packages installed."""
 MODEL_LIBRARIES = ("bitsandbytes", "datasets", "peft", "ray", "torch", "transformers", "trl", "vllm")
+DATA_LIBRARIES = ("datasketch", "huggingface_hub", "pyarrow", "scipy", "sklearn")
+"""What building data sets needs besides."""
 
 in_a_checkout = pytest.mark.skipif(not (ROOT / "scripts").is_dir(), reason="the sdist has no such folders")
 
@@ -146,7 +148,7 @@ def test_every_requirement_is_pinned_within_its_range():
 
 
 def test_what_the_core_imports_is_declared():
-    declared = {"faultgym", "starlette", "uvicorn", *MODEL_LIBRARIES} | {
+    declared = {"faultgym", "starlette", "uvicorn", *MODEL_LIBRARIES, *DATA_LIBRARIES} | {
         Requirement(line).name.replace("-", "_")
         for line in metadata.requires("faultgym") or []
         if "extra ==" not in line
@@ -163,13 +165,13 @@ def test_what_the_core_imports_is_declared():
                 assert top in sys.stdlib_module_names or top in declared, f"{module} imports {name}"
 
 
-def test_no_module_of_the_core_imports_a_model_library():
+def test_no_module_of_the_core_imports_a_model_or_data_library():
     modules = [name for name in sources() if not name.endswith("__main__")]
     code = (
         "import importlib, sys\n"
         "class Refuse:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        f"        if name.partition('.')[0] in {MODEL_LIBRARIES!r}:\n"
+        f"        if name.partition('.')[0] in {MODEL_LIBRARIES + DATA_LIBRARIES!r}:\n"
         "            raise AssertionError(f'{name} was imported')\n"
         "sys.meta_path.insert(0, Refuse())\n"
         f"for name in {modules!r}:\n"

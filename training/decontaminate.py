@@ -76,7 +76,8 @@ def held_out(suite: str, n: int = NGRAM, tasks: int = TASKS) -> HeldOut:
 def _worlds(suite: Suite) -> tuple[frozenset[str], frozenset[str]]:
     """(fingerprints, names). Records' keys are short texts, which SQLite never cuts in two: the image can be read."""
     pattern = re.compile(rb"\b(?:%s)-\d+" % "|".join(map(re.escape, suite.id_prefixes)).encode())
-    prints, names = set(), set()
+    prints: set[str] = set()
+    names: set[bytes] = set()
     for split in TEST_SPLITS:
         for seed in range(WORLDS[split]):
             image = world_image(suite.name, split, seed)

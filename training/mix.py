@@ -166,9 +166,7 @@ def mixed(
     shown = Counter(lead[e.contracts] for e in ranked if e.kind == "recovery")
     parts = fair(shown, wanted.get("recovery", 0))
     keys = [(str(e.kind), lead[e.contracts] if e.kind == "recovery" else "") for e in ranked]
-    chosen = _first(
-        ranked, keys, lambda key: parts.get(key[1], 0) if key[0] == "recovery" else wanted.get(key[0], 0)
-    )
+    chosen = _first(ranked, keys, lambda key: parts.get(key[1], 0) if key[0] == "recovery" else wanted.get(key[0], 0))
     left_out = {
         "task_cap": total - by_task,
         "template_cap": by_task - by_template,
@@ -189,7 +187,7 @@ def _first(examples: Sequence[SFTExample], keys: Sequence[K], limit: Callable[[K
 
 
 def _report(chosen: Sequence[SFTExample], mix: Mix, left_out: dict[str, int]) -> MixReport:
-    kinds = Counter(e.kind for e in chosen)
+    kinds = Counter(str(e.kind) for e in chosen)
     contracts = Counter(c for e in chosen for c in e.contracts if e.kind == "recovery")
     templates = Counter(f"{e.origin.suite}/{e.origin.template}" for e in chosen)
     return mix_report(kinds, contracts, templates, mix, left_out)
@@ -204,9 +202,7 @@ def mix_report(
 ) -> MixReport:
     """The report on counts; names are sorted, kinds in their own order."""
     total = sum(kinds.values())
-    short = tuple(
-        kind for kind, share in mix.shares.items() if kinds.get(kind, 0) < math.floor(share * total * 0.99)
-    )
+    short = tuple(kind for kind, share in mix.shares.items() if kinds.get(kind, 0) < math.floor(share * total * 0.99))
     return MixReport(
         {kind: kinds.get(kind, 0) for kind in EXAMPLE_KINDS},
         dict(sorted(contracts.items())),

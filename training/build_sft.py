@@ -1,0 +1,273 @@
+"""Runs to a data set for supervised fine-tuning: streaming, resumable, the same for every order and worker count.
+
+    RUNS -> chunks -> verified examples (workers) -> index on disk -> de-duplicated, capped, mixed -> Parquet files
+
+While it is made, everything lies in `.NAME.building` beside the data set's folder; that takes its name when it is
+whole and on the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import orjson
+
+from faultgym.agents.segment import sync_folder
+from faultgym.tools.errors import UserError
+from faultgym.tools.types import JSON
+from faultgym.training.dedupe import Grades
+from faultgym.training.index import Index
+from faultgym.training.inputs import Inputs, OnProgress
+from faultgym.training.mix import Caps, Mix, MixReport, report_data
+from faultgym.training.rendering import Rendering
+from faultgym.training.select import WASTE
+from faultgym.training.shards import Shard, sync_tree, write_shards
+from faultgym.training.verify import Check, known_test_splits, verified
+
+SUMMARY = "build.json"
+"""All figures of the card, for programs."""
+DUPLICATES = {
+    "exact_duplicate": "the same, word for word",
+    "near_duplicate": "nearly the same as another of its group",
+    "group_full": "one more with the same template, kind and calls",
+    "task_cap": "one more of its task",
+    "template_cap": "one more of its template",
+    "mix": "its kind has its share",
+}
+"""Why verified examples were left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class SFTOptions:
+    """What a data set is made by. The same options and traces give the same bytes."""
+
+    check: Check = field(default_factory=Check)
+    """What a trace must stand, and how test splits are compared."""
+    mix: Mix = field(default_factory=Mix)
+    caps: Caps = field(default_factory=Caps)
+    grades: Grades = field(default_factory=Grades)
+    rendering: Rendering = field(default_factory=Rendering)
+    seed: int = 0
+
+    def command(self) -> dict[str, object]:
+        """The options of the command line that are not at their defaults."""
+        form = {"messages": "messages", "turns": "prompt-completion"}.get(self.rendering.form, self.rendering.form)
+        values = {
+            "mix": (self.mix.text(), Mix().text()),
+            "waste": (f"{self.check.waste:g}", f"{WASTE:g}"),
+            "per-task": (self.caps.per_task, Caps().per_task),
+            "per-template": (self.caps.per_template, Caps().per_template),
+            "seed": (self.seed, 0),
+            "reasoning": ({"field": "keep"}.get(self.rendering.reasoning, self.rendering.reasoning), "keep"),
+            "format": (form, "messages"),
+            "tokenizer": (self.rendering.tokenizer, ""),
+            "template": (self.rendering.template, ""),
+        }
+        return {name: value for name, (value, default) in values.items() if value != default}
+
+    def to_record(self) -> JSON:
+        """As JSON."""
+        data: JSON = {"mix": {"shares": dict(self.mix.shares), "floor": self.mix.floor}, "seed": self.seed}
+        data["check"] = {name: getattr(self.check, name) for name in ("waste", "ngram", "test_tasks")}
+        for name in ("caps", "grades", "rendering"):
+            value = getattr(self, name)
+            data[name] = {part: getattr(value, part) for part in value.__slots__}
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class SFTReport:
+    """What was made of what."""
+
+    traces: int
+    verified: int
+    """Traces that were found worth imitating, duplicates among them."""
+    rejected: dict[str, int]
+    """By reason, the most frequent first."""
+    left_out: dict[str, int]
+    """Verified examples by why they are not in the data set."""
+    mix: MixReport
+    rows: int
+    damaged: int = 0
+    """Lines of the store that could not be read at all."""
+
+    @property
+    def examples(self) -> int:
+        """Episodes in the data set."""
+        return sum(self.mix.kinds.values())
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        yield f"{self.traces} traces: {self.verified} worth imitating, {self.examples} in the data set"
+        if self.damaged:
+            yield f"{self.damaged} lines or files of the store are damaged"
+        for title, counts in (("rejected", self.rejected), ("left out", self.left_out)):
+            if counts:
+                yield f"{title}: " + ", ".join(f"{count} {name}" for name, count in counts.items())
+        total = self.examples or 1
+        yield "mix: " + ", ".join(f"{kind} {n} ({n / total:.0%})" for kind, n in self.mix.kinds.items())
+        if self.mix.contracts:
+            yield "recoveries: " + ", ".join(f"{name} {n}" for name, n in self.mix.contracts.items())
+        if self.mix.short:
+            yield f"short of: {', '.join(self.mix.short)}; roll out more of these, or state another --mix"
+
+    def to_record(self) -> JSON:
+        """As JSON."""
+        return {**{name: getattr(self, name) for name in self.__slots__}, "mix": report_data(self.mix)}
+
+    @classmethod
+    def from_record(cls, record: JSON) -> SFTReport:
+        """The counterpart of `to_record`."""
+        mix = {**record["mix"], "short": tuple(record["mix"]["short"])}
+        return cls(**{**record, "mix": MixReport(**mix)})
+
+
+def build_sft(
+    runs: Sequence[Path],
+    out: Path,
+    options: SFTOptions | None = None,
+    *,
+    workers: int = 1,
+    resume: bool = False,
+    on_progress: OnProgress | None = None,
+) -> SFTReport:
+    """Make a data set in `out`, a folder that is new or empty; needs the extra `data`.
+
+    `resume` goes on with what a stopped build left behind, if there is anything. Raises UserError when the folder
+    holds something else, when the build to resume was of other runs or options, or when another process is at it.
+    """
+    options = options or SFTOptions()
+    options.rendering.rows_of()  # before the long part: what cannot be rendered is said at once
+    if resume and (done := _finished(out)) is not None:
+        return done
+    work = _workplace(out, resume)
+    progress = on_progress or (lambda what, done, total: None)
+    with closing(Index(work / "index.sqlite")) as index:
+        suites = _plan(index, runs, options)
+        _verify(index, options, suites, workers, progress)
+        progress("choosing", 0, 1)
+        mix, duplicates = index.choose(options.grades, options.caps, options.mix)
+        folder = work / "out"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        shards = write_shards(_rows(index, options.rendering, mix, progress), options.rendering.form, folder)
+        report = _report(index, mix, duplicates, shards)
+        _describe(folder, runs, out, options, index, report, shards)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    os.rename(folder, out)
+    sync_folder(out.parent)
+    shutil.rmtree(work)
+    return report
+
+
+def _finished(out: Path) -> SFTReport | None:
+    """The report of a build that was done already, stopped at most while it cleaned up."""
+    path = out / SUMMARY
+    if not path.is_file():
+        return None
+    shutil.rmtree(_work_folder(out), ignore_errors=True)
+    return SFTReport.from_record(orjson.loads(path.read_bytes())["report"])
+
+
+def _work_folder(out: Path) -> Path:
+    return out.parent / f".{out.name}.building"
+
+
+def _workplace(out: Path, resume: bool) -> Path:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is there already; choose another folder for the data set, or delete that one")
+    work = _work_folder(out)
+    if work.exists() and not resume:
+        raise UserError(f"{work} holds a build that was stopped; go on with --resume, or delete that folder")
+    work.mkdir(parents=True, exist_ok=True)
+    return work
+
+
+def _plan(index: Index, runs: Sequence[Path], options: SFTOptions) -> set[str]:
+    """Note what is to be read, or make sure that it is what was noted; the suites that it names."""
+    inputs = Inputs()
+    first = index.fact("options") is None
+    with index.transaction():
+        chunks = inputs.scan(runs)
+        if first:
+            index.plan(chunks)
+        else:
+            for _ in chunks:
+                pass
+        asked = {
+            "options": options.to_record(),
+            "segments": [segment.to_record() for segment in inputs.segments],
+            "damaged": inputs.damaged,
+        }
+        for name, value in asked.items():
+            if first:
+                index.set_fact(name, value)
+            elif index.fact(name) != orjson.loads(orjson.dumps(value)):
+                what = "with other options" if name == "options" else "of other traces"
+                raise UserError(f"the build to resume is {what}; delete its folder to build anew")
+    return inputs.suites
+
+
+def _verify(index: Index, options: SFTOptions, suites: set[str], workers: int, progress: OnProgress) -> None:
+    done, total = index.progress()
+    if done == total:
+        return
+    check = replace(options.check, held=known_test_splits(suites, options.check))
+    for number, found in verified(index.owed(), check, options.seed, workers):
+        index.finish(number, found)
+        done += len(found)
+        progress("verifying", done, total)
+
+
+def _rows(index: Index, rendering: Rendering, mix: MixReport, progress: OnProgress) -> Iterator[JSON]:
+    rows_of, total = rendering.rows_of(), sum(mix.kinds.values())
+    for number, example in enumerate(index.chosen(), 1):
+        yield from rows_of(example)
+        progress("writing", number, total)
+
+
+def _report(index: Index, mix: MixReport, duplicates: dict[str, int], shards: Sequence[Shard]) -> SFTReport:
+    counts = {reason: count for reason, (count, _, _) in index.rejections().items()}
+    rejected = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    accepted = index.accepted() + duplicates.get("exact_duplicate", 0)
+    return SFTReport(
+        accepted + sum(rejected.values()),
+        accepted,
+        rejected,
+        {**duplicates, **mix.left_out},
+        mix,
+        sum(shard.rows for shard in shards),
+        len(index.fact("damaged")),
+    )
+
+
+def _describe(
+    folder: Path,
+    runs: Sequence[Path],
+    out: Path,
+    options: SFTOptions,
+    index: Index,
+    report: SFTReport,
+    shards: Sequence[Shard],
+) -> None:
+    """Write the card and the figures, and see all files onto the disk."""
+    from faultgym.training.card_sft import sft_card
+
+    segments = index.fact("segments")
+    firsts = {reason: (episode_id, detail) for reason, (_, episode_id, detail) in index.rejections().items()}
+    card = sft_card(out, runs, options, report, firsts, segments, shards)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    figures = {
+        "report": report.to_record(),
+        "options": options.to_record(),
+        "inputs": segments,
+        "damaged": index.fact("damaged"),
+        "files": [{name: getattr(shard, name) for name in shard.__slots__} for shard in shards],
+    }
+    (folder / SUMMARY).write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    sync_tree(folder, ["README.md", SUMMARY, *(shard.name for shard in shards)])
