@@ -1,4 +1,4 @@
-"""The modules `players` and `bookshelf`, also for the processes that tests start: these inherit the path."""
+"""Modules that tests share (`players`, `scenes`, ...), also for processes that tests start: these inherit the path."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-PLACES = [str(Path(__file__).parent / name) for name in ("agents", "envs")]
+PLACES = [str(Path(__file__).parent / name) for name in ("agents", "envs", "training")]
 sys.path += [place for place in PLACES if place not in sys.path]
 
 

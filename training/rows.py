@@ -29,12 +29,22 @@ Arguments = Literal["object", "text"]
 as OpenAI's API has it: some templates take only the one (Llama 3.1's, TRL's for DeepSeek-V3), some only the other
 (DeepSeek-R1's own). Those of `templates.py` take both."""
 
-Form = Literal["messages", "turns", "pairs", "labels", "text"]
-"""The kinds of rows: `sft_row`, `turn_rows`, `pair_row`, `label_rows`, and plain text."""
+Form = Literal["messages", "turns", "pairs", "labels", "text", "rendered"]
+"""The kinds of rows: `sft_row`, `turn_rows`, `pair_row`, `label_rows`; and what `trainers/render.py` makes of them:
+`text` of `messages`, `rendered` of `pairs`."""
 
 _ORIGIN = ("episode_id", "task", "suite", "template", "split", "policy", "faults")
 _MESSAGES: JSON = {"list": "json"}
 _TEXT: JSON = {"dtype": "string"}
+_PAIR: dict[str, JSON] = {
+    "kind": _TEXT,
+    "contract": _TEXT,
+    "margin": {"dtype": "float64"},
+    "fork_step": {"dtype": "int64"},
+    "chosen_id": _TEXT,
+    "rejected_id": _TEXT,
+    "source": _TEXT,
+}
 _COLUMNS: dict[Form, dict[str, JSON]] = {
     "messages": {
         "messages": _MESSAGES,
@@ -57,13 +67,7 @@ _COLUMNS: dict[Form, dict[str, JSON]] = {
         "chosen": _MESSAGES,
         "rejected": _MESSAGES,
         "tools": _TEXT,
-        "kind": _TEXT,
-        "contract": _TEXT,
-        "margin": {"dtype": "float64"},
-        "fork_step": {"dtype": "int64"},
-        "chosen_id": _TEXT,
-        "rejected_id": _TEXT,
-        "source": _TEXT,
+        **_PAIR,
     },
     "labels": {
         "prompt": _MESSAGES,
@@ -75,7 +79,14 @@ _COLUMNS: dict[Form, dict[str, JSON]] = {
         "completion_id": _TEXT,
         "source": _TEXT,
     },
-    "text": {"text": _TEXT, "kind": _TEXT, "contracts": {"list": "string"}},
+    "text": {
+        "text": _TEXT,
+        "kind": _TEXT,
+        "contracts": {"list": "string"},
+        "calls": {"dtype": "int64"},
+        "optimal": {"dtype": "int64"},
+    },
+    "rendered": {"prompt": _TEXT, "chosen": _TEXT, "rejected": _TEXT, **_PAIR},
 }
 
 
@@ -133,7 +144,7 @@ def turn_rows(
 
 
 def pair_row(pair: PreferencePair, *, reasoning: Reasoning = "field", arguments: Arguments = "object") -> JSON:
-    """One row per pair: `prompt`, `chosen`, `rejected` and `tools`, for DPO; ORPO takes it rendered."""
+    """One row per pair: `prompt`, `chosen`, `rejected` and `tools`, for DPO; ORPO needs it `rendered`."""
     return {
         "prompt": chat(pair.prompt, reasoning=reasoning, arguments=arguments),
         "chosen": chat(pair.chosen, reasoning=reasoning, arguments=arguments),

@@ -1,0 +1,22 @@
+"""What needs transformers and TRL: rendering with a tokenizer, masks, collators.
+
+What TRL 1.16 takes as it is, where its loss falls, and what is added here:
+
+- SFTTrainer takes `messages` and `tools`. Loss on everything, or with `assistant_only_loss=True` on what the template
+  marks: give the tokenizer a training template (`render.with_template`). It takes `prompt`, `completion` and `tools`
+  too; loss on the completion, which is one assistant turn.
+- DPOTrainer takes `prompt`, `chosen`, `rejected` and `tools`. Loss on all after the prompt, tool output too: whole
+  trajectories need `masks.mask_pair` and `collators.PairCollator`.
+- KTOTrainer takes `prompt`, `completion`, `label` and `tools`. Loss as DPO's: `masks.mask_label` and
+  `collators.LabelCollator`. At least two rows in a batch; it reads them in order, so shuffle them before.
+- ORPOTrainer (experimental) takes `prompt`, `chosen` and `rejected` as text: `render.rendered_pair`. Given messages it
+  never reads `tools`, and fails on columns of JSON values. Its odds ratio looks at all after the prompt; its likelihood
+  term at the prompt as well, tool output and user text included: `collators.orpo_trainer`, always.
+
+DPO and KTO drop rows whose prompt fills `max_length` (1,024 unless set), without a word; ORPO's loss is not a number
+then. Prompts with tools are longer than that: set it.
+
+SFT, DPO and KTO parse a `tools` column of JSON text. They put messages through the tokenizer's `chat_template`,
+and only SFT looks for a training template by itself: set one first. Whatever a template does not know is not rendered:
+with Llama 3's and most others, reasoning has to be `inline` (`rows.Reasoning`); ours know `reasoning_content`.
+"""

@@ -1,0 +1,76 @@
+"""Which tokens the assistant wrote, and collators that keep the loss off all others.
+
+TRL's DPO, KTO and ORPO score everything after the prompt. Where a completion ends before any tool message there is
+nothing to mask; whole trajectories need the columns that `mask_pair` and `mask_label` add, and a collator from here.
+Those columns reach a collator only with `remove_unused_columns=False` in the trainer's configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from faultgym.tools.errors import UserError
+from faultgym.tools.types import JSON
+from faultgym.training.trainers.render import tools_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A chat in tokens, and which of them carry loss."""
+
+    ids: list[int]
+    mask: list[int]
+    """1 for what the assistant wrote, the end of its turns included; 0 for all else. As long as `ids`."""
+
+
+def scored(tokenizer: PreTrainedTokenizerBase, messages: Sequence[JSON], tools: Any = None) -> Scored:
+    """The tokens of a chat, as TRL's SFTTrainer sees them with `assistant_only_loss=True`.
+
+    Raises UserError when the tokenizer's template marks nothing: see `render.with_template`.
+    """
+    out = tokenizer.apply_chat_template(
+        list(messages), tools=tools or None, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+    )
+    found = Scored(list(out["input_ids"]), list(out["assistant_masks"]))
+    if any(m["role"] == "assistant" for m in messages) and 1 not in found.mask:
+        raise UserError("the tokenizer's chat template marks no assistant turns: give it one with `with_template`")
+    return found
+
+
+def mask_pair(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
+    """The columns `chosen_mask` and `rejected_mask` of a pair's row, one number per token after the prompt.
+
+    Works as `dataset.map(mask_pair, fn_kwargs={"tokenizer": tokenizer})`, for DPO, and for ORPO before
+    `rendered_pair`. The trainer must hold the same tokenizer with the same template.
+    """
+    tools = tools_of(row)
+    chosen = scored(tokenizer, [*row["prompt"], *row["chosen"]], tools)
+    rejected = scored(tokenizer, [*row["prompt"], *row["rejected"]], tools)
+    prompt = _prompt_ids(tokenizer, row["prompt"], tools)
+    length = min(_common(prompt, chosen.ids), _common(prompt, rejected.ids))
+    return {"chosen_mask": chosen.mask[length:], "rejected_mask": rejected.mask[length:]}
+
+
+def mask_label(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
+    """The column `completion_mask` of a labelled row, for KTO; see `mask_pair`."""
+    tools = tools_of(row)
+    whole = scored(tokenizer, [*row["prompt"], *row["completion"]], tools)
+    length = _common(_prompt_ids(tokenizer, row["prompt"], tools), whole.ids)
+    return {"completion_mask": whole.mask[length:]}
+
+
+def _prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[JSON], tools: Any) -> list[int]:
+    out = tokenizer.apply_chat_template(
+        list(prompt), tools=tools, tokenize=True, return_dict=True, add_generation_prompt=True
+    )
+    return list(out["input_ids"])
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))

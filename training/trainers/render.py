@@ -1,0 +1,88 @@
+"""Chats as text: with the tokenizer's template, for trainers that take no tools and for people who want to look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+from faultgym.tools.errors import UserError
+from faultgym.tools.types import JSON
+from faultgym.training.templates import template_text
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_FIRST = {"deepseek": "<\uff5cbegin\u2581of\u2581sentence\uff5c>", "llama3": "<|begin_of_text|>"}
+_PROBE: list[JSON] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+
+
+def with_template(tokenizer: PreTrainedTokenizerBase, name: str) -> PreTrainedTokenizerBase:
+    """The same tokenizer with the training template of a name.
+
+    Raises UserError when the template's end of turn is not the tokenizer's `eos_token`: trainers would put a second
+    end after it, and a server would not stop there.
+    """
+    text = template_text(name)
+    end = tokenizer.apply_chat_template(_PROBE, tokenize=False, chat_template=text).rstrip("\n")
+    if not tokenizer.eos_token or not end.endswith(tokenizer.eos_token):
+        raise UserError(
+            f"turns of template {name!r} end in {end[-20:]!r}, but the tokenizer's eos_token is "
+            f"{tokenizer.eos_token!r}: set tokenizer.eos_token, or choose another template"
+        )
+    tokenizer.chat_template = text
+    return tokenizer
+
+
+def renderer(name: str) -> PreTrainedTokenizerBase:
+    """A tokenizer without a vocabulary: it renders with the training template of a name, and that is all.
+
+    For plain text before a model is chosen. The text begins with the model's own first token where the template
+    writes one: those of `deepseek` and `llama3` are known here, of TRL's others left out.
+    """
+    from transformers import PreTrainedTokenizerBase
+
+    return PreTrainedTokenizerBase(chat_template=template_text(name), bos_token=_FIRST.get(name, ""))
+
+
+def tools_of(row: JSON) -> list[JSON] | None:
+    """The tools of a row, whether its column holds JSON text or a list; None when there are none."""
+    tools = row.get("tools")
+    return (json.loads(tools) if isinstance(tools, str) else tools) or None
+
+
+def rendered_text(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
+    """A row of the form `messages` as one of the form `text`. The tokenizer may be a `renderer`."""
+    text = tokenizer.apply_chat_template(row["messages"], tools=tools_of(row), tokenize=False)
+    return {"text": text, **{key: value for key, value in row.items() if key not in {"messages", "tools"}}}
+
+
+def rendered_pair(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
+    """A row of the form `pairs` as one of the form `rendered`, with the tools in the text of its prompt: for ORPO.
+
+    ORPOTrainer does not take conversational rows: it reads no tools, and fails on columns that keep messages exact.
+    Text ends with the end of turn, without the newline that some templates put after it, or ORPO would add another.
+    """
+    tools = tools_of(row)
+    chosen, rejected = (_completed(tokenizer, row["prompt"], row[side], tools) for side in ("chosen", "rejected"))
+    prompt = _text(tokenizer, row["prompt"], tools, add_generation_prompt=True)
+    prompt = _shared(_shared(prompt, chosen), rejected)
+    texts = {"prompt": prompt, "chosen": chosen[len(prompt) :], "rejected": rejected[len(prompt) :]}
+    return {**texts, **{key: value for key, value in row.items() if key not in {"tools", *texts}}}
+
+
+def _completed(
+    tokenizer: PreTrainedTokenizerBase, prompt: Sequence[JSON], completion: Sequence[JSON], tools: Any
+) -> str:
+    return _text(tokenizer, [*prompt, *completion], tools).rstrip("\n")
+
+
+def _text(tokenizer: PreTrainedTokenizerBase, messages: Sequence[JSON], tools: Any, **options: Any) -> str:
+    text: str = tokenizer.apply_chat_template(list(messages), tools=tools, tokenize=False, **options)
+    return text
+
+
+def _shared(one: str, other: str) -> str:
+    """What both begin with: some templates end a prompt in a way that no continuation has."""
+    return "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
