@@ -81,6 +81,12 @@ class Audit:
         record["token_ratio"] = None if ratio is None else round(ratio, 4)
         return {**record, "passed": self.passed, "problems": self.problems}
 
+    @classmethod
+    def from_record(cls, record: JSON) -> Audit:
+        """The counterpart of `to_record`."""
+        fields = {name: record[name] for name in cls.__slots__}
+        return cls(**{**fields, "aucs": {name: Auc(**auc) for name, auc in record["aucs"].items()}})
+
     def lines(self) -> Iterator[str]:
         """For people, in Markdown."""
         yield f"Balance audit: {'passed' if self.passed else 'FAILED'}."
@@ -126,14 +132,10 @@ def audit(pairs: Iterable[PreferencePair]) -> Audit:
             chosen.append(texts[0])
             rejected.append(texts[1])
             groups.append(group_of(pair))
-    return Audit(
-        total,
-        len(chosen),
-        shortcuts(chosen, rejected, groups),
-        *(dict(sorted(counts[name].items())) for name in ("kinds", "contracts", "templates", "sources")),
-        *(n / total if total else 0.0 for n in tokens),
-        errors,
-    )
+    kinds, contracts, templates, sources = (dict(sorted(found.items())) for found in counts.values())
+    mean = [n / total if total else 0.0 for n in tokens]
+    aucs = shortcuts(chosen, rejected, groups)
+    return Audit(total, len(chosen), aucs, kinds, contracts, templates, sources, mean[0], mean[1], errors)
 
 
 def _count(counts: dict[str, Counter[str]], pair: PreferencePair) -> None:

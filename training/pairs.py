@@ -2,7 +2,7 @@
 
 | kind | fork | chosen | rejected |
 |---|---|---|---|
-| recover_vs_repeat | after a result that repeating does not cure | wait, new token, another way, report | the same call |
+| recover_vs_repeat | after what repeating does not cure | wait, new token, another way, report | the same call |
 | retry_vs_abandon | after one that repeating cures | the same call | giving up, or a detour |
 | right_vs_wrong_arguments | before any call | the call | it, wrongly; a call of another task |
 | stop_vs_overiterate | when all is known and done | the final text | one more call |
@@ -24,13 +24,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import orjson
-
 from faultgym.agents.policy import Policy
-from faultgym.agents.scripted.rehearsal import rehearse
 from faultgym.agents.trace import Trace
 from faultgym.envs.continuing import continue_reference
-from faultgym.envs.task import Task
 from faultgym.envs.turn import Turn
 from faultgym.eval.critical import critical_step
 from faultgym.eval.score import faults_name
@@ -121,9 +117,9 @@ def crossing(forks: Forks, step: int, sources: Sources) -> Crossing | None:
     candidates = [own] if own is not None and own.success else []
     candidates += [c for c in _samples(forks, step, sources) if c.success]
     for made in candidates:
-        if best is None or same_decision(made.turn, best.turn) or made.worth >= best.worth:
-            if _holds(made, sources):
-                return Crossing(forks, step, made)
+        sound = best is None or same_decision(made.turn, best.turn) or made.worth >= best.worth
+        if sound and _holds(made, sources):
+            return Crossing(forks, step, made)
     return None if best is None else Crossing(forks, step, best)
 
 
@@ -262,13 +258,3 @@ def origin_of(trace: Trace) -> Origin:
     t = trace.task
     name = str(trace.policy.get("name", ""))
     return Origin(trace.episode_id, t.id, t.suite, t.template, t.split, name, faults_name(trace.faults))
-
-
-def reference_text(task: Task) -> str:
-    """The final text of a clean reference run."""
-    return rehearse(task).text
-
-
-def prefix_bytes(pair: PreferencePair) -> bytes:
-    """The prompt as it is stored; both completions follow it."""
-    return orjson.dumps(pair.prompt)

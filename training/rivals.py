@@ -1,4 +1,4 @@
-"""Calls that would be wrong at a fork: the last one again, a detour, the right one with other arguments, one too many."""
+"""Calls that would be wrong at a fork: the last one again, a detour, the right one in a wrong form, one too many."""
 
 from __future__ import annotations
 

@@ -39,11 +39,16 @@ def _with_values_of_another(at: Crossing, right: str) -> str:
         for atom, other in zip(wanted, others, strict=True):
             if atom == other:
                 continue
-            text, count = re.subn(rf"(?<!\w){re.escape(_written(atom))}(?!\w)", lambda _, o=other: _written(o), text)
+            text, count = _replaced(text, _written(atom), _written(other))
             replaced += count
         if replaced:
             return text
     return ""
+
+
+def _replaced(text: str, old: str, new: str) -> tuple[str, int]:
+    """The text with one whole word for another, and how often."""
+    return re.subn(rf"(?<!\w){re.escape(old)}(?!\w)", new.replace("\\", r"\\"), text)
 
 
 def _written(atom: Atom) -> str:

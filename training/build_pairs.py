@@ -1,0 +1,309 @@
+"""Runs to a data set of preference pairs or labelled completions: streaming, resumable, the same for every order.
+
+    RUNS -> chunks -> forks and pairs (workers) -> index on disk -> balanced, audited -> Parquet files
+
+While it is made, everything lies in `.NAME.building` beside the data set's folder; that takes its name when it is
+whole and on the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, cast
+
+import orjson
+
+from faultgym.agents.lines import parse
+from faultgym.agents.registry import policy_named
+from faultgym.agents.segment import sync_folder
+from faultgym.agents.trace import Trace
+from faultgym.tools.errors import TaskError, TraceError, UserError
+from faultgym.tools.types import JSON
+from faultgym.training.audit import Audit, audit
+from faultgym.training.decontaminate import contamination, refused
+from faultgym.training.examples import PreferencePair
+from faultgym.training.inputs import Chunk, Inputs, OnProgress
+from faultgym.training.pair_index import Choice, PairEntry, PairIndex
+from faultgym.training.pairs import PER_TRACE, Found, Sources, pairs_of, without_reasoning
+from faultgym.training.rows import Reasoning, label_rows, pair_row
+from faultgym.training.select import Rejected, read_trace
+from faultgym.training.shards import sync_tree, write_shards
+from faultgym.training.verify import Check, known_test_splits, verified
+
+SUMMARY = "build.json"
+"""All figures of the card, the audit among them, for programs."""
+PairForm = Literal["pairs", "labels"]
+VERBS: dict[PairForm, str] = {"pairs": "pairs", "labels": "kto"}
+
+
+@dataclass(frozen=True, slots=True)
+class PairOptions:
+    """What a data set is made by. The same options and traces give the same bytes."""
+
+    policy: str = ""
+    """Whose traces these are, by name; empty when nobody is asked for more than the traces hold."""
+    samples: int = 0
+    """Continuations that it is asked for at each fork."""
+    checks: int = 0
+    """Further continuations that verify a chosen decision of it."""
+    reasoning: Reasoning = "field"
+    seed: int = 0
+    per_trace: int = PER_TRACE
+
+    def command(self) -> dict[str, object]:
+        """The options of the command line that are not at their defaults."""
+        shown = {"field": "keep"}.get(self.reasoning, self.reasoning)
+        values = {name: (getattr(self, name), getattr(PairOptions(), name)) for name in _SHOWN}
+        values["reasoning"] = (shown, "keep")
+        return {name: value for name, (value, default) in values.items() if value != default}
+
+    def to_record(self) -> JSON:
+        """As JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+_SHOWN = ("policy", "samples", "checks", "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class PairReport:
+    """What was made of what."""
+
+    traces: int
+    rejected: dict[str, int]
+    """Traces that were not forked, by reason."""
+    choice: Choice
+    rows: int
+    audit: Audit
+
+    @property
+    def passed(self) -> bool:
+        """Whether the balance audit held, and there is something to learn from."""
+        return self.audit.passed and self.rows > 0
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Pairs by kind that were left out, so that no shortcut is left."""
+        return {kind: n - self.choice.kept[kind] for kind, n in self.choice.found.items() if n > self.choice.kept[kind]}
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        c = self.choice
+        yield f"{self.traces} traces: {sum(c.found.values())} pairs, {sum(c.kept.values())} in the data set"
+        if self.rejected:
+            yield "not forked: " + ", ".join(f"{n} {name}" for name, n in self.rejected.items())
+        yield f"at a first critical step: {c.critical}; equal to another pair: {c.duplicates}"
+        if c.same_prompt:
+            yield f"left out, with the prompt of another: {c.same_prompt}"
+        if self.left_out:
+            yield "left out for balance: " + ", ".join(f"{n} {kind}" for kind, n in self.left_out.items())
+        yield from self.audit.lines()
+        if not self.rows:
+            yield "No pairs are left: fork traces with faults, of more tasks and of more than one policy."
+
+    def to_record(self) -> JSON:
+        """As JSON."""
+        choice = {name: getattr(self.choice, name) for name in Choice.__slots__}
+        return {
+            "traces": self.traces,
+            "rejected": self.rejected,
+            "choice": choice,
+            "rows": self.rows,
+            "audit": self.audit.to_record(),
+        }
+
+    @classmethod
+    def from_record(cls, record: JSON) -> PairReport:
+        """The counterpart of `to_record`."""
+        return cls(**{**record, "choice": Choice(**record["choice"]), "audit": Audit.from_record(record["audit"])})
+
+
+@dataclass(frozen=True, slots=True)
+class PairCheck(Check):
+    """Turns lines of a store into pairs."""
+
+    options: PairOptions = field(default_factory=PairOptions)
+
+    def chunk(self, chunk: Chunk, seed: int) -> list[PairEntry | Rejected]:  # type: ignore[override]
+        """What comes of each line of a chunk, in their order."""
+        policy = policy_named(self.options.policy) if self.options.policy else None
+        sources = Sources(policy, self.options.samples, self.options.checks)
+        found: list[PairEntry | Rejected] = []
+        for line in chunk.read():
+            pairs = self.pairs(line, sources)
+            if isinstance(pairs, Rejected):
+                found.append(pairs)
+            else:
+                found += [PairEntry.of(pair, seed) for pair in pairs]
+        return found
+
+    def pairs(self, line: bytes, sources: Sources) -> list[Found] | Rejected:
+        """The pairs of the trace in a line of a store, or why it was not forked."""
+        try:
+            trace = read_trace(parse(line))
+        except ValueError as error:
+            return Rejected("unreadable", "", str(error))
+        if isinstance(trace, Rejected):
+            return trace
+        if found := refused(trace):
+            return found
+        if trace.verdict is None:
+            return Rejected("harness_error", trace.episode_id)
+        try:
+            if found := contamination(trace, self.held_out(trace.task.suite)):
+                return found
+            pairs = pairs_of(trace, sources, per_trace=self.options.per_trace)
+        except TaskError as error:
+            return Rejected("unknown_task", trace.episode_id, str(error))
+        except TraceError as error:
+            return Rejected("not_proven", trace.episode_id, str(error))
+        return [self._shown(found) for found in pairs]
+
+    def _shown(self, found: Found) -> Found:
+        if self.options.reasoning != "drop":
+            return found
+        pair = found.pair
+        chosen, rejected = without_reasoning(pair.chosen), without_reasoning(pair.rejected)
+        return replace(found, pair=replace(pair, chosen=chosen, rejected=rejected))
+
+
+def build_pairs(
+    runs: Sequence[Path],
+    out: Path,
+    options: PairOptions | None = None,
+    *,
+    form: PairForm = "pairs",
+    workers: int = 1,
+    resume: bool = False,
+    on_progress: OnProgress | None = None,
+) -> PairReport:
+    """Make a data set in `out`, a folder that is new or empty; needs the extra `data`.
+
+    The data set is written also when its audit fails: the report says so. `resume` goes on with what a stopped
+    build left behind, if there is anything. Raises UserError when the folder holds something else, when the build
+    to resume was of other runs or options, or when another process is at it.
+    """
+    options = options or PairOptions()
+    if options.policy:
+        policy_named(options.policy)  # before the long part: an unknown name is said at once
+    if resume and (done := _finished(out)) is not None:
+        return done
+    work = _workplace(out, resume)
+    progress = on_progress or (lambda what, done, total: None)
+    with closing(PairIndex(work / "index.sqlite")) as index:
+        suites = _plan(index, runs, options, form)
+        _fork(index, options, suites, workers, progress)
+        progress("balancing", 0, 1)
+        choice = index.choose_pairs(form)
+        folder = work / "out"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        shards = write_shards(_rows(index, options, form, progress), form, folder)
+        rejected = {reason: count for reason, (count, _, _) in index.rejections().items()}
+        report = PairReport(
+            index.progress()[1], rejected, choice, sum(s.rows for s in shards), audit(index.chosen_pairs())
+        )
+        segments = index.fact("segments")
+    from faultgym.training.card_pairs import pair_card
+
+    card = pair_card(out, runs, options, form, report, segments, shards)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    figures = {
+        "report": report.to_record(),
+        "options": options.to_record(),
+        "inputs": segments,
+        "files": [{name: getattr(shard, name) for name in shard.__slots__} for shard in shards],
+    }
+    (folder / SUMMARY).write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    sync_tree(folder, ["README.md", SUMMARY, *(shard.name for shard in shards)])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    os.rename(folder, out)
+    sync_folder(out.parent)
+    shutil.rmtree(work)
+    return report
+
+
+def _finished(out: Path) -> PairReport | None:
+    """The report of a build that was done already, stopped at most while it cleaned up."""
+    path = out / SUMMARY
+    if not path.is_file():
+        return None
+    shutil.rmtree(_work_folder(out), ignore_errors=True)
+    return PairReport.from_record(orjson.loads(path.read_bytes())["report"])
+
+
+def _work_folder(out: Path) -> Path:
+    return out.parent / f".{out.name}.building"
+
+
+def _workplace(out: Path, resume: bool) -> Path:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is there already; choose another folder for the data set, or delete that one")
+    work = _work_folder(out)
+    if work.exists() and not resume:
+        raise UserError(f"{work} holds a build that was stopped; go on with --resume, or delete that folder")
+    work.mkdir(parents=True, exist_ok=True)
+    return work
+
+
+def _plan(index: PairIndex, runs: Sequence[Path], options: PairOptions, form: PairForm) -> set[str]:
+    """Note what is to be read, or make sure that it is what was noted; the suites that it names."""
+    inputs = Inputs()
+    first = index.fact("options") is None
+    with index.transaction():
+        chunks = inputs.scan(runs)
+        if first:
+            index.plan(chunks)
+        else:
+            for _ in chunks:
+                pass
+        asked = {
+            "options": {**options.to_record(), "form": form},
+            "segments": [segment.to_record() for segment in inputs.segments],
+        }
+        for name, value in asked.items():
+            if first:
+                index.set_fact(name, value)
+            elif index.fact(name) != orjson.loads(orjson.dumps(value)):
+                what = "with other options" if name == "options" else "of other traces"
+                raise UserError(f"the build to resume is {what}; delete its folder to build anew")
+    return inputs.suites
+
+
+def _fork(index: PairIndex, options: PairOptions, suites: set[str], workers: int, progress: OnProgress) -> None:
+    done, total = index.progress()
+    if done == total:
+        return
+    check = PairCheck(options=options)
+    check = replace(check, held=known_test_splits(suites, check))
+    for number, found in verified(index.owed(), check, options.seed, workers):
+        index.finish_pairs(number, cast(list[PairEntry | Rejected], found))
+        progress("forking", index.progress()[0], total)
+
+
+def _rows(index: PairIndex, options: PairOptions, form: PairForm, progress: OnProgress) -> Iterator[JSON]:
+    for number, pair in enumerate(index.chosen_pairs(), 1):
+        yield from rows_of(pair, form, options.reasoning)
+        if number % 100 == 0:
+            progress("writing", number, number)
+
+
+def rows_of(pair: PreferencePair, form: PairForm, reasoning: Reasoning = "field") -> Iterator[JSON]:
+    """The row of a pair, or its two labelled ones."""
+    if form == "labels":
+        yield from label_rows(pair, reasoning=reasoning)
+    else:
+        yield pair_row(pair, reasoning=reasoning)
+
+
+def pairs_in(traces: Sequence[Trace], options: PairOptions | None = None) -> list[Found]:
+    """The pairs of traces in memory, in their order; neither de-duplicated nor balanced."""
+    options = options or PairOptions()
+    policy = policy_named(options.policy) if options.policy else None
+    sources = Sources(policy, options.samples, options.checks)
+    return [found for trace in traces for found in pairs_of(trace, sources, per_trace=options.per_trace)]

@@ -1,0 +1,175 @@
+"""What a build of pairs has found so far, beside what `Index` holds: the pairs, and those of them that are chosen."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import orjson
+
+from faultgym.tools.types import JSON
+from faultgym.training.balance import balanced, surface
+from faultgym.training.examples import Origin, PreferencePair
+from faultgym.training.index import Index
+from faultgym.training.kto import prompt_key
+from faultgym.training.mix import rank
+from faultgym.training.pairs import Found
+from faultgym.training.rows import Form
+from faultgym.training.select import Rejected
+
+BLOCK = 8_000
+"""Pairs that are balanced at a time: what is in memory."""
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS pairs (
+    id INTEGER PRIMARY KEY, key BLOB UNIQUE, rank INTEGER, prompt BLOB, origin TEXT, kind TEXT, critical INTEGER);
+CREATE TABLE IF NOT EXISTS pair_bodies (id INTEGER PRIMARY KEY, data BLOB);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PairEntry:
+    """A pair as the index holds it."""
+
+    key: bytes
+    """Equal for pairs with the same prompt, completions and tools."""
+    rank: int
+    prompt: bytes
+    origin: str
+    """Of equal pairs, the one with the smallest stays."""
+    kind: str
+    critical: bool
+    data: bytes
+
+    @classmethod
+    def of(cls, found: Found, seed: int) -> PairEntry:
+        """The entry of a pair."""
+        pair = found.pair
+        content = orjson.dumps([pair.prompt, pair.chosen, pair.rejected, pair.tools])
+        key = blake2b(content, digest_size=16).digest()
+        origin = f"{pair.origin.episode_id} {pair.fork_step:04d} {pair.chosen_id} {pair.rejected_id}"
+        data = zlib.compress(orjson.dumps(pair_record(pair)), 1)
+        return cls(key, rank(seed, key), prompt_key(pair), origin, pair.kind, found.critical, data)
+
+
+def pair_record(pair: PreferencePair) -> JSON:
+    """A pair as JSON values."""
+    record = {name: getattr(pair, name) for name in pair.__slots__}
+    record["origin"] = {name: getattr(pair.origin, name) for name in Origin.__slots__}
+    return record
+
+
+def pair_of(record: JSON) -> PreferencePair:
+    """The counterpart of `pair_record`."""
+    messages = {name: tuple(record[name]) for name in ("prompt", "chosen", "rejected", "tools")}
+    return PreferencePair(**{**record, **messages, "origin": Origin(**record["origin"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What became of the pairs."""
+
+    found: dict[str, int]
+    """Pairs by kind, equal ones counted once."""
+    kept: dict[str, int]
+    critical: int
+    """Of the kept ones: those at the first critical step of a failed trace."""
+    same_prompt: int
+    """Left out because another pair of the same prompt was taken; only for labelled completions."""
+    duplicates: int
+
+
+class PairIndex(Index):
+    """The file of one build of pairs."""
+
+    def __init__(self, path: Path | None = None):
+        """Open or make the file; without a path it is in memory."""
+        super().__init__(path)
+        self._db.executescript(_SCHEMA)
+
+    def finish_pairs(self, number: int, found: Sequence[PairEntry | Rejected]) -> None:
+        """Store what came of a chunk, all or nothing."""
+        with self.transaction():
+            for one in found:
+                if isinstance(one, PairEntry):
+                    self.add_pair(one)
+                else:
+                    self.reject(one)
+            self._db.execute("UPDATE chunks SET done = 1 WHERE id = ?", (number,))
+
+    def add_pair(self, e: PairEntry) -> None:
+        """Store a pair. Of equal ones the one whose origin is smallest stays; one is critical if any was."""
+        old = self._db.execute("SELECT id, origin, critical FROM pairs WHERE key = ?", (e.key,)).fetchone()
+        row = (e.key, e.rank, e.prompt, e.origin, e.kind)
+        if old is None:
+            done = self._db.execute(
+                "INSERT INTO pairs (key, rank, prompt, origin, kind, critical) VALUES (?, ?, ?, ?, ?, ?)",
+                (*row, e.critical),
+            )
+            self._db.execute("INSERT INTO pair_bodies VALUES (?, ?)", (done.lastrowid, e.data))
+            return
+        self._count("duplicate_pairs")
+        if e.critical and not old[2]:
+            self._db.execute("UPDATE pairs SET critical = 1 WHERE id = ?", (old[0],))
+        if e.origin < old[1]:
+            self._db.execute("UPDATE pairs SET origin = ?, kind = ? WHERE id = ?", (e.origin, e.kind, old[0]))
+            self._db.execute("UPDATE pair_bodies SET data = ? WHERE id = ?", (e.data, old[0]))
+
+    def choose_pairs(self, form: Form) -> Choice:
+        """Leave in `taken` what goes into the data set: balanced, block by block, in the order of the ranks."""
+        with self.transaction():
+            self._db.execute("DROP TABLE IF EXISTS open")
+            self._db.execute("DROP TABLE IF EXISTS taken")
+            self._db.execute("CREATE TABLE open (place INTEGER PRIMARY KEY, id INTEGER)")
+            self._db.execute("CREATE TABLE taken (place INTEGER PRIMARY KEY, id INTEGER)")
+            first = "row_number() OVER (PARTITION BY prompt ORDER BY rank, key) = 1" if form == "labels" else "1"
+            self._db.execute(
+                f"INSERT INTO open (id) SELECT id FROM (SELECT id, rank, key, {first} AS first FROM pairs)"
+                " WHERE first ORDER BY rank, key"
+            )
+            total = self._one("SELECT count(*) FROM open")
+            size = math.ceil(total / math.ceil(total / BLOCK)) if total else 1
+            for start in range(0, total, size):
+                self._balance(start, size)
+            return self._choice(self._one("SELECT count(*) FROM pairs") - total)
+
+    def _balance(self, start: int, size: int) -> None:
+        query = (
+            "SELECT open.place, open.id, data FROM open JOIN pair_bodies USING (id)"
+            " WHERE open.place > ? AND open.place <= ? ORDER BY open.place"
+        )
+        places, surfaces = [], []
+        for place, number, data in self._db.execute(query, (start, start + size)):
+            places.append((place, number))
+            surfaces.append(surface(_unpacked(data)))
+        kept = [place for place, keep in zip(places, balanced(surfaces), strict=True) if keep]
+        self._db.executemany("INSERT INTO taken VALUES (?, ?)", kept)
+
+    def _choice(self, same_prompt: int) -> Choice:
+        kinds = dict(self._db.execute("SELECT kind, count(*) FROM pairs GROUP BY kind ORDER BY kind"))
+        taken = "SELECT kind, critical FROM taken JOIN pairs USING (id)"
+        kept: Counter[str] = Counter()
+        critical = 0
+        for kind, at_critical in self._db.execute(taken):
+            kept[kind] += 1
+            critical += at_critical
+        return Choice(
+            kinds, {kind: kept[kind] for kind in kinds}, critical, same_prompt, int(self.fact("duplicate_pairs") or 0)
+        )
+
+    def _one(self, query: str) -> int:
+        return int(self._db.execute(query).fetchone()[0])
+
+    def chosen_pairs(self) -> Iterator[PreferencePair]:
+        """The chosen pairs in the order in which they are written; one at a time."""
+        query = "SELECT data FROM taken JOIN pair_bodies USING (id) ORDER BY taken.place"
+        for (data,) in self._db.execute(query):
+            yield _unpacked(data)
+
+
+def _unpacked(data: bytes) -> PreferencePair:
+    return pair_of(orjson.loads(zlib.decompress(data)))
