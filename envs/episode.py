@@ -120,13 +120,15 @@ class Episode:
         return self.verdict
 
     def looked_up(self) -> bool:
-        """Whether a call named what the goal says is missing, where it would be found."""
+        """Whether a call named what the goal says is missing, where it would be found, and was answered."""
         goal = self.task.goal
-        wanted = [a.lower().rpartition("-")[2] for a in goal.about]
+        wanted = [
+            re.compile(rf"(?<![a-z0-9]){re.escape(a.lower().rpartition('-')[2])}(?![a-z0-9])") for a in goal.about
+        ]
         for record in self.records:
-            if goal.evidence.intersection(record.tables) or record.result.code == "http_404":
+            if record.result.code in ("ok", "http_404") and goal.evidence.intersection(record.tables):
                 sent = repr(record.call.arguments or record.call.raw).lower()
-                if all(a in sent for a in wanted):
+                if all(a.search(sent) for a in wanted):
                     return True
         return False
 

@@ -25,7 +25,10 @@ triggers = st.one_of(
 )
 data = st.fixed_dictionaries(
     {"kind": st.sampled_from(sorted(kinds())), "trigger": triggers},
-    optional={"tool": st.sampled_from(["http", "sql"]), "match": st.dictionaries(st.text(max_size=5), st.text(max_size=200))},
+    optional={
+        "tool": st.sampled_from(["http", "sql"]),
+        "match": st.dictionaries(st.text(max_size=5), st.text(max_size=200)),
+    },
 )
 plans = st.lists(data, max_size=6).map(lambda rules: FaultPlan.from_rules(rules, "a plan"))
 

@@ -24,7 +24,7 @@ def _draw_between(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     wrong = [n for n in (length + 60, length + 100, length + 10, length - 40) if n not in written]
     return Drawn(
         {"start": start, "end": end},
-        Goal(atoms=(Atom("number", str(length)),), rivals=rivals("number", [length], wrong)),
+        Goal(atoms=(Atom("number", str(length), "minutes"),), rivals=rivals("number", [length], wrong)),
     )
 
 

@@ -49,7 +49,7 @@ def _draw_settle(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     others = [facts.settle_seconds(text) for text in texts]
     return Drawn(
         {"service": name},
-        Goal(atoms=(Atom("number", str(right)),), rivals=rivals("number", [right], others)),
+        Goal(atoms=(Atom("number", str(right), "seconds"),), rivals=rivals("number", [right], others)),
     )
 
 
@@ -115,7 +115,7 @@ def _draw_deadline(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     right = limits[severity]
     return Drawn(
         {"incident_id": incident},
-        Goal(atoms=(Atom("number", str(right)),), rivals=rivals("number", [right], limits.values())),
+        Goal(atoms=(Atom("number", str(right), "minutes"),), rivals=rivals("number", [right], limits.values())),
     )
 
 

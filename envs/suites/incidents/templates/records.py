@@ -119,7 +119,10 @@ def _draw_minutes(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     others = [row[1] for row in rows(db, query)]
     return Drawn(
         {"severity": severity},
-        Goal(atoms=(Atom("number", str(minutes)),), rivals=rivals("number", [minutes], [*others, sum(others)])),
+        Goal(
+            atoms=(Atom("number", str(minutes), "minutes"),),
+            rivals=rivals("number", [minutes], [*others, sum(others)]),
+        ),
     )
 
 

@@ -39,7 +39,8 @@ def draw_policy(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     ]
     rng.shuffle(others)
     kind: AtomKind = "money" if rule.unit == "EUR" else "number"
-    goal = Goal(atoms=(Atom(kind, str(right)),), rivals=rivals(kind, right, others))
+    unit = rule.unit if rule.unit in ("days", "months") else ""
+    goal = Goal(atoms=(Atom(kind, str(right), unit),), rivals=rivals(kind, right, others))
     return Drawn({"title": policy.title, "fact": rule.label, "unit": rule.unit}, goal)
 
 
@@ -88,7 +89,7 @@ def draw_warranty(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     body = body_of(db, WARRANTY)
     months = {r.label: value(body, r.label) for p in POLICIES if p.title == WARRANTY for r in p.rules}
     right = months[f"Warranty for {category}"]
-    goal = Goal(atoms=(Atom("number", str(right)),), rivals=rivals("number", right, months.values()))
+    goal = Goal(atoms=(Atom("number", str(right), "months"),), rivals=rivals("number", right, months.values()))
     return Drawn({"email": email}, goal)
 
 
