@@ -98,10 +98,12 @@ class PairReport:
         if self.rejected:
             yield "not forked: " + ", ".join(f"{n} {name}" for name, n in self.rejected.items())
         yield f"at a first critical step: {c.critical}; equal to another pair: {c.duplicates}"
+        if c.contradicted:
+            yield f"left out, rejecting what another pair chooses: {c.contradicted}"
         if c.same_prompt:
             yield f"left out, with the prompt of another: {c.same_prompt}"
         if self.left_out:
-            yield "left out for balance: " + ", ".join(f"{n} {kind}" for kind, n in self.left_out.items())
+            yield "left out in all, by kind: " + ", ".join(f"{n} {kind}" for kind, n in self.left_out.items())
         yield from self.audit.lines()
         if not self.rows:
             yield "No pairs are left: fork traces with faults, of more tasks and of more than one policy."

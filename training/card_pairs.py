@@ -47,8 +47,9 @@ def pair_card(
             ([kind, n, choice.kept[kind], n - choice.kept[kind]] for kind, n in choice.found.items()),
         ),
         f"{report.traces:,} traces were read. {choice.duplicates:,} pairs were equal to another and"
-        f" {choice.same_prompt:,} had the prompt of another; {choice.critical:,} stand at the first critical step of"
-        " a failed trace. What is left out beyond that made one kind of move, or one word, chosen more often than"
+        f" {choice.same_prompt:,} had the prompt of another, {choice.contradicted:,} rejected what another chose;"
+        f" {choice.critical:,} stand at the first critical step of a"
+        " failed trace. What is left out beyond that made one kind of move, or one word, chosen more often than"
         " rejected.",
         *([_rejected(report)] if report.rejected else []),
         "## Balance audit",

@@ -22,6 +22,8 @@ from faultgym.training.fork import Continuation, Forks
 
 ASIDE = frozenset({"wait", "issue_token"})
 """What is done on the way to a call and is not the call."""
+_FAILING = frozenset({"RETRY", "BACKOFF", "REPAIR", "REROUTE", "REAUTH", "RECONCILE", "REPORT"})
+"""Contracts of faults that spoil a result, also where a glance does not show it."""
 _SIBLINGS = 4
 
 
@@ -33,6 +35,8 @@ class Crossing:
     step: int
     right: Continuation
     """Verified: it succeeds."""
+    others: tuple[Continuation, ...] = ()
+    """How the trace itself and the policy's samples went on."""
 
     @property
     def task(self) -> Task:
@@ -67,10 +71,10 @@ class Crossing:
 
     @cached_property
     def trouble(self) -> str:
-        """What is wrong with that call's result, or a fault that nothing shows; empty when nothing is."""
+        """What is wrong with that call's result; empty when it can be gone on from."""
         if self.subject is None:
             return ""
-        return looks_wrong(self.subject.result.content) or ("a fault" if self.contract else "")
+        return looks_wrong(self.subject.result.content) or ("a fault" if self.contract in _FAILING else "")
 
     @cached_property
     def seen(self) -> Seen:

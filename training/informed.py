@@ -83,4 +83,6 @@ class Informed:
                 self._known[key] = deque(text for text in results if not looks_wrong(text))
 
     def _key(self, call: ToolCall) -> str:
-        return aim_of(suite_named(self.task.suite), call).literal
+        """Equal for calls that ask for the same; of a read, in the same words: other words may be a repair."""
+        aim = aim_of(suite_named(self.task.suite), call)
+        return aim.exact if aim.write else aim.literal

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -26,7 +27,9 @@ BLOCK = 8_000
 """Pairs that are balanced at a time: what is in memory."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pairs (
-    id INTEGER PRIMARY KEY, key BLOB UNIQUE, rank INTEGER, prompt BLOB, origin TEXT, kind TEXT, critical INTEGER);
+    id INTEGER PRIMARY KEY, key BLOB UNIQUE, rank INTEGER, prompt BLOB, chosen BLOB, rejected BLOB,
+    origin TEXT, kind TEXT, critical INTEGER);
+CREATE INDEX IF NOT EXISTS ahead ON pairs (prompt, chosen);
 CREATE TABLE IF NOT EXISTS pair_bodies (id INTEGER PRIMARY KEY, data BLOB);
 """
 
@@ -39,6 +42,8 @@ class PairEntry:
     """Equal for pairs with the same prompt, completions and tools."""
     rank: int
     prompt: bytes
+    chosen: bytes
+    rejected: bytes
     origin: str
     """Of equal pairs, the one with the smallest stays."""
     kind: str
@@ -49,11 +54,22 @@ class PairEntry:
     def of(cls, found: Found, seed: int) -> PairEntry:
         """The entry of a pair."""
         pair = found.pair
-        content = orjson.dumps([pair.prompt, pair.chosen, pair.rejected, pair.tools])
-        key = blake2b(content, digest_size=16).digest()
+        key = _hashed([pair.prompt, pair.chosen, pair.rejected, pair.tools])
         origin = f"{pair.origin.episode_id} {pair.fork_step:04d} {pair.chosen_id} {pair.rejected_id}"
         data = zlib.compress(orjson.dumps(pair_record(pair)), 1)
-        return cls(key, rank(seed, key), prompt_key(pair), origin, pair.kind, found.critical, data)
+        chosen, rejected = _hashed(without_ids(pair.chosen)), _hashed(without_ids(pair.rejected))
+        return cls(key, rank(seed, key), prompt_key(pair), chosen, rejected, origin, pair.kind, found.critical, data)
+
+
+def _hashed(value: Any) -> bytes:
+    return blake2b(orjson.dumps(value), digest_size=16).digest()
+
+
+def without_ids(messages: Sequence[JSON]) -> list[JSON]:
+    """What messages say and call, without thoughts and call ids: equal for equal decisions."""
+    return [
+        {"content": m["content"], "calls": [call["function"] for call in m.get("tool_calls", ())]} for m in messages
+    ]
 
 
 def pair_record(pair: PreferencePair) -> JSON:
@@ -81,6 +97,8 @@ class Choice:
     same_prompt: int
     """Left out because another pair of the same prompt was taken; only for labelled completions."""
     duplicates: int
+    contradicted: int = 0
+    """Left out because what they reject is chosen by another pair of the same prompt."""
 
 
 class PairIndex(Index):
@@ -104,10 +122,11 @@ class PairIndex(Index):
     def add_pair(self, e: PairEntry) -> None:
         """Store a pair. Of equal ones the one whose origin is smallest stays; one is critical if any was."""
         old = self._db.execute("SELECT id, origin, critical FROM pairs WHERE key = ?", (e.key,)).fetchone()
-        row = (e.key, e.rank, e.prompt, e.origin, e.kind)
+        row = (e.key, e.rank, e.prompt, e.chosen, e.rejected, e.origin, e.kind)
         if old is None:
             done = self._db.execute(
-                "INSERT INTO pairs (key, rank, prompt, origin, kind, critical) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO pairs (key, rank, prompt, chosen, rejected, origin, kind, critical)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (*row, e.critical),
             )
             self._db.execute("INSERT INTO pair_bodies VALUES (?, ?)", (done.lastrowid, e.data))
@@ -127,15 +146,20 @@ class PairIndex(Index):
             self._db.execute("CREATE TABLE open (place INTEGER PRIMARY KEY, id INTEGER)")
             self._db.execute("CREATE TABLE taken (place INTEGER PRIMARY KEY, id INTEGER)")
             first = "row_number() OVER (PARTITION BY prompt ORDER BY rank, key) = 1" if form == "labels" else "1"
+            sound = (
+                "SELECT * FROM pairs AS p WHERE NOT EXISTS"
+                " (SELECT 1 FROM pairs AS q WHERE q.prompt = p.prompt AND q.chosen = p.rejected)"
+            )
             self._db.execute(
-                f"INSERT INTO open (id) SELECT id FROM (SELECT id, rank, key, {first} AS first FROM pairs)"
+                f"INSERT INTO open (id) SELECT id FROM (SELECT id, rank, key, {first} AS first FROM ({sound}))"
                 " WHERE first ORDER BY rank, key"
             )
+            agreed = self._one(f"SELECT count(*) FROM ({sound})")
             total = self._one("SELECT count(*) FROM open")
             size = math.ceil(total / math.ceil(total / BLOCK)) if total else 1
             for start in range(0, total, size):
                 self._balance(start, size)
-            return self._choice(self._one("SELECT count(*) FROM pairs") - total)
+            return self._choice(agreed - total, self._one("SELECT count(*) FROM pairs") - agreed)
 
     def _balance(self, start: int, size: int) -> None:
         query = (
@@ -149,17 +173,17 @@ class PairIndex(Index):
         kept = [place for place, keep in zip(places, balanced(surfaces), strict=True) if keep]
         self._db.executemany("INSERT INTO taken VALUES (?, ?)", kept)
 
-    def _choice(self, same_prompt: int) -> Choice:
+    def _choice(self, same_prompt: int, contradicted: int) -> Choice:
         kinds = dict(self._db.execute("SELECT kind, count(*) FROM pairs GROUP BY kind ORDER BY kind"))
         taken = "SELECT kind, critical FROM taken JOIN pairs USING (id)"
-        kept: Counter[str] = Counter()
+        taken_kinds: Counter[str] = Counter()
         critical = 0
         for kind, at_critical in self._db.execute(taken):
-            kept[kind] += 1
+            taken_kinds[kind] += 1
             critical += at_critical
-        return Choice(
-            kinds, {kind: kept[kind] for kind in kinds}, critical, same_prompt, int(self.fact("duplicate_pairs") or 0)
-        )
+        duplicates = int(self.fact("duplicate_pairs") or 0)
+        kept = {kind: taken_kinds[kind] for kind in kinds}
+        return Choice(kinds, kept, critical, same_prompt, duplicates, contradicted)
 
     def _one(self, query: str) -> int:
         return int(self._db.execute(query).fetchone()[0])

@@ -29,7 +29,9 @@ from faultgym.agents.trace import Trace
 from faultgym.envs.continuing import continue_reference
 from faultgym.envs.turn import Turn
 from faultgym.eval.critical import critical_step
+from faultgym.eval.efficiency import futile_retries, redundant_reads
 from faultgym.eval.score import faults_name
+from faultgym.eval.story import Story
 from faultgym.tools.hashing import stable_hash
 from faultgym.tools.types import JSON
 from faultgym.training.crossing import Crossing
@@ -111,16 +113,27 @@ def pairs_of(
 def crossing(forks: Forks, step: int, sources: Sources) -> Crossing | None:
     """The fork with the way that is right there; None where nobody knows one."""
     own = _own(forks, step)
+    others = ([] if own is None else [own]) + _samples(forks, step, sources)
     if own is not None and own.success and own.source == "expert":
-        return Crossing(forks, step, own)
+        return Crossing(forks, step, own, tuple(others))
     best = expert_way(forks, step)
-    candidates = [own] if own is not None and own.success else []
-    candidates += [c for c in _samples(forks, step, sources) if c.success]
-    for made in candidates:
-        sound = best is None or same_decision(made.turn, best.turn) or made.worth >= best.worth
-        if sound and _holds(made, sources):
-            return Crossing(forks, step, made)
-    return None if best is None else Crossing(forks, step, best)
+    for made in others:
+        if made.success and _sound(made, best) and _holds(made, sources):
+            return Crossing(forks, step, made, tuple(others))
+    return None if best is None else Crossing(forks, step, best, tuple(others))
+
+
+def _sound(made: Continuation, best: Continuation | None) -> bool:
+    """Whether a decision is the expert's, or one that leads as far with as little waste."""
+    if best is None or same_decision(made.turn, best.turn):
+        return True
+    return made.worth >= best.worth and _waste(made) <= _waste(best)
+
+
+def _waste(made: Continuation) -> int:
+    """Calls that could not help: an early retry that happened to succeed is no example."""
+    story = Story.of(made.trace)
+    return futile_retries(story) + redundant_reads(story)
 
 
 def expert_way(forks: Forks, step: int) -> Continuation | None:
@@ -180,13 +193,11 @@ def _holds(made: Continuation, sources: Sources) -> bool:
 
 def _wrongs(at: Crossing, sources: Sources, critical: int | None) -> Iterator[_Wrong]:
     """Decisions at a crossing that are not the right one."""
-    own = _own(at.forks, at.step)
-    made = [own] if own is not None else []
-    made += _samples(at.forks, at.step, sources)[::-1]
-    for other in made:
+    for other in at.others[::-1]:
         kind = None if same_decision(other.turn, at.turn) else kind_of(at, other.turn)
         if kind is not None:
-            yield _Wrong(at, kind, other.turn, made=other, critical=other is own and at.step == critical)
+            first = other is at.others[0] and at.step == critical
+            yield _Wrong(at, kind, other.turn, made=other, critical=first)
     for rival in rivals(at):
         kind = None if same_decision(rival.turn, at.turn) else kind_of(at, rival.turn)
         if kind is not None:
