@@ -24,7 +24,7 @@ class Rendering:
     tokenizer: str = ""
     """For `text`: a tokenizer's folder, or its name on the hub."""
     template: str = ""
-    """For `text`: the chat template's name; empty for the tokenizer's own."""
+    """For `text`: the chat template's name, which is enough by itself; empty for the tokenizer's own."""
 
     def rows_of(self) -> RowsOf:
         """What turns an example into its rows.
@@ -44,15 +44,14 @@ class Rendering:
         yield from turn_rows(example, reasoning=self.reasoning, arguments=self.arguments)
 
     def _texts(self) -> RowsOf:
-        if not self.tokenizer:
-            raise UserError("rows of text need --tokenizer: the folder or name of the tokenizer that renders them")
+        if not self.tokenizer and not self.template:
+            raise UserError("rows of text need --template: a chat template's name, or --tokenizer with its own")
         from faultgym.training.trainers.loading import tokenizer_from
-        from faultgym.training.trainers.render import rendered_text
+        from faultgym.training.trainers.render import rendered_text, renderer
 
-        tokenizer = tokenizer_from(self.tokenizer, self.template)
+        tokenizer = tokenizer_from(self.tokenizer, self.template) if self.tokenizer else renderer(self.template)
 
         def texts(example: SFTExample) -> Iterator[JSON]:
-            row = rendered_text(sft_row(example, reasoning=self.reasoning, arguments=self.arguments), tokenizer)
-            yield {name: value for name, value in row.items() if name not in ("calls", "optimal")}
+            yield rendered_text(sft_row(example, reasoning=self.reasoning, arguments=self.arguments), tokenizer)
 
         return texts

@@ -210,13 +210,18 @@ def test_our_orpo_learns_completions_and_trl_s_the_prompt_too(tokenizer, model, 
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_our_orpo_takes_a_step(tokenizer, model, options):
+@pytest.mark.parametrize("whole", [False, True])
+def test_our_orpo_takes_a_step_on_our_pairs_and_learns_completions_alone(whole, tokenizer, model, options):
     from trl.experimental.orpo import ORPOConfig
 
+    rows = list(pairs(whole))
     args = ORPOConfig(**options)
-    assert_takes_a_step(
-        orpo_trainer(model=model, args=args, train_dataset=rendered(tokenizer), processing_class=tokenizer)
-    )
+    trainer = orpo_trainer(model=model, args=args, train_dataset=pairs(whole), processing_class=tokenizer)
+    assert_takes_a_step(trainer)
+    batch = trainer.data_collator(list(trainer.train_dataset))
+    ids = trainer.concatenated_inputs(batch, padding_value=tokenizer.pad_token_id)["concatenated_input_ids"]
+    wanted = [said(tokenizer, row, side) for side in ("chosen", "rejected") for row in rows]
+    assert learned(trainer, batch, ids) == wanted
 
 
 @pytest.mark.filterwarnings("ignore")

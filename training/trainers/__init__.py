@@ -11,7 +11,8 @@ What TRL 1.16 takes as it is, where its loss falls, and what is added here:
   `collators.LabelCollator`. At least two rows in a batch; it reads them in order, so shuffle them before.
 - ORPOTrainer (experimental) takes `prompt`, `chosen` and `rejected` as text: `render.rendered_pair`. Given messages it
   never reads `tools`, and fails on columns of JSON values. Its odds ratio looks at all after the prompt; its likelihood
-  term at the prompt as well, tool output and user text included: `collators.orpo_trainer`, always.
+  term at the prompt as well, tool output and user text included: `collators.orpo_trainer`, always; it takes rows of
+  both forms, and renders and masks those that hold messages.
 
 DPO and KTO drop rows whose prompt fills `max_length` (1,024 unless set), without a word; ORPO's loss is not a number
 then. Prompts with tools are longer than that: set it.

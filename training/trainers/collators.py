@@ -11,6 +11,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from faultgym.tools.errors import UserError
+from faultgym.training.trainers.masks import mask_pair
+from faultgym.training.trainers.render import rendered_pair
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,13 +113,16 @@ class RatioCollator:
 
 
 def orpo_trainer(*, args: ORPOConfig, train_dataset: Any, processing_class: Any, **more: Any) -> ORPOTrainer:
-    """TRL's ORPOTrainer with its likelihood term on the labels alone, for rows from `render.rendered_pair`.
+    """TRL's ORPOTrainer with its likelihood term on the labels alone; rows of the form `pairs` or `rendered`.
 
     TRL 1.16 takes the negative log-likelihood of the whole chosen row ("computed over the full prompt and response"):
     system text, user text and tool output would be learned. Here it is the mean over the tokens that the odds ratio
-    looks at. Rows with the columns of `masks.mask_pair` get a `RatioCollator`; `more` goes to TRL's trainer.
+    looks at. Rows of the form `pairs` are rendered first, with their masks; `rendered` ones are masked where
+    `masks.mask_pair` has added its columns. `more` goes to TRL's trainer.
     Raises UserError when prompts leave no room for a completion: their loss would not be a number.
     """
+    if not isinstance(train_dataset[0]["prompt"], str):
+        train_dataset = _rendered(train_dataset, processing_class)
     if "chosen_mask" in train_dataset.column_names:
         args.remove_unused_columns = False
         more.setdefault("data_collator", RatioCollator.of(processing_class))
@@ -128,6 +133,19 @@ def orpo_trainer(*, args: ORPOConfig, train_dataset: Any, processing_class: Any,
     if empty:
         raise UserError(f"{empty} prompts fill max_length={trainer.max_length}: raise it, or drop these rows")
     return trainer
+
+
+def _rendered(dataset: Any, tokenizer: PreTrainedTokenizerBase) -> Any:
+    from datasets import Features, List, Value
+
+    names = {side: Value("string") for side in ("prompt", "chosen", "rejected")}
+    masks = {f"{side}_mask": List(Value("int8")) for side in ("chosen", "rejected")}
+
+    def columns(row: dict[str, Any]) -> dict[str, Any]:
+        found = rendered_pair(row, tokenizer)
+        return {name: found[name] for name in names} | mask_pair(row, tokenizer)
+
+    return dataset.map(columns, remove_columns=dataset.column_names, features=Features(names | masks))
 
 
 @cache
