@@ -79,7 +79,7 @@ def demo(
 
 
 def _plan(per_template: int, seed: int) -> RolloutPlan:
-    return RolloutPlan.make(Asked(SUITES, "dev", per_template=per_template, faults=PRESETS, seed=seed))
+    return RolloutPlan.make(Asked(SUITES, "train", per_template=per_template, faults=PRESETS, seed=seed))
 
 
 def _clear(out: Path) -> None:
