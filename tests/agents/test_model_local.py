@@ -1,0 +1,146 @@
+"""Chats as tokens: what a local model reads is what it read and wrote before, and only the rest is tokenised."""
+
+import asyncio
+
+import pytest
+
+from faultgym.agents.model_local import Loading, LocalPolicy, Sampled, identity, local_policy
+from faultgym.agents.policy import Opening
+from faultgym.agents.prompts import system_text
+from faultgym.agents.sampling import Sampling
+from faultgym.envs.turn import Message, Observation
+from faultgym.tools.errors import UserError
+from faultgym.tools.types import ToolResult, ToolSpec
+
+END = "\x03"
+TOOL = ToolSpec("look", "Look.", {"type": "object", "properties": {}})
+CALL = '<tool_call>\n{"name": "look",  "arguments": {}}\n</tool_call>'
+
+
+class Echo:
+    """A model of one token per character, which says what it is given to say, and remembers what it read."""
+
+    dead = False
+
+    def __init__(self, *says, length=10_000, forgets=False):
+        self.says, self.length, self.forgets = list(says), length, forgets
+        self.read = []
+
+    def render(self, messages, tools, prompt):
+        if self.forgets:  # as templates do that leave out old thoughts
+            messages = [{**m, "content": m["content"].partition("</think>")[2] or m["content"]} for m in messages]
+        text = f"{len(tools)} tools;"
+        text += "".join(f"{m['role']}:{m['content']}{END}\n" for m in messages)
+        return text + ("assistant:" if prompt else "")
+
+    def encode(self, text):
+        return list(map(ord, text))
+
+    def decode(self, ids):
+        return "".join(map(chr, ids))
+
+    async def sample(self, ids, sampling, most, seed):
+        self.read.append(self.decode(tuple(ids)))
+        written = tuple(map(ord, self.says.pop(0) + END))[:most]
+        return Sampled(written, (-0.5,) * len(written), written[-1] == ord(END))
+
+
+def policy(model: Echo, **more) -> LocalPolicy:
+    return LocalPolicy("hf", "echo", lambda name, loading: model, **more)
+
+
+def chat(model: Echo, results=("one", "two"), **more):
+    """The turns of an episode in which the tool gives these results."""
+    messages = (Message("system", "Be."), Message("user", "Do."))
+
+    async def play():
+        actor = policy(model, **more).start(Opening(messages, (TOOL,), 7, None))
+        turns = [await actor.act(Observation(messages), (TOOL,))]
+        for result in results:
+            seen = Observation((ToolResult("c", "look", result),))
+            turns.append(await actor.act(seen, (TOOL,)))
+        return turns
+
+    return asyncio.run(play())
+
+
+def test_a_prompt_begins_with_all_that_was_read_and_written():
+    model = Echo(CALL, f"  hm {CALL} ", "Done.")
+    first, second, third = chat(model)
+    assert second.prompt_kept == len(first.prompt_ids) + len(first.token_ids)
+    assert third.prompt_kept == second.prompt_kept + len(second.prompt_ids) + len(second.token_ids)
+    assert model.read[2].startswith(model.read[1] + f"  hm {CALL} {END}")
+
+
+def test_the_tokens_are_those_of_the_rendered_chat():
+    model = Echo(CALL, CALL, "Done.")
+    chat(model)
+    messages = [
+        ("system", system_text("Be.", "plain", False)),
+        ("user", "Do."),
+        ("assistant", CALL),
+        ("tool", "one"),
+        ("assistant", CALL),
+        ("tool", "two"),
+    ]
+    assert model.read[2] == model.render([{"role": r, "content": c} for r, c in messages], [TOOL], True)
+
+
+def test_where_the_template_writes_another_past_the_drift_is_recorded():
+    model = Echo(f"<think>\nso\n</think>{CALL}", CALL, "Done.", forgets=True)
+    first, second, _ = chat(model)
+    prompt = first.prompt_ids
+    assert second.prompt_kept == len(prompt)
+    assert model.read[1] == Echo.decode(model, (*prompt, *second.prompt_ids))
+
+
+def test_a_turn_that_was_cut_is_closed_before_the_next():
+    cut, _, _ = chat(Echo(f"{CALL} and so on", CALL, "Done."), sampling=Sampling(max_tokens=len(CALL) + 3))
+    assert cut.finish_reason == "length"
+    model = Echo(f"{CALL} and so on", CALL, "Done.")
+    chat(model, sampling=Sampling(max_tokens=len(CALL) + 3))
+    assert f"{CALL} an{END}\ntool:one" in model.read[1]
+
+
+def test_a_chat_that_no_longer_fits_ends_as_data():
+    turns = chat(Echo(CALL, CALL, length=150), results=("x" * 200,))
+    assert turns[1].finish_reason == "context_overflow"
+    assert turns[1].final
+
+
+def test_each_token_has_its_logarithm():
+    turn = chat(Echo("Yes."), results=())[0]
+    assert len(turn.logprobs) == len(turn.token_ids) == len("Yes.") + 1
+    assert (turn.text, turn.finish_reason) == ("Yes.", "stop")
+
+
+def test_a_dead_model_is_loaded_again():
+    models = [Echo("Yes."), Echo("Yes.")]
+    made = iter(models)
+    p = LocalPolicy("hf", "echo", lambda name, loading: next(made))
+
+    async def twice():
+        first = p.loaded()
+        assert p.loaded() is first
+        first.dead = True
+        return p.loaded()
+
+    assert asyncio.run(twice()) is models[1]
+
+
+def test_options_are_known_and_described():
+    p = local_policy("hf", "some/model?temperature=0.5&batch=3&max_model_len=99", None)
+    assert (p.name, p.sampling.temperature, p.loading) == ("hf:some/model", 0.5, Loading(batch=3, max_model_len=99))
+    assert p.describe()["max_model_len"] == 99
+    with pytest.raises(UserError, match="did you mean temperature"):
+        local_policy("hf", "some/model?temprature=0.5", None)
+    with pytest.raises(UserError, match="takes no guided"):
+        local_policy("vllm", "some/model?guided=required", None)
+
+
+def test_a_models_identity_follows_its_files(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    before = identity(str(tmp_path))
+    assert identity(str(tmp_path)) == before
+    (tmp_path / "config.json").write_text("[]")
+    assert identity(str(tmp_path)) != before
