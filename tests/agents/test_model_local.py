@@ -89,9 +89,9 @@ def test_the_tokens_are_those_of_the_rendered_chat():
 def test_where_the_template_writes_another_past_the_drift_is_recorded():
     model = Echo(f"<think>\nso\n</think>{CALL}", CALL, "Done.", forgets=True)
     first, second, _ = chat(model)
-    prompt = first.prompt_ids
-    assert second.prompt_kept == len(prompt)
-    assert model.read[1] == Echo.decode(model, (*prompt, *second.prompt_ids))
+    before = (*first.prompt_ids, *first.token_ids)
+    assert second.prompt_kept < len(before)
+    assert model.read[1] == model.decode((*before[: second.prompt_kept], *second.prompt_ids))
 
 
 def test_a_turn_that_was_cut_is_closed_before_the_next():

@@ -20,7 +20,10 @@ RUN = ["--faults", "hostile", "--faults", "rough", "--max-turns", "8", "--in-fli
 EPISODES = 200
 DEADLINE = 600.0
 
-pytestmark = pytest.mark.skipif(not (ENVIRONMENT / ".complete").exists(), reason="no .venv-vllm: make vllm-cpu")
+pytestmark = [
+    pytest.mark.skipif(not (ENVIRONMENT / ".complete").exists(), reason="no .venv-vllm: make test-vllm makes it"),
+    pytest.mark.skipif("PYTEST_XDIST_WORKER" in os.environ, reason="a server for each worker: make test-vllm has one"),
+]
 
 
 @pytest.fixture(scope="module")
