@@ -22,7 +22,7 @@ from faultgym.agents.model_files import is_embedded, model_version
 from faultgym.agents.model_openai import CONTEXT_OVERFLOW, continued
 from faultgym.agents.policy import Opening
 from faultgym.agents.prompts import system_text
-from faultgym.agents.reply import Said, numbered, with_confidence
+from faultgym.agents.reply import numbered, with_confidence
 from faultgym.agents.sampling import Manner, Sampling, filled, known_options, options
 from faultgym.envs.turn import Observation, Turn
 from faultgym.tools.errors import UserError
@@ -211,22 +211,21 @@ class LocalActor:
         text = storable(model.decode(sampled.ids[:-1] if sampled.ended else sampled.ids))
         format = self._policy.format
         turn = format.parse(text)
+        calls = numbered(turn.tool_calls, self._turns)
         message: JSON = {"role": "assistant", "content": text}
-        if turn.tool_calls and not format.repeats_text:
+        if calls and not format.repeats_text:
             asked = [
-                {"type": "function", "id": "", "function": _function(call.name, call.arguments)}
-                for call in turn.tool_calls
+                {"type": "function", "id": call.id, "function": _function(call.name, call.arguments)} for call in calls
             ]
             message = {"role": "assistant", "content": turn.text, "tool_calls": asked}
         new, kept, chain = continued(self._chain, prompt, sampled.ids)
         finish = turn.finish_reason if sampled.ended else "length"
-        turn = replace(turn, finish_reason=finish, token_ids=sampled.ids, logprobs=sampled.logprobs)
+        turn = replace(turn, tool_calls=calls, finish_reason=finish, token_ids=sampled.ids, logprobs=sampled.logprobs)
         turn = replace(turn, prompt_ids=new, prompt_kept=kept)
-        said = numbered(Said(turn, message), self._turns)
-        self._messages.append(said.message)
+        self._messages.append(message)
         self._chain, self._written = chain, (text, sampled.ended)
         self._turns += 1
-        return with_confidence(said.turn) if self._policy.manner.confidence else said.turn
+        return with_confidence(turn) if self._policy.manner.confidence else turn
 
 
 def _function(name: str, arguments: JSON | None) -> JSON:

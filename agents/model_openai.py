@@ -12,20 +12,21 @@ from __future__ import annotations
 import asyncio
 import os
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 import orjson
 
-from faultgym.agents.chat import storable
+from faultgym.agents.chat import chat_messages, storable
 from faultgym.agents.fleet import Fleet, Patience, Refused, Replica, Sleep, too_long
 from faultgym.agents.formats import FORMATS, Format
 from faultgym.agents.http_client import Address
 from faultgym.agents.policy import Opening
 from faultgym.agents.prompts import system_text
-from faultgym.agents.reply import Said, numbered, read_reply, with_confidence
+from faultgym.agents.reply import Said, read_reply, with_confidence
 from faultgym.agents.sampling import Manner, Sampling, filled, known_options, options
+from faultgym.envs.episode import StepRecord
 from faultgym.envs.turn import Message, Observation, Turn
 from faultgym.tools.errors import HarnessError, UserError
 from faultgym.tools.hashing import stable_hash
@@ -104,6 +105,15 @@ class OpenAIPolicy:
         """An actor for a new episode."""
         return ChatActor(self, opening)
 
+    def resume(self, opening: Opening, steps: Sequence[StepRecord]) -> ChatActor:
+        """An actor that has these steps behind it, whoever took them; the last one's results it still has to hear."""
+        actor = ChatActor(self, opening)
+        heard: tuple[Message | ToolResult, ...] = opening.messages
+        for step in steps:
+            actor.recall(Observation(heard), chat_messages((), [step])[0])
+            heard = tuple(record.result for record in step.calls)
+        return actor
+
     async def fleet(self) -> Fleet:
         """The servers, as the running event loop uses them."""
         loop = asyncio.get_running_loop()
@@ -159,16 +169,22 @@ class ChatActor:
             self._replica = self._fleet.home(self._prefix)
         seed = b',"seed":%d' % (stable_hash("turn", self._seed, self._turns) >> 33) if self._seeded else b""
         body = b"".join((self._chat, self._policy.tail(tools), seed, b"}"))
-        format = self._policy.format
+        format, number = self._policy.format, self._turns
         try:
             said, self._replica = await self._fleet.ask(
-                self._replica, body, lambda reply: read_reply(reply, format), self._seed, self._turns
+                self._replica, body, lambda reply: read_reply(reply, format, number), self._seed, number
             )
         except Refused as error:
             if too_long(error.text):
                 return Turn(finish_reason=CONTEXT_OVERFLOW)
             raise HarnessError(f"the model server at {self._replica.url} refused a request: {error}") from error
-        return self._taken(numbered(said, self._turns))
+        return self._taken(said)
+
+    def recall(self, observation: Observation, said: JSON) -> None:
+        """Hear what came before and take a turn as one's own."""
+        self._hear(observation)
+        self._add(said)
+        self._turns += 1
 
     @property
     def _seeded(self) -> bool:

@@ -7,6 +7,7 @@ bug in an extra must not cost an episode. Without a message there is nothing to 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any
@@ -32,15 +33,14 @@ class Said:
     """One reply."""
 
     turn: Turn
-    """With the ids of its calls as they came."""
     message: JSON
     """The assistant's message as the next request repeats it: as close to what was sampled as the API allows."""
     prompt_ids: list[int] | None = None
     """The prompt's token ids, when the server returns them."""
 
 
-def read_reply(body: bytes, format: Format | None = None) -> Said:
-    """The reply in a chat completion's bytes. Raises `Unread`.
+def read_reply(body: bytes, format: Format | None = None, number: int = 0) -> Said:
+    """The reply in a chat completion's bytes; `number` is the turn's, from 0. Raises `Unread`.
 
     Tool calls are the server's, or with a `format` also those in the text.
     """
@@ -53,25 +53,30 @@ def read_reply(body: bytes, format: Format | None = None) -> Said:
         raise Unread(f"the reply is no chat completion ({type(error).__name__}): {shown!r}") from None
     if not isinstance(message, dict) or not isinstance(choice, dict):
         raise Unread("the reply's message is no object")
+    text, calls, reasoning, echo = _said(message, format, number)
     ids = token_ids(choice.get("token_ids"))
-    prompt = data.get("prompt_token_ids") or choice.get("prompt_token_ids")
-    turn, echo = _said(message, format)
     finish = choice.get("finish_reason")
-    turn = replace(
-        turn,
-        finish_reason=storable(finish[:40]) if isinstance(finish, str) and finish else turn.finish_reason,
-        token_ids=None if ids is None else tuple(ids),
-        logprobs=logprobs(choice.get("logprobs"), ids),
+    if not isinstance(finish, str) or not finish:
+        finish = "tool_calls" if calls else "stop"
+    turn = Turn(
+        text,
+        calls,
+        reasoning,
+        None,
+        storable(finish[:40]),
+        None if ids is None else tuple(ids),
+        logprobs(choice.get("logprobs"), ids),
     )
-    return Said(turn, echo, token_ids(prompt))
+    return Said(turn, echo, token_ids(data.get("prompt_token_ids") or choice.get("prompt_token_ids")))
 
 
-def _said(message: JSON, format: Format | None) -> tuple[Turn, JSON]:
-    """(the turn, the message to repeat), from the message's text, thoughts and calls."""
+def _said(message: JSON, format: Format | None, number: int) -> tuple[str, tuple[ToolCall, ...], str, JSON]:
+    """(text, calls, thoughts, the message to repeat)."""
     content = _text(message.get("content"))
-    calls = tuple(map(_call, _listed(message.get("tool_calls"))))
+    listed = message.get("tool_calls")
+    calls = numbered(map(_call, listed), number) if isinstance(listed, list) else ()
     echo: JSON = {"role": "assistant", "content": content}
-    thoughts = ""
+    thoughts, text, inside = "", content, ""
     for name in ("reasoning_content", "reasoning"):
         given = message.get(name)
         if isinstance(given, str) and given:
@@ -79,17 +84,18 @@ def _said(message: JSON, format: Format | None) -> tuple[Turn, JSON]:
             echo[name] = storable(given)
             break
     if format is not None and not calls:
-        turn = format.parse(content)
-        if turn.tool_calls and not format.repeats_text:
-            echo["content"] = turn.text
-            calls = turn.tool_calls
-        turn = replace(turn, reasoning=thoughts or turn.reasoning)
+        read = format.parse(content)
+        text, inside = read.text, read.reasoning
+        calls = numbered(read.tool_calls, number)
+        if calls and not format.repeats_text:
+            echo["content"] = text
+            echo["tool_calls"] = list(map(_asked, calls))
     else:
-        inside, text = ("", content) if "</think>" not in content else split_thoughts(content)
-        turn = Turn(text.strip(), calls, thoughts or inside, None, "tool_calls" if calls else "stop")
-    if calls:
-        echo["tool_calls"] = list(map(_asked, calls))
-    return turn, echo
+        if "</think>" in content:
+            inside, text = split_thoughts(content)
+        if calls:
+            echo["tool_calls"] = list(map(_asked, calls))
+    return text.strip(), calls, thoughts or inside, echo
 
 
 def _text(content: Any) -> str:
@@ -127,23 +133,17 @@ def _asked(call: ToolCall) -> JSON:
             fits = False
         if not fits:
             text = orjson.dumps({"unparsed": storable(text)}).decode()
-    return {"id": "", "type": "function", "function": {"name": storable(call.name), "arguments": storable(text)}}
+    return {"id": call.id, "type": "function", "function": {"name": storable(call.name), "arguments": storable(text)}}
 
 
-def numbered(said: Said, number: int) -> Said:
-    """With call ids that depend on the turn's number alone.
+def numbered(calls: Iterable[ToolCall], number: int) -> tuple[ToolCall, ...]:
+    """The calls, with ids that depend on the turn's number and their place alone.
 
     A server's own are random, which would make no two traces equal; and they may come twice or not at
     all. Nine letters and digits: some chat templates take nothing else.
     """
-    turn = said.turn
-    if not turn.tool_calls:
-        return said
-    ids = [f"t{number % 10000:04d}c{n:03d}" for n in range(len(turn.tool_calls))]
-    calls = tuple(ToolCall(i, c.name, c.arguments, c.raw) for i, c in zip(ids, turn.tool_calls, strict=True))
-    for i, asked in zip(ids, said.message.get("tool_calls", ()), strict=False):
-        asked["id"] = i
-    return replace(said, turn=replace(turn, tool_calls=calls))
+    turn = f"t{number % 10000:04d}c"
+    return tuple([ToolCall(f"{turn}{n:03d}", c.name, c.arguments, c.raw) for n, c in enumerate(calls)])
 
 
 def token_ids(value: Any) -> list[int] | None:

@@ -18,7 +18,9 @@ class Suite(StrEnum):
     """What can be measured."""
 
     CORE = "core"
+    DATA = "data"
     PEERS = "peers"
+    ROLLOUT = "rollout"
 
 
 def core_rows(rounds: int) -> list[Row]:
@@ -28,6 +30,13 @@ def core_rows(rounds: int) -> list[Row]:
     return core(rounds)
 
 
+def data_rows(rounds: int) -> list[Row]:
+    """Traces to examples and pairs, and the memory of a build; needs the extra `data`."""
+    from faultgym.cli.bench_data import data
+
+    return data(rounds)
+
+
 def peer_rows(rounds: int) -> list[Row]:
     """The gym's step beside other packages' steps; needs PyPI the first time."""
     from faultgym.cli import bench_peers
@@ -35,23 +44,30 @@ def peer_rows(rounds: int) -> list[Row]:
     return bench_peers.rows(bench_peers.peers(bench_peers.default_cache(), rounds))
 
 
+def rollout_rows(rounds: int) -> list[Row]:
+    """The rollout engine against a stub model server, beside the ideal and other packages; one round."""
+    from faultgym.cli import bench_peers, bench_rollout
+
+    return [*bench_rollout.engine_rows(), *bench_rollout.side_by_side(bench_peers.default_cache())]
+
+
 SUITES: dict[Suite, tuple[str, Callable[[int], Sequence[Row]]]] = {
     Suite.CORE: ("Speed and memory", core_rows),
+    Suite.DATA: ("Data sets", data_rows),
     Suite.PEERS: ("The same SELECT, one step, side by side", peer_rows),
+    Suite.ROLLOUT: ("Rollouts against a model server with 50 ms latency", rollout_rows),
 }
 
 
 def bench(
     suites: Annotated[
         list[Suite] | None,
-        typer.Argument(help="What to measure: core (the default), peers, or both.", show_default=False),
+        typer.Argument(help="What to measure: core (the default), peers, rollout.", show_default=False),
     ] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", metavar="PATH", help="Also write the figures to this file.")
     ] = None,
-    rounds: Annotated[
-        int, typer.Option(min=1, help="Rounds of A B C A B C ...; figures are medians over them.")
-    ] = 11,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of A B C A B C ...; figures are medians over them.")] = 11,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a bound is missed.")] = False,
 ) -> None:
     """Measure speed and memory against their bounds, as ratios taken in one run."""

@@ -192,16 +192,16 @@ def peer_python(cache: Path) -> Path:
         return python
     # An installation that was cut short is worth nothing.
     shutil.rmtree(folder, ignore_errors=True)
-    _run("create a virtual environment for the peers", [sys.executable, "-m", "venv", str(folder)])
+    run_step("create a virtual environment for the peers", [sys.executable, "-m", "venv", str(folder)])
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1"]
     what = f"install {' and '.join(PEERS)}"
-    _run(what, [*pip, "--no-deps", "--ignore-requires-python", *PEERS], "you need access to PyPI")
-    _run(what, [*pip, *NEEDED], "you need access to PyPI")
+    run_step(what, [*pip, "--no-deps", "--ignore-requires-python", *PEERS], "you need access to PyPI")
+    run_step(what, [*pip, *NEEDED], "you need access to PyPI")
     built.write_text(wanted)
     return python
 
 
-def _run(what: str, command: Sequence[str], advice: str = "") -> None:
+def run_step(what: str, command: Sequence[str], advice: str = "") -> None:
     """Runs a step of the installation; what it says of its failure goes into the message."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

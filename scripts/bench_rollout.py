@@ -1,0 +1,153 @@
+"""`faultgym bench rollout`: the rollout engine against a model server that costs nothing but latency.
+
+The server is a stub in a process of its own (`peers/stub_openai.py`): it answers after 50 ms, however many
+ask. The ideal is then episodes in flight / (turns x latency); what is missing to it is the engine's own
+CPU, and, since the stub is Python too, the stub's. Beside it the same three turns in `verifiers` and
+`inspect-ai`, from a virtual environment of their own. Each contender is a fresh process, one at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from faultgym.cli.bench_peers import run_step
+from faultgym.cli.bench_table import Row, number
+from faultgym.tools.errors import HarnessError
+
+FOLDER = Path(__file__).parent / "peers"
+LATENCY = 0.05
+"""Seconds after which the stub answers."""
+TURNS = 3
+IN_FLIGHT = {100: 1000, 1000: 6000, 4000: 12_000}
+"""Episodes in flight -> episodes played."""
+SIDE_BY_SIDE = 1000
+"""Episodes in flight, and played, when others run beside."""
+PEERS = ("verifiers==0.3.1", "inspect-ai==0.3.285", "openai")
+"""verifiers from 0.4 on starts a program per episode; 0.3.1 is the last whose tool loop runs in the process."""
+BOUND = 3.0
+"""Episodes/s of faultgym >= this many times the better peer's."""
+PATIENCE = 900
+"""Seconds for one contender."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lap:
+    """What one contender needed."""
+
+    episodes: int
+    seconds: float
+    cpu: float
+    """Seconds of its own process."""
+    grown: int
+    """Bytes of memory at the highest point, above what it used after a warm-up of 20 episodes."""
+    stub: float
+    """CPU seconds of the stub."""
+    versions: Mapping[str, str]
+
+    @property
+    def rate(self) -> float:
+        """Episodes per second."""
+        return self.episodes / self.seconds
+
+    @property
+    def cpu_ms(self) -> float:
+        """CPU milliseconds per turn."""
+        return self.cpu / (self.episodes * TURNS) * 1000
+
+
+@contextmanager
+def stub() -> Iterator[subprocess.Popen[str]]:
+    """The model server; its port is the first line it says."""
+    command = [sys.executable, str(FOLDER / "stub_openai.py"), str(LATENCY)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def lap(name: str, python: str, episodes: int, in_flight: int) -> Lap:
+    """Let one contender play. Raises HarnessError with its last words when it cannot."""
+    with stub() as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
+        command = [python, str(FOLDER / "rollout_contender.py"), name, url, str(episodes), str(in_flight)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+        except subprocess.TimeoutExpired as error:
+            raise HarnessError(f"the contender {name} was not done after {PATIENCE} seconds") from error
+        if done.returncode:
+            last = (done.stderr + done.stdout).strip().splitlines()[-5:]
+            raise HarnessError(f"the contender {name} stopped: " + "\n".join(last))
+        said = json.loads(done.stdout.strip().splitlines()[-1])
+        server.stdin.write("\n")
+        server.stdin.flush()
+        return Lap(**said, stub=float(server.stdout.readline()))
+
+
+def peers_python(cache: Path) -> str:
+    """The interpreter that has the peers; builds its virtual environment first. Raises UserError."""
+    wanted = json.dumps([PEERS, sys.version, sys.base_prefix])
+    folder = cache / "rollout-peers" / hashlib.sha256(wanted.encode()).hexdigest()[:12]
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    built = folder / "built.json"
+    if not built.exists():
+        shutil.rmtree(folder, ignore_errors=True)  # an installation that was cut short is worth nothing
+        run_step("create a virtual environment for the peers", [sys.executable, "-m", "venv", str(folder)])
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        run_step(f"install {' and '.join(PEERS)}", [*pip, *PEERS], "you need access to PyPI")
+        built.write_text(wanted)
+    return str(python)
+
+
+def engine_rows() -> list[Row]:
+    """The engine at 100, 1,000 and 4,000 episodes in flight beside the ideal."""
+    rows = []
+    for in_flight, episodes in IN_FLIGHT.items():
+        ours = lap("faultgym", sys.executable, episodes, in_flight)
+        ideal = in_flight / (TURNS * LATENCY)
+        note = (
+            f"{number(ours.rate)} / {number(ideal)} episodes/s; the stub used {ours.stub / ours.seconds:.0%} of a core"
+        )
+        rows.append(Row(f"{in_flight:,} in flight: episodes/s / ideal", ours.rate / ideal, note=note))
+        rows.append(
+            Row("  CPU per turn", ours.cpu_ms, unit="ms", note=f"{1000 / ours.cpu_ms:,.0f} turns/s of one core")
+        )
+    per = ours.grown / in_flight / 1024
+    rows.append(Row("memory per live episode", per, unit="KiB", note=f"at {in_flight:,} in flight"))
+    return rows
+
+
+def side_by_side(cache: Path) -> list[Row]:
+    """faultgym beside the peers at 1,000 in flight."""
+    theirs = peers_python(cache)
+    laps = {
+        name: lap(name, python, SIDE_BY_SIDE, SIDE_BY_SIDE)
+        for name, python in (("verifiers", theirs), ("inspect-ai", theirs), ("faultgym", sys.executable))
+    }
+    rows = [
+        Row(
+            f"{name} {one.versions[name]}, {SIDE_BY_SIDE:,} in flight",
+            one.rate,
+            unit="episodes/s",
+            note=f"{one.cpu_ms:.2f} ms CPU per turn",
+        )
+        for name, one in laps.items()
+    ]
+    ours = laps.pop("faultgym")
+    best = max(laps.values(), key=lambda one: one.rate)
+    leanest = min(one.cpu_ms for one in laps.values())
+    rows.append(Row.at_least("faultgym / the faster peer, episodes/s", ours.rate / best.rate, BOUND))
+    rows.append(Row("the leaner peer / faultgym, CPU per turn", leanest / ours.cpu_ms))
+    return rows
