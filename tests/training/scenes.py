@@ -1,5 +1,6 @@
 """Chats of the expert and of a policy that repeats itself, played for real, as examples and pairs."""
 
+import json
 from functools import cache
 
 from faultgym.agents.chat import chat_messages
@@ -61,3 +62,10 @@ def pair(task_id: str = TASKS[0], whole: bool = False) -> PreferencePair:
         origin=origin(task_id),
         source="expert",
     )
+
+
+def texts() -> list[str]:
+    """All that is said in the scenes, and the schemas of their tools."""
+    examples = [example(task, True) for task in TASKS[:2]]
+    said = [str(value) for e in examples for message in e.messages for value in message.values()]
+    return said + [json.dumps(tool) for e in examples for tool in e.tools]

@@ -21,30 +21,12 @@ LIMIT = 1500
 @pytest.fixture(scope="module")
 def tokenizer():
     """A small tokenizer, trained on the scenes."""
-    texts = [text for task in TASKS for m in scenes.example(task, True).messages for text in map(str, m.values())]
-    return vocabularies.trained_on(texts)
+    return vocabularies.trained_on(scenes.texts())
 
 
 @pytest.fixture
 def model(tokenizer, tmp_path):
-    """A tiny model with random weights, from disk: trainers load their reference model from there."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=8192,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
-    return LlamaForCausalLM.from_pretrained(tmp_path / "model")
+    return vocabularies.tiny_model(tokenizer, tmp_path / "model")
 
 
 @pytest.fixture

