@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -138,6 +139,17 @@ class OpenAIPolicy:
             found = self._tails[tools] = b"]," + orjson.dumps(rest)[1:-1]
         return found
 
+    def unreachable(self) -> list[str]:
+        """The servers that take no connection now. They may still be starting: an episode waits for them."""
+        gone = []
+        for url in self.urls:
+            address = Address.of(url)
+            try:
+                socket.create_connection((address.host, address.port), 3).close()
+            except OSError:
+                gone.append(url)
+        return gone
+
     @property
     def format(self) -> Format | None:
         """How the model writes tool calls; None when the server parses them."""
@@ -177,7 +189,9 @@ class ChatActor:
         except Refused as error:
             if too_long(error.text):
                 return Turn(finish_reason=CONTEXT_OVERFLOW)
-            raise HarnessError(f"the model server at {self._replica.url} refused a request: {error}") from error
+            raise HarnessError(
+                f"the model server at {self._replica.url} refused a request: {error}{_hint(error)}"
+            ) from error
         return self._taken(said)
 
     def recall(self, observation: Observation, said: JSON) -> None:
@@ -281,6 +295,12 @@ def policy_from(text: str, environment: Mapping[str, str] = os.environ) -> OpenA
         filled(Patience, given),
         api_key=environment.get("OPENAI_API_KEY", ""),
     )
+
+
+def _hint(error: Refused) -> str:
+    """What to do about words that only some servers know."""
+    known = {"return_token_ids": "tokens=no", "logprobs": "logprobs=no", "top_logprobs": "logprobs=no"}
+    return next((f" (try the policy option {option})" for word, option in known.items() if word in error.text), "")
 
 
 def _allow_files() -> None:

@@ -24,8 +24,8 @@ COINS = 3.0
 """How large the surplus of a feature may stay at most, in standard deviations of what a coin for each pair leaves."""
 SHARE = 0.04
 """And as a share of the pairs, were all of them to differ in it: what counts where pairs are few."""
-LEAST = 1.0
-"""But no smaller than one such standard deviation, which chance alone leaves."""
+LEAST = 1.5
+"""But no smaller than this many standard deviations, which chance alone leaves."""
 FEWEST = 1 / 3
 """How many pairs of a kind there must be for each of its mirror image."""
 MIRROR_WEIGHT = 4.0

@@ -8,9 +8,10 @@ trace whose first messages are those of the forked one, byte for byte.
 from __future__ import annotations
 
 import asyncio
+import atexit
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Protocol, cast
 
 import orjson
@@ -187,13 +188,21 @@ def _play_on(episode: Episode, actor: Actor, limits: Limits) -> None:
     observation = latest(episode)
     while not episode.stop:
         given = actor.act(observation, episode.tools)
-        turn = given if isinstance(given, Turn) else asyncio.run(_awaited(given))
+        turn = given if isinstance(given, Turn) else _loop().run(_awaited(given))
         observation = episode.step(turn)
         if limits.tokens is not None:
             tokens += turn_tokens(turn)
         reason = "" if episode.stop else limits.reached(episode, tokens)
         if reason:
             episode.finish(reason)
+
+
+@cache
+def _loop() -> asyncio.Runner:
+    """One event loop for all: connections and loaded models belong to the loop that made them."""
+    runner = asyncio.Runner()
+    atexit.register(runner.close)
+    return runner
 
 
 async def _awaited(turn: Awaitable[Turn]) -> Turn:
@@ -223,7 +232,7 @@ def resumed(policy: Policy, forks: Forks, step: int, seed: int) -> Actor:
     for number, record in enumerate(steps):
         state = forks.state(number)
         given = actor.act(latest(state), state.tools)
-        turn = given if isinstance(given, Turn) else asyncio.run(_awaited(given))
+        turn = given if isinstance(given, Turn) else _loop().run(_awaited(given))
         if not same_decision(turn, record.turn):
             raise Strayed(f"{policy.name} takes another turn {number} than {forks.trace.episode_id}")
     return actor

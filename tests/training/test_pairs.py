@@ -1,0 +1,176 @@
+"""Pairs: one prefix, two decisions, outcomes that were tried; every kind beside its mirror image."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import get_args
+
+import orjson
+import pytest
+from forked import Wavering, broken, found, trace_of, traces
+
+from faultgym.agents.registry import policy_named
+from faultgym.agents.trace import HarnessFailure
+from faultgym.envs.turn import Turn
+from faultgym.eval.critical import critical_step
+from faultgym.tools.errors import TraceError
+from faultgym.tools.types import ToolCall
+from faultgym.training.audit import shares_prefix
+from faultgym.training.examples import PairKind
+from faultgym.training.fork import Forks, worth
+from faultgym.training.kinds import MIRRORS, OWN_MIRRORS, mirror
+from faultgym.training.pairs import Sources, crossing, expert_way, pairs_of
+from faultgym.training.voice import voiced
+
+KINDS = get_args(PairKind)
+ORDER = "orders/order_status/train/0"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_comes_out_of_a_small_run_beside_its_mirror_image(kind):
+    counts = Counter(f.pair.kind for f in found())
+    assert counts[kind]
+    assert counts[mirror(kind)]
+
+
+def test_every_kind_has_a_mirror_image_and_is_the_mirror_image_of_that():
+    assert {*MIRRORS, *MIRRORS.values(), *OWN_MIRRORS} == set(KINDS)
+    assert all(mirror(mirror(kind)) == kind for kind in KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_both_completions_are_one_assistant_message_behind_the_same_prefix(kind):
+    for f in found():
+        if f.pair.kind == kind:
+            assert shares_prefix(f.pair)
+            assert [m["role"] for m in (*f.pair.chosen, *f.pair.rejected)] == ["assistant", "assistant"]
+            assert f.pair.prompt[-1]["role"] in ("user", "tool")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_outcomes_differ_by_the_margin(kind):
+    margins = [f.pair.margin for f in found() if f.pair.kind == kind]
+    assert margins
+    assert all(0 < margin <= 1 for margin in margins)
+
+
+def test_the_margin_is_what_playing_both_ways_again_gives():
+    trace = trace_of(policy_named("repeater"), ORDER, broken("gone", 9))
+    own = [f.pair for f in pairs_of(trace) if f.pair.kind == "recover_vs_repeat"]
+    assert own
+    assert worth(trace) == 0.0
+    with Forks(trace) as forks:
+        for pair in own:
+            best = expert_way(forks, pair.fork_step)
+            assert best is not None
+            assert (pair.margin, pair.chosen_id) == (round(best.worth, 6), best.trace.episode_id)
+            assert (pair.contract, pair.origin.episode_id) == ("REROUTE", trace.episode_id)
+
+
+def test_a_whole_trajectory_goes_on_to_its_end_with_its_tool_messages():
+    trace = trace_of(policy_named("repeater"), ORDER, broken("gone", 9))
+    for f in pairs_of(trace, whole=True):
+        for side in (f.pair.chosen, f.pair.rejected):
+            assert side[0]["role"] == side[-1]["role"] == "assistant"
+            assert [m["role"] for m in side].count("tool") == sum(len(m.get("tool_calls", ())) for m in side)
+
+
+def test_repeating_is_chosen_where_it_is_right_and_rejected_where_it_is_not():
+    flaky = trace_of(policy_named("expert"), ORDER, broken("server_error"))
+    gone = trace_of(policy_named("expert"), ORDER, broken("gone", 9))
+    right = [f.pair for f in pairs_of(flaky) if f.pair.kind == "retry_vs_abandon"]
+    wrong = [f.pair for f in pairs_of(gone) if f.pair.kind == "recover_vs_repeat"]
+    assert right
+    assert wrong
+    for pair, side in ((right[0], right[0].chosen), (wrong[0], wrong[0].rejected)):
+        before = next(m for m in reversed(pair.prompt) if m.get("tool_calls"))
+        assert side[0]["tool_calls"][0]["function"] == before["tool_calls"][0]["function"]
+        assert side[0]["reasoning_content"] == "The same call again."
+
+
+def test_the_pair_at_the_first_critical_step_rejects_what_the_policy_did_there():
+    seen = 0
+    for trace in traces(("fabricated_answer",), ("clean",)):
+        if trace.verdict.success:
+            continue
+        critical = critical_step(trace).step
+        at = [f.pair for f in pairs_of(trace, per_trace=0) if f.critical]
+        if at:
+            seen += 1
+            assert at[0].fork_step == critical
+            assert at[0].rejected[0]["content"] == trace.steps[critical].turn.text
+            assert at[0].margin > 0.5
+    assert seen >= 10
+
+
+def test_no_more_pairs_come_of_a_trace_than_asked_for():
+    trace = trace_of(policy_named("expert"), "orders/refund_return/train/0", "rough")
+    assert len(pairs_of(trace, per_trace=3)) == 3
+    assert len(pairs_of(trace, per_trace=0)) == 0
+
+
+def test_pairs_depend_on_the_trace_alone():
+    trace = trace_of(policy_named("repeater"), "incidents/roll_back/train/1", "rough")
+    assert pairs_of(trace) == pairs_of(trace)
+
+
+def test_a_trace_that_our_own_side_broke_gives_no_pairs():
+    trace = trace_of(policy_named("expert"), ORDER)
+    assert pairs_of(replace(trace, verdict=None, harness_error=HarnessFailure("X", "y"))) == []
+
+
+def test_a_tampered_trace_is_refused():
+    trace = trace_of(policy_named("expert"), "orders/cancel_order/train/0")
+    step = trace.steps[0]
+    lie = replace(step.calls[0], result=replace(step.calls[0].result, content="HTTP 200 OK\n\n{}"))
+    with pytest.raises(TraceError, match="comes out otherwise"):
+        pairs_of(replace(trace, steps=(replace(step, calls=(lie,)), *trace.steps[1:])))
+
+
+def test_the_policys_own_success_is_chosen_before_the_experts():
+    trace = trace_of(Wavering(), ORDER)
+    pairs = [f.pair for f in pairs_of(trace)]
+    assert {p.source for p in pairs} == {"wavering"}
+
+
+def test_the_policys_own_sample_is_chosen_where_its_trace_failed():
+    trace = next(t for seed in range(50) if not (t := trace_of(Wavering(0.5), ORDER, seed=seed)).verdict.success)
+    pairs = [f.pair for f in pairs_of(trace, Sources(Wavering(0.5), samples=6))]
+    assert {p.source for p in pairs} == {"wavering"}
+    assert [p.source for p in (f.pair for f in pairs_of(trace))].count("expert")
+
+
+def test_a_decision_that_further_samples_do_not_confirm_is_not_chosen():
+    trace = trace_of(policy_named("repeater"), ORDER, broken("gone", 9))
+    with Forks(trace) as forks:
+        luck = next(n for n in range(1, 60) if forks.sample(1, Wavering(0.9), n - 1).success)
+        unsure = Sources(Wavering(0.9), samples=luck, checks=0)
+        checked = Sources(Wavering(0.9), samples=luck, checks=5)
+        assert crossing(forks, 1, unsure).right.source == "wavering"
+        assert crossing(forks, 1, checked).right.source == "expert"
+
+
+def test_a_model_and_a_script_side_by_side_are_shown_without_their_thoughts():
+    trace = trace_of(Wavering(), ORDER, broken("gone", 9))
+    assert any(m.get("reasoning_content") for m in trace.messages)
+    for f in pairs_of(trace):
+        if "tool_calls" in f.pair.chosen[0]:
+            assert "reasoning_content" not in (f.pair.chosen[0] | f.pair.rejected[0])
+
+
+def test_an_early_retry_that_happened_to_succeed_is_not_chosen():
+    for trace in traces(("impatient",), ("rough",)):
+        for f in pairs_of(trace):
+            if f.pair.contract == "BACKOFF" and "retry-after" in f.pair.prompt[-1]["content"]:
+                before = next(m for m in reversed(f.pair.prompt) if m.get("tool_calls"))["tool_calls"]
+                after = f.pair.chosen[0].get("tool_calls", [{"function": None}])
+                assert after[0]["function"] != before[0]["function"]
+
+
+def test_a_thought_depends_on_the_call_and_not_on_who_makes_it():
+    with Forks(trace_of(policy_named("expert"), ORDER)) as forks:
+        state = forks.state(0)
+        call = ToolCall("call_1", "wait", {"seconds": 5})
+        one = voiced(Turn("", (call,), "I was told to."), state.suite, state.turns)
+        other = voiced(Turn("", (call,), "I have no idea."), state.suite, state.turns)
+    assert one == other
+    assert orjson.dumps(one.reasoning)
