@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from faultgym.agents.limits import Limits
+from faultgym.agents.model_openai import OpenAIPolicy
 from faultgym.agents.plan import Asked, RolloutPlan
 from faultgym.agents.policy import Policy
 from faultgym.agents.registry import policy_named
@@ -37,7 +38,7 @@ LIMITS: dict[str, Any] = {"rich_help_panel": "Limits of one episode", "min": 1}
 
 Out = Annotated[Path, typer.Option(help="The run's folder: new, or with --resume an old one.")]
 PolicyName = Annotated[
-    str | None, typer.Option(help="A scripted policy, or module:attribute. (default: expert)", **PLAN)
+    str | None, typer.Option(help="A scripted policy, openai:MODEL@URL, or module:attribute. (default: expert)", **PLAN)
 ]
 Suites = Annotated[list[str] | None, typer.Option(help="May be repeated. (default: orders)", **PLAN)]
 Split = Annotated[str | None, typer.Option(help="Default: test.", **PLAN)]
@@ -107,7 +108,9 @@ def rollout(
     name = policy or (old.get("asked") or {}).get("policy", "expert")
     find_modules_here(name)
     make_policy = partial(policy_named, name)
-    make_policy()  # before the plan: its module may register suites
+    made = make_policy()  # before the plan: its module may register suites
+    for url in made.unreachable() if isinstance(made, OpenAIPolicy) else ():
+        print(f"{url} takes no connection yet; episodes wait some minutes for it", file=sys.stderr)
     plan = make_plan(name, given(asked), given(limits), old)
     progress = run(plan, make_policy, out, resume=resume, workers=workers, in_flight=in_flight)
     report(progress, out)

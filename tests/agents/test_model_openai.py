@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stub_openai import OVERFLOW, Hang, Request, Stub, http, librarian, problem, said
 
-from faultgym.agents.fleet import Patience
+from faultgym.agents.fleet import Fleet, Patience
 from faultgym.agents.limits import Limits
 from faultgym.agents.model_openai import OpenAIPolicy, continued, policy_from
 from faultgym.agents.plan import Asked, RolloutPlan
 from faultgym.agents.policy import Opening
+from faultgym.agents.reply import read_reply
 from faultgym.agents.rollout import rollout
 from faultgym.agents.store import RunDirectory
 from faultgym.agents.trace import Trace
@@ -511,3 +512,71 @@ def test_what_is_kept_and_what_is_new_are_the_prompt(chain, prompt, sampled):
     assert chain[:kept] + list(new) == prompt
     assert list(now) == prompt + sampled
     assert kept == len(chain) or kept == len(prompt) or chain[kept] != prompt[kept]
+
+
+# ---- HTTP as servers speak it -----------------------------------------------------------------------
+
+WHOLE = said("done").partition(b"\r\n\r\n")[2]
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(WHOLE), WHOLE),
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n9;x=y\r\n%b\r\n%X\r\n%b\r\n0\r\nTrailer: 1\r\n\r\n"
+        % (WHOLE[:9], len(WHOLE) - 9, WHOLE[9:]),
+        b"HTTP/1.0 200 OK\r\n\r\n" + WHOLE,
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + WHOLE,
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length:%d\r\n\r\n%b" % (len(WHOLE), WHOLE),
+        http(WHOLE, 200, Connection="close"),
+    ],
+)
+def test_a_reply_is_read_in_each_of_the_ways_in_which_http_frames_it(response):
+    turn, stub = one_turn(lambda r: response)
+    assert turn.text == "done"
+    assert len(stub.requests) == 1
+
+
+# ---- how much a server is asked at a time -----------------------------------------------------------
+
+
+def test_a_server_that_takes_only_eight_at_a_time_serves_them_all(players, tmp_path):
+    refused = []
+
+    async def run():
+        def answer(request):
+            if stub.together > 8:
+                refused.append(request.number)
+                return problem(429, "too many")
+            return librarian(request)
+
+        async with Stub(answer) as stub:
+            made = policy(stub, patience=Patience(retries=40))
+            await rollout(make_plan(32), made, tmp_path / "run", in_flight=128, sleep=no_sleep)
+            (fleet,) = made._fleets.values()
+            return fleet.replicas[0].gate, len(stub.requests)
+
+    gate, asked = asyncio.run(run())
+    assert refused
+    assert gate.limit < 64
+    assert len(refused) < asked / 2
+    assert not any(trace.harness_error for trace in traces(tmp_path / "run"))
+
+
+def test_a_server_at_which_requests_stand_in_a_queue_is_sent_fewer():
+    now = [0.0]
+
+    async def run():
+        def answer(request):
+            now[0] += 6.0
+            return said("done")
+
+        async with Stub(answer) as stub:
+            fleet = Fleet((stub.url,), "/chat/completions", "", Patience(timeout=10), no_sleep, lambda: now[0])
+            (replica,) = fleet.replicas
+            replica.gate.inside = 3  # others that are under way
+            await fleet.ask(replica, b"{}", read_reply)
+            replica.connections.close()
+            return replica.gate.limit
+
+    assert asyncio.run(run()) == 2
