@@ -16,7 +16,7 @@ from faultgym.agents.spec import identity
 from faultgym.agents.trace import TaskInfo, Trace, plain_event, plain_step, schedule_fingerprint
 from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.suite import task_by_id
-from faultgym.tools.errors import TaskError
+from faultgym.tools.errors import PlanError, TaskError
 from faultgym.tools.toolbox import CallRecord
 
 SHOWN = 60
@@ -88,7 +88,11 @@ def _differences(trace: Trace) -> Iterator[Difference]:
         return
     if not trace.opening and trace.harness_error is not None:
         return
-    episode = Episode(task, trace.schedule)
+    try:
+        episode = Episode(task, trace.schedule)
+    except PlanError as error:
+        yield Difference("schedule", "kinds of faults", str(error))
+        return
     try:
         yield from _start(trace, episode)
         for number, step in enumerate(trace.steps):

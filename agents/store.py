@@ -70,6 +70,8 @@ class RunDirectory:
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunDirectory:
         """A run that was created before. Raises TraceError when its plan.json is missing or damaged."""
+        if Path(path).is_file():
+            raise TraceError(f"{path} is a file; name the folder of a run")
         return cls(Path(path), _read_plan(Path(path) / "plan.json"))
 
     @contextmanager
@@ -127,11 +129,16 @@ class RunDirectory:
         Where two segments hold an episode, the first counts. Raises TraceError with file, line and
         reason for a damaged line, or hands it to `on_error` and goes on.
         """
+        for _, record in self.located(on_error):
+            yield record
+
+    def located(self, on_error: OnError | None = None) -> Iterator[tuple[str, JSON]]:
+        """The same, each with its place for people: `run/traces/segment-main-0.jsonl:12`."""
         seen: set[str] = set()
-        for _, _, _, record in self._whole_records(on_error):
+        for path, number, _, _, record in self._whole_records(on_error):
             if record["episode_id"] not in seen:
                 seen.add(record["episode_id"])
-                yield record
+                yield f"{path}:{number}", record
 
     def repair(self) -> list[TornTail]:
         """Cut the torn tail of every segment; the bytes are kept in `RUN/traces/torn/`.
@@ -162,7 +169,7 @@ class RunDirectory:
         whole or not at all. Memory is one index entry per record and one line.
         """
         index: dict[str, tuple[Path, int, int]] = {}
-        for segment, start, length, record in self._whole_records(on_error):
+        for segment, _, start, length, record in self._whole_records(on_error):
             index.setdefault(record["episode_id"], (segment, start, length))
         target = Path(path)
         try:
@@ -179,7 +186,7 @@ class RunDirectory:
         except OSError as error:
             raise TraceError(f"{self._traces} cannot be listed ({error.strerror})") from error
 
-    def _whole_records(self, on_error: OnError | None) -> Iterator[tuple[Path, int, int, JSON]]:
+    def _whole_records(self, on_error: OnError | None) -> Iterator[tuple[Path, int, int, int, JSON]]:
         for path in self.segments():
             for number, start, line in read_lines(path, on_error):
                 try:
@@ -187,7 +194,7 @@ class RunDirectory:
                 except ValueError as error:
                     report(on_error, damaged(path, number, error))
                 else:
-                    yield path, start, len(line), record
+                    yield path, number, start, len(line), record
 
     @property
     def _traces(self) -> Path:

@@ -213,8 +213,17 @@ def _check_whole(trace: Trace, data: Mapping[str, Any]) -> None:
         raise TraceError("verdict: it is there when the episode ended, null when there is a harness_error")
     if data["counts"] != _counts(trace):
         raise TraceError(f"counts: the steps say {_counts(trace)}, not {data['counts']}")
+    if trace.harness_error is None:
+        _check_events(trace)
     if data["tool_changes"] != _tool_changes(trace):
         raise TraceError(f"tool_changes: the events say {_tool_changes(trace)}, not {data['tool_changes']}")
     for number, record in enumerate(trace.records):
         if any(index >= len(trace.events) for index in record.faults):
             raise TraceError(f"steps: call {number} names fault events that are not there")
+
+
+def _check_events(trace: Trace) -> None:
+    """Faults fire in steps and calls that are there; a step that the harness broke off may have left some behind."""
+    for n, event in enumerate(trace.events):
+        if not (0 <= event.step < len(trace.steps) and 0 <= event.call < trace.calls):
+            raise TraceError(f"events.{n}: there is no step {event.step} with a call {event.call}")

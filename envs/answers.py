@@ -205,7 +205,7 @@ def asserted(candidates: Iterable[Atom], text: str) -> list[str]:
 
 _MOST = {"number": 16, "money": 16, "date": 6, "id": 6, "text": 3}
 """Values of one kind that an answer may state beside those that are wanted."""
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 
 
 def crowded(atoms: Iterable[Atom], text: str) -> str:

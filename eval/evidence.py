@@ -19,7 +19,7 @@ from faultgym.tools.declare import BadArguments
 from faultgym.tools.toolbox import CallRecord, MalformedCall, parse_arguments
 from faultgym.tools.types import JSON, ToolCall
 
-EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _BARE = re.compile(r"(?<![\w.-])\d{3,9}(?![\w.-])")
 _PREFIX = re.compile(r"\^\(([A-Z]+)-\)")
 

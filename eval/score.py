@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from faultgym.agents.trace import Trace
+from faultgym.agents.trace import Trace, schedule_fingerprint
 from faultgym.agents.trace_io import flat
 from faultgym.envs.answers import claims_absence, claims_blocked
 from faultgym.envs.env import BAD_CALLS
@@ -119,6 +119,8 @@ def score(trace: Trace, task: Task | None = None) -> Score:
             f"trace {trace.episode_id} is of version {trace.fingerprints.suite} of the suite {trace.task.suite}, and"
             f" version {version} is installed: its tasks are others now; score it with the release that made it"
         )
+    if schedule_fingerprint(trace.schedule) != trace.fingerprints.schedule:
+        raise TraceError(f"trace {trace.episode_id}: its schedule of faults is not the one that it was recorded with")
     bare = Score(
         trace.episode_id,
         trace.task.id,

@@ -10,8 +10,7 @@ import typer
 
 from faultgym.agents.imports.exports import openai_log, otlp_log
 from faultgym.agents.store import atomic_file
-from faultgym.agents.trace import Trace
-from faultgym.cli.replay import stored_records
+from faultgym.cli.replay import stored_traces
 
 
 def export(
@@ -26,8 +25,7 @@ def export(
     write = openai_log if format == "openai" else otlp_log
     written = left_out = 0
     with atomic_file(out) as file:
-        for record in stored_records(run):
-            trace = Trace.from_record(record)
+        for trace in stored_traces(run):
             if not trace.steps:
                 left_out += 1
                 continue

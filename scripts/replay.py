@@ -14,7 +14,7 @@ from faultgym.agents.replay import replay as replayed
 from faultgym.agents.segment import read_lines
 from faultgym.agents.store import RunDirectory
 from faultgym.agents.trace import Trace
-from faultgym.tools.errors import UserError
+from faultgym.tools.errors import TraceError, UserError
 from faultgym.tools.types import JSON
 
 
@@ -28,8 +28,8 @@ def replay(
     Exits with 1 when a trace is not what it says.
     """
     proven, differing, notes = 0, 0, dict[str, int]()
-    for record in chosen(run, episode):
-        result = replayed(Trace.from_record(record))
+    for trace in chosen(run, episode):
+        result = replayed(trace)
         for note in result.notes:
             notes[note] = notes.get(note, 0) + 1
         if result.proven:
@@ -51,22 +51,38 @@ def shown(result: ReplayResult) -> str:
     return f"episode {result.episode_id}: {result.difference or 'proven'}"
 
 
-def chosen(run: Path, episode: str) -> Iterator[JSON]:
-    """The records asked for; raises UserError when there is none."""
+def chosen(run: Path, episode: str) -> Iterator[Trace]:
+    """The traces asked for; raises UserError when there is none."""
     found = 0
-    for record in stored_records(run):
-        if record["episode_id"].startswith(episode):
-            found += 1
-            yield record
+    for trace in stored_traces(run, episode):
+        found += 1
+        yield trace
     if not found:
         what = f"no episode whose id begins with {episode!r}" if episode else "no traces yet"
         raise UserError(f"{run} holds {what}")
 
 
-def stored_records(run: Path) -> Iterator[JSON]:
-    """The records of a run's folder, or of a file that `compact` wrote. Raises UserError when there is neither."""
+def stored_traces(run: Path, episode: str = "") -> Iterator[Trace]:
+    """The traces of a run's folder, or of a file that `compact` wrote, whose id begins with `episode`.
+
+    Raises UserError when there is neither, and TraceError with file and line for what is no trace.
+    """
+    for place, record in _located(run):
+        if record["episode_id"].startswith(episode):
+            yield trace_at(place, record)
+
+
+def trace_at(place: str, record: JSON) -> Trace:
+    """The trace in a record; raises TraceError that names the place, such as `runs/x.jsonl:3`."""
+    try:
+        return Trace.from_record(record)
+    except TraceError as error:
+        raise TraceError(f"{place}: {error}") from None
+
+
+def _located(run: Path) -> Iterator[tuple[str, JSON]]:
     if run.is_dir():
-        yield from RunDirectory.open(run).records()
+        yield from RunDirectory.open(run).located()
         return
     if not run.exists():
         raise UserError(f"{run} does not exist; name a run's folder, such as runs/x, or a file of traces")
@@ -75,4 +91,4 @@ def stored_records(run: Path) -> Iterator[JSON]:
             record = parse(line)
         except ValueError as error:
             raise damaged(run, number, error) from error
-        yield record
+        yield f"{run}:{number}", record

@@ -17,14 +17,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from faultgym.agents.store import RunDirectory, atomic_file
-from faultgym.agents.trace import Trace
 from faultgym.cli.progress import LINE_SECONDS
+from faultgym.cli.replay import trace_at
 from faultgym.eval.critical import critical_step
 from faultgym.eval.metrics import BY, Summary, dose_response, grouped, robustness, summarize
 from faultgym.eval.score import Score
 from faultgym.eval.score import score as score_trace
 from faultgym.eval.statistics import Estimate, plain
-from faultgym.tools.errors import TraceError
+from faultgym.tools.errors import TraceError, UserError
 from faultgym.tools.types import JSON
 
 SCORES = "scores.jsonl"
@@ -71,13 +71,16 @@ def scored(run: RunDirectory, critical: bool, aside: Console) -> list[Score]:
 
     scores = []
     with _progress(aside, run.plan.get("episodes")) as tick:
-        for record in run.records(complain):
+        for place, record in run.located(complain):
             try:
-                trace = Trace.from_record(record)
+                trace = trace_at(place, record)
             except TraceError as error:
                 complain(error)
                 continue
-            found = score_trace(trace)
+            try:
+                found = score_trace(trace)
+            except UserError as error:
+                raise type(error)(f"{place}: {error}") from None
             if critical and found.success is False:
                 found = found.with_critical(critical_step(trace).step)
             scores.append(found)

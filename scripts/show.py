@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from faultgym.agents.trace import Trace
-from faultgym.cli.replay import stored_records
+from faultgym.cli.replay import stored_traces
 from faultgym.envs.render import Shown, neutralised, transcript_of
 from faultgym.eval.score import Score, score
 from faultgym.tools.errors import UserError
@@ -44,16 +44,15 @@ def show(
     if not episode:
         _list(console, run, failed, most)
         return
-    for record in stored_records(run):
-        if record["episode_id"].startswith(episode):
-            print_trace(console, Trace.from_record(record), faults=faults)
-            return
+    for trace in stored_traces(run, episode):
+        print_trace(console, trace, faults=faults)
+        return
     raise UserError(f"{run} has no episode whose id begins with {episode[:100]!r}: `faultgym show {run}` lists them")
 
 
 def print_trace(console: Console, trace: Trace, *, faults: bool = True, found: Score | None = None) -> None:
     """The transcript of a trace and what its score says, in colour where the terminal has it."""
-    system, instruction = (m.content for m in trace.opening[:2])
+    system, instruction = [*(m.content for m in trace.opening), "", ""][:2]  # none where it never began
     shown = Shown(trace.task.id, system, instruction, trace.steps, trace.events, trace.verdict, trace.stop)
     style = ""
     for line in transcript_of(shown, faults=faults).split("\n"):
@@ -85,8 +84,7 @@ def _list(console: Console, run: Path, failed: bool, most: int) -> None:
     for name in ("episode", "task", "faults", "calls", "end"):
         table.add_column(name, overflow="fold")
     listed = left = 0
-    for record in stored_records(run):
-        trace = Trace.from_record(record)
+    for trace in stored_traces(run):
         won = trace.verdict is not None and trace.verdict.success
         if failed and won:
             continue
