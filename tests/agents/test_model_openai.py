@@ -1,4 +1,4 @@
-"""The openai policy against a real server on loopback: whole runs, and every way in which a server fails."""
+"""The openai policy against a real server on loopback: whole runs, replicas, what is sent, what ends in data."""
 
 import asyncio
 from array import array
@@ -7,96 +7,15 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stub_openai import OVERFLOW, Hang, Request, Stub, http, librarian, problem, said
+from served import OPENING, TOOLS, actor, compacted, make_plan, no_sleep, one_turn, policy, rolled_out, traces
+from stub_openai import OVERFLOW, Request, Stub, http, librarian, problem, said
 
-from faultgym.agents.fleet import Fleet, Patience
 from faultgym.agents.limits import Limits
-from faultgym.agents.model_openai import OpenAIPolicy, continued, policy_from
-from faultgym.agents.plan import Asked, RolloutPlan
-from faultgym.agents.policy import Opening
-from faultgym.agents.reply import read_reply
+from faultgym.agents.model_openai import continued, policy_from
 from faultgym.agents.rollout import rollout
-from faultgym.agents.store import RunDirectory
-from faultgym.agents.trace import Trace
-from faultgym.envs.suite import suite_named
-from faultgym.envs.turn import Message, Observation, Turn
-from faultgym.tools.errors import HarnessError
-from faultgym.tools.types import ToolSpec
+from faultgym.envs.turn import Observation
 
-TOOLS = (ToolSpec("look", "Look.", {"type": "object", "properties": {"at": {"type": "string"}}}),)
-OPENING = Observation((Message("system", "You are a desk."), Message("user", "Look!")))
-FAST = Patience(retries=3, timeout=30)
-
-
-async def no_sleep(seconds):
-    await asyncio.sleep(0)
-
-
-def policy(*stubs: Stub, query: str = "", patience: Patience = FAST, sleep=no_sleep) -> OpenAIPolicy:
-    from dataclasses import replace
-
-    made = policy_from("m@" + ",".join(stub.url for stub in stubs) + query, {})
-    return replace(made, patience=patience, sleep=sleep)
-
-
-def actor(made: OpenAIPolicy, seed: int = 7):
-    task = suite_named("orders").task("order_status", "train", 0)
-    return made.start(Opening(OPENING.messages, TOOLS, seed, task))
-
-
-def one_turn(answer, **options) -> tuple[Turn, Stub]:
-    """The first turn that a server so answering gives."""
-
-    async def play():
-        async with Stub(answer) as stub:
-            return await actor(policy(stub, **options)).act(OPENING, TOOLS), stub
-
-    return asyncio.run(play())
-
-
-def make_plan(per_template=4, limits=None, faults=("clean", "rough")) -> RolloutPlan:
-    asked = Asked(suites=("bookshelf",), faults=faults, per_template=per_template)
-    return RolloutPlan.make(asked, limits)
-
-
-def play(plan, made, folder, **more) -> bytes:
-    async def run():
-        await rollout(plan, made, folder, sleep=no_sleep, **more)
-
-    asyncio.run(run())
-    return compacted(folder)
-
-
-def compacted(folder) -> bytes:
-    target = folder.parent / f"{folder.name}.jsonl"
-    RunDirectory.open(folder).compact(target)
-    return target.read_bytes()
-
-
-def traces(folder) -> list[Trace]:
-    return [Trace.from_record(record) for record in RunDirectory.open(folder).records()]
-
-
-def rolled_out(answer, folder, plan=None, in_flight=16, stubs=1, disturb=None, query=""):
-    """Run a plan against servers that answer so; `disturb` is a coroutine function of the servers."""
-
-    async def run():
-        servers = [Stub(answer) for _ in range(stubs)]
-        for stub in servers:
-            await stub.start()
-        made = policy(*servers, patience=Patience(retries=20), query=query)
-        upset = asyncio.ensure_future(disturb(servers)) if disturb else None
-        await rollout(plan or make_plan(), made, folder, in_flight=in_flight, sleep=no_sleep)
-        if upset is not None:
-            await upset
-        for stub in servers:
-            stub.kill()
-        return servers
-
-    return asyncio.run(run())
-
-
-# ---- whole runs -------------------------------------------------------------------------------------
+# ---- whole runs ------------------------------------------------------------------------------------------
 
 
 def test_a_model_behind_a_server_does_tasks_and_the_traces_are_the_same_at_any_concurrency(players, tmp_path):
@@ -168,7 +87,7 @@ def test_a_server_that_is_gone_for_good_is_a_harness_error_and_never_a_zero(play
     assert all(t.verdict is not None for t in whole)
 
 
-# ---- replicas ---------------------------------------------------------------------------------------
+# ---- replicas --------------------------------------------------------------------------------------------
 
 
 def test_an_episode_stays_with_its_replica_and_the_replicas_share_the_episodes(players, tmp_path):
@@ -230,7 +149,7 @@ def test_a_policy_outlives_its_event_loop():
     assert stub.connections == 3
 
 
-# ---- what is sent -----------------------------------------------------------------------------------
+# ---- what is sent ----------------------------------------------------------------------------------------
 
 
 def test_the_next_request_repeats_the_chat_and_adds_what_is_new(players, tmp_path):
@@ -291,7 +210,7 @@ def test_a_key_goes_into_the_header_and_nowhere_else():
     assert "sk-1" not in repr(made) + str(made.describe()) + str(request.body)
 
 
-# ---- what ends in data ------------------------------------------------------------------------------
+# ---- what ends in data -----------------------------------------------------------------------------------
 
 
 def test_a_full_context_ends_the_episode_as_data(players, tmp_path):
@@ -359,117 +278,7 @@ def test_confidence_is_taken_out_of_a_final_text():
     assert turn.confidence is None
 
 
-# ---- what ends in a harness error -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 422])
-def test_a_refusal_that_is_no_fault_of_the_chat_is_a_harness_error_at_once(status):
-    stub = None
-
-    async def run():
-        nonlocal stub
-        async with Stub(lambda r: problem(status, "the model `m` does not exist")) as stub:
-            await actor(policy(stub)).act(OPENING, TOOLS)
-
-    with pytest.raises(HarnessError, match=f"{status}.*does not exist"):
-        asyncio.run(run())
-    assert len(stub.requests) == 1
-
-
-def test_retries_wait_longer_and_longer_but_not_beyond_the_cap_and_obey_the_server():
-    waits = []
-
-    async def sleep(seconds):
-        waits.append(seconds)
-
-    patience = Patience(retries=9, first_wait=1, longest_wait=8)
-    with pytest.raises(HarnessError, match=r"failed 10 times, at last .*500"):
-        one_turn(lambda r: problem(500), patience=patience, sleep=sleep)
-    steps = [1, 2, 4, 8, 8, 8, 8, 8, 8]
-    assert all(step / 2 <= wait <= step for wait, step in zip(waits, steps, strict=True))
-    assert len({wait / step for wait, step in zip(waits, steps, strict=True)}) == 9
-    first, waits[:] = list(waits), []
-    with pytest.raises(HarnessError):
-        one_turn(lambda r: problem(500), patience=patience, sleep=sleep)
-    assert waits == first
-    waits.clear()
-    with pytest.raises(HarnessError):
-        one_turn(lambda r: problem(429, retry_after="17"), patience=Patience(retries=1), sleep=sleep)
-    assert waits == [17]
-
-
-def test_a_server_that_never_answers_runs_into_the_timeout():
-    with pytest.raises(HarnessError, match="no reply within"):
-        one_turn(lambda r: Hang(), patience=Patience(retries=1, timeout=0.01))
-
-
-def test_the_limit_in_wall_seconds_ends_an_episode_that_waits_for_a_server(players, tmp_path):
-    plan = make_plan(1, limits=Limits(wall_seconds=0.01))
-    rolled_out(lambda r: Hang(), tmp_path / "run", plan=plan)
-    assert {trace.stop for trace in traces(tmp_path / "run")} == {"wall_limit"}
-
-
-JSONS = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 300) | st.floats(allow_nan=False) | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["id", "function", "name", "arguments", "text", "content", "logprob", "type"]),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=12,
-)
-CHOICES = st.fixed_dictionaries(
-    {},
-    optional={
-        "message": JSONS
-        | st.fixed_dictionaries(
-            {}, optional=dict.fromkeys(("content", "tool_calls", "reasoning", "reasoning_content"), JSONS)
-        ),
-        "finish_reason": JSONS,
-        "token_ids": JSONS,
-        "logprobs": JSONS,
-    },
-)
-BODIES = st.binary(max_size=200) | st.builds(
-    lambda choices, ids: orjson.dumps({"choices": choices, "prompt_token_ids": ids}), JSONS | st.lists(CHOICES), JSONS
-)
-RESPONSES = (
-    st.binary(max_size=300)
-    | st.builds(http, BODIES, st.sampled_from([200, 204, 206, 302, 400, 418, 429, 500, 599]))
-    | st.builds(lambda body, cut: http(body)[:cut], BODIES, st.integers(0, 300))
-    | st.builds(lambda body: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body, st.binary(max_size=60))
-)
-
-
-@settings(deadline=None, max_examples=150)
-@given(RESPONSES, st.sampled_from(["server", "hermes", "llama3", "mistral", "deepseek"]))
-def test_whatever_bytes_a_server_returns_only_a_turn_or_a_harness_error_comes_of_it(response, format):
-    async def run():
-        async def serve(reader, writer):
-            await reader.read(65536)
-            writer.write(response)
-            writer.close()
-
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        made = policy_from(f"m@http://127.0.0.1:{port}?format={format}&confidence=yes&retries=0", {})
-        one = actor(made)
-        try:
-            turn = await one.act(OPENING, TOOLS)
-            assert isinstance(turn, Turn)
-            assert orjson.loads(one._chat + b"]}")["messages"][-1]["role"] == "assistant"
-        except HarnessError:
-            pass
-        finally:
-            server.close()
-
-    asyncio.run(run())
-
-
-# ---- token by token ---------------------------------------------------------------------------------
+# ---- token by token --------------------------------------------------------------------------------------
 
 
 def tokenised(request: Request, drifting: bool) -> bytes:
@@ -512,71 +321,3 @@ def test_what_is_kept_and_what_is_new_are_the_prompt(chain, prompt, sampled):
     assert chain[:kept] + list(new) == prompt
     assert list(now) == prompt + sampled
     assert kept == len(chain) or kept == len(prompt) or chain[kept] != prompt[kept]
-
-
-# ---- HTTP as servers speak it -----------------------------------------------------------------------
-
-WHOLE = said("done").partition(b"\r\n\r\n")[2]
-
-
-@pytest.mark.parametrize(
-    "response",
-    [
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(WHOLE), WHOLE),
-        b"HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n9;x=y\r\n%b\r\n%X\r\n%b\r\n0\r\nTrailer: 1\r\n\r\n"
-        % (WHOLE[:9], len(WHOLE) - 9, WHOLE[9:]),
-        b"HTTP/1.0 200 OK\r\n\r\n" + WHOLE,
-        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + WHOLE,
-        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length:%d\r\n\r\n%b" % (len(WHOLE), WHOLE),
-        http(WHOLE, 200, Connection="close"),
-    ],
-)
-def test_a_reply_is_read_in_each_of_the_ways_in_which_http_frames_it(response):
-    turn, stub = one_turn(lambda r: response)
-    assert turn.text == "done"
-    assert len(stub.requests) == 1
-
-
-# ---- how much a server is asked at a time -----------------------------------------------------------
-
-
-def test_a_server_that_takes_only_eight_at_a_time_serves_them_all(players, tmp_path):
-    refused = []
-
-    async def run():
-        def answer(request):
-            if stub.together > 8:
-                refused.append(request.number)
-                return problem(429, "too many")
-            return librarian(request)
-
-        async with Stub(answer) as stub:
-            made = policy(stub, patience=Patience(retries=40))
-            await rollout(make_plan(32), made, tmp_path / "run", in_flight=128, sleep=no_sleep)
-            (fleet,) = made._fleets.values()
-            return fleet.replicas[0].gate, len(stub.requests)
-
-    gate, asked = asyncio.run(run())
-    assert refused
-    assert gate.limit < 64
-    assert len(refused) < asked / 2
-    assert not any(trace.harness_error for trace in traces(tmp_path / "run"))
-
-
-def test_a_server_at_which_requests_stand_in_a_queue_is_sent_fewer():
-    now = [0.0]
-
-    async def run():
-        def answer(request):
-            now[0] += 6.0
-            return said("done")
-
-        async with Stub(answer) as stub:
-            fleet = Fleet((stub.url,), "/chat/completions", "", Patience(timeout=10), no_sleep, lambda: now[0])
-            (replica,) = fleet.replicas
-            replica.gate.inside = 3  # others that are under way
-            await fleet.ask(replica, b"{}", read_reply)
-            replica.connections.close()
-            return replica.gate.limit
-
-    assert asyncio.run(run()) == 2
