@@ -43,8 +43,10 @@ class Loading:
     """The type of the weights, as torch calls it."""
     max_model_len: int = 0
     """Tokens of a prompt and its completion; 0 for as many as the model can take."""
-    batch: int = 64
-    """Turns that transformers samples at a time; vLLM decides by itself."""
+    eager: bool = False
+    """Whether vLLM leaves the model uncompiled: it starts sooner, needs no C++ compiler, and is slower."""
+    batch: int = 16
+    """Turns that transformers samples at a time, padded to the longest; vLLM decides by itself."""
 
 
 @dataclass(frozen=True, slots=True)

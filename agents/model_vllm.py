@@ -39,7 +39,7 @@ class VllmModel(ChatTokenizer):
 
         path = model_path(name)
         super().__init__(path)
-        arguments: dict[str, Any] = {"model": path, "dtype": loading.dtype}
+        arguments: dict[str, Any] = {"model": path, "dtype": loading.dtype, "enforce_eager": loading.eager}
         if loading.max_model_len:
             arguments["max_model_len"] = loading.max_model_len
         if loading.adapter:

@@ -26,15 +26,16 @@ pytestmark = [
 ]
 
 
+def tiny(logs: Path, port: int = 0) -> Serving:
+    more = ("--enforce-eager",)  # compiling takes longer than it saves here
+    return Serving("tiny-random", port=port, python=str(PYTHON), max_model_len=16384, logs=logs, more=more)
+
+
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    """A healthy server's."""
-    logs = tmp_path_factory.mktemp("logs")
-    more = ("--enforce-eager",)
-    with served(
-        Serving("tiny-random", port=0, python=str(PYTHON), max_model_len=16384, logs=logs, more=more)
-    ) as servers:
-        yield servers[0].url
+def server(tmp_path_factory):
+    """A healthy one, which the last test that takes it kills."""
+    with served(tiny(tmp_path_factory.mktemp("logs"))) as servers:
+        yield servers[0]
 
 
 @pytest.fixture
@@ -82,35 +83,71 @@ def exact(trace: Trace) -> list[bool]:
     return found
 
 
-def test_episodes_against_a_server_survive_a_kill_and_are_proven(url, start, tmp_path):
-    folder = tmp_path / "run"
-    policy = ["--policy", f"openai:tiny-random@{url}?{OPTIONS}"]
-    plan = [*policy, "--suite", "orders", "--suite", "incidents", "--per-template", "3", *RUN]
-    child = start("rollout", "--out", folder, *plan)
+def once_stored(folder: Path, count: int, child: subprocess.Popen) -> None:
+    """Wait until the run holds so many traces."""
     end = time.monotonic() + DEADLINE
-    while stored(folder) < EPISODES // 4:
+    while stored(folder) < count:
         assert child.poll() is None, child.communicate()[0]
         assert time.monotonic() < end
-        time.sleep(0.05)
+        time.sleep(0.02)
+
+
+def test_episodes_against_a_server_survive_a_kill_and_are_proven(server, start, tmp_path):
+    folder = tmp_path / "run"
+    policy = ["--policy", f"openai:tiny-random@{server.url}?{OPTIONS}"]
+    child = start("rollout", "--out", folder, *policy, "--suite", "orders", "--per-template", "5", *RUN)
+    once_stored(folder, EPISODES // 4, child)
     child.kill()
     child.communicate()
     before = stored(folder)
+    assert before < EPISODES
     said = done(start("rollout", "--out", folder, "--resume", *policy, "--in-flight", "64"))
     assert f"{before} were there before" in said
     found = traces(folder)
-    assert len(found) >= EPISODES
-    assert len({trace.episode_id for trace in found}) == len(found)
+    assert len({trace.episode_id for trace in found}) == len(found) >= EPISODES
     assert not [trace.harness_error for trace in found if trace.harness_error]
     assert sum(len(trace.events) for trace in found) > 20, "hardly a fault was met"
-    codes = {record.result.code for trace in found for step in trace.steps for record in step.calls}
-    assert codes >= {"ok", "malformed_call", "unknown_tool"}
+    assert {"ok", "unknown_tool"} <= {r.result.code for trace in found for step in trace.steps for r in step.calls}
+    assert all(step.turn.token_ids and step.turn.prompt_ids for trace in found for step in trace.steps)
     assert f"{len(found)} proven, 0 not" in done(start("replay", folder))
 
 
-@pytest.mark.parametrize(("policy", "more"), [("vllm", "&max_model_len=16384"), ("hf", "")])
+def members(group: int) -> list[str]:
+    """The living processes of a group, dead ones that nobody has asked about left out."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = stat.read_text().rpartition(") ")
+        except OSError:  # it has ended since
+            continue
+        state, _, pgid = rest.split()[:3]
+        if int(pgid) == group and state != "Z":
+            found.append(name)
+    return found
+
+
+def test_a_server_that_is_killed_and_started_again_costs_no_episode(server, start, tmp_path):
+    folder, port = tmp_path / "run", int(server.url.split(":")[2].split("/")[0])
+    policy = ["--policy", f"openai:tiny-random@{server.url}?{OPTIONS}"]
+    child = start("rollout", "--out", folder, *policy, "--suite", "incidents", "--per-template", "2", *RUN)
+    once_stored(folder, 1, child)
+    server.kill()
+    end = time.monotonic() + 30
+    while members(server.process.pid):  # the engine and its workers end too
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert child.poll() is None, "the run was over before the server was killed"
+    with served(tiny(tmp_path, port)):
+        done(child)
+    assert not [trace.harness_error for trace in traces(folder) if trace.harness_error]
+    done(start("replay", folder))
+
+
+@pytest.mark.parametrize(("policy", "more"), [("vllm", "&max_model_len=16384&eager=yes"), ("hf", "")])
 def test_a_model_in_this_process_reads_the_very_tokens_it_wrote(policy, more, start, tmp_path):
     folder = tmp_path / "run"
-    plan = ["--policy", f"{policy}:tiny-random?{OPTIONS}{more}", "--suite", "orders", "--per-template", "1", *RUN]
+    plan = ["--policy", f"{policy}:tiny-random?{OPTIONS}{more}", "--suite", "orders", "--per-template", "1"]
+    plan += ["--faults", "hostile", "--max-turns", "6"]
     done(start("rollout", "--out", folder, *plan, python=str(PYTHON)))
     found = traces(folder)
     assert not [trace.harness_error for trace in found if trace.harness_error]
@@ -118,16 +155,6 @@ def test_a_model_in_this_process_reads_the_very_tokens_it_wrote(policy, more, st
     assert len(kept) > 20
     assert all(kept)
     assert f"{len(found)} proven, 0 not" in done(start("replay", folder))
-
-
-def test_a_server_leaves_no_process_behind(tmp_path):
-    with served(Serving("tiny-random", port=0, python=str(PYTHON), logs=tmp_path, more=("--enforce-eager",))) as (
-        server,
-    ):
-        group = server.process.pid
-        assert server.healthy
-    with pytest.raises(ProcessLookupError):
-        os.killpg(group, 0)
 
 
 def test_what_is_no_model_is_told_in_vllms_words(tmp_path):
