@@ -177,7 +177,7 @@ class Fleet:
             return value
         except TimeoutError:
             gate.crowded(cuts)
-            raise _Again(f"no reply within {timeout:g} seconds") from None
+            raise _Again(f"no reply within {timeout:g} seconds", lost=True) from None
         except Broken as error:
             replica.rests_until = self.clock() + REST_SECONDS
             raise _Again(str(error), lost=True) from error
@@ -202,7 +202,7 @@ def trouble(reply: Reply) -> _Again | Refused:
     text = " ".join(reply.body[:4000].decode("utf-8", "replace").split())[:1000]
     if reply.status < 500 and reply.status not in (408, 409, 425, 429):
         return Refused(reply.status, text)
-    if too_long(text):
+    if reply.status == 500 and too_long(text):  # as some servers answer it; of 429 and 503 it is a rate or a queue
         return Refused(reply.status, text)
     wait = reply.headers.get(b"retry-after", b"")
     seconds = min(float(wait), LONGEST_WAIT) if wait.isdigit() else 0.0

@@ -18,6 +18,9 @@ MAX_HEAD = 64 * 1024
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of a reply: more is a server gone wild."""
 
+CONNECT_SECONDS = 15.0
+"""How long a connection may take to come about: a host that drops what is sent to it never refuses."""
+
 
 class Broken(Exception):
     """The exchange did not come to its end: refused, reset, cut short, or not HTTP."""
@@ -263,10 +266,13 @@ class Connections:
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
+        host, port = self.address.host, self.address.port
         try:
-            _, made = await loop.create_connection(Connection, self.address.host, self.address.port, ssl=self._tls)
+            async with asyncio.timeout(CONNECT_SECONDS) as limit:
+                _, made = await loop.create_connection(Connection, host, port, ssl=self._tls)
         except (OSError, UnicodeError) as error:
-            raise Broken(f"no connection to {self.address.host}:{self.address.port} ({error})") from error
+            said = f"none within {CONNECT_SECONDS:g} seconds" if limit.expired() else error
+            raise Broken(f"no connection to {host}:{port} ({said})") from error
         return made
 
     def close(self) -> None:

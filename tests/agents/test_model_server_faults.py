@@ -215,3 +215,11 @@ def test_worker_processes_make_the_policy_anew_from_its_name(tmp_path):
         asyncio.run(run(tmp_path / f"w{workers}", workers))
     assert compacted(tmp_path / "w1") == compacted(tmp_path / "w2")
     assert {trace.steps[0].turn.confidence for trace in traces(tmp_path / "w1")} == {0.1}
+
+
+def test_a_rate_limit_in_tokens_is_no_full_context():
+    refusal = problem(429, "Rate limit: the maximum number of tokens per minute was exceeded")
+    with pytest.raises(HarnessError, match="429"):
+        one_turn(lambda r: refusal, patience=Patience(retries=1))
+    turn, _ = one_turn(lambda r: problem(500, "the request exceeds the available context size"))
+    assert turn.finish_reason == "context_overflow"
