@@ -1,0 +1,30 @@
+"""The parts of `faultgym bench rollout` that need no network."""
+
+import sys
+
+import pytest
+
+from faultgym.cli.bench_rollout import TURNS, lap, peers_python
+from faultgym.tools.errors import HarnessError, UserError
+
+
+def test_the_engine_plays_whole_episodes_against_the_stub():
+    found = lap("faultgym", sys.executable, 40, 20)
+    assert found.episodes == 40
+    assert found.seconds > TURNS * 0.05
+    assert found.cpu > 0
+    assert found.stub > 0
+    assert set(found.versions) == {"faultgym"}
+
+
+def test_a_contender_that_cannot_play_says_why():
+    with pytest.raises(HarnessError, match=r"contender nobody stopped: [\s\S]*KeyError: 'nobody'"):
+        lap("nobody", sys.executable, 20, 20)
+
+
+def test_without_an_index_the_installation_says_what_is_needed(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    with pytest.raises(UserError, match=r"could not install verifiers.*you need access to PyPI"):
+        peers_python(tmp_path)
