@@ -31,7 +31,7 @@ IN_FLIGHT = {100: 1000, 1000: 6000, 4000: 12_000}
 """Episodes in flight -> episodes played."""
 SIDE_BY_SIDE = 1000
 """Episodes in flight, and played, when others run beside."""
-PEERS = ("verifiers==0.3.1", "inspect-ai==0.3.285", "openai")
+PEERS = ("verifiers==0.3.1", "inspect-ai==0.3.285", "openai==3.54.0")
 """verifiers from 0.4 on starts a program per episode; 0.3.1 is the last whose tool loop runs in the process."""
 BOUND = 3.0
 """Episodes/s of faultgym >= this many times the better peer's."""
