@@ -38,7 +38,6 @@ SHARED = 4
 """So many times more training tasks are drawn, for the words that all splits use."""
 
 _WORD = re.compile(r"\w+")
-_EMAIL = re.compile(rb"[\w.+-]+@[\w.-]+\.example")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +73,19 @@ def held_out(suite: str, n: int = NGRAM, tasks: int = TASKS) -> HeldOut:
 
 
 def _worlds(suite: Suite) -> tuple[frozenset[str], frozenset[str]]:
-    """(fingerprints, names). Records' keys are short texts, which SQLite never cuts in two: the image can be read."""
-    pattern = re.compile(rb"\b(?:%s)-\d+" % "|".join(map(re.escape, suite.id_prefixes)).encode())
+    """(fingerprints of the test worlds, identifiers and addresses in their tables)."""
+    pattern = _names(suite.id_prefixes)
     prints: set[str] = set()
-    names: set[bytes] = set()
+    names: set[str] = set()
     for split in TEST_SPLITS:
         for seed in range(WORLDS[split]):
             image = world_image(suite.name, split, seed)
             prints.add(image.fingerprint)
-            names.update(pattern.findall(image.image), _EMAIL.findall(image.image))
-    return frozenset(prints), frozenset(name.decode() for name in names)
+            for table, columns in suite.readable.items():
+                rows = image.reader.raw.execute(f"SELECT {', '.join(sorted(columns))} FROM {table}")
+                text = "\n".join(value for row in rows for value in row if isinstance(value, str))
+                names.update(found[0] for found in pattern.finditer(text))
+    return frozenset(prints), frozenset(names)
 
 
 def _instructions(suite: Suite, n: int, tasks: int) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:

@@ -236,7 +236,7 @@ def deduplicated(examples: Iterable[SFTExample], grades: Grades | None = None) -
     For lists that fit into memory; `build_sft` does the same from a file.
     """
     unique: dict[bytes, SFTExample] = {}
-    for example in sorted(examples, key=_order):
+    for example in sorted(examples, key=order):
         unique.setdefault(exact_key(example), example)
     groups: dict[bytes, Group] = {}
     kept = []
@@ -247,5 +247,6 @@ def deduplicated(examples: Iterable[SFTExample], grades: Grades | None = None) -
     return kept
 
 
-def _order(example: SFTExample) -> tuple[str, bytes]:
-    return example.origin.episode_id, exact_key(example)
+def order(example: SFTExample) -> tuple[str, bytes, bytes]:
+    """By episode id; a server that does not repeat itself can give one id two contents, or only other call ids."""
+    return example.origin.episode_id, exact_key(example), orjson.dumps(example.messages)

@@ -159,13 +159,13 @@ class Index:
         )
 
     def add(self, entry: Entry) -> None:
-        """Store an example. Of exact duplicates the one with the smallest episode id stays."""
+        """Store an example. Of exact duplicates the one with the smallest episode id stays, then the smallest."""
         e = entry
         row = (e.exact, e.group, e.rank, e.episode_id, e.kind, e.contracts, e.template, e.task)
         old = self._db.execute("SELECT id, episode_id FROM examples WHERE exact = ?", (e.exact,)).fetchone()
         if old is not None:
             self._count("exact_duplicate")
-            if old[1] <= e.episode_id:
+            if (old[1], self._body(old[0])) <= (e.episode_id, e.data):
                 return
             self._db.execute("DELETE FROM examples WHERE id = ?", (old[0],))
             self._db.execute("DELETE FROM bodies WHERE id = ?", (old[0],))
@@ -173,6 +173,10 @@ class Index:
         number = None if old is None else old[0]
         done = self._db.execute(f"INSERT INTO examples VALUES ({places})", (number, *row))
         self._db.execute("INSERT INTO bodies VALUES (?, ?, ?)", (done.lastrowid, e.signature, e.data))
+
+    def _body(self, number: int) -> bytes:
+        data: bytes = self._db.execute("SELECT data FROM bodies WHERE id = ?", (number,)).fetchone()[0]
+        return data
 
     def _count(self, name: str) -> None:
         self._db.execute(
@@ -282,5 +286,4 @@ class Index:
         """What was chosen, in the order in which it is written."""
         numbers = self._db.execute("SELECT id FROM live ORDER BY rank, exact")
         for (number,) in numbers:
-            data = self._db.execute("SELECT data FROM bodies WHERE id = ?", (number,)).fetchone()[0]
-            yield example_of(orjson.loads(zlib.decompress(data)))
+            yield example_of(orjson.loads(zlib.decompress(self._body(number))))

@@ -16,7 +16,7 @@ from typing import TypeVar
 from faultgym.tools.errors import UserError
 from faultgym.tools.hashing import stable_hash
 from faultgym.tools.types import JSON
-from faultgym.training.dedupe import exact_key
+from faultgym.training.dedupe import exact_key, order
 from faultgym.training.examples import EXAMPLE_KINDS, ExampleKind, SFTExample
 
 K = TypeVar("K", bound=Hashable)
@@ -154,7 +154,7 @@ def mixed(
     For lists that fit into memory; `build_sft` does the same from a file.
     """
     mix, caps = mix or Mix(), caps or Caps()
-    ranked = sorted(examples, key=lambda e: (rank(seed, exact_key(e)), exact_key(e)))
+    ranked = sorted(examples, key=lambda e: (rank(seed, exact_key(e)), order(e)))
     total = len(ranked)
     ranked = _first(ranked, [e.origin.task for e in ranked], lambda _: caps.per_task)
     by_task = len(ranked)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import wait as wait_for_end
 
 from faultgym.agents.lines import parse
+from faultgym.agents.scripted.rehearsal import rehearse
+from faultgym.envs.caches import forget_tasks
 from faultgym.tools.errors import HarnessError, TaskError
 from faultgym.training.decontaminate import NGRAM, TASKS, HeldOut, contamination, held_out, refused
 from faultgym.training.examples import SFTExample
@@ -70,15 +72,18 @@ class Check:
                 continue
             example = self.example(line)
             found.append(example if isinstance(example, Rejected) else Entry.of(example, seed))
+        forget_tasks()  # most come once: kept, those of 65,000 tasks would be a few hundred MiB
+        rehearse.cache_clear()
         return found
 
 
 def known_test_splits(suites: set[str], check: Check) -> dict[str, HeldOut]:
-    """What the test splits of these suites hold; suites that do not exist are left out."""
-    known = {}
-    for suite in sorted(suites):
+    """What the test splits of these suites hold, where `check` does not know; suites that do not exist are left out."""
+    known = dict(check.held)
+    for suite in sorted(suites - known.keys()):
         with suppress(TaskError):
             known[suite] = held_out(suite, check.ngram, check.test_tasks)
+    forget_tasks()
     return known
 
 

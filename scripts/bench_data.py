@@ -1,0 +1,170 @@
+"""`faultgym bench data`: how fast traces become examples and pairs, and that memory does not grow with their number.
+
+Verification is measured on episodes played for the purpose. What follows it is measured on examples made from a few of
+them with other numbers, because nobody has a million traces at hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import re
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import orjson
+
+from faultgym.agents.limits import Limits
+from faultgym.agents.registry import policy_named
+from faultgym.agents.rollout import Engine
+from faultgym.agents.spec import EpisodeSpec
+from faultgym.agents.trace import Trace
+from faultgym.cli.bench_table import Row
+from faultgym.envs.caches import forget_tasks
+from faultgym.envs.suite import suite_named
+from faultgym.tools.types import JSON
+from faultgym.training.dedupe import Grades
+from faultgym.training.examples import SFTExample
+from faultgym.training.index import Entry, Index
+from faultgym.training.mix import Caps, Mix
+from faultgym.training.pairs import pairs_of
+from faultgym.training.rendering import Rendering
+from faultgym.training.select import example_of, example_record, select
+from faultgym.training.shards import write_shards
+from faultgym.training.verify import Check
+
+SUITE = "orders"
+TRACES = 96
+"""Episodes that are played and verified."""
+FEW, MANY = 10_000, 40_000
+"""Examples whose memory is compared."""
+BATCH = 500
+FAMILY = 512
+"""Examples after which the templates get other names, so that no group of what is alike overflows."""
+PRIME = 89_989
+"""So many numbers of five digits are used; prime, so that millions of examples come before one does again."""
+_NUMBER = re.compile(rb"\d{5}")
+
+
+def data(rounds: int) -> list[Row]:
+    """All rows. Each is taken once: they run for seconds."""
+    traces = _traces()
+    return [*verify_rows(traces), *pair_rows(traces), *build_rows()]
+
+
+def _traces(count: int = TRACES) -> list[Trace]:
+    """The expert's episodes over all templates, under three presets."""
+    policy = policy_named("expert")
+    engine, names = Engine(policy, Limits()), suite_named(SUITE).names("train")
+    specs = (
+        EpisodeSpec(f"{SUITE}/{names[n % len(names)]}/train/{n // len(names)}", ("clean", "mild", "rough")[n % 3], n)
+        for n in range(count)
+    )
+    played = (asyncio.run(engine.play(spec, policy.describe())) for spec in specs)
+    return [trace for trace in played if trace is not None]
+
+
+def verify_rows(traces: list[Trace]) -> list[Row]:
+    """From a stored line to an example: parsed, replayed, drawn again, scored, compared with the test splits."""
+    check = Check(test_tasks=2)
+    check.held_out(SUITE)
+    lines = [orjson.dumps(trace.to_record()) for trace in traces]
+    forget_tasks()
+    start = time.process_time()
+    found = [check.example(line) for line in lines]
+    took = (time.process_time() - start) / len(lines)
+    examples = sum(isinstance(one, SFTExample) for one in found)
+    return [Row("traces verified per core", 1 / took, unit="/s", note=f"{examples} of {len(lines)} are examples")]
+
+
+def pair_rows(traces: list[Trace]) -> list[Row]:
+    """Forks of the same traces, each with continuations that are played."""
+    some = traces[: TRACES // 4]
+    forget_tasks()
+    start = time.process_time()
+    count = sum(len(pairs_of(trace)) for trace in some)
+    took = time.process_time() - start
+    return [Row("pairs made per core", count / took, unit="/s", note=f"{count} of {len(some)} traces")]
+
+
+def build_rows() -> list[Row]:
+    """De-duplication, choice and writing, and their memory, each size in a process of its own."""
+    few, many = built(FEW), built(MANY)
+    return [
+        Row(
+            "examples per core, verified to written",
+            many["count"] / many["seconds"],
+            unit="/s",
+            note=f"{many['rows']:,.0f} of {many['count']:,.0f} written",
+        ),
+        Row.at_most(
+            f"memory with {MANY:,} examples / with {FEW:,}",
+            many["mib"] / few["mib"],
+            1.15,
+            note=f"{many['mib']:.0f} MiB / {few['mib']:.0f} MiB, all libraries included",
+        ),
+        Row.at_most("memory of one process", many["mib"], 1024, unit="MiB"),
+    ]
+
+
+def built(count: int) -> dict[str, float]:
+    """What it takes to build a data set of so many synthetic examples, in a fresh process."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_built, (count,))
+
+
+def _built(count: int) -> dict[str, float]:
+    caps, grades = Caps(count, count), Grades(near=2.0)  # nothing is dropped: all has to be carried to the end
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        examples = synthetic(count)
+        start = time.process_time()
+        with closing(Index(Path(folder) / "index.sqlite")) as index:
+            fill(index, examples)
+            index.choose(grades, caps, Mix({}, 0))
+            rows_of = Rendering().rows_of()
+            rows = (row for example in index.chosen() for row in rows_of(example))
+            shards = write_shards(rows, "messages", Path(folder))
+        return {
+            "count": count,
+            "seconds": time.process_time() - start,
+            "rows": sum(shard.rows for shard in shards),
+            "mib": _peak(),
+        }
+
+
+def fill(index: Index, examples: Iterator[SFTExample]) -> None:
+    """Put examples into the index, a batch at a time, as verification does."""
+    batch: list[Entry] = []
+    index.plan([])
+    for example in examples:
+        batch.append(Entry.of(example, 0))
+        if len(batch) == BATCH:
+            index.finish(0, batch)
+            batch = []
+    index.finish(0, batch)
+
+
+def synthetic(count: int) -> Iterator[SFTExample]:
+    """So many examples with numbers of their own, from the expert's episodes of each template."""
+    models = [orjson.dumps(example_record(e)) for e in map(select, _traces(60)) if isinstance(e, SFTExample)]
+    for n in range(count):
+
+        def moved(found: re.Match[bytes], shift: int = n) -> bytes:
+            return b"%05d" % (10_000 + (int(found[0]) + shift) % PRIME)
+
+        record: JSON = orjson.loads(_NUMBER.sub(moved, models[n % len(models)]))
+        template = f"{record['origin']['template']}_{n // FAMILY}"
+        task = f"{SUITE}/{template}/train/{n}"
+        record["origin"] |= {"episode_id": f"{n:024x}", "template": template, "task": task}
+        yield example_of(record)
+
+
+def _peak() -> float:
+    """The most memory that this process had, in MiB."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / 2**20 if sys.platform == "darwin" else used / 2**10
