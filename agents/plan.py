@@ -21,6 +21,9 @@ from faultgym.tools.errors import TaskError, UserError
 from faultgym.tools.hashing import stable_hash
 from faultgym.tools.types import JSON
 
+MOST_EPISODES = 1_000_000
+"""Episodes of one run: its list is held in memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -48,10 +51,15 @@ class Asked:
         """
         if self.per_template < 1 or self.trials < 1:
             raise UserError("a run needs at least one task of each template, and one trial of each task")
+        if not -(2**63) <= self.seed < 2**63:
+            raise UserError(f"the seed {self.seed} is too large: it has 64 bits")
         for faults in self.faults:
             check_faults(faults)
         wanted = [(suite_named(name), self._templates(suite_named(name))) for name in self.suites]
         self._refuse_unknown([name for _, names in wanted for name in names])
+        count = self.trials * self.per_template * sum(len(names) for _, names in wanted) * len(self.faults)
+        if count > MOST_EPISODES:
+            raise UserError(f"these are {count:,} episodes; a run has at most {MOST_EPISODES:,}: make several runs")
         for trial in range(self.trials):
             for index in range(self.per_template):
                 for suite, names in wanted:

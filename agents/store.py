@@ -256,7 +256,14 @@ def _claim(fd: int, run: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes its name only when it is whole and on the disk."""
+    """A file that takes its name only when it is whole and on the disk.
+
+    Raises UserError where there is a folder or a device, which it must not replace.
+    """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no ordinary file; choose another name")
+    if not path.parent.is_dir():
+        raise UserError(f"{path} cannot be written: there is no folder {path.parent}")
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with temporary.open("wb") as file:

@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 the verb's answer is no; 2 wrong input; 70 our own fault; 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -160,6 +161,9 @@ def _explain(exc: Exception, verb: str) -> tuple[str, int]:
         return f"error: {_explain_missing(exc.name.partition('.')[0], verb)}", WRONG_INPUT
     if isinstance(exc, OSError) and exc.filename is not None:
         return f"error: {_one_line(str(exc.filename))}: {exc.strerror}", WRONG_INPUT
+    if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF):
+        _forget_stdout()  # what is still buffered cannot be written either
+        return f"error: the output cannot be written: {exc.strerror}", WRONG_INPUT
     what = f"{type(exc).__name__}: {text}" if text else type(exc).__name__
     return f"internal error: {what} (please report it, with what --debug prints)", OUR_FAULT
 

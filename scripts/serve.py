@@ -18,7 +18,7 @@ def serve(
     split: Annotated[str, typer.Option(help="Where sessions without a task take theirs from")] = "dev",
     seed: Annotated[int, typer.Option(help="Seed of the fault schedules")] = 0,
     host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one")] = 8765,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one")] = 8765,
 ) -> None:
     """Serve a suite's REST API, with its faults, to any HTTP client."""
     import socket

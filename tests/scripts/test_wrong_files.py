@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,3 +124,69 @@ def test_a_file_is_no_run_folder(tmp_path: Path, capsys: pytest.CaptureFixture[s
     code, text = said(capsys, "score", file)
     assert code == 2
     assert "is a file" in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"version": 1, "rules": [{"kind": "slow", "trigger": {"nth": 1}, "params": {"seconds": NaN}}]}',
+        '{"version": 1, "rules": [{"kind": "slow", "trigger": {"nth": 1}, "params": {"seconds": -Infinity}}]}',
+        '{"version": 1, "rules": [{"kind": "slow", "trigger": {"nth": 1}, "params": {"seconds": 1e999}}]}',
+        '{"version": 1, "rules": [{"kind": "slow", "trigger": {"nth": 1}, "params": {"seconds": 1e300}}]}',
+        '{"version": 1, "rules": [{"kind": "\\u001b[2Jslow", "trigger": {"nth": 1}}]}',
+    ],
+)
+def test_a_plan_with_impossible_numbers_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text(text)
+    code, said_ = said(capsys, "rollout", "--out", tmp_path / "run", "--faults", plan, *ROLLOUT)
+    assert code == 2, said_
+    assert "plan.json" in said_
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--seed", "99999999999999999999999"),
+        ("--per-template", "99999999999999999999"),
+        ("--max-seconds", "inf"),
+        ("--max-wall-seconds", "nan"),
+    ],
+)
+def test_numbers_beyond_all_bounds_are_refused_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    code, text = said(capsys, "rollout", "--out", tmp_path / "run", "--suite", "orders", *option)
+    assert code == 2, text
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_port_that_cannot_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "serve", "--port", "99999")[0] == 2
+
+
+def test_a_result_never_takes_the_place_of_what_is_no_file(
+    good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for target in (pipe, tmp_path):
+        code, text = said(capsys, "score", good, "--json", target)
+        assert code == 2
+        assert "no ordinary file" in text
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    code, text = said(capsys, "score", good, "--json", tmp_path / "none" / "x.json")
+    assert code == 2
+    assert "there is no folder" in text
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no /dev/full")
+def test_output_that_cannot_be_written_is_said_in_one_line(good: Path) -> None:
+    for verb in (["show", str(good)], ["tasks"], ["--help"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([sys.executable, "-m", "faultgym", *verb], stdout=full, stderr=subprocess.PIPE)
+        assert done.returncode == 2
+        assert done.stderr.decode().splitlines() == ["error: the output cannot be written: No space left on device"]

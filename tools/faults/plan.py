@@ -29,6 +29,8 @@ from faultgym.tools.faults.types import ScheduledFault
 from faultgym.tools.hashing import stable_hash, stable_unit
 from faultgym.tools.types import JSON
 
+LARGEST = 1e9
+"""The largest number that a parameter may be."""
 HORIZON = 64
 """Calls for which `every` and `probability` are worked out."""
 
@@ -95,11 +97,13 @@ class FaultPlan:
     def from_json(text: str, source: str = "plan") -> FaultPlan:
         """The plan in a JSON text; raises `PlanError` with the line, the rule and the reason."""
         try:
-            data = json.loads(text)
+            data = json.loads(text, parse_constant=_refuse)
         except json.JSONDecodeError as error:
             raise PlanError(f"{source} line {error.lineno}: not valid JSON: {error.msg}") from None
         except RecursionError:
             raise PlanError(f"{source}: nested too deep") from None
+        except ValueError as error:
+            raise PlanError(f"{source}: {error}") from None
         outer = _checked(PlanIn, data, source)
         lines = rule_lines(text)
         return FaultPlan(
@@ -158,6 +162,10 @@ def _checked(model: type[B], data: Any, where: str) -> B:
         raise PlanError(f"{where}: {place + ': ' if place else ''}{message[0].lower()}{message[1:]}") from None
 
 
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _rule(data: Any, where: str) -> Rule:
     """One validated rule; `where` begins the message of the `PlanError` that it may raise."""
     given = _checked(RuleIn, data, where)
@@ -179,8 +187,9 @@ def _rule(data: Any, where: str) -> Rule:
         wanted = bool if isinstance(default, bool) else (int, float) if isinstance(default, int | float) else str
         if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
             raise PlanError(f"{where}: the parameter {name!r} of {given.kind} cannot be {value!r}")
-        if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
-            raise PlanError(f"{where}: the parameter {name!r} of {given.kind} must be above 0, not {value!r}")
+        if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value <= LARGEST:
+            bounds = f"above 0 and at most {LARGEST:g}"
+            raise PlanError(f"{where}: the parameter {name!r} of {given.kind} must be {bounds}, not {value!r}")
     how, values = given.trigger.chosen()
     return Rule(
         given.kind,
