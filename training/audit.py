@@ -22,7 +22,7 @@ from faultgym.training.shortcuts import Auc, by_length, by_words, completion_tex
 
 LIMIT = 0.6
 """AUC above which a shortcut is one."""
-MOST = 20_000
+MOST = 10_000
 """Pairs that the classifiers see: the first so many."""
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 

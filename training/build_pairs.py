@@ -20,8 +20,10 @@ import orjson
 
 from faultgym.agents.lines import parse
 from faultgym.agents.registry import policy_named
+from faultgym.agents.scripted.rehearsal import rehearse
 from faultgym.agents.segment import sync_folder
 from faultgym.agents.trace import Trace
+from faultgym.envs.caches import forget_tasks
 from faultgym.tools.errors import TaskError, TraceError, UserError
 from faultgym.tools.types import JSON
 from faultgym.training.audit import Audit, audit
@@ -142,6 +144,8 @@ class PairCheck(Check):
                 found.append(pairs)
             else:
                 found += [PairEntry.of(pair, seed) for pair in pairs]
+        forget_tasks()  # most come once
+        rehearse.cache_clear()
         return found
 
     def pairs(self, line: bytes, sources: Sources) -> list[Found] | Rejected:

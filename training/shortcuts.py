@@ -19,7 +19,7 @@ from faultgym.tools.types import JSON
 from faultgym.training.examples import PreferencePair
 
 FOLDS = 5
-RESAMPLES = 400
+RESAMPLES = 200
 """Bootstrap resamples of whole groups."""
 _COUNT = 200_000
 """Words of the vocabulary at most: memory stays bounded."""
@@ -122,7 +122,7 @@ def _fitted(chosen: Any, rejected: Any, single: bool) -> Floats:
     stack = vstack if issparse(chosen) else np.vstack
     x = stack([chosen, rejected] if single else [chosen - rejected, rejected - chosen])
     y = np.repeat([1, 0], chosen.shape[0])
-    model = LogisticRegression(C=1.0, max_iter=500, fit_intercept=single)
+    model = LogisticRegression(C=1.0, max_iter=200, tol=1e-3, fit_intercept=single)
     model.fit(x, y)
     weights: Floats = model.coef_[0]
     return weights

@@ -48,7 +48,7 @@ def test_shares_add_up_and_completions_are_alike_in_length(report, chosen):
 
 
 def test_an_audit_catches_a_planted_length(chosen):
-    longer = [replace(p, chosen=(said(p.chosen[0], "word " * 12),)) for p in chosen]
+    longer = [replace(p, chosen=(said(p.chosen[0], "word " * 12),)) for p in chosen[:400]]
     problems = audit(longer).problems
     assert any(problem.startswith("length pairwise") for problem in problems)
 
@@ -57,7 +57,7 @@ def test_an_audit_catches_a_planted_word(chosen):
     for n, word in enumerate(("carefully", "carelessly")):
         pairs = [
             replace(p, chosen=(said(p.chosen[0], ("carefully", "hastily")[n]),), rejected=(said(p.rejected[0], word),))
-            for p in chosen
+            for p in chosen[:400]
         ]
         caught = any(problem.startswith("words") for problem in audit(pairs).problems)
         assert caught == (n == 1)
