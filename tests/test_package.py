@@ -27,7 +27,7 @@ FOLDERS = {
 """Package name -> folder of the repository."""
 ELSEWHERE = "faultgym.cli.peers"
 """Scripts that run in an environment of their own, with other packages installed."""
-MODEL_LIBRARIES = ("bitsandbytes", "datasets", "peft", "ray", "torch", "transformers", "trl", "vllm")
+MODEL_LIBRARIES = ("bitsandbytes", "datasets", "peft", "ray", "tokenizers", "torch", "transformers", "trl", "vllm")
 DATA_LIBRARIES = ("datasketch", "huggingface_hub", "pyarrow", "scipy", "sklearn")
 """What building data sets needs besides."""
 
