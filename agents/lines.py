@@ -105,9 +105,7 @@ def episode_id_of(line: bytes) -> str:
 
 def damaged(path: Path, number: int, reason: object) -> TraceError:
     """The error for one line that is not a record."""
-    return TraceError(
-        f"{path}:{number}: {reason}; delete that line and resume the run: its episode is run again"
-    )
+    return TraceError(f"{path}:{number}: {reason}; delete that line and resume the run: its episode is run again")
 
 
 def report(on_error: OnError | None, error: TraceError) -> None:

@@ -159,9 +159,7 @@ class Caller:
                 if asked is not None and self._now is None and not seen.headers["retry-after"].isdigit():
                     asked = yield from self._until(seen)
                 pause = asked if asked is not None else 5.0 * 2**waits
-                yield from self.wait(
-                    pause, f"The answer was {seen.status}: wait {pause:g} s before the next try."
-                )
+                yield from self.wait(pause, f"The answer was {seen.status}: wait {pause:g} s before the next try.")
                 reasoning = "The wait is over: the same call again."
             elif seen.status == 401 and not op.public:
                 repairs += 1

@@ -40,9 +40,7 @@ class Names:
         rng = self.rng
         while True:
             syllables = rng.choice((2, 2, 3))
-            text = "".join(
-                rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS) for _ in range(syllables)
-            )
+            text = "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS) for _ in range(syllables))
             if text not in self._used and in_pool(self.split, crc32(text.encode())):
                 self._used.add(text)
                 return text

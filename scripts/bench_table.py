@@ -117,9 +117,7 @@ def medians(laps: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, f
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
-def interleaved(
-    fns: Mapping[str, Callable[[], object]], rounds: int = 11, batch: int = 1000
-) -> dict[str, float]:
+def interleaved(fns: Mapping[str, Callable[[], object]], rounds: int = 11, batch: int = 1000) -> dict[str, float]:
     """Seconds per call of each function, side by side: the median over `rounds` of `batch` calls each."""
     return medians({name: partial(timed, fn, batch) for name, fn in fns.items()}, rounds)
 

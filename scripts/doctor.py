@@ -16,9 +16,7 @@ from faultgym.cli.extras import Need
 
 
 def doctor(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document instead of tables.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
 ) -> None:
     """Say what is installed, what works with it, and how to get the rest.
 
@@ -62,9 +60,7 @@ def _facts(found: Diagnosis) -> Table:
     for name, value in found.machine.items():
         table.add_row(name, Text(value))
     parts = found.sqlite.lacks
-    table.add_row(
-        "sqlite", Text(f"{found.sqlite.version}" + (f", without {', '.join(parts)}" if parts else ""))
-    )
+    table.add_row("sqlite", Text(f"{found.sqlite.version}" + (f", without {', '.join(parts)}" if parts else "")))
     return table
 
 
@@ -72,9 +68,7 @@ def _requirements(needs: list[Need]) -> Table:
     table = Table("extra", "requirement", "wanted", "installed", "state")
     for need in needs:
         style = {"ok": "green", "missing": "dim"}.get(need.state, "red")
-        table.add_row(
-            need.extra or "core", need.name, need.wanted, need.installed or "-", Text(need.state, style)
-        )
+        table.add_row(need.extra or "core", need.name, need.wanted, need.installed or "-", Text(need.state, style))
     return table
 
 

@@ -29,9 +29,7 @@ def decode_cursor(cursor: str) -> str:
     except (binascii.Error, UnicodeError, ValueError):
         text = ""
     if not text.startswith("after:"):
-        raise ServiceError(
-            400, "Bad Request", "`cursor` is not one that this service gave: start again without it"
-        )
+        raise ServiceError(400, "Bad Request", "`cursor` is not one that this service gave: start again without it")
     return text[6:]
 
 

@@ -93,9 +93,7 @@ def test_a_record_nested_too_deep_is_cut_and_not_lost() -> None:
     "bad",
     [{}, {"episode_id": 7}, {"episode_id": ""}, {"episode_id": "\ud800"}, {"episode_id": "e", "v": {1}}],
 )
-def test_a_record_that_cannot_be_stored_is_refused_and_harms_no_other(
-    tmp_path: Path, bad: dict[str, Any]
-) -> None:
+def test_a_record_that_cannot_be_stored_is_refused_and_harms_no_other(tmp_path: Path, bad: dict[str, Any]) -> None:
     run = new_run(tmp_path)
     with run.writer("main") as writer:
         writer.append(record(1))

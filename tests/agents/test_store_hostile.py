@@ -152,9 +152,7 @@ FRAGMENTS = st.sampled_from([b'{"episode_id":"', b'"', b"}", b"\n", b"\\", b"a"]
 
 @settings(deadline=None, max_examples=150)
 @given(st.binary(max_size=200) | st.lists(FRAGMENTS).map(b"".join))
-def test_no_bytes_make_reading_fail_in_any_other_way(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes
-) -> None:
+def test_no_bytes_make_reading_fail_in_any_other_way(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     run, segment = new_run(tmp_path_factory.mktemp("any"))
     segment.write_bytes(content)
     try:

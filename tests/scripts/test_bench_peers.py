@@ -51,9 +51,7 @@ def test_a_contender_that_cannot_answer_says_why(database: Path) -> None:
         ContenderProcess(Path(sys.executable), "bare", database, "SELECT 1 FROM nowhere")
 
 
-def test_without_an_index_the_installation_says_what_is_needed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_an_index_the_installation_says_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")

@@ -46,9 +46,7 @@ def test_the_collector_is_put_back_when_a_timed_function_raises() -> None:
     assert gc.isenabled()
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.4123, "0.412"), (2.784, "2.78"), (61.44, "61.4"), (5849.4, "5,849")]
-)
+@pytest.mark.parametrize(("value", "text"), [(0.4123, "0.412"), (2.784, "2.78"), (61.44, "61.4"), (5849.4, "5,849")])
 def test_numbers_keep_three_digits_or_all_whole_ones(value: float, text: str) -> None:
     assert number(value) == text
 

@@ -109,8 +109,6 @@ def test_a_module_is_traced_to_its_extra(module, extra):
 
 
 def test_the_doctor_itself_imports_no_torch():
-    code = (
-        "import sys\nfrom faultgym.cli.main import main\nmain(['doctor'])\nassert 'torch' not in sys.modules"
-    )
+    code = "import sys\nfrom faultgym.cli.main import main\nmain(['doctor'])\nassert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
