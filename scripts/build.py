@@ -1,13 +1,4 @@
-"""`faultgym build sft|pairs|kto`: data sets from stored traces, ready for trainers.
-
-`pairs` and `kto` call, in `faultgym.training.build_pairs`:
-
-    build_pairs(runs: Sequence[Path], out: Path, options: PairOptions, *, form: Literal["pairs", "labels"],
-                workers: int, resume: bool, on_progress: OnProgress) -> PairReport
-
-with `PairOptions(policy: str, samples: int, checks: int, reasoning: Reasoning, seed: int)` and a report that has
-`lines() -> Iterable[str]`, for people, and `passed: bool`, which says whether the balance audit held.
-"""
+"""`faultgym build sft|pairs|kto`: data sets from stored traces, ready for trainers."""
 
 from __future__ import annotations
 
@@ -16,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -177,19 +168,17 @@ def _pairs(
     runs: list[Path],
     out: Path,
     asked: tuple[str, int, int, Reasoning, int],
-    form: Form,
+    form: Literal["pairs", "labels"],
     workers: int,
     resume: bool,
     unaudited: bool,
     push_to_hub: str,
 ) -> None:
-    from faultgym.training import build_pairs
+    from faultgym.training.build_pairs import PairOptions, build_pairs
 
-    options = build_pairs.PairOptions(*asked)
+    options = PairOptions(*asked)
     with _progress() as on_progress:
-        report = build_pairs.build_pairs(
-            runs, out, options, form=form, workers=workers, resume=resume, on_progress=on_progress
-        )
+        report = build_pairs(runs, out, options, form=form, workers=workers, resume=resume, on_progress=on_progress)
     for line in report.lines():
         print(line)
     if not report.passed and not unaudited:

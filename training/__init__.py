@@ -1,1 +1,46 @@
-"""."""
+"""Data to learn from, made of stored traces: what `faultgym build` does, as functions over plain values."""
+
+from faultgym.training.decontaminate import HeldOut, contamination, held_out, refused
+from faultgym.training.dedupe import Grades, deduplicated, exact_key, group_key, signature, similarity
+from faultgym.training.examples import EXAMPLE_KINDS, ExampleKind, Origin, PairKind, PreferencePair, SFTExample
+from faultgym.training.mix import Caps, Mix, MixReport, mixed, parse_mix, quotas
+from faultgym.training.pairs import Sources, pairs_of
+from faultgym.training.rows import features, label_rows, pair_row, sft_row, turn_rows
+from faultgym.training.select import REASONS, Rejected, read_trace
+from faultgym.training.select import select as select_example
+
+__all__ = [
+    "EXAMPLE_KINDS",
+    "REASONS",
+    "Caps",
+    "ExampleKind",
+    "Grades",
+    "HeldOut",
+    "Mix",
+    "MixReport",
+    "Origin",
+    "PairKind",
+    "PreferencePair",
+    "Rejected",
+    "SFTExample",
+    "Sources",
+    "contamination",
+    "deduplicated",
+    "exact_key",
+    "features",
+    "group_key",
+    "held_out",
+    "label_rows",
+    "mixed",
+    "pair_row",
+    "pairs_of",
+    "parse_mix",
+    "quotas",
+    "read_trace",
+    "refused",
+    "select_example",
+    "sft_row",
+    "signature",
+    "similarity",
+    "turn_rows",
+]
