@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess, parent_process
 
@@ -196,7 +197,12 @@ def _start(share: Share) -> Worker:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Start a child that Ctrl-C in the terminal does not reach: the parent tells it when to stop."""
+    """Start a child that Ctrl-C in the terminal does not reach: the parent tells it when to stop.
+
+    The first start of all brings a tracker of multiprocessing's own to life, which unblocks the
+    signal again: it is woken before.
+    """
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -210,6 +216,7 @@ def _work(share: Share, outbox: Connection) -> None:
 
     threading.Thread(target=_die_with_parent, daemon=True).start()
     stop = Stop()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # from the terminal it goes to all processes: the parent heeds it
     signal.signal(signal.SIGTERM, lambda number, frame: stop.ask())
     engine = Engine(pickle.loads(share.make_policy)(), share.limits, stop)
 

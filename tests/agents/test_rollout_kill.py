@@ -1,5 +1,6 @@
 """A real `faultgym rollout`, killed and interrupted at many points: no trace is lost, none is there twice."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -25,7 +26,8 @@ def start(child_environment):
     def begin(out: Path, *more: str, plan=PLAN) -> subprocess.Popen:
         command = [sys.executable, "-m", "faultgym", "rollout", "--out", str(out), *plan, *more]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        children.append(subprocess.Popen(command, env=child_environment, text=True, **pipes))
+        own_group = {"start_new_session": True}
+        children.append(subprocess.Popen(command, env=child_environment, text=True, **pipes, **own_group))
         return children[-1]
 
     yield begin
@@ -131,6 +133,17 @@ def test_an_interrupt_ends_cleanly_and_says_how_to_resume(start, whole, tmp_path
     said = finish(start(folder, "--resume", *more, plan=[]))
     assert f"{EPISODES - done} episodes, {done} were there before" in said
     assert compacted(folder) == whole
+
+
+def test_a_terminal_that_interrupts_all_processes_at_once_gets_one_clean_end(start, tmp_path):
+    folder = tmp_path / "run"
+    child = start(folder, "--workers", "2")
+    assert once(lambda: stored_bytes(folder) > 0, child)
+    os.killpg(child.pid, signal.SIGINT)
+    _, err = child.communicate(timeout=DEADLINE)
+    assert child.returncode == 130
+    assert "Traceback" not in err
+    assert len(ids_on_disk(folder)) == len(set(ids_on_disk(folder))) > 0
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
