@@ -81,7 +81,8 @@ def sft(
     reasoning: Think = Kept.KEEP,
     format: Annotated[Rows, typer.Option(help="What a row is.", rich_help_panel=SHAPE)] = Rows.MESSAGES,
     tokenizer: Annotated[
-        str, typer.Option(help="For --format text: a tokenizer's folder or name.", rich_help_panel=SHAPE)
+        str,
+        typer.Option(help="For --format text: a tokenizer to render with.", rich_help_panel=SHAPE),
     ] = "",
     template: Annotated[
         str, typer.Option(help="For --format text: a chat template, such as qwen3.", rich_help_panel=SHAPE)

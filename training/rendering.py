@@ -29,7 +29,8 @@ class Rendering:
     def rows_of(self) -> RowsOf:
         """What turns an example into its rows.
 
-        Raises UserError where `text` lacks a tokenizer, or another form is given one; needs transformers for `text`.
+        Raises UserError where `text` lacks both template and tokenizer, or another form is given one. For `text` it
+        needs transformers.
         """
         if self.form == "text":
             return self._texts()

@@ -211,6 +211,14 @@ def test_turns_are_a_row_each_and_end_in_an_assistant_turn(runs, tmp_path):
         assert "reasoning_content" not in said
 
 
+def test_text_is_rendered_with_a_named_template(runs, tmp_path):
+    pytest.importorskip("transformers")
+    build_sft(runs, tmp_path / "sft", options(rendering=Rendering("text", template="chatml")))
+    for row in rows_of(tmp_path / "sft", tmp_path / "cache"):
+        assert row["text"].startswith("<|im_start|>system")
+        assert "http" in row["text"] or "sql" in row["text"]
+
+
 def test_a_build_that_is_left_with_nothing_says_why(tmp_path):
     run = stored.store(tmp_path / "run", [stored.played("orders/order_status/train/0", policy="null")])
     report = build_sft([run], tmp_path / "sft", options())
@@ -243,7 +251,7 @@ def test_names_from_traces_cannot_break_the_card(tmp_path):
 def test_a_tokenizer_goes_with_text_only(runs, tmp_path):
     with pytest.raises(UserError, match="text"):
         build_sft(runs, tmp_path / "a", options(rendering=Rendering("messages", tokenizer="x")))
-    with pytest.raises(UserError, match="--tokenizer"):
+    with pytest.raises(UserError, match="--template"):
         build_sft(runs, tmp_path / "b", options(rendering=Rendering("text")))
     assert list(tmp_path.iterdir()) == []
 
