@@ -35,7 +35,7 @@ class Audit:
     judged: int
     """Pairs that the classifiers saw."""
     aucs: dict[str, Auc] = field(hash=False)
-    """`length pairwise`, `length single`, `words pairwise`, `words single`; see `shortcuts`."""
+    """`length` or `words`, `pairwise` or `single`, `new templates` or `new tasks`; see `shortcuts`."""
     kinds: dict[str, int] = field(hash=False)
     contracts: dict[str, int] = field(hash=False)
     """`none` where no fault stands at the fork."""
@@ -92,7 +92,7 @@ class Audit:
         yield f"Balance audit: {'passed' if self.passed else 'FAILED'}."
         yield from (f"- {problem}" for problem in self.problems)
         yield ""
-        yield "| shortcut | AUC on templates not trained on | 95% interval |"
+        yield "| shortcut, judged on | AUC | 95% interval |"
         yield "|---|---|---|"
         for name, auc in self.aucs.items():
             value = "-" if auc.value is None else f"{auc.value:.3f}"
@@ -118,7 +118,7 @@ def audit(pairs: Iterable[PreferencePair]) -> Audit:
     """Audit pairs; one pass, in memory no more than the texts of `MOST` of them. Needs scikit-learn."""
     chosen: list[str] = []
     rejected: list[str] = []
-    groups: list[str] = []
+    groups: list[tuple[str, str]] = []
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("kinds", "contracts", "templates", "sources")}
     total = errors = 0
     tokens = [0, 0]
@@ -131,10 +131,11 @@ def audit(pairs: Iterable[PreferencePair]) -> Audit:
         if len(chosen) < MOST:
             chosen.append(texts[0])
             rejected.append(texts[1])
-            groups.append(group_of(pair))
+            groups.append((group_of(pair), pair.origin.task))
     kinds, contracts, templates, sources = (dict(sorted(found.items())) for found in counts.values())
     mean = [n / total if total else 0.0 for n in tokens]
-    aucs = shortcuts(chosen, rejected, groups)
+    aucs = shortcuts(chosen, rejected, [template for template, _ in groups], "new templates")
+    aucs |= shortcuts(chosen, rejected, [task for _, task in groups], "new tasks")
     return Audit(total, len(chosen), aucs, kinds, contracts, templates, sources, mean[0], mean[1], errors)
 
 
@@ -145,10 +146,10 @@ def _count(counts: dict[str, Counter[str]], pair: PreferencePair) -> None:
     counts["sources"][pair.source] += 1
 
 
-def shortcuts(chosen: Sequence[str], rejected: Sequence[str], groups: Sequence[str]) -> dict[str, Auc]:
+def shortcuts(chosen: Sequence[str], rejected: Sequence[str], groups: Sequence[str], on: str) -> dict[str, Auc]:
     """What length and words alone tell of texts; `groups` are never split between training and judging."""
     return {
-        f"{name} {'single' if single else 'pairwise'}": judge(chosen, rejected, groups, single=single)
+        f"{name} {'single' if single else 'pairwise'}, {on}": judge(chosen, rejected, groups, single=single)
         for name, judge in (("length", by_length), ("words", by_words))
         for single in (False, True)
     }

@@ -20,12 +20,8 @@ from faultgym.training.examples import PairKind, PreferencePair
 from faultgym.training.kinds import MIRRORS, mirror
 from faultgym.training.shortcuts import completion_text, lengths
 
-COINS = 3.0
-"""How large the surplus of a feature may stay at most, in standard deviations of what a coin for each pair leaves."""
-SHARE = 0.04
-"""And as a share of the pairs, were all of them to differ in it: what counts where pairs are few."""
-LEAST = 1.5
-"""But no smaller than this many standard deviations, which chance alone leaves."""
+COINS = 1.0
+"""How large the surplus of a feature may stay, in standard deviations of what a coin for each pair would leave."""
 FEWEST = 1 / 3
 """How many pairs of a kind there must be for each of its mirror image."""
 MIRROR_WEIGHT = 4.0
@@ -42,6 +38,7 @@ class Surface:
     """What shows of a pair without its prompt."""
 
     kind: PairKind
+    task: str
     features: tuple[tuple[str, float], ...]
     """(feature, chosen minus rejected), sorted; zeros left out."""
 
@@ -64,7 +61,7 @@ def surface(pair: PreferencePair) -> Surface:
     for here, there in MIRRORS.items():
         if pair.kind in (here, there):
             values[f"m {here}"] = 1.0 if pair.kind == here else -1.0
-    return Surface(pair.kind, tuple(sorted(values.items())))
+    return Surface(pair.kind, pair.origin.task, tuple(sorted(values.items())))
 
 
 def balanced(surfaces: Sequence[Surface]) -> list[bool]:
@@ -74,12 +71,11 @@ def balanced(surfaces: Sequence[Surface]) -> list[bool]:
     rows, columns, values, weights = _matrix(surfaces)
     scale = np.sqrt(weights / np.bincount(columns, values**2, len(weights)))
     surplus = np.bincount(columns, values, len(weights))
-    allowed = max(LEAST, min(COINS, SHARE * len(surfaces) ** 0.5))
     kinds = np.unique([s.kind for s in surfaces], return_inverse=True)[1]
     kept = np.ones(len(surfaces), dtype=bool)
     while True:
         size = scale * surplus
-        excess = np.sign(size) * np.maximum(0.0, np.abs(size) - allowed)
+        excess = np.sign(size) * np.maximum(0.0, np.abs(size) - COINS)
         pull = np.bincount(rows, values * (scale * excess)[columns], len(surfaces))
         plenty = np.bincount(kinds[kept], minlength=kinds.max() + 1)[kinds]
         pull = np.where(kept, pull * np.sqrt(plenty), 0.0)  # of a rare kind less is left out than of a frequent one
@@ -105,9 +101,13 @@ def _with_mirrors(surfaces: Sequence[Surface], kept: npt.NDArray[np.bool_]) -> l
 
 
 def _matrix(surfaces: Sequence[Surface]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats, Floats]:
-    """(row, column, value) of each entry, and the weight of each column; what only one pair has is left out."""
-    seen = Counter(name for s in surfaces for name, _ in s.features)
-    names = {name: n for n, name in enumerate(sorted(name for name, count in seen.items() if count > 1))}
+    """(row, column, value) of each entry, and the weight of each column.
+
+    What only one task has is left out: it tells nothing of other tasks.
+    """
+    first: dict[str, str] = {}
+    shared = {name for s in surfaces for name, _ in s.features if first.setdefault(name, s.task) != s.task}
+    names = {name: n for n, name in enumerate(sorted(shared))}
     entries = [(row, names[n], v) for row, s in enumerate(surfaces) for n, v in s.features if n in names]
     rows = np.array([e[0] for e in entries], dtype=np.int64)
     columns = np.array([e[1] for e in entries], dtype=np.int64)

@@ -1,8 +1,8 @@
 """Can one tell chosen from rejected without reading the prompt? By length alone, or by the words alone.
 
 Two views of the same question: `pairwise`, from the difference of a pair's completions, as DPO sees it, and
-`single`, from one completion, as KTO does. The classifiers are trained on some templates and judged on others,
-so that no name, number or phrase of a template carries over.
+`single`, from one completion, as KTO does. The classifiers are trained on some groups and judged on others: on new
+templates, of which no name, number or phrase is known, and, harder to withstand, on new tasks of known templates.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def completion_text(messages: Sequence[JSON]) -> str:
 
 
 def group_of(pair: PreferencePair) -> str:
-    """What is never split between training and judging: the template."""
+    """The template."""
     return f"{pair.origin.suite}/{pair.origin.template}"
 
 

@@ -29,7 +29,8 @@ def report(chosen):
 
 
 def test_length_and_words_tell_nothing_of_the_balanced_pairs_of_a_run(report):
-    assert set(report.aucs) == {"length pairwise", "length single", "words pairwise", "words single"}
+    names = {f"{what} {view}" for what in ("length", "words") for view in ("pairwise", "single")}
+    assert set(report.aucs) == {f"{name}, new {on}" for name in names for on in ("templates", "tasks")}
     for auc in report.aucs.values():
         assert auc.value <= LIMIT
     assert report.passed, report.problems
@@ -38,7 +39,7 @@ def test_length_and_words_tell_nothing_of_the_balanced_pairs_of_a_run(report):
 def test_balancing_keeps_all_kinds_and_a_good_part_of_the_pairs(chosen):
     kept, before = Counter(p.kind for p in chosen), Counter(f.pair.kind for f in found())
     assert set(kept) == set(before)
-    assert len(chosen) > 0.35 * len(found())
+    assert len(chosen) > 0.3 * len(found())
 
 
 def test_shares_add_up_and_completions_are_alike_in_length(report, chosen):
