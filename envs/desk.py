@@ -229,9 +229,11 @@ class Caller:
         for reader in self.suite.service.operations.values():
             if not reader.write and reader.versioned and reader.versioned == op.versioned:
                 name = reader.versioned[1]
-                seen = yield from self.operate(
-                    reader.name, {name: arguments[name]}, "It was changed by somebody else: read it again."
-                )
+                why = "It was changed by somebody else: read it again."
+                try:
+                    seen = yield from self.operate(reader.name, {name: arguments[name]}, why)
+                except (Failed, NotFound):
+                    continue
                 return str(seen.headers.get("etag", ""))
         raise Failed("there is no way to read its version")
 

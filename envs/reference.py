@@ -264,7 +264,7 @@ class Reference:
         try:
             answer = yield from solve(self.desk)
             return answer
-        except (Down, Failed) as failure:
+        except (Down, Failed, NotFound) as failure:
             return self.desk.report(str(failure))
         except Refused as refusal:
             return f"I could not do this: {refusal.detail}"
