@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from faultgym.envs.goal import Verdict, changes, compare, judge
+from faultgym.envs.goal import Verdict, judge
 from faultgym.envs.suite import Suite, suite_named
 from faultgym.envs.task import Task
 from faultgym.envs.turn import Message, Observation, Turn
@@ -148,10 +148,6 @@ class Episode:
     def records(self) -> list[CallRecord]:
         """All calls so far, in order."""
         return [record for step in self.turns for record in step.calls]
-
-    def remaining_changes(self) -> bool:
-        """Whether changes that the goal wants are still missing."""
-        return bool(compare(self.task.goal, changes(self.world))[0])
 
     def fork(self) -> Episode:
         """An independent copy: what happens to one never affects the other."""

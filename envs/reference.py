@@ -258,7 +258,6 @@ class Reference:
         suite = suite_named(task.suite)
         self.desk = Desk(suite, task, tools)
         self._script = self._guarded(suite.templates[task.template].solve)
-        self._started = False
 
     def _guarded(self, solve: Callable[[Desk], Script]) -> Generator[Move, str, str]:
         try:

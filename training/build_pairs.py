@@ -8,7 +8,6 @@ whole and on the disk.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -21,7 +20,6 @@ import orjson
 from faultgym.agents.lines import parse
 from faultgym.agents.registry import policy_named
 from faultgym.agents.scripted.rehearsal import rehearse
-from faultgym.agents.segment import sync_folder
 from faultgym.agents.trace import Trace
 from faultgym.envs.caches import forget_tasks
 from faultgym.tools.errors import TaskError, TraceError, UserError
@@ -36,6 +34,7 @@ from faultgym.training.rows import Reasoning, label_rows, pair_row
 from faultgym.training.select import Rejected, read_trace
 from faultgym.training.shards import sync_tree, write_shards
 from faultgym.training.verify import Check, known_test_splits, verified
+from faultgym.training.work import finished, publish, workplace
 
 SUMMARY = "build.json"
 """All figures of the card, the audit among them, for programs."""
@@ -197,9 +196,9 @@ def build_pairs(
     options = options or PairOptions()
     if options.policy:
         policy_named(options.policy)  # before the long part: an unknown name is said at once
-    if resume and (done := _finished(out)) is not None:
-        return done
-    work = _workplace(out, resume)
+    if resume and (done := finished(out, SUMMARY)) is not None:
+        return PairReport.from_record(done)
+    work = workplace(out, resume)
     progress = on_progress or (lambda what, done, total: None)
     with closing(PairIndex(work / "index.sqlite")) as index:
         suites = _plan(index, runs, options, form)
@@ -227,34 +226,8 @@ def build_pairs(
     }
     (folder / SUMMARY).write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     sync_tree(folder, ["README.md", SUMMARY, *(shard.name for shard in shards)])
-    out.parent.mkdir(parents=True, exist_ok=True)
-    os.rename(folder, out)
-    sync_folder(out.parent)
-    shutil.rmtree(work)
+    publish(folder, out, work)
     return report
-
-
-def _finished(out: Path) -> PairReport | None:
-    """The report of a build that was done already, stopped at most while it cleaned up."""
-    path = out / SUMMARY
-    if not path.is_file():
-        return None
-    shutil.rmtree(_work_folder(out), ignore_errors=True)
-    return PairReport.from_record(orjson.loads(path.read_bytes())["report"])
-
-
-def _work_folder(out: Path) -> Path:
-    return out.parent / f".{out.name}.building"
-
-
-def _workplace(out: Path, resume: bool) -> Path:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is there already; choose another folder for the data set, or delete that one")
-    work = _work_folder(out)
-    if work.exists() and not resume:
-        raise UserError(f"{work} holds a build that was stopped; go on with --resume, or delete that folder")
-    work.mkdir(parents=True, exist_ok=True)
-    return work
 
 
 def _plan(index: PairIndex, runs: Sequence[Path], options: PairOptions, form: PairForm) -> set[str]:

@@ -8,7 +8,6 @@ whole and on the disk.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -17,7 +16,6 @@ from pathlib import Path
 
 import orjson
 
-from faultgym.agents.segment import sync_folder
 from faultgym.tools.errors import UserError
 from faultgym.tools.types import JSON
 from faultgym.training.dedupe import Grades
@@ -28,6 +26,7 @@ from faultgym.training.rendering import Rendering
 from faultgym.training.select import WASTE
 from faultgym.training.shards import Shard, sync_tree, write_shards
 from faultgym.training.verify import Check, known_test_splits, verified
+from faultgym.training.work import finished, publish, workplace
 
 SUMMARY = "build.json"
 """All figures of the card, for programs."""
@@ -143,9 +142,9 @@ def build_sft(
     """
     options = options or SFTOptions()
     options.rendering.rows_of()  # before the long part: what cannot be rendered is said at once
-    if resume and (done := _finished(out)) is not None:
-        return done
-    work = _workplace(out, resume)
+    if resume and (done := finished(out, SUMMARY)) is not None:
+        return SFTReport.from_record(done)
+    work = workplace(out, resume)
     progress = on_progress or (lambda what, done, total: None)
     with closing(Index(work / "index.sqlite")) as index:
         suites = _plan(index, runs, options)
@@ -158,34 +157,8 @@ def build_sft(
         shards = write_shards(_rows(index, options.rendering, mix, progress), options.rendering.form, folder)
         report = _report(index, mix, duplicates, shards)
         _describe(folder, runs, out, options, index, report, shards)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    os.rename(folder, out)
-    sync_folder(out.parent)
-    shutil.rmtree(work)
+    publish(folder, out, work)
     return report
-
-
-def _finished(out: Path) -> SFTReport | None:
-    """The report of a build that was done already, stopped at most while it cleaned up."""
-    path = out / SUMMARY
-    if not path.is_file():
-        return None
-    shutil.rmtree(_work_folder(out), ignore_errors=True)
-    return SFTReport.from_record(orjson.loads(path.read_bytes())["report"])
-
-
-def _work_folder(out: Path) -> Path:
-    return out.parent / f".{out.name}.building"
-
-
-def _workplace(out: Path, resume: bool) -> Path:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is there already; choose another folder for the data set, or delete that one")
-    work = _work_folder(out)
-    if work.exists() and not resume:
-        raise UserError(f"{work} holds a build that was stopped; go on with --resume, or delete that folder")
-    work.mkdir(parents=True, exist_ok=True)
-    return work
 
 
 def _plan(index: Index, runs: Sequence[Path], options: SFTOptions) -> set[str]:

@@ -56,18 +56,6 @@ class FaultLayer:
         """Whether any entry of the schedule is aimed at this channel."""
         return channel in self._armed
 
-    def state(self, fault: int) -> FaultState:
-        """What the schedule's entry with this id has done so far."""
-        return next(s for entries in self._armed.values() for f, _, s in entries if f.id == fault)
-
-    def delivered(self, kind: str) -> FaultState | None:
-        """The state of the first entry of this kind that has fired, or None."""
-        for entries in self._armed.values():
-            for fault, _, state in entries:
-                if fault.kind == kind and state.delivered:
-                    return state
-        return None
-
     def exchange(self, world: WorldView, site: Site, request: A, backend: Callable[[A], B]) -> B:
         """The reply to `request`: the backend's, or what the faults that fire make of it.
 

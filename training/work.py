@@ -1,0 +1,47 @@
+"""Where a data set is built before it appears: beside its folder, and moved there whole at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import orjson
+
+from faultgym.agents.segment import sync_folder
+from faultgym.tools.errors import UserError
+from faultgym.tools.types import JSON
+
+
+def work_folder(out: Path) -> Path:
+    """Where the build of `out` does its work."""
+    return out.parent / f".{out.name}.building"
+
+
+def finished(out: Path, summary: str) -> JSON | None:
+    """The report of a build that was done already, stopped at most while it cleaned up."""
+    path = out / summary
+    if not path.is_file():
+        return None
+    shutil.rmtree(work_folder(out), ignore_errors=True)
+    report: JSON = orjson.loads(path.read_bytes())["report"]
+    return report
+
+
+def workplace(out: Path, resume: bool) -> Path:
+    """The work folder, made if need be; raises `UserError` when `out` or a stopped build is in the way."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is there already; choose another folder for the data set, or delete that one")
+    work = work_folder(out)
+    if work.exists() and not resume:
+        raise UserError(f"{work} holds a build that was stopped; go on with --resume, or delete that folder")
+    work.mkdir(parents=True, exist_ok=True)
+    return work
+
+
+def publish(folder: Path, out: Path, work: Path) -> None:
+    """Move what was built to its place, at once, and clear the work folder."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    os.rename(folder, out)
+    sync_folder(out.parent)
+    shutil.rmtree(work)
