@@ -148,6 +148,13 @@ class Suite:
         """The tools that the task offers, by name."""
         return _tools(self, task.tools)
 
+    def tools_named(self, names: tuple[str, ...]) -> dict[str, Tool]:
+        """The tools of these names, in this order; raises `TaskError` for one that there is not."""
+        for name in names:
+            if name not in STANDARD and name not in self.endpoint_tools:
+                raise TaskError(f"suite {self.name!r} has no tool {name!r}")
+        return _tools(self, names)
+
     def __hash__(self) -> int:
         """By name: suites are registered once under it."""
         return hash((self.name, self.version))

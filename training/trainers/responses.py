@@ -1,0 +1,157 @@
+"""Between TRL's tool loop and our environments: turns are read and done exactly as in a rollout.
+
+By itself TRL 1.16 (a) takes a call that does not parse, and all others of its message, for a final answer; (b) answers
+a call of an unknown tool with a text of its own; (c) does not say which calls belong to one turn; (d) shows tools as
+their docstrings say, in the order of the alphabet. Here the tokenizer reads turns with the parsers that model
+policies have, every call goes to its environment, and the schemas are handed over as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from faultgym.agents.chat import storable
+from faultgym.agents.formats import FORMATS, Format
+from faultgym.agents.model_openai import CONTEXT_OVERFLOW
+from faultgym.envs.turn import Turn
+from faultgym.tools.errors import UserError
+from faultgym.tools.types import JSON
+from faultgym.training.factory import TURN, ToolEpisode, specs_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+    from trl import GRPOTrainer
+
+HERMES: JSON = {
+    "defaults": {"role": "assistant"},
+    "start_anchor": "<|im_start|>assistant\n",
+    "fields": {
+        "reasoning_content": {"open": "<think>", "close_pattern": r"</think>\s*", "content": "text"},
+        "tool_calls": {
+            "open": "<tool_call>",
+            "close_pattern": r"</tool_call>\s*",
+            "repeats": True,
+            "content": "json",
+            "transform": {"type": "function", "function": "{content}"},
+        },
+        "content": {"close_pattern": r"<\|im_end\|>\s*", "content": "text"},
+    },
+}
+"""The Hermes form as transformers declares such things: for whoever loads the tokenizer without us."""
+
+
+@dataclass(frozen=True)
+class TurnReader:
+    """A tokenizer's `parse_response` that gives the message and, beside it, the `Turn` as a rollout reads it."""
+
+    tokenizer: Any
+    format: Format
+    ends: frozenset[int]
+    """Tokens that end a turn."""
+
+    def __call__(self, response: Any, schema: Any = None, *, prefix: Any = None, tools: Any = None) -> Any:
+        """The message of one turn's token ids; anything else is parsed as without us. Never raises for the former."""
+        if schema is not None or not isinstance(response, list) or not all(type(t) is int for t in response):
+            return type(self.tokenizer).parse_response(self.tokenizer, response, schema, prefix=prefix, tools=tools)
+        return message_of(self.turn(response, prefix or []))
+
+    def turn(self, ids: Sequence[int], prompt: Sequence[int]) -> Turn:
+        """The turn that was sampled after a prompt. Without a token there was no room for one."""
+        if not ids:
+            return Turn(finish_reason=CONTEXT_OVERFLOW)
+        ended = ids[-1] in self.ends
+        text = self.tokenizer.decode(
+            list(ids[:-1] if ended else ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        turn = self.format.parse(storable(text))
+        return Turn(
+            turn.text,
+            turn.tool_calls,
+            turn.reasoning,
+            finish_reason=turn.finish_reason if ended else "length",
+            token_ids=tuple(ids),
+            prompt_ids=tuple(prompt),
+        )
+
+
+def message_of(turn: Turn) -> JSON:
+    """The turn as a chat message that TRL's loop takes; the turn itself stands beside it."""
+    message: JSON = {"role": "assistant", "content": turn.text, TURN: turn}
+    if turn.reasoning:
+        message["reasoning_content"] = turn.reasoning
+    if turn.tool_calls:
+        message["tool_calls"] = [
+            {"type": "function", "function": {"name": storable(call.name), "arguments": call.arguments or {}}}
+            for call in turn.tool_calls
+        ]
+    return message
+
+
+def reads_turns(
+    tokenizer: PreTrainedTokenizerBase, format: str = "hermes", generation: Any = None
+) -> PreTrainedTokenizerBase:
+    """The tokenizer itself, which from now on reads what a model says as model policies do.
+
+    `generation` are the model's generation settings, for further tokens that end a turn. Raises UserError for
+    an unknown format.
+    """
+    if format not in FORMATS:
+        raise UserError(f"there is no tool-call format {format!r}; the formats are {', '.join(FORMATS)}")
+    more = getattr(generation, "eos_token_id", None)
+    ends = [tokenizer.eos_token_id, *([more] if isinstance(more, int) else more or [])]
+    tokenizer.response_template = HERMES
+    tokenizer.parse_response = TurnReader(tokenizer, FORMATS[format], frozenset(e for e in ends if e is not None))
+    return tokenizer
+
+
+class Door(dict[str, Callable[..., str]]):
+    """What TRL's loop looks tools up in: every name leads to the environment, unknown ones too."""
+
+    def __init__(self, environment: ToolEpisode, completion: Sequence[JSON]):
+        super().__init__()
+        self.environment = environment
+        self.completion = completion
+
+    def __contains__(self, name: object) -> bool:
+        """Always."""
+        return True
+
+    def __getitem__(self, name: str) -> Callable[..., str]:
+        """The next call of the turn that the completion ends with; its arguments are those that were read."""
+        turn = self.completion[-1][TURN]
+
+        def call(**_arguments: Any) -> str:
+            return self.environment._answer(turn)
+
+        return call
+
+
+@cache
+def episode_trainer_class() -> type[GRPOTrainer]:
+    """TRL's GRPOTrainer, its tool loop between our reader and our environments."""
+    from trl import GRPOTrainer
+
+    class EpisodeGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
+        """Takes what GRPOTrainer takes; the tokenizer has to be one of `reads_turns`."""
+
+        def __init__(self, *, environment_factory: Mapping[str, Callable[[], ToolEpisode]], **more: Any):
+            super().__init__(environment_factory=dict(environment_factory), **more)
+            for name, pool in self._environment_pool.items():
+                self._env_tools[name] = [spec.openai() for spec in specs_of(type(pool[0]))]
+
+        def _tool_call_loop(
+            self, prompts: Any, prompt_ids: Any, completion_ids: Any, completions: Any, *more: Any
+        ) -> Any:
+            self._sync_tool_dicts = [Door(e, c) for e, c in zip(self.environments, completions, strict=True)]
+            return super()._tool_call_loop(prompts, prompt_ids, completion_ids, completions, *more)
+
+        def close_episodes(self) -> None:
+            """Free what the pooled environments hold: TRL never closes them."""
+            for pool in self._environment_pool.values():
+                for environment in pool:
+                    environment._close()
+
+    return EpisodeGRPOTrainer
