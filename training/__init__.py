@@ -3,11 +3,14 @@
 from faultgym.training.decontaminate import HeldOut, contamination, held_out, refused
 from faultgym.training.dedupe import Grades, deduplicated, exact_key, group_key, signature, similarity
 from faultgym.training.examples import EXAMPLE_KINDS, ExampleKind, Origin, PairKind, PreferencePair, SFTExample
+from faultgym.training.factory import ToolEpisode, environments_of
 from faultgym.training.mix import Caps, Mix, MixReport, mixed, parse_mix, quotas
 from faultgym.training.pairs import Sources, pairs_of
+from faultgym.training.rewards import Reward, reward_functions
 from faultgym.training.rows import features, label_rows, pair_row, sft_row, turn_rows
 from faultgym.training.select import REASONS, Rejected, read_trace
 from faultgym.training.select import select as select_example
+from faultgym.training.task_rows import task_rows
 
 __all__ = [
     "EXAMPLE_KINDS",
@@ -22,10 +25,13 @@ __all__ = [
     "PairKind",
     "PreferencePair",
     "Rejected",
+    "Reward",
     "SFTExample",
     "Sources",
+    "ToolEpisode",
     "contamination",
     "deduplicated",
+    "environments_of",
     "exact_key",
     "features",
     "group_key",
@@ -38,9 +44,11 @@ __all__ = [
     "quotas",
     "read_trace",
     "refused",
+    "reward_functions",
     "select_example",
     "sft_row",
     "signature",
     "similarity",
+    "task_rows",
     "turn_rows",
 ]
