@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -24,10 +24,11 @@ from faultgym.agents.policy import Opening
 from faultgym.agents.prompts import system_text
 from faultgym.agents.reply import numbered, with_confidence
 from faultgym.agents.sampling import Manner, Sampling, filled, known_options, options
-from faultgym.envs.turn import Observation, Turn
+from faultgym.envs.episode import StepRecord
+from faultgym.envs.turn import Message, Observation, Turn
 from faultgym.tools.errors import UserError
 from faultgym.tools.hashing import stable_hash
-from faultgym.tools.types import JSON, ToolSpec
+from faultgym.tools.types import JSON, ToolCall, ToolResult, ToolSpec
 
 HASHED_BYTES = 1 << 20
 """So much of the beginning and of the end of each of a model's files goes into its fingerprint."""
@@ -134,6 +135,18 @@ class LocalPolicy:
         """An actor for a new episode."""
         return LocalActor(self, opening)
 
+    def resume(self, opening: Opening, steps: Sequence[StepRecord]) -> LocalActor:
+        """An actor that has these steps behind it, whoever took them; the last one's results it still has to hear.
+
+        The chat so far is tokenised as the template writes it; from the next turn on tokens are kept as sampled.
+        """
+        actor = LocalActor(self, opening)
+        heard: tuple[Message | ToolResult, ...] = opening.messages
+        for step in steps:
+            actor.recall(Observation(heard), step.turn)
+            heard = tuple(record.result for record in step.calls)
+        return actor
+
     def loaded(self) -> LoadedModel:
         """The model as the running event loop uses it; the first call loads it, and everything waits."""
         loop = asyncio.get_running_loop()
@@ -172,6 +185,17 @@ class LocalActor:
         seed = stable_hash("turn", self._seed, self._turns) >> 33
         sampled = await model.sample(prompt, policy.sampling, min(policy.sampling.max_tokens, room), seed)
         return self._taken(model, prompt, sampled)
+
+    def recall(self, observation: Observation, turn: Turn) -> None:
+        """Hear what came before and take a turn as one's own."""
+        self._messages.extend(self._heard(observation))
+        message: JSON = {"role": "assistant", "content": storable(turn.text)}
+        if turn.reasoning:
+            message["reasoning_content"] = storable(turn.reasoning)
+        if turn.tool_calls:
+            message["tool_calls"] = [_asked(call) for call in turn.tool_calls]
+        self._messages.append(message)
+        self._turns += 1
 
     def _heard(self, observation: Observation) -> Iterator[JSON]:
         manner = self._policy.manner
@@ -216,10 +240,7 @@ class LocalActor:
         calls = numbered(turn.tool_calls, self._turns)
         message: JSON = {"role": "assistant", "content": text}
         if calls and not format.repeats_text:
-            asked = [
-                {"type": "function", "id": call.id, "function": _function(call.name, call.arguments)} for call in calls
-            ]
-            message = {"role": "assistant", "content": turn.text, "tool_calls": asked}
+            message = {"role": "assistant", "content": turn.text, "tool_calls": [_asked(call) for call in calls]}
         new, kept, chain = continued(self._chain, prompt, sampled.ids)
         finish = turn.finish_reason if sampled.ended else "length"
         turn = replace(turn, tool_calls=calls, finish_reason=finish, token_ids=sampled.ids, logprobs=sampled.logprobs)
@@ -230,8 +251,10 @@ class LocalActor:
         return with_confidence(turn) if self._policy.manner.confidence else turn
 
 
-def _function(name: str, arguments: JSON | None) -> JSON:
-    return {"name": name, "arguments": arguments or {}}
+def _asked(call: ToolCall) -> JSON:
+    """The call as templates want it: arguments as an object, or as they were written where they are none."""
+    written = call.arguments if call.arguments is not None or not call.raw else storable(call.raw)
+    return {"type": "function", "id": call.id, "function": {"name": call.name, "arguments": written or {}}}
 
 
 def identity(model: str) -> JSON:

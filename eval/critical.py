@@ -2,12 +2,13 @@
 
 A state is *hopeful* when the reference solution, continuing from it within the episode's own limits, succeeds.
 The critical step is the one that leads from the last hopeful state to a hopeless one: the expert in its
-place would still have succeeded, and nobody after it would. Hope is mostly lost once and for ever, so that
-bisection finds it; where later writes could have undone the harm, the states after it are tried one by one.
+place would still have succeeded, and nobody after it would. It is found by bisection where hope, once lost, stays
+lost; where a later write or the end of a fault can bring it back, the states are tried one by one, from the end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from faultgym.agents.trace import Trace
@@ -34,27 +35,14 @@ class _States:
     """The states of an episode between its turns, and which of them are hopeful."""
 
     trace: Trace
-    forks: list[Episode]
+    state: Callable[[int], Episode]
     """State n is the one before turn n."""
     known: dict[int, bool] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, trace: Trace, task: Task) -> _States:
-        """Replay the trace, keeping a fork at each turn."""
-        episode = Episode(task, trace.schedule)
-        forks = []
-        for step in trace.steps:
-            forks.append(episode.fork())
-            if step.turn.final:
-                break
-            episode.step(step.turn)
-        episode.close()
-        return cls(trace, forks)
 
     def hopeful(self, n: int) -> bool:
         """Whether the reference, going on from state n, succeeds."""
         if n not in self.known:
-            self.known[n] = reaches_goal(self.forks[n], self._turns_left(n))
+            self.known[n] = reaches_goal(self.state(n), self._turns_left(n))
         return self.known[n]
 
     def _turns_left(self, n: int) -> int | None:
@@ -65,18 +53,25 @@ class _States:
         return max(0, min(left)) if left else None
 
 
-def critical_step(trace: Trace, task: Task | None = None) -> Critical:
-    """The first critical step of a failed trace. Raises `TaskError` when its task does not exist any more."""
+def critical_step(trace: Trace, task: Task | None = None, state: Callable[[int], Episode] | None = None) -> Critical:
+    """The first critical step of a failed trace. Raises `TaskError` when its task does not exist any more.
+
+    `state` gives the episode before a turn where somebody has built those already; it is looked at only.
+    """
     if trace.verdict is None:
         return Critical(None, "the harness failed: there is nothing to say about the policy")
     if trace.verdict.success:
         return Critical(None, "it succeeded")
     if not trace.steps:
         return Critical(None, "it never acted")
-    states = _States.of(trace, task or task_by_id(trace.task.id))
+    built: list[Episode] = []
+    if state is None:
+        built = _built(trace, task or task_by_id(trace.task.id))
+        state = built.__getitem__
+    states = _States(trace, state)
     found = _last_hopeful(states)
-    for fork in states.forks:
-        fork.close()
+    for episode in built:
+        episode.close()
     if found is None:
         return Critical(None, "the reference solution does not succeed from any state either", len(states.known))
     turn = trace.steps[found].turn
@@ -85,20 +80,49 @@ def critical_step(trace: Trace, task: Task | None = None) -> Critical:
     return Critical(found, reason, len(states.known))
 
 
+def _built(trace: Trace, task: Task) -> list[Episode]:
+    """Replay the trace, keeping a fork at each turn."""
+    episode = Episode(task, trace.schedule)
+    forks = []
+    for step in trace.steps:
+        forks.append(episode.fork())
+        if step.turn.final:
+            break
+        episode.step(step.turn)
+    episode.close()
+    return forks
+
+
 def _last_hopeful(states: _States) -> int | None:
-    """The last state with hope; None when there is none."""
-    count = len(states.forks)
-    if not states.hopeful(0):
-        return next((n for n in reversed(range(1, count)) if states.hopeful(n)), None)
-    low, high = 0, count
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if states.hopeful(middle) else (low, middle)
-    if _settled(states.trace, high):
-        return low
-    return next((n for n in reversed(range(high + 1, count)) if states.hopeful(n)), low)
+    """The last state with hope; None when there is none.
+
+    Stretch by stretch from the end, where most episodes go wrong. Within a stretch hope is only lost: its states
+    are asked with ever longer strides back from its end, and between the last two bisection finds the border.
+    """
+    end = len(states.trace.steps)
+    for start in reversed(_stretches(states.trace)):
+        low, high, stride = end - 1, end, 1
+        while not states.hopeful(low) and low > start:
+            low, high, stride = max(start, low - stride), low, stride * 2
+        while states.hopeful(low) and high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if states.hopeful(middle) else (low, middle)
+        if states.hopeful(low):
+            return low
+        end = start
+    return None
 
 
-def _settled(trace: Trace, state: int) -> bool:
-    """Whether no turn from this state on changed anything, so that lost hope cannot come back."""
-    return all(not record.effects for step in trace.steps[state:] for record in step.calls)
+def _stretches(trace: Trace) -> list[int]:
+    """The first states of the stretches in which hope can only be lost.
+
+    A turn that changed nothing in the world, spent no fault and let no time pass on purpose leaves behind what
+    was before it, with a turn less: whoever succeeds after it would have before it. Every other turn begins a
+    new stretch: a later write may undo a harm, and a fault that has struck is no longer in the way. So does every
+    turn while faults are still to come, as calls are what they are counted by.
+    """
+    starts = [0]
+    for number, step in enumerate(trace.steps[:-1]):
+        if trace.schedule or any(r.effects or r.call.name == "wait" for r in step.calls):
+            starts.append(number + 1)
+    return starts

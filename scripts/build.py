@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -18,6 +18,9 @@ from faultgym.training.inputs import OnProgress
 from faultgym.training.mix import Caps, Mix, parse_mix
 from faultgym.training.rows import Form, Reasoning
 from faultgym.training.select import WASTE
+
+if TYPE_CHECKING:
+    from faultgym.training.build_pairs import PairOptions
 
 build = typer.Typer(no_args_is_help=True, help="Make data sets for trainers from stored traces.")
 
@@ -40,6 +43,31 @@ class Rows(StrEnum):
     MESSAGES = "messages"
     TURNS = "prompt-completion"
     TEXT = "text"
+
+
+class Sourced(StrEnum):
+    """Who makes continuations."""
+
+    MIXED = "mixed"
+    OWN = "own"
+    SCRIPTED = "scripted"
+
+
+class Taken(StrEnum):
+    """Whose success is chosen."""
+
+    OWN = "own"
+    BEST = "best"
+    EXPERT = "expert"
+
+
+class Forked(StrEnum):
+    """Where traces are forked."""
+
+    EVERY = "every"
+    CRITICAL = "critical"
+    SLIP = "slip"
+    ANCHORED = "anchored"
 
 
 FORMS: dict[Rows, Form] = {Rows.MESSAGES: "messages", Rows.TURNS: "turns", Rows.TEXT: "text"}
@@ -118,6 +146,30 @@ Samples = Annotated[int, typer.Option(min=0, help="Continuations it is asked for
 Checks = Annotated[
     int, typer.Option(min=0, help="Further continuations that verify a chosen one.", rich_help_panel=SIZE)
 ]
+Source = Annotated[
+    Sourced,
+    typer.Option(
+        help="mixed: the policy's own continuations, the expert's and wrong moves; own: the policy's alone; scripted: "
+        "all but the policy's.",
+        rich_help_panel=SIZE,
+    ),
+]
+Preferred = Annotated[
+    Taken,
+    typer.Option(
+        help="Which success is chosen. own: the policy's before the expert's; best: only if it is as good; expert: "
+        "the expert's.",
+        rich_help_panel=SIZE,
+    ),
+]
+Where = Annotated[
+    Forked,
+    typer.Option(
+        help="Where traces are forked. every: at every step; critical: at the first critical step of a failure; slip: "
+        "at the first turn that is not worth imitating; anchored: there, and at every step of a trace without one.",
+        rich_help_panel=SIZE,
+    ),
+]
 Unaudited = Annotated[bool, typer.Option("--unaudited", help="Exit with 0 although the balance audit fails.")]
 
 
@@ -128,6 +180,9 @@ def pairs(
     policy: PairPolicy = "",
     samples: Samples = 0,
     checks: Checks = 0,
+    source: Source = Sourced.MIXED,
+    prefer: Preferred = Taken.OWN,
+    at: Where = Forked.EVERY,
     reasoning: Think = Kept.KEEP,
     seed: Seed = 0,
     workers: Workers = 1,
@@ -139,7 +194,11 @@ def pairs(
 
     Exits with 1 when the balance audit fails.
     """
-    asked = (policy, samples, checks, REASONING[reasoning], seed)
+    from faultgym.training.build_pairs import PairOptions
+
+    asked = PairOptions(
+        policy, samples, checks, REASONING[reasoning], seed, source=source.value, prefer=prefer.value, at=at.value
+    )
     _pairs(runs, out, asked, "pairs", workers, resume, unaudited, push_to_hub)
 
 
@@ -150,6 +209,9 @@ def kto(
     policy: PairPolicy = "",
     samples: Samples = 0,
     checks: Checks = 0,
+    source: Source = Sourced.MIXED,
+    prefer: Preferred = Taken.OWN,
+    at: Where = Forked.EVERY,
     reasoning: Think = Kept.KEEP,
     seed: Seed = 0,
     workers: Workers = 1,
@@ -161,23 +223,26 @@ def kto(
 
     Exits with 1 when the balance audit fails.
     """
-    asked = (policy, samples, checks, REASONING[reasoning], seed)
+    from faultgym.training.build_pairs import PairOptions
+
+    asked = PairOptions(
+        policy, samples, checks, REASONING[reasoning], seed, source=source.value, prefer=prefer.value, at=at.value
+    )
     _pairs(runs, out, asked, "labels", workers, resume, unaudited, push_to_hub)
 
 
 def _pairs(
     runs: list[Path],
     out: Path,
-    asked: tuple[str, int, int, Reasoning, int],
+    options: PairOptions,
     form: Literal["pairs", "labels"],
     workers: int,
     resume: bool,
     unaudited: bool,
     push_to_hub: str,
 ) -> None:
-    from faultgym.training.build_pairs import PairOptions, build_pairs
+    from faultgym.training.build_pairs import build_pairs
 
-    options = PairOptions(*asked)
     with _progress() as on_progress:
         report = build_pairs(runs, out, options, form=form, workers=workers, resume=resume, on_progress=on_progress)
     for line in report.lines():

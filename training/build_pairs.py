@@ -20,20 +20,22 @@ import orjson
 from faultgym.agents.lines import parse
 from faultgym.agents.registry import policy_named
 from faultgym.agents.scripted.rehearsal import rehearse
-from faultgym.agents.trace import Trace
 from faultgym.envs.caches import forget_tasks
-from faultgym.tools.errors import TaskError, TraceError, UserError
+from faultgym.tools.errors import HarnessError, TaskError, TraceError, UserError
 from faultgym.tools.types import JSON
 from faultgym.training.audit import Audit, audit
 from faultgym.training.decontaminate import contamination, refused
 from faultgym.training.examples import PreferencePair
 from faultgym.training.inputs import Chunk, Inputs, OnProgress
 from faultgym.training.pair_index import Choice, PairEntry, PairIndex
-from faultgym.training.pairs import PER_TRACE, Found, Sources, pairs_of, without_reasoning
+from faultgym.training.pairs import PER_TRACE, At, Found, find_pairs, without_reasoning
 from faultgym.training.rows import Reasoning, label_rows, pair_row
+from faultgym.training.sampler import Sampler
 from faultgym.training.select import Rejected, read_trace
 from faultgym.training.shards import sync_tree, write_shards
 from faultgym.training.verify import Check, known_test_splits, verified
+from faultgym.training.waiting import together, wait_for
+from faultgym.training.ways import Kind, Prefer, Sources
 from faultgym.training.work import finished, publish, workplace
 
 SUMMARY = "build.json"
@@ -55,6 +57,18 @@ class PairOptions:
     reasoning: Reasoning = "field"
     seed: int = 0
     per_trace: int = PER_TRACE
+    source: Kind = "mixed"
+    """Who makes the continuations; see `ways`."""
+    prefer: Prefer = "own"
+    at: At = "every"
+    """Where traces are forked; see `pairs`."""
+
+    def sources(self) -> Sources:
+        """With the policy that is named. Raises UserError for an unknown one, or one that cannot go on from a fork."""
+        policy = policy_named(self.policy) if self.policy else None
+        found = Sources(policy, self.samples, self.checks, self.source, self.prefer)
+        found.sampler()
+        return found
 
     def command(self) -> dict[str, object]:
         """The options of the command line that are not at their defaults."""
@@ -68,7 +82,7 @@ class PairOptions:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-_SHOWN = ("policy", "samples", "checks", "seed")
+_SHOWN = ("policy", "samples", "checks", "source", "prefer", "at", "seed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,21 +148,22 @@ class PairCheck(Check):
 
     def chunk(self, chunk: Chunk, seed: int) -> list[PairEntry | Rejected]:  # type: ignore[override]
         """What comes of each line of a chunk, in their order."""
-        policy = policy_named(self.options.policy) if self.options.policy else None
-        sources = Sources(policy, self.options.samples, self.options.checks)
+        lines = [line for line in chunk.read() if not line.isspace()]
         found: list[PairEntry | Rejected] = []
-        for line in chunk.read():
-            pairs = self.pairs(line, sources)
-            if isinstance(pairs, Rejected):
-                found.append(pairs)
-            else:
-                found += [PairEntry.of(pair, seed) for pair in pairs]
+        for pairs in wait_for(self._all(lines)):
+            found += [pairs] if isinstance(pairs, Rejected) else [PairEntry.of(pair, seed) for pair in pairs]
         forget_tasks()  # most come once
         rehearse.cache_clear()
         return found
 
-    def pairs(self, line: bytes, sources: Sources) -> list[Found] | Rejected:
-        """The pairs of the trace in a line of a store, or why it was not forked."""
+    async def _all(self, lines: Sequence[bytes]) -> list[list[Found] | Rejected]:
+        """What comes of each line; the samples of all of them are in flight together."""
+        sources = self.options.sources()
+        sampler = sources.sampler()
+        return await together(self.pairs(line, sources, sampler) for line in lines)
+
+    async def pairs(self, line: bytes, sources: Sources, sampler: Sampler | None = None) -> list[Found] | Rejected:
+        """The pairs of the trace in a line of a store, or why it was not forked. Raises HarnessError alone."""
         try:
             trace = read_trace(parse(line))
         except ValueError as error:
@@ -162,11 +177,16 @@ class PairCheck(Check):
         try:
             if found := contamination(trace, self.held_out(trace.task.suite)):
                 return found
-            pairs = pairs_of(trace, sources, per_trace=self.options.per_trace)
+            options = self.options
+            pairs = await find_pairs(trace, sources, per_trace=options.per_trace, at=options.at, sampler=sampler)
         except TaskError as error:
             return Rejected("unknown_task", trace.episode_id, str(error))
         except TraceError as error:
             return Rejected("not_proven", trace.episode_id, str(error))
+        except HarnessError:  # the model server's: the same trace may do well when it is back
+            raise
+        except Exception as error:  # one task that breaks must not keep all others from being used
+            return Rejected("not_checked", trace.episode_id, f"{type(error).__name__}: {error}")
         return [self._shown(found) for found in pairs]
 
     def _shown(self, found: Found) -> Found:
@@ -194,8 +214,7 @@ def build_pairs(
     to resume was of other runs or options, or when another process is at it.
     """
     options = options or PairOptions()
-    if options.policy:
-        policy_named(options.policy)  # before the long part: an unknown name is said at once
+    options.sources()  # before the long part: an unknown name is said at once
     if resume and (done := finished(out, SUMMARY)) is not None:
         return PairReport.from_record(done)
     work = workplace(out, resume)
@@ -278,11 +297,3 @@ def rows_of(pair: PreferencePair, form: PairForm, reasoning: Reasoning = "field"
         yield from label_rows(pair, reasoning=reasoning)
     else:
         yield pair_row(pair, reasoning=reasoning)
-
-
-def pairs_in(traces: Sequence[Trace], options: PairOptions | None = None) -> list[Found]:
-    """The pairs of traces in memory, in their order; neither de-duplicated nor balanced."""
-    options = options or PairOptions()
-    policy = policy_named(options.policy) if options.policy else None
-    sources = Sources(policy, options.samples, options.checks)
-    return [found for trace in traces for found in pairs_of(trace, sources, per_trace=options.per_trace)]

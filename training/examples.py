@@ -85,3 +85,6 @@ class PreferencePair:
     """Of the trace that was forked."""
     source: str
     """Who made the chosen continuation: the policy's own sample, or `expert`."""
+    critical_step: int | None = None
+    """The first critical step of the forked trace, from 0; None where it has none: it succeeded, or no step decided.
+    The pair stands there when `fork_step` is the same."""

@@ -7,11 +7,9 @@ trace whose first messages are those of the forked one, byte for byte.
 
 from __future__ import annotations
 
-import asyncio
-import atexit
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Protocol, cast
 
 import orjson
@@ -25,11 +23,13 @@ from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.reference import optimal_calls
 from faultgym.envs.suite import task_by_id
 from faultgym.envs.task import Task
-from faultgym.envs.turn import Message, Observation, Turn
+from faultgym.envs.turn import Message, Observation, Turn, flaw
+from faultgym.eval.critical import critical_step
 from faultgym.eval.efficiency import path_efficiency
 from faultgym.tools.errors import TraceError
 from faultgym.tools.hashing import stable_hash
 from faultgym.tools.types import JSON, ToolSpec
+from faultgym.training.waiting import at_once, wait_for
 
 SUCCESS_WORTH = 0.5
 """What success is worth by itself; the rest comes with its efficiency."""
@@ -128,6 +128,11 @@ class Forks:
             self._at.append(twin)
         return self._at[step]
 
+    @cached_property
+    def critical(self) -> int | None:
+        """The trace's first critical step, looked for once; None where there is none (it succeeded, say)."""
+        return critical_step(self.trace, self.task, self.state).step
+
     def fork(self, step: int) -> Episode:
         """An independent copy of the state before turn `step`."""
         return self.state(step).fork()
@@ -145,20 +150,33 @@ class Forks:
         return Continuation(self.trace, step, str(self.trace.policy.get("name", "")))
 
     def play(self, step: int, actor: Actor, description: JSON, source: str, seed: int = 0) -> Continuation:
+        """Let an actor that waits for nothing go on from before turn `step`, within the trace's limits."""
+        return at_once(self.go_on(step, actor, description, source, seed))
+
+    async def go_on(self, step: int, actor: Actor, description: JSON, source: str, seed: int = 0) -> Continuation:
         """Let an actor go on from before turn `step`, within the trace's limits."""
         episode = self.fork(step)
-        _play_on(episode, actor, self.trace.limits)
-        made = self._trace(episode, step, description, seed)
-        episode.close()
+        try:
+            await _play_on(episode, actor, self.trace.limits)
+            made = self._trace(episode, step, description, seed)
+        finally:
+            episode.close()
         if _bytes(made.opening, made.steps[:step]) != _bytes(self.trace.opening, self.trace.steps[:step]):
             raise AssertionError(f"the fork of {self.trace.episode_id} at {step} does not share its prefix")
         return Continuation(made, step, source)
 
     def sample(self, step: int, policy: Policy, number: int) -> Continuation:
-        """The policy's own continuation; `number` and the fork give the seed. Raises `Strayed`."""
+        """`sampled`, from code that is not asynchronous: one at a time. `Sampler` has many in flight."""
+        return wait_for(self.sampled(step, policy, number, policy.describe()))
+
+    async def sampled(self, step: int, policy: Policy, number: int, description: JSON) -> Continuation:
+        """The policy's own continuation; `number` and the fork give the seed. Raises `Strayed`.
+
+        `description` is what the policy says of itself, asked for once: a model's may hash its files.
+        """
         seed = stable_hash("fork", self.trace.episode_id, step, number) >> 11
-        actor = resumed(policy, self, step, seed)
-        return self.play(step, actor, {**policy.describe(), "sample": number}, policy.name, seed)
+        actor = await resumed(policy, self, step, seed)
+        return await self.go_on(step, actor, {**description, "sample": number}, policy.name, seed)
 
     def _trace(self, episode: Episode, step: int, description: JSON, seed: int) -> Trace:
         trace = self.trace
@@ -182,13 +200,12 @@ def _bytes(opening: Sequence[Message], steps: Sequence[StepRecord]) -> bytes:
     return orjson.dumps(chat_messages(opening, steps))
 
 
-def _play_on(episode: Episode, actor: Actor, limits: Limits) -> None:
+async def _play_on(episode: Episode, actor: Actor, limits: Limits) -> None:
     """Step until the end or a limit; wall time does not count, so that a fork ends the same everywhere."""
     tokens = sum(turn_tokens(s.turn) for s in episode.turns) if limits.tokens is not None else 0
     observation = latest(episode)
     while not episode.stop:
-        given = actor.act(observation, episode.tools)
-        turn = given if isinstance(given, Turn) else _loop().run(_awaited(given))
+        turn = await _turn(actor, observation, episode.tools)
         observation = episode.step(turn)
         if limits.tokens is not None:
             tokens += turn_tokens(turn)
@@ -197,16 +214,13 @@ def _play_on(episode: Episode, actor: Actor, limits: Limits) -> None:
             episode.finish(reason)
 
 
-@cache
-def _loop() -> asyncio.Runner:
-    """One event loop for all: connections and loaded models belong to the loop that made them."""
-    runner = asyncio.Runner()
-    atexit.register(runner.close)
-    return runner
-
-
-async def _awaited(turn: Awaitable[Turn]) -> Turn:
-    return await turn
+async def _turn(actor: Actor, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn:
+    """What the actor does. Raises TypeError for what is no turn."""
+    given = actor.act(observation, tools)
+    turn = given if isinstance(given, Turn) else await given
+    if wrong := flaw(turn):
+        raise TypeError(f"{type(actor).__name__}.act gave a Turn that cannot be: {wrong}")
+    return turn
 
 
 def latest(episode: Episode) -> Observation:
@@ -216,7 +230,7 @@ def latest(episode: Episode) -> Observation:
     return Observation(tuple(record.result for record in episode.turns[-1].calls))
 
 
-def resumed(policy: Policy, forks: Forks, step: int, seed: int) -> Actor:
+async def resumed(policy: Policy, forks: Forks, step: int, seed: int) -> Actor:
     """An actor of the policy that has the trace's turns before `step` behind it.
 
     A policy that is `Resumable` is given them; any other is started anew and shown the same messages, and has
@@ -231,8 +245,7 @@ def resumed(policy: Policy, forks: Forks, step: int, seed: int) -> Actor:
     actor = policy.start(opening)
     for number, record in enumerate(steps):
         state = forks.state(number)
-        given = actor.act(latest(state), state.tools)
-        turn = given if isinstance(given, Turn) else _loop().run(_awaited(given))
+        turn = await _turn(actor, latest(state), state.tools)
         if not same_decision(turn, record.turn):
             raise Strayed(f"{policy.name} takes another turn {number} than {forks.trace.episode_id}")
     return actor
@@ -248,6 +261,11 @@ def decision(turn: Turn) -> tuple[object, ...]:
     if turn.final:
         return ("text", turn.text)
     return tuple((c.name, c.raw, repr(sorted((c.arguments or {}).items()))) for c in turn.tool_calls)
+
+
+def is_scripted(description: JSON) -> bool:
+    """Whether a policy's description says that it plays a script: then it is deterministic."""
+    return bool(description.get("scripted"))
 
 
 class Turns:

@@ -13,56 +13,54 @@
 | no_tool_vs_needless | at the start, where all is said | the answer | a call |
 | call_vs_no_call | at the start, where it is not | the first call | a final text |
 
-Chosen is the policy's own decision where it succeeded and is the expert's or as good as that, else the expert's
-who has read what the policy has read. Rejected is the policy's own where that turned out worse, or a wrong move
-of `rivals.py`. A decision that led to the same score is no pair. The failed trace's first critical step always
-gives one.
+Chosen is the policy's own decision where it succeeded (`ways.Sources` says when that is good enough), else the
+expert's who has read what the policy has read. Rejected is the policy's own where every sample of it turned out
+worse, or a wrong move of `rivals.py`. A decision that led to the same score is no pair. What the policy did at the
+first critical step of a failed trace always gives one, where a right way on is known.
+
+    for found in pairs_from(traces, Sources(policy=model, samples=4, checks=3), at="critical"):
+        row = pair_row(found.pair)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from faultgym.agents.policy import Policy
+from faultgym.agents.replay import replay
 from faultgym.agents.trace import Trace
-from faultgym.envs.continuing import continue_reference
 from faultgym.envs.turn import Turn
-from faultgym.eval.critical import critical_step
-from faultgym.eval.efficiency import futile_retries, redundant_reads
 from faultgym.eval.score import faults_name
-from faultgym.eval.story import Story
+from faultgym.tools.errors import TraceError
 from faultgym.tools.hashing import stable_hash
 from faultgym.tools.types import JSON
 from faultgym.training.crossing import Crossing
 from faultgym.training.examples import Origin, PairKind, PreferencePair
-from faultgym.training.fork import Continuation, Forks, Strayed, Turns, same_decision
-from faultgym.training.informed import Informed
+from faultgym.training.fork import Continuation, Forks, decision, is_scripted, same_decision
 from faultgym.training.kinds import kind_of
 from faultgym.training.rivals import Rival, follower, rivals
+from faultgym.training.sampler import Sampler
 from faultgym.training.sayings import outage
+from faultgym.training.slips import first_slip
 from faultgym.training.voice import Voiced
+from faultgym.training.waiting import in_turn, wait_for
+from faultgym.training.ways import Sources, crossings
 
 PER_TRACE = 8
 """Pairs that one trace gives at most, beside the one at its critical step."""
-_EXPERT: JSON = {"name": "expert", "scripted": True}
+TOGETHER = 64
+"""Traces that are forked at the same time where a policy is asked for continuations."""
 
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Who makes continuations beside the expert and the wrong moves."""
-
-    policy: Policy | None = None
-    """The policy whose traces these are; without it only what they did is known of it."""
-    samples: int = 0
-    """Continuations that the policy is asked for at each fork."""
-    checks: int = 0
-    """Further continuations of a chosen decision of a policy that is not scripted; most must succeed."""
+At = Literal["every", "critical", "slip", "anchored"]
+"""`every`: forks at every step. `critical`: at the first critical step alone; a success has none. `slip`: at the first
+slip alone (`slips`), which comes before the critical step where a policy goes on repeating itself. `anchored`: at the
+first slip, and at every step of a trace that has none, where the policy is right and is to stay so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A pair, and whether it stands at the first critical step of its trace."""
+    """A pair, and whether it rejects what its trace did at its first critical step."""
 
     pair: PreferencePair
     critical: bool = False
@@ -82,122 +80,101 @@ class _Wrong:
 
 
 def pairs_of(
-    trace: Trace, sources: Sources | None = None, *, per_trace: int = PER_TRACE, whole: bool = False
+    trace: Trace,
+    sources: Sources | None = None,
+    *,
+    per_trace: int = PER_TRACE,
+    whole: bool = False,
+    at: At = "every",
 ) -> list[Found]:
     """The pairs that a trace gives; none for one that our own side broke.
 
     They depend on the trace and on `sources` alone. `whole`: trajectories with their tool messages in place of
-    single decisions, to be used only with a mask that keeps those out of the loss. Raises TraceError for a
-    trace that does not come out as it says.
+    single decisions, to be used only with a mask that keeps those out of the loss. All samples of all forks of the
+    trace are in flight together. Raises TraceError for a trace that does not come out as it says, HarnessError when
+    the policy's server fails. Within a running event loop await `find_pairs`.
     """
+    return wait_for(find_pairs(trace, sources, per_trace=per_trace, whole=whole, at=at))
+
+
+def pairs_from(
+    traces: Iterable[Trace],
+    sources: Sources | None = None,
+    *,
+    per_trace: int = PER_TRACE,
+    whole: bool = False,
+    at: At = "every",
+    together: int = TOGETHER,
+) -> Iterator[Found]:
+    """The pairs of many traces, in their order; a trace is read when its turn comes.
+
+    So many traces are forked at a time, and share the room of `sources.in_flight` continuations: that keeps a model
+    server busy. Raises what `pairs_of` raises. Neither the split nor duplicates nor the balance are looked after
+    here: `faultgym build pairs` does that.
+    """
+    sources = sources or Sources()
+    sampler = sources.sampler()
+    found = (find_pairs(t, sources, per_trace=per_trace, whole=whole, at=at, sampler=sampler) for t in traces)
+    for some in in_turn(found, 1 if sampler is None else together):
+        yield from some
+
+
+async def find_pairs(
+    trace: Trace,
+    sources: Sources | None = None,
+    *,
+    per_trace: int = PER_TRACE,
+    whole: bool = False,
+    at: At = "every",
+    sampler: Sampler | None = None,
+) -> list[Found]:
+    """What `pairs_of` gives, for code that is asynchronous; traces that share a `sampler` share its room."""
     if trace.verdict is None or not trace.steps:
         return []
     sources = sources or Sources()
+    if not (proof := replay(trace)).proven:
+        raise TraceError(f"trace {trace.episode_id} is not what it says: {proof.difference}")
     with Forks(trace) as forks:
-        crossings = [at for step in range(len(forks)) if (at := crossing(forks, step, sources)) is not None]
-        critical = None if trace.verdict.success else critical_step(trace, forks.task).step
-        wrongs = [w for at in crossings for w in _wrongs(at, sources, critical)]
+        steps = forked_steps(forks, at)
+        ats = await crossings(forks, steps, sources, sampler)
+        wrongs = [w for crossing in ats for w in _wrongs(crossing, sources)]
         found: list[Found] = []
         for wrong in _in_turn(wrongs):
             if len(found) >= per_trace and not wrong.critical:
                 continue
-            pair = _tried(wrong, sources, whole)
+            pair = _tried(wrong, whole)
             if pair is not None:
                 found.append(Found(pair, wrong.critical))
     return found
 
 
-# ---- the right way ------------------------------------------------------------------------------
+def forked_steps(forks: Forks, at: At) -> list[int]:
+    """The steps at which a trace is forked."""
+    everywhere = list(range(len(forks)))
+    if at == "every":
+        return everywhere
+    if at == "critical":
+        return [] if forks.critical is None else [forks.critical]
+    slip = first_slip(forks)
+    if slip is not None:
+        return [slip.step]
+    right = forks.trace.verdict is not None and forks.trace.verdict.success
+    return everywhere if at == "anchored" and right else []
 
 
-def crossing(forks: Forks, step: int, sources: Sources) -> Crossing | None:
-    """The fork with the way that is right there; None where nobody knows one."""
-    own = _own(forks, step)
-    others = ([] if own is None else [own]) + _samples(forks, step, sources)
-    if own is not None and own.success and own.source == "expert":
-        return Crossing(forks, step, own, tuple(others))
-    best = expert_way(forks, step)
-    for made in others:
-        if made.success and _sound(made, best) and _holds(made, sources):
-            return Crossing(forks, step, made, tuple(others))
-    return None if best is None else Crossing(forks, step, best, tuple(others))
-
-
-def _sound(made: Continuation, best: Continuation | None) -> bool:
-    """Whether a decision is the expert's, or one that leads as far with as little waste."""
-    if best is None or same_decision(made.turn, best.turn):
-        return True
-    return made.worth >= best.worth and _waste(made) <= _waste(best)
-
-
-def _waste(made: Continuation) -> int:
-    """Calls that could not help: an early retry that happened to succeed is no example."""
-    story = Story.of(made.trace)
-    return futile_retries(story) + redundant_reads(story)
-
-
-def expert_way(forks: Forks, step: int) -> Continuation | None:
-    """The expert's continuation, if it succeeds: with what was read so far or, failing that, reading it anew."""
-    actor = Voiced(Informed(forks.task, forks.trace.steps[:step]), forks.state(step))
-    made = forks.play(step, actor, _EXPERT, "expert")
-    if made.success:
-        return made
-    twin, text = continue_reference(forks.state(step))
-    turns = [*(record.turn for record in twin.turns[step:]), Turn(text)]
-    twin.close()
-    made = forks.play(step, Voiced(Turns(turns), forks.state(step)), {**_EXPERT, "anew": True}, "expert")
-    return made if made.success else None
-
-
-def _own(forks: Forks, step: int) -> Continuation | None:
-    """How the trace itself went on; a scripted policy's turns in the common voice."""
-    own = forks.own(step)
-    if not is_scripted(forks.trace.policy):
-        return own
-    if own.trace.stop != "final":
-        return own if not own.success else None
-    turns = [record.turn for record in forks.trace.steps[step:]]
-    description = {**forks.trace.policy, "voiced": True}
-    return forks.play(step, Voiced(Turns(turns), forks.state(step)), description, own.source)
-
-
-def is_scripted(description: JSON) -> bool:
-    """Whether a policy's description says that it plays a script: then it is deterministic."""
-    return bool(description.get("scripted"))
-
-
-def _samples(forks: Forks, step: int, sources: Sources) -> list[Continuation]:
-    """The policy's own samples, best first; none where it cannot be brought to the fork."""
-    if sources.policy is None:
-        return []
-    try:
-        made = [forks.sample(step, sources.policy, n) for n in range(sources.samples)]
-    except Strayed:
-        return []
-    return sorted(made, key=lambda c: (-c.worth, c.trace.episode_id))
-
-
-def _holds(made: Continuation, sources: Sources) -> bool:
-    """Whether most further continuations of a policy's decision succeed too."""
-    if sources.policy is None or not sources.checks or is_scripted(sources.policy.describe()):
-        return True
-    if made.turn.final:
-        return made.success
-    with Forks(made.trace) as forks:
-        good = sum(forks.sample(made.step + 1, sources.policy, n).success for n in range(sources.checks))
-    return 2 * good > sources.checks
-
-
-# ---- the wrong ones -----------------------------------------------------------------------------
-
-
-def _wrongs(at: Crossing, sources: Sources, critical: int | None) -> Iterator[_Wrong]:
+def _wrongs(at: Crossing, sources: Sources) -> Iterator[_Wrong]:
     """Decisions at a crossing that are not the right one."""
-    for other in at.others[::-1]:
-        kind = None if same_decision(other.turn, at.turn) else kind_of(at, other.turn)
-        if kind is not None:
-            first = other is at.others[0] and at.step == critical
-            yield _Wrong(at, kind, other.turn, made=other, critical=first)
+    there = at.forks.trace.steps[at.step].turn if at.step == at.forks.critical else None
+    seen = [decision(at.turn)]
+    for other in sorted(at.others, key=lambda c: -c.worth):
+        if (what := decision(other.turn)) in seen:
+            continue
+        seen.append(what)  # the best that came of a decision speaks for it
+        critical = there is not None and same_decision(there, other.turn)
+        if kind := kind_of(at, other.turn):
+            yield _Wrong(at, kind, other.turn, made=other, critical=critical)
+    if sources.kind == "own":
+        return
     for rival in rivals(at):
         kind = None if same_decision(rival.turn, at.turn) else kind_of(at, rival.turn)
         if kind is not None:
@@ -226,7 +203,7 @@ def _order(wrong: _Wrong) -> tuple[int, str]:
     return (at if wrong.made is None else -1, repr(wrong.turn))
 
 
-def _tried(wrong: _Wrong, sources: Sources, whole: bool) -> PreferencePair | None:
+def _tried(wrong: _Wrong, whole: bool) -> PreferencePair | None:
     """The pair, if the wrong decision does turn out worse."""
     at = wrong.at
     made = wrong.made
@@ -256,6 +233,7 @@ def _tried(wrong: _Wrong, sources: Sources, whole: bool) -> PreferencePair | Non
         made.trace.episode_id,
         origin_of(at.forks.trace),
         at.right.source,
+        at.forks.critical,
     )
 
 

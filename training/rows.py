@@ -41,6 +41,7 @@ _PAIR: dict[str, JSON] = {
     "contract": _TEXT,
     "margin": {"dtype": "float64"},
     "fork_step": {"dtype": "int64"},
+    "critical_step": {"dtype": "int64"},
     "chosen_id": _TEXT,
     "rejected_id": _TEXT,
     "source": _TEXT,
@@ -76,6 +77,8 @@ _COLUMNS: dict[Form, dict[str, JSON]] = {
         "tools": _TEXT,
         "kind": _TEXT,
         "contract": _TEXT,
+        "fork_step": {"dtype": "int64"},
+        "critical_step": {"dtype": "int64"},
         "completion_id": _TEXT,
         "source": _TEXT,
     },
@@ -144,7 +147,7 @@ def turn_rows(
 
 
 def pair_row(pair: PreferencePair, *, reasoning: Reasoning = "field", arguments: Arguments = "object") -> JSON:
-    """One row per pair: `prompt`, `chosen`, `rejected` and `tools`, for DPO; ORPO needs it `rendered`."""
+    """One row per pair: `prompt`, `chosen`, `rejected` and `tools`, for DPO and `orpo_trainer`."""
     return {
         "prompt": chat(pair.prompt, reasoning=reasoning, arguments=arguments),
         "chosen": chat(pair.chosen, reasoning=reasoning, arguments=arguments),
@@ -154,6 +157,7 @@ def pair_row(pair: PreferencePair, *, reasoning: Reasoning = "field", arguments:
         "contract": pair.contract,
         "margin": pair.margin,
         "fork_step": pair.fork_step,
+        "critical_step": pair.critical_step,
         "chosen_id": pair.chosen_id,
         "rejected_id": pair.rejected_id,
         "source": pair.source,
@@ -170,7 +174,13 @@ def label_rows(
     batch, and shuffle the rows before, as the trainer reads them in order.
     """
     prompt = chat(pair.prompt, reasoning=reasoning, arguments=arguments)
-    common = {"tools": tools_text(pair.tools), "kind": pair.kind, "contract": pair.contract}
+    common: JSON = {
+        "tools": tools_text(pair.tools),
+        "kind": pair.kind,
+        "contract": pair.contract,
+        "fork_step": pair.fork_step,
+        "critical_step": pair.critical_step,
+    }
     chosen, rejected = (
         {
             "prompt": prompt,

@@ -8,8 +8,10 @@ from faultgym.agents.model_local import Loading, LocalPolicy, Sampled, identity,
 from faultgym.agents.policy import Opening
 from faultgym.agents.prompts import system_text
 from faultgym.agents.sampling import Sampling
+from faultgym.envs.episode import StepRecord
 from faultgym.envs.turn import Message, Observation
 from faultgym.tools.errors import UserError
+from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import ToolResult, ToolSpec
 
 END = "\x03"
@@ -30,8 +32,12 @@ class Echo:
         if self.forgets:  # as templates do that leave out old thoughts
             messages = [{**m, "content": m["content"].partition("</think>")[2] or m["content"]} for m in messages]
         text = f"{len(tools)} tools;"
-        text += "".join(f"{m['role']}:{m['content']}{END}\n" for m in messages)
+        text += "".join(f"{m['role']}:{m['content']}{self.calls(m)}{END}\n" for m in messages)
         return text + ("assistant:" if prompt else "")
+
+    def calls(self, message):
+        functions = [call["function"] for call in message.get("tool_calls", ())]
+        return "".join(f"[{function['name']} {function['arguments']}]" for function in functions)
 
     def encode(self, text):
         return list(map(ord, text))
@@ -112,6 +118,30 @@ def test_each_token_has_its_logarithm():
     turn = chat(Echo("Yes."), results=())[0]
     assert len(turn.logprobs) == len(turn.token_ids) == len("Yes.") + 1
     assert (turn.text, turn.finish_reason) == ("Yes.", "stop")
+
+
+def test_a_resumed_chat_is_the_chat_that_was_played_and_goes_on_from_there():
+    played = Echo(CALL, CALL, "Done.")
+    turns = chat(played)
+    messages = (Message("system", "Be."), Message("user", "Do."))
+    results = [
+        ToolResult(turn.tool_calls[0].id, "look", text) for turn, text in zip(turns, ("one", "two"), strict=False)
+    ]
+    steps = [
+        StepRecord(turn, (CallRecord(turn.tool_calls[0], result),), "")
+        for turn, result in zip(turns[:2], results, strict=True)
+    ]
+
+    async def play(model):
+        actor = policy(model).resume(Opening(messages, (TOOL,), 7, None), steps)
+        first = await actor.act(Observation((results[1],)), (TOOL,))
+        return first, await actor.act(Observation((ToolResult("c", "look", "three"),)), (TOOL,))
+
+    model = Echo(CALL, "Done.")
+    first, second = asyncio.run(play(model))
+    assert model.read[0] == played.read[2].replace(CALL, "[look {}]")
+    assert second.prompt_kept == len(first.prompt_ids) + len(first.token_ids)
+    assert first.tool_calls[0].id == "t0002c000"
 
 
 def test_a_dead_model_is_loaded_again():

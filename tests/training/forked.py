@@ -1,6 +1,7 @@
 """Traces to fork, as a demo would store them, and a policy that wavers."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from functools import cache
 
 from faultgym.agents.drive import run_episode
@@ -14,6 +15,7 @@ from faultgym.envs.suite import task_by_id
 from faultgym.envs.turn import Turn
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.hashing import stable_unit
+from faultgym.tools.types import ToolCall
 from faultgym.training.informed import Informed
 from faultgym.training.pairs import pairs_of
 
@@ -92,3 +94,97 @@ class _WaveringActor:
             return Turn("I give up.", reasoning="This is too much for me.")
         turn = self._expert.act(observation, tools)
         return Turn(turn.text, turn.tool_calls, "Let me see.", finish_reason=turn.finish_reason)
+
+
+@dataclass(frozen=True)
+class Meeting(Wavering):
+    """Goes on only when `seats` of its actors wait at the same time."""
+
+    seats: int = 1
+    patience: float = 60
+    met: list = field(default_factory=list, compare=False)
+
+    def resume(self, opening, steps):
+        """An actor that waits for the others before its first turn."""
+        return _MeetingActor(self, super().resume(opening, steps))
+
+
+class _MeetingActor:
+    def __init__(self, policy, inner):
+        self._policy, self._inner, self._waited = policy, inner, False
+
+    async def act(self, observation, tools):
+        """The inner actor's turn, once all seats are taken."""
+        if not self._waited:
+            self._waited = True
+            met = self._policy.met
+            if not met:
+                met.append(asyncio.Barrier(self._policy.seats))
+            async with asyncio.timeout(self._policy.patience):
+                await met[0].wait()
+        return await self._inner.act(observation, tools)
+
+
+@dataclass(frozen=True)
+class Impatient(Meeting):
+    """The same, but not for long."""
+
+    patience: float = 0.05
+
+
+class Fresh:
+    """Neither scripted nor able to go on from somebody else's prefix."""
+
+    name = "fresh"
+
+    def describe(self):
+        """What the trace says of it."""
+        return {"name": "fresh"}
+
+    def start(self, opening):
+        """An actor from the beginning."""
+        return Wavering().start(opening)
+
+
+class Roundabout(Wavering):
+    """Succeeds with one call too many, made later than its first turn."""
+
+    def resume(self, opening, steps):
+        """An actor from wherever somebody else has got to."""
+        return _RoundaboutActor(Informed(opening.task, steps))
+
+
+class _RoundaboutActor:
+    def __init__(self, expert):
+        self._expert, self._turns, self._held = expert, 0, None
+
+    async def act(self, observation, tools):
+        """A look at something else first, then the expert's turns."""
+        self._turns += 1
+        if self._turns == 1:
+            self._held = self._expert.act(observation, tools)
+            return Turn("", (ToolCall("look", "wait", {"seconds": 1}),), finish_reason="tool_calls")
+        if self._held is not None:
+            turn, self._held = self._held, None
+            return turn
+        return self._expert.act(observation, tools)
+
+
+class Lost(Wavering):
+    """The expert's first turn, and then, by its seed, the expert's way or the end."""
+
+    def resume(self, opening, steps):
+        """An actor from wherever somebody else has got to."""
+        return _LostActor(Informed(opening.task, steps), opening.seed)
+
+
+class _LostActor:
+    def __init__(self, expert, seed):
+        self._expert, self._seed, self._turns = expert, seed, 0
+
+    async def act(self, observation, tools):
+        """The expert's turn, or giving up from the second one on."""
+        self._turns += 1
+        if self._turns > 1 and stable_unit("lost", self._seed) < 0.5:
+            return Turn("I give up.")
+        return self._expert.act(observation, tools)

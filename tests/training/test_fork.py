@@ -14,7 +14,8 @@ from faultgym.envs.turn import Turn
 from faultgym.tools.errors import TraceError
 from faultgym.training.fork import Forks, Strayed, Turns, resumed, same_decision, worth
 from faultgym.training.informed import Informed
-from faultgym.training.pairs import expert_way
+from faultgym.training.waiting import wait_for
+from faultgym.training.ways import expert_way
 
 ORDER = "orders/order_status/train/0"
 CANCEL = "orders/cancel_order/train/0"
@@ -137,7 +138,7 @@ def test_samples_of_one_fork_differ_by_their_seeds_and_each_comes_again():
 def test_an_actor_that_strays_is_not_brought_to_the_fork():
     trace = trace_of(policy_named("repeater"), ORDER, broken("gone", 9))
     with Forks(trace) as forks, pytest.raises(Strayed, match="null takes another turn 0"):
-        resumed(policy_named("null"), forks, 1, 0)
+        wait_for(resumed(policy_named("null"), forks, 1, 0))
 
 
 def test_a_failure_is_worth_nothing_and_a_wasteful_success_less_than_a_straight_one():

@@ -6,20 +6,23 @@ from typing import get_args
 
 import orjson
 import pytest
-from forked import Wavering, broken, found, trace_of, traces
+from forked import Fresh, Impatient, Lost, Meeting, Roundabout, Wavering, broken, found, trace_of, traces
 
+from faultgym.agents.limits import Limits
 from faultgym.agents.registry import policy_named
 from faultgym.agents.trace import HarnessFailure
 from faultgym.envs.turn import Turn
 from faultgym.eval.critical import critical_step
-from faultgym.tools.errors import TraceError
+from faultgym.tools.errors import TraceError, UserError
 from faultgym.tools.types import ToolCall
 from faultgym.training.audit import shares_prefix
 from faultgym.training.examples import PairKind
 from faultgym.training.fork import Forks, worth
 from faultgym.training.kinds import MIRRORS, OWN_MIRRORS, mirror
-from faultgym.training.pairs import Sources, crossing, expert_way, pairs_of
+from faultgym.training.pairs import pairs_from, pairs_of
 from faultgym.training.voice import voiced
+from faultgym.training.waiting import wait_for
+from faultgym.training.ways import Sources, crossings, expert_way
 
 KINDS = get_args(PairKind)
 ORDER = "orders/order_status/train/0"
@@ -122,7 +125,7 @@ def test_a_tampered_trace_is_refused():
     trace = trace_of(policy_named("expert"), "orders/cancel_order/train/0")
     step = trace.steps[0]
     lie = replace(step.calls[0], result=replace(step.calls[0].result, content="HTTP 200 OK\n\n{}"))
-    with pytest.raises(TraceError, match="comes out otherwise"):
+    with pytest.raises(TraceError, match="is not what it says: step 0"):
         pairs_of(replace(trace, steps=(replace(step, calls=(lie,)), *trace.steps[1:])))
 
 
@@ -139,14 +142,103 @@ def test_the_policys_own_sample_is_chosen_where_its_trace_failed():
     assert [p.source for p in (f.pair for f in pairs_of(trace))].count("expert")
 
 
+def test_all_samples_of_all_forks_of_all_traces_wait_together():
+    failed = [trace_of(policy_named("repeater"), ORDER, broken("gone", 9), limits=Limits(turns=n)) for n in (3, 4)]
+    with Forks(failed[0]) as one, Forks(failed[1]) as other:
+        seats = 5 * (len(one) + len(other))
+    policy = Meeting(seats=seats)
+    assert {f.pair.source for f in pairs_from(failed, Sources(policy, samples=5))} == {"wavering"}
+    with pytest.raises(TimeoutError):  # with less room they would wait for one another for ever
+        list(pairs_from(failed, Sources(Impatient(seats=seats), samples=5, in_flight=seats - 1)))
+
+
+def test_a_policy_that_cannot_go_on_from_a_prefix_is_refused():
+    trace = trace_of(policy_named("repeater"), ORDER)
+    with pytest.raises(UserError, match="needs resume"):
+        pairs_of(trace, Sources(Fresh(), samples=1))
+
+
+def test_a_models_own_success_is_chosen_although_the_expert_needs_fewer_calls_unless_told_otherwise():
+    failed = trace_of(policy_named("repeater"), ORDER, broken("gone", 9))
+    roundabout = Roundabout()
+    for prefer, source in (("own", "wavering"), ("best", "expert"), ("expert", "expert")):
+        sources = Sources(roundabout, samples=1, prefer=prefer)
+        assert {f.pair.source for f in pairs_of(failed, sources, at="critical")} == {source}
+
+
+def test_own_takes_nothing_from_scripts():
+    trace = next(t for seed in range(50) if not (t := trace_of(Wavering(0.5), ORDER, seed=seed)).verdict.success)
+    found = [f.pair for f in pairs_of(trace, Sources(Wavering(0.5), samples=6, kind="own"))]
+    assert found
+    assert {p.source for p in found} == {"wavering"}
+    assert {p.rejected[0]["content"] for p in found} == {"I give up."}
+    assert pairs_of(trace, Sources(Wavering(1.0), samples=2, kind="own")) == []
+
+
+def test_scripted_takes_nothing_from_the_policy():
+    trace = trace_of(Wavering(), ORDER)
+    assert {f.pair.source for f in pairs_of(trace, Sources(Wavering(), samples=2, kind="scripted"))} == {"expert"}
+
+
+def test_a_decision_is_rejected_only_if_no_sample_of_it_did_as_well():
+    """The first call of those who get lost later is the right one."""
+    trace = trace_of(Wavering(), ORDER, broken("gone", 1))
+    for f in pairs_of(trace, Sources(Lost(), samples=8, kind="own")):
+        assert f.pair.rejected != f.pair.chosen
+        assert f.pair.fork_step > 0
+
+
+def test_every_pair_names_its_traces_critical_step():
+    failed = trace_of(policy_named("repeater"), ORDER, broken("gone", 9))
+    assert critical_step(failed).step is not None
+    assert {f.pair.critical_step for f in pairs_of(failed)} == {critical_step(failed).step}
+    assert {f.pair.critical_step for f in pairs_of(trace_of(policy_named("expert"), ORDER))} == {None}
+
+
+def test_pairs_at_the_critical_step_stand_nowhere_else():
+    some = traces(("fabricated_answer", "expert"), ("clean",))[::4]
+    assert {trace.verdict.success for trace in some} == {True, False}
+    for trace in some:
+        found = pairs_of(trace, at="critical")
+        assert {f.pair.fork_step for f in found} <= {critical_step(trace).step}
+        assert bool(found) != trace.verdict.success
+
+
+def test_the_slip_of_a_policy_that_repeats_itself_is_its_first_repetition():
+    trace = trace_of(policy_named("repeater"), ORDER, broken("gone", 9), limits=Limits(turns=12))
+    at = {where: {f.pair.fork_step for f in pairs_of(trace, at=where)} for where in ("slip", "critical")}
+    assert at["slip"] == {1}
+    assert at["critical"] == {critical_step(trace).step} != {1}
+
+
+def test_anchors_are_forks_of_what_went_right():
+    right = trace_of(policy_named("expert"), ORDER)
+    wrong = trace_of(policy_named("repeater"), ORDER, broken("gone", 9))
+    assert pairs_of(right, at="anchored") == pairs_of(right) != []
+    assert pairs_of(wrong, at="anchored") == pairs_of(wrong, at="slip") != []
+
+
+def test_the_search_for_the_critical_step_is_done_once_a_trace(monkeypatch):
+    searched = []
+    monkeypatch.setattr("faultgym.training.fork.critical_step", lambda *a: searched.append(a) or critical_step(*a))
+    pairs_of(trace_of(policy_named("fabricated_answer"), ORDER))
+    assert len(searched) == 1
+
+
+def test_pairs_of_many_traces_are_those_of_each():
+    some = traces(("fabricated_answer", "repeater"), ("rough",))[::20]
+    sources = Sources(Wavering(0.5), samples=2, checks=2)
+    assert list(pairs_from(some, sources)) == [f for trace in some for f in pairs_of(trace, sources)]
+
+
 def test_a_decision_that_further_samples_do_not_confirm_is_not_chosen():
     trace = trace_of(policy_named("repeater"), ORDER, broken("gone", 9))
     with Forks(trace) as forks:
         luck = next(n for n in range(1, 60) if forks.sample(1, Wavering(0.9), n - 1).success)
         unsure = Sources(Wavering(0.9), samples=luck, checks=0)
         checked = Sources(Wavering(0.9), samples=luck, checks=5)
-        assert crossing(forks, 1, unsure).right.source == "wavering"
-        assert crossing(forks, 1, checked).right.source == "expert"
+        assert wait_for(crossings(forks, [1], unsure))[0].right.source == "wavering"
+        assert wait_for(crossings(forks, [1], checked))[0].right.source == "expert"
 
 
 def test_a_model_and_a_script_side_by_side_are_shown_without_their_thoughts():

@@ -1,0 +1,60 @@
+"""Examples to imitate that a policy's own episodes give: as they are, or put right from the first slip on.
+
+    for one in examples_from(traces, Sources(policy=model, samples=4, checks=3)):
+        if isinstance(one, SFTExample):
+            row = sft_row(one)
+
+An episode that is no example is forked at its first slip (`slips`): the policy's own successful sample goes on from
+there, else the expert. What comes out is a trace like any other, and has to stand what `select` asks of every trace:
+replayed, scored, with no more waste than allowed, the part before the fork included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from faultgym.agents.replay import replay
+from faultgym.agents.trace import Trace
+from faultgym.training.examples import SFTExample
+from faultgym.training.fork import Forks
+from faultgym.training.pairs import TOGETHER
+from faultgym.training.sampler import Sampler
+from faultgym.training.select import WASTE, Rejected, select
+from faultgym.training.slips import CORRECTABLE, first_slip
+from faultgym.training.waiting import in_turn
+from faultgym.training.ways import Sources, crossings
+
+
+def examples_from(
+    traces: Iterable[Trace], sources: Sources | None = None, *, waste: float = WASTE, together: int = TOGETHER
+) -> Iterator[SFTExample | Rejected]:
+    """One example of each trace, in their order, or the reason why there is none.
+
+    So many traces are forked at a time where the policy is asked. `waste` is that of `select`. Raises HarnessError
+    when the policy's server fails. Neither the split nor duplicates nor the mix are looked after here: what comes of
+    test tasks is for the caller to keep out (`refused`, `contamination`).
+    """
+    sources = sources or Sources()
+    sampler = sources.sampler()
+    found = (find_example(trace, sources, waste=waste, sampler=sampler) for trace in traces)
+    return in_turn(found, 1 if sampler is None else together)
+
+
+async def find_example(
+    trace: Trace, sources: Sources | None = None, *, waste: float = WASTE, sampler: Sampler | None = None
+) -> SFTExample | Rejected:
+    """The example that a trace gives: itself, or itself put right. For code that is asynchronous."""
+    found = select(trace, waste=waste)
+    if isinstance(found, SFTExample) or found.reason not in CORRECTABLE:
+        return found
+    if not (proof := replay(trace)).proven:  # a failure is turned away before anybody looks whether it is true
+        return Rejected("not_proven", trace.episode_id, str(proof.difference))
+    with Forks(trace) as forks:
+        slip = first_slip(forks, waste)
+        if slip is None:
+            return found
+        for at in await crossings(forks, [slip.step], sources or Sources(), sampler):
+            own = select(at.right.trace, waste=waste)
+            if isinstance(own, SFTExample):
+                return own
+    return slip.example

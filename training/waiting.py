@@ -1,0 +1,92 @@
+"""Waiting for models: one event loop for all, and many at a time within it."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+from collections import deque
+from collections.abc import Coroutine, Iterable, Iterator
+from functools import cache
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@cache
+def _runner() -> asyncio.Runner:
+    """One event loop for all: connections and loaded models belong to the loop that made them."""
+    runner = asyncio.Runner()
+    atexit.register(runner.close)
+    return runner
+
+
+def wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result, from code that is not asynchronous. Raises RuntimeError within a running event loop."""
+    try:
+        return _runner().run(coroutine)
+    except RuntimeError:
+        coroutine.close()
+        raise
+
+
+def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that never waits, also within a running event loop; TypeError when it does wait."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    coroutine.close()
+    raise TypeError("this actor waits for something: let it go on with `Forks.go_on`")
+
+
+async def together(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """All results, in the order of the coroutines, which wait at the same time; the first failure ends them all."""
+    tasks = [asyncio.ensure_future(one) for one in coroutines]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        await _ended(tasks)
+
+
+def in_turn(coroutines: Iterable[Coroutine[Any, Any, T]], width: int) -> Iterator[T]:
+    """The results one by one, in the order of the coroutines, of which `width` are under way at a time.
+
+    They go on while the next result is waited for, not while the caller works on the last one.
+    """
+    source = iter(coroutines)
+    tasks: deque[asyncio.Task[T]] = deque()
+
+    async def first() -> T:
+        while len(tasks) < width:
+            one = next(source, None)
+            if one is None:
+                break
+            tasks.append(asyncio.ensure_future(one))
+        return await tasks.popleft() if tasks else _none()
+
+    try:
+        while True:
+            try:
+                yield wait_for(first())
+            except _Nothing:
+                return
+    finally:
+        if tasks:
+            wait_for(_ended(tasks))
+
+
+class _Nothing(Exception):
+    """There is no further coroutine."""
+
+
+def _none() -> Any:
+    raise _Nothing
+
+
+async def _ended(tasks: Iterable[asyncio.Task[T]]) -> None:
+    """Cancel what still runs, and wait until it has ended."""
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
