@@ -12,7 +12,7 @@ from shlex import quote
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+_DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
 """Modules that are not called as what brings them."""
 
 

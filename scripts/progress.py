@@ -76,13 +76,14 @@ def summary(progress: Progress, seconds: float) -> str:
         if progress.tokens:
             parts.append(f"{progress.tokens / seconds:,.0f} tokens/s")
         if progress.owed:
-            parts.append(f"{_duration(progress.owed / speed)} left")
+            parts.append(f"{duration(progress.owed / speed)} left")
     if progress.failed:
         parts.append(f"{progress.failed} harness errors")
     return ", ".join(parts)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """For people."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -27,9 +27,20 @@ FOLDERS = {
 """Package name -> folder of the repository."""
 ELSEWHERE = "faultgym.cli.peers"
 """Scripts that run in an environment of their own, with other packages installed."""
-MODEL_LIBRARIES = ("bitsandbytes", "datasets", "peft", "ray", "tokenizers", "torch", "transformers", "trl", "vllm")
-DATA_LIBRARIES = ("datasketch", "huggingface_hub", "pyarrow", "scipy", "sklearn")
-"""What building data sets needs besides."""
+MODEL_LIBRARIES = (
+    "accelerate",
+    "bitsandbytes",
+    "datasets",
+    "peft",
+    "ray",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "trl",
+    "vllm",
+)
+DATA_LIBRARIES = ("datasketch", "huggingface_hub", "pyarrow", "safetensors", "scipy", "sklearn", "yaml")
+"""What building data sets and training need besides."""
 
 in_a_checkout = pytest.mark.skipif(not (ROOT / "scripts").is_dir(), reason="the sdist has no such folders")
 

@@ -1,4 +1,4 @@
-"""Where a data set is built before it appears: beside its folder, and moved there whole at the end."""
+"""Where a data set or a model is made before it appears: beside its folder, and moved there whole at the end."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def finished(out: Path, summary: str) -> JSON | None:
 def workplace(out: Path, resume: bool) -> Path:
     """The work folder, made if need be; raises `UserError` when `out` or a stopped build is in the way."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is there already; choose another folder for the data set, or delete that one")
+        raise UserError(f"{out} is there already; choose another folder, or delete that one")
     work = work_folder(out)
     if work.exists() and not resume:
-        raise UserError(f"{work} holds a build that was stopped; go on with --resume, or delete that folder")
+        raise UserError(f"{work} holds work that was stopped; go on with --resume, or delete that folder")
     work.mkdir(parents=True, exist_ok=True)
     return work
 

@@ -22,3 +22,30 @@ SFT, DPO and KTO parse a `tools` column of JSON text. They put messages through 
 and only SFT looks for a training template by itself: set one first. Whatever a template does not know is not rendered:
 with Llama 3's and most others, reasoning has to be `inline` (`rows.Reasoning`); ours know `reasoning_content`.
 """
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the bars and notices of the libraries beneath, whose output would run into ours; for a whole process."""
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    for name in ("trl", "peft", "accelerate", "bitsandbytes", "torch.utils.tensorboard"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -112,13 +112,20 @@ class RatioCollator:
         return self.inner([_relabelled(example) for example in examples])
 
 
-def orpo_trainer(*, args: ORPOConfig, train_dataset: Any, processing_class: Any, **more: Any) -> ORPOTrainer:
+def orpo_trainer(
+    *,
+    args: ORPOConfig,
+    train_dataset: Any,
+    processing_class: Any,
+    watched: Callable[[Any], Any] = lambda trainer: trainer,
+    **more: Any,
+) -> ORPOTrainer:
     """TRL's ORPOTrainer with its likelihood term on the labels alone; rows of the form `pairs` or `rendered`.
 
     TRL 1.16 takes the negative log-likelihood of the whole chosen row ("computed over the full prompt and response"):
     system text, user text and tool output would be learned. Here it is the mean over the tokens that the odds ratio
     looks at. Rows of the form `pairs` are rendered first, with their masks; `rendered` ones are masked where
-    `masks.mask_pair` has added its columns. `more` goes to TRL's trainer.
+    `masks.mask_pair` has added its columns. `watched` may extend the trainer's class; `more` goes to TRL's trainer.
     Raises UserError when prompts leave no room for a completion: their loss would not be a number.
     """
     if not isinstance(train_dataset[0]["prompt"], str):
@@ -126,7 +133,7 @@ def orpo_trainer(*, args: ORPOConfig, train_dataset: Any, processing_class: Any,
     if "chosen_mask" in train_dataset.column_names:
         args.remove_unused_columns = False
         more.setdefault("data_collator", RatioCollator.of(processing_class))
-    trainer: ORPOTrainer = _orpo_class()(
+    trainer: ORPOTrainer = watched(_orpo_class())(
         args=args, train_dataset=train_dataset, processing_class=processing_class, **more
     )
     empty = sum(not _learns(row) for row in trainer.train_dataset.select_columns(["chosen_labels", "rejected_labels"]))

@@ -48,20 +48,46 @@ def mask_pair(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
     Works as `dataset.map(mask_pair, fn_kwargs={"tokenizer": tokenizer})`, for DPO, and for ORPO before
     `rendered_pair`. The trainer must hold the same tokenizer with the same template.
     """
+    return {name: mask for name, mask in measured_pair(row, tokenizer).items() if name != "length"}
+
+
+def measured_pair(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
+    """The columns of `mask_pair`, and `length`: the tokens of the longer of the two, prompt included."""
     tools = tools_of(row)
     chosen = scored(tokenizer, [*row["prompt"], *row["chosen"]], tools)
     rejected = scored(tokenizer, [*row["prompt"], *row["rejected"]], tools)
     prompt = _prompt_ids(tokenizer, row["prompt"], tools)
     length = min(_common(prompt, chosen.ids), _common(prompt, rejected.ids))
-    return {"chosen_mask": chosen.mask[length:], "rejected_mask": rejected.mask[length:]}
+    masks = {"chosen_mask": chosen.mask[length:], "rejected_mask": rejected.mask[length:]}
+    return {**masks, "length": max(len(chosen.ids), len(rejected.ids))}
 
 
 def mask_label(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
     """The column `completion_mask` of a labelled row, for KTO; see `mask_pair`."""
+    return {"completion_mask": measured_label(row, tokenizer)["completion_mask"]}
+
+
+def measured_label(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
+    """The column of `mask_label`, and `length`: the tokens of prompt and completion."""
     tools = tools_of(row)
     whole = scored(tokenizer, [*row["prompt"], *row["completion"]], tools)
     length = _common(_prompt_ids(tokenizer, row["prompt"], tools), whole.ids)
-    return {"completion_mask": whole.mask[length:]}
+    return {"completion_mask": whole.mask[length:], "length": len(whole.ids)}
+
+
+def labelled_tokens(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
+    """A row of the form `messages` or `turns` as SFTTrainer's `input_ids` and `labels`, and its `length`.
+
+    A label is -100 wherever the assistant did not write; in a row of the form `turns`, wherever the completion is not.
+    """
+    messages, tools = row.get("messages"), tools_of(row)
+    found = scored(tokenizer, [*row["prompt"], *row["completion"]] if messages is None else messages, tools)
+    mask = found.mask
+    if messages is None:
+        start = _common(_prompt_ids(tokenizer, row["prompt"], tools), found.ids)
+        mask = [0] * start + mask[start:]
+    labels = [token if learned else -100 for token, learned in zip(found.ids, mask, strict=True)]
+    return {"input_ids": found.ids, "labels": labels, "length": len(found.ids)}
 
 
 def _prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[JSON], tools: Any) -> list[int]:

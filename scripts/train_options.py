@@ -1,0 +1,69 @@
+"""The options that all methods of `faultgym train` share, and how they become one configuration.
+
+What is given on the command line comes before `--set`, that before the YAML file, and that before the defaults.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from faultgym.training.train_config import ADAPTERS, TrainConfig, read_yaml, settings
+
+STEPS = "Steps and rates (what is not given follows from the model's size)"
+SHAPE = "Adapter"
+WORK = "Running"
+
+AdapterName = StrEnum("AdapterName", {name.upper(): name for name in ADAPTERS})  # type: ignore[misc]
+
+Data = Annotated[list[Path] | None, typer.Argument(help="Folders that `faultgym build` made.")]
+Model = Annotated[str | None, typer.Option(help="tiny-random, smollm2, a folder, a hub id, or an adapter's folder.")]
+Out = Annotated[Path | None, typer.Option(help="The result's folder: new, or with --resume the same as before.")]
+AdapterOption = Annotated[AdapterName | None, typer.Option(help="Default: lora.", rich_help_panel=SHAPE)]
+InitAdapter = Annotated[
+    Path | None, typer.Option(help="An adapter of this model to train further.", rich_help_panel=SHAPE)
+]
+Rank = Annotated[int | None, typer.Option(help="Rank of a new adapter.", rich_help_panel=SHAPE)]
+Merge = Annotated[
+    bool | None, typer.Option("--merge", help="Also write OUT/merged: whole weights.", rich_help_panel=SHAPE)
+]
+Template = Annotated[
+    str | None, typer.Option(help="A training template, where the model's own marks no turns: chatml, qwen3, ...")
+]
+Config = Annotated[Path | None, typer.Option("--config", help="A YAML file of settings.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting; may be repeated. See docs.")
+]
+Epochs = Annotated[float | None, typer.Option(rich_help_panel=STEPS)]
+MaxSteps = Annotated[int | None, typer.Option(help="Instead of --epochs.", rich_help_panel=STEPS)]
+BatchSize = Annotated[int | None, typer.Option(help="Rows at a time.", rich_help_panel=STEPS)]
+LearningRate = Annotated[float | None, typer.Option(rich_help_panel=STEPS)]
+MaxLength = Annotated[
+    int | None, typer.Option(help="Longest row, in tokens. (default: what the model reads)", rich_help_panel=STEPS)
+]
+Seed = Annotated[int | None, typer.Option(rich_help_panel=STEPS)]
+Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.", rich_help_panel=WORK)]
+Resume = Annotated[
+    bool | None, typer.Option("--resume", help="Go on with a run that was stopped.", rich_help_panel=WORK)
+]
+SaveSteps = Annotated[int | None, typer.Option(help="Steps between checkpoints.", rich_help_panel=WORK)]
+ReportTo = Annotated[
+    list[str] | None, typer.Option(help="tensorboard (the default), wandb, ..., none.", rich_help_panel=WORK)
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Estimate memory and time, and train nothing.", rich_help_panel=WORK)
+]
+Unaudited = Annotated[
+    bool | None, typer.Option("--unaudited", help="Train on data that failed its balance audit.", rich_help_panel=WORK)
+]
+
+
+def asked(method: str, config: Path | None, texts: list[str] | None, given: dict[str, Any]) -> TrainConfig:
+    """The configuration; raises UserError for what is unknown, missing or impossible."""
+    values: dict[str, Any] = {**(read_yaml(config) if config else {}), **settings(texts or ())}
+    values |= {name: value for name, value in given.items() if value is not None and value != []}
+    values["method"] = method
+    return TrainConfig.of(values)

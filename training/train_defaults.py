@@ -1,0 +1,67 @@
+"""What a training run does where nobody says otherwise, by the model's size, the method and the adapter.
+
+The rates are starting points: those of the smallest models come from trying them on this project's own data, those of
+the larger ones from the papers' ranges (DPO, ORPO, KTO, LoRA). A preference method moves a model that can already do
+the work, so its rates are an order of magnitude below those of SFT; KTO's are the lowest, as it ruins a model first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Method = Literal["sft", "dpo", "orpo", "kto"]
+METHODS: tuple[Method, ...] = ("sft", "dpo", "orpo", "kto")
+Adapter = Literal["none", "lora", "qlora", "dora", "qdora"]
+ADAPTERS: tuple[Adapter, ...] = ("none", "lora", "qlora", "dora", "qdora")
+
+_BOUNDS = (20_000_000, 1_000_000_000, 20_000_000_000)
+"""Parameters at which the next class of sizes begins: tiny, small, medium, large."""
+_ADAPTER_RATES: dict[Method, tuple[float, ...]] = {
+    "sft": (2e-3, 1e-3, 2e-4, 1e-4),
+    "dpo": (5e-4, 1e-4, 2e-5, 5e-6),
+    "orpo": (5e-4, 1e-4, 2e-5, 8e-6),
+    "kto": (1e-4, 5e-5, 1e-5, 5e-6),
+}
+_FULL_RATES: dict[Method, tuple[float, ...]] = {
+    "sft": (1e-3, 1e-4, 1e-5, 1e-5),
+    "dpo": (1e-4, 5e-6, 1e-6, 5e-7),
+    "orpo": (1e-4, 2e-5, 8e-6, 5e-6),
+    "kto": (2e-5, 2e-6, 5e-7, 5e-7),
+}
+_BATCHES = ((8, 1), (2, 8), (2, 8), (1, 16))
+"""Rows in a batch, and batches in a step."""
+_PAIR_BATCHES = ((8, 1), (2, 8), (2, 8), (2, 8))
+"""For methods that see two completions at a time; KTO needs two rows in a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The settings that depend on the model."""
+
+    learning_rate: float
+    muon_lr: float
+    """For the two-dimensional weights of the blocks, where the optimizer is Muon."""
+    batch_size: int
+    accumulation: int
+    epochs: float
+    gradient_checkpointing: bool
+    """Computing activations twice instead of keeping them: for models that would not fit otherwise."""
+    lora_alpha: int = field(default=32)
+    lora_r: int = field(default=16)
+
+
+def defaults_for(parameters: int, method: Method, adapter: Adapter) -> Defaults:
+    """The settings for a model of so many parameters."""
+    size = sum(parameters >= bound for bound in _BOUNDS)
+    rates = _FULL_RATES if adapter == "none" else _ADAPTER_RATES
+    batch_size, accumulation = (_BATCHES if method == "sft" else _PAIR_BATCHES)[size]
+    rate = rates[method][size]
+    return Defaults(
+        learning_rate=rate,
+        muon_lr=5 * rate,
+        batch_size=batch_size,
+        accumulation=accumulation,
+        epochs=2.0 if method == "sft" else 1.0,
+        gradient_checkpointing=size >= 2,
+    )

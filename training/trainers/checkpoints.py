@@ -1,0 +1,98 @@
+"""Checkpoints that are whole: sealed with the hashes of their files when written, and checked before use.
+
+A process that is killed while it writes one leaves it without a seal: it is passed over, and the one before is taken.
+A sealed one whose files have changed since is damaged, and is never used.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from hashlib import sha256
+from pathlib import Path
+
+import orjson
+
+from faultgym.agents.segment import sync_folder
+from faultgym.tools.errors import UserError
+
+SEAL = "sealed.json"
+FOLDER = "checkpoints"
+_PREFIX = "checkpoint-"
+_ELAPSED = "elapsed.json"
+
+
+def seconds(checkpoint: Path) -> float:
+    """How long training had taken until a checkpoint."""
+    return float(orjson.loads((checkpoint / _ELAPSED).read_bytes())["seconds"])
+
+
+def seal(checkpoint: Path, seconds: float) -> None:
+    """Mark a checkpoint as whole after so many seconds of training, and see it onto the disk."""
+    (checkpoint / _ELAPSED).write_bytes(orjson.dumps({"seconds": seconds}))
+    files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != SEAL)
+    record = {path.relative_to(checkpoint).as_posix(): _hash(path) for path in files}
+    unfinished = checkpoint / f".{SEAL}"
+    with unfinished.open("wb") as out:
+        out.write(orjson.dumps(record, option=orjson.OPT_INDENT_2))
+        out.flush()
+        os.fsync(out.fileno())
+    unfinished.rename(checkpoint / SEAL)
+    sync_folder(checkpoint)
+
+
+def _hash(path: Path) -> str:
+    digest = sha256()
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def all_of(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, sealed or not, by step."""
+    found = [path for path in folder.glob(f"{_PREFIX}*") if path.name.removeprefix(_PREFIX).isdigit()]
+    return sorted(found, key=lambda path: int(path.name.removeprefix(_PREFIX)))
+
+
+def sealed(folder: Path) -> list[Path]:
+    """Those that are whole, by step."""
+    return [path for path in all_of(folder) if (path / SEAL).is_file()]
+
+
+def newest(folder: Path) -> Path | None:
+    """The last sealed checkpoint, checked; what was never finished is removed. Raises UserError when it is damaged."""
+    for path in all_of(folder):
+        if not (path / SEAL).is_file():
+            shutil.rmtree(path)
+    found = sealed(folder)
+    if not found:
+        return None
+    check(found[-1])
+    return found[-1]
+
+
+def check(checkpoint: Path) -> None:
+    """Raise UserError when a file of a sealed checkpoint is missing or is not what was written."""
+    try:
+        record = orjson.loads((checkpoint / SEAL).read_bytes())
+        wrong = next((name for name, told in record.items() if _found(checkpoint / name) != told), "")
+    except (OSError, ValueError, AttributeError):
+        wrong = SEAL
+    if wrong:
+        raise UserError(
+            f"the checkpoint {checkpoint} is damaged: {wrong} is not what was written. Delete this folder to go on from"
+            " the checkpoint before it, or from the start where there is none"
+        )
+
+
+def _found(path: Path) -> str:
+    return _hash(path) if path.is_file() else ""
+
+
+def keep(folder: Path, count: int) -> None:
+    """Delete all but the last sealed checkpoints of a folder."""
+    for path in sealed(folder)[:-count]:
+        (path / SEAL).unlink()  # first: half a checkpoint must not look whole
+        shutil.rmtree(path)

@@ -1,0 +1,209 @@
+"""Data sets from `faultgym build` as rows for a trainer: the right form, audited, whole, and none too long.
+
+Nothing is cut off and nothing is dropped in silence. TRL's DPO and KTO leave out rows whose prompt is too long
+without a word, its SFT cuts off their ends: here every row is measured before a trainer sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from faultgym.tools.errors import UserError
+from faultgym.tools.types import JSON
+from faultgym.training.train_config import Method, TrainConfig
+from faultgym.training.trainers.masks import labelled_tokens, measured_label, measured_pair
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+FORMS: dict[Method, tuple[str, ...]] = {
+    "sft": ("messages", "turns"),
+    "dpo": ("pairs",),
+    "orpo": ("pairs",),
+    "kto": ("labels",),
+}
+"""Method -> the forms of rows that it learns from."""
+_BUILD = {"sft": "faultgym build sft", "dpo": "faultgym build pairs", "orpo": "faultgym build pairs"}
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "messages": ("messages", "tools"),
+    "turns": ("prompt", "completion", "tools"),
+    "pairs": ("prompt", "chosen", "rejected", "tools"),
+    "labels": ("prompt", "completion", "label", "tools"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """One folder's rows."""
+
+    folder: str
+    form: str
+    """As in `rows.Form`."""
+    rows: Any = field(hash=False)
+    """A `datasets.Dataset`."""
+    sha256: str
+    """Of its files, in the order of their names."""
+
+    def to_record(self) -> JSON:
+        """What of it goes into a lineage."""
+        return {"folder": self.folder, "form": self.form, "rows": len(self.rows), "sha256": self.sha256}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Rows as a trainer takes them."""
+
+    rows: Any = field(hash=False)
+    lengths: tuple[int, ...] = field(hash=False)
+    """Tokens of each row; of a pair, of its longer side."""
+    left_out: int
+    """Rows that were too long, where that was allowed."""
+    unpaired: bool
+    """Whether a last row was left out, which KTO could compare with no other."""
+    learned: int
+    """Tokens that carry loss."""
+
+
+def load_all(config: TrainConfig) -> list[DataSet]:
+    """The data sets of a run; raises UserError when one cannot be used for its method."""
+    found = [_load(Path(folder), config) for folder in config.data]
+    first = found[0]
+    for other in found[1:]:
+        if other.form != first.form:
+            raise UserError(
+                f"{first.folder} holds {first.form} and {other.folder} holds {other.form}: one run takes one form"
+            )
+    if not any(len(one.rows) for one in found):
+        raise UserError(f"{', '.join(config.data)}: there are no rows to learn from")
+    return found
+
+
+def _load(folder: Path, config: TrainConfig) -> DataSet:
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder: a data set is one that `{_build(config.method)}` made")
+    files = sorted([*folder.glob("data/*.parquet"), *folder.glob("*.parquet")])
+    if not files:
+        raise UserError(f"{folder} holds no data/*.parquet: make a data set with `{_build(config.method)}`")
+    hashes = {path.relative_to(folder).as_posix(): _hash(path) for path in files}
+    _check_build(folder, hashes, config)
+    rows = _read(files)
+    form = _form(rows.column_names)
+    if form not in FORMS[config.method]:
+        fitting = [method for method, forms in FORMS.items() if form in forms]
+        here = f"{folder} holds {form or 'columns that no trainer knows'}"
+        use = f", which is for {' and '.join(fitting)}" if fitting else ""
+        text = "; rows of text do not say who wrote what" if form == "text" else ""
+        raise UserError(
+            f"{here}{use}{text}: {config.method} learns from {' or '.join(FORMS[config.method])}"
+            f" (`{_build(config.method)}`)"
+        )
+    whole = sha256("".join(f"{name} {digest}\n" for name, digest in hashes.items()).encode()).hexdigest()
+    return DataSet(str(folder), form, rows.select_columns(list(_NEEDED[form])), whole)
+
+
+def _build(method: Method) -> str:
+    return _BUILD.get(method, "faultgym build kto")
+
+
+def _check_build(folder: Path, hashes: dict[str, str], config: TrainConfig) -> None:
+    """Whether the files are those that were built, and passed their audit."""
+    path = folder / "build.json"
+    if not path.is_file():
+        return  # a data set from elsewhere
+    try:
+        figures = orjson.loads(path.read_bytes())
+        built = {file["name"]: file["sha256"] for file in figures["files"]}
+        audit = figures["report"].get("audit") or {}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged ({error}): build the data set again") from error
+    for name in sorted(built.keys() | hashes.keys()):
+        if built.get(name) != hashes.get(name):
+            raise UserError(f"{folder / name} is not what was built ({path} has its hash): build the data set again")
+    if audit.get("passed") is False and not config.unaudited:
+        problem = (audit.get("problems") or ["see its README.md"])[0]
+        raise UserError(
+            f"{folder} failed its balance audit: {problem}. A model would learn the shortcut; build it from more"
+            " traces and policies, or train on it all the same with --unaudited"
+        )
+
+
+def _hash(path: Path) -> str:
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read(files: Sequence[Path]) -> Any:
+    """The rows, read where they lie: no copy in a cache of the user's."""
+    from datasets import Dataset, concatenate_datasets
+    from pyarrow import ArrowException
+    from pyarrow.parquet import read_table
+
+    tables = []
+    for path in files:
+        try:
+            tables.append(Dataset(read_table(path, memory_map=True)))
+        except (ArrowException, OSError, ValueError) as error:
+            raise UserError(
+                f"{path} cannot be read ({str(error).splitlines()[0]}): build the data set again"
+            ) from error
+    return concatenate_datasets(tables)
+
+
+def _form(columns: Sequence[str]) -> str:
+    names = set(columns)
+    if "text" in names:
+        return "text"
+    fitting = [form for form, needed in _NEEDED.items() if names.issuperset(set(needed) - {"tools"})]
+    return "labels" if "labels" in fitting else next(iter(fitting), "")
+
+
+def prepare(sets: Sequence[DataSet], config: TrainConfig, tokenizer: PreTrainedTokenizerBase, context: int) -> Prepared:
+    """Measured and masked rows. `context` is how many tokens the model can read.
+
+    Raises UserError when rows are too long and `too_long` is not `drop`, or nothing would be learned.
+    """
+    from datasets import concatenate_datasets
+
+    rows = concatenate_datasets([one.rows for one in sets])
+    columns: Callable[..., JSON] = {"sft": labelled_tokens, "kto": measured_label}.get(config.method, measured_pair)
+    dropped = rows.column_names if config.method == "sft" else None
+    rows = rows.map(columns, fn_kwargs={"tokenizer": tokenizer}, remove_columns=dropped)
+    limit = min(config.max_length or context, context)
+    lengths = list(rows["length"])
+    fitting = [n for n, length in enumerate(lengths) if length <= limit]
+    left_out = len(lengths) - len(fitting)
+    if left_out and (config.too_long == "refuse" or not fitting):
+        why = f"max_length={limit}" if config.max_length and limit < context else f"the model's context of {context}"
+        raise UserError(
+            f"{left_out} of {len(lengths)} rows have more tokens than {why} (the longest {max(lengths)}): nothing is"
+            " cut off here. Raise max_length, take a model that reads more, or leave these rows out with"
+            " --set too_long=drop"
+        )
+    if left_out:
+        rows = rows.select(fitting)
+    unpaired = False
+    if config.method == "kto":
+        if len(rows) < 2:
+            raise UserError(f"{', '.join(config.data)}: KTO compares rows with one another, and there is only one")
+        unpaired = len(rows) % (config.batch_size or 2) == 1
+        rows = rows.shuffle(seed=config.seed).select(range(len(rows) - unpaired))
+    learned = _learned(rows, config.method)
+    if not learned:
+        raise UserError(f"{', '.join(config.data)}: the assistant wrote nothing in these rows")
+    return Prepared(rows.remove_columns("length"), tuple(rows["length"]), left_out, unpaired, learned)
+
+
+def _learned(rows: Any, method: Method) -> int:
+    if method == "sft":
+        return sum(label != -100 for labels in rows["labels"] for label in labels)
+    names = ("completion_mask",) if method == "kto" else ("chosen_mask", "rejected_mask")
+    return sum(sum(mask) for name in names for mask in rows[name])

@@ -1,0 +1,127 @@
+"""What a run would take, before it starts: memory by arithmetic, time by a few real steps that are thrown away."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+from faultgym.training import estimate
+from faultgym.training.train_config import TrainConfig
+from faultgym.training.trainers.data import Prepared
+from faultgym.training.trainers.machine import Peak, device_name, free_on
+from faultgym.training.trainers.run import Job, job_of, load_model
+from faultgym.training.trainers.watch import Step, Watch
+
+TIMED = 3
+"""Steps that are timed, after one that warms up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What is known of a run before it starts."""
+
+    rows: int
+    left_out: int
+    tokens: int
+    """Of all rows; of pairs, of their longer sides."""
+    learned: int
+    """Tokens that carry loss."""
+    longest: int
+    steps: int
+    memory: estimate.Memory = field(hash=False)
+    free: int
+    """Bytes; 0 when that is not known."""
+    device: str
+    seconds: float | None
+    """Of the whole run; None where nothing was timed, because it would not fit."""
+    timed: int
+    """Steps that the time is from."""
+    peak_mib: int | None
+    """What those steps took."""
+    config: TrainConfig
+
+    @property
+    def fits(self) -> bool:
+        """Whether the memory is enough, as far as that is known."""
+        return not self.free or self.memory.total <= self.free
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        c = self.config
+        yield f"{c.method} of {c.model} ({c.adapter}) on {self.device}"
+        left = f", {self.left_out} left out as too long" if self.left_out else ""
+        yield (
+            f"data: {self.rows:,} rows{left}, {self.tokens:,} tokens, {self.learned:,} of them learned from; the"
+            f" longest row has {self.longest:,}"
+        )
+        batch = f"{c.batch_size} rows x {c.accumulation}"
+        yield f"steps: {self.steps:,} of {batch}, learning rate {c.learning_rate:g}"
+        yield f"memory (by formula): {self.memory.line()}; free: {self.free / estimate.MIB:,.0f} MiB"
+        if self.peak_mib is not None:
+            yield f"memory (in {self.timed} steps on the longest rows): {self.peak_mib:,} MiB"
+        if self.seconds is None:
+            yield "time: not measured, as it would not fit into memory"
+        else:
+            yield f"time (from {self.timed} timed steps): {self.seconds / 60:.1f} min"
+        if not self.fits:
+            yield "it would not fit: lower batch_size or max_length, set gradient_checkpointing=true, or take qlora"
+
+
+def dry_run(config: TrainConfig) -> Estimate:
+    """Everything checked as for a run, a few steps timed in a temporary folder. Raises UserError like `train`."""
+    from faultgym.training.trainers.making import total_steps
+
+    job = job_of(config)
+    prepared, free = job.prepared, free_on(job.device)
+    steps = total_steps(job.config, len(prepared.rows))
+    fits = not free or job.memory.total <= free
+    seconds, peak = _timed(job, steps) if fits else (None, None)
+    return Estimate(
+        rows=len(prepared.rows),
+        left_out=prepared.left_out,
+        tokens=sum(prepared.lengths),
+        learned=prepared.learned,
+        longest=max(prepared.lengths),
+        steps=steps,
+        memory=job.memory,
+        free=free,
+        device=device_name(job.device),
+        seconds=seconds,
+        timed=TIMED,
+        peak_mib=peak,
+        config=job.config,
+    )
+
+
+def _timed(job: Job, steps: int) -> tuple[float, int]:
+    """Seconds of the whole run and the peak, from steps on the longest rows: time in proportion to the tokens."""
+    from faultgym.training.trainers.making import trainer_for
+
+    config = replace(job.config, max_steps=1 + TIMED, epochs=None)
+    per_step = (config.batch_size or 1) * (config.accumulation or 1)
+    order = sorted(range(len(job.prepared.lengths)), key=lambda n: -job.prepared.lengths[n])[:per_step]
+    rows = job.prepared.rows.select(order)
+    lengths = tuple(job.prepared.lengths[n] for n in order)
+    few = Prepared(rows, lengths, 0, False, job.prepared.learned)
+    ends: list[float] = []
+
+    def on_step(step: Step) -> None:
+        ends.append(time.monotonic())
+
+    peak = Peak(job.device)
+    with tempfile.TemporaryDirectory() as folder:
+        watch = Watch(config, on_step)
+        trainer = trainer_for(config, load_model(job), job.tokenizer, few, Path(folder), watch, save=False)
+        trainer.train()
+    spent = [after - before for before, after in pairwise(ends)]
+    share = len(lengths) / per_step  # fewer rows than a step has: each of its steps reads fewer
+    per_token = median(spent) / max(1, sum(lengths))
+    mean = sum(job.prepared.lengths) / len(job.prepared.lengths)
+    whole = steps * per_step * min(1.0, share if math.isfinite(share) else 1.0)
+    return per_token * mean * whole, peak.mib()

@@ -1,0 +1,112 @@
+"""The machine that a run is on: its memory, its name, its disk, and what it says when they are not enough."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import platform
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from faultgym.tools.errors import UserError
+from faultgym.training.estimate import MIB, free_memory
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL_WORDS = (
+    "no space left",
+    "os error 28",
+    "os error 27",
+    "file too large",
+    "disk quota",
+    "pytorchstreamwriter failed",
+)
+"""What libraries that write in other languages say instead of raising OSError."""
+_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+class Peak:
+    """The most memory that is taken from its making on."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        if device == "cuda":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats()
+        elif sys.platform == "linux":
+            with suppress(OSError):  # then it is that of the process's life
+                Path("/proc/self/clear_refs").write_text("5")  # proc(5): the peak of the resident set begins anew
+
+    def mib(self) -> int:
+        """The peak so far: of the GPU's memory, or of this process's."""
+        if self.device == "cuda":
+            import torch
+
+            return int(torch.cuda.max_memory_reserved() / MIB)
+        try:
+            lines = Path("/proc/self/status").read_text().splitlines()
+            return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) // 1024
+        except (OSError, StopIteration):
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            return peak // (MIB if sys.platform == "darwin" else 1024)
+
+
+def free_on(device: str) -> int:
+    """Bytes that are free there; 0 when that is not known."""
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.mem_get_info()[0])
+    return free_memory()
+
+
+def device_name(device: str) -> str:
+    """What a run is on, for people."""
+    if device == "cuda":
+        import torch
+
+        return str(torch.cuda.get_device_name())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"{cores} cores of {platform.machine()}"
+
+
+@contextmanager
+def alone(lock: Path, needed: bool) -> Iterator[None]:
+    """Keep every other process from the same work; raises UserError when one is at it."""
+    if not needed:
+        yield
+        return
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(
+                f"another process is training in {lock.parent}: wait for it, or choose another --out"
+            ) from error
+        yield
+
+
+@contextmanager
+def understood(work: Path) -> Iterator[None]:
+    """Turn a full disk and too little memory into one message, whoever found out."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}".lower()
+        if getattr(error, "errno", None) in _FULL or any(word in text for word in _FULL_WORDS):
+            raise UserError(
+                f"the disk of {work.parent} is full, or a file may not grow so large: free some of it, then go on from"
+                " the last whole checkpoint with --resume"
+            ) from error
+        if isinstance(error, MemoryError) or any(word in text for word in _MEMORY_WORDS):
+            raise UserError(
+                "the memory was not enough: lower batch_size (and raise accumulation) or max_length, set"
+                " gradient_checkpointing=true, or take adapter qlora"
+            ) from error
+        raise

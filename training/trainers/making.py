@@ -1,0 +1,152 @@
+"""TRL's trainer for a method, with our data, masks, order and watch."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from faultgym.training.train_config import TrainConfig
+from faultgym.training.trainers.collators import LabelCollator, PairCollator, orpo_trainer
+from faultgym.training.trainers.data import Prepared
+from faultgym.training.trainers.models import adapter_config, uses_gpu, weight_dtype
+from faultgym.training.trainers.watch import Watch, Watched, callback
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+LOGS = "logs"
+"""Where TensorBoard's files go, in the result's folder."""
+
+
+def total_steps(config: TrainConfig, rows: int, processes: int = 1) -> int:
+    """Steps of the optimizer that a resolved run takes."""
+    if config.max_steps is not None:
+        return config.max_steps
+    batches = math.ceil(rows / ((config.batch_size or 1) * processes))
+    return max(1, math.ceil((config.epochs or 1) * max(1, math.ceil(batches / (config.accumulation or 1)))))
+
+
+def trainer_for(
+    config: TrainConfig,
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    prepared: Prepared,
+    folder: Path,
+    watch: Watch,
+    *,
+    save: bool = True,
+) -> Any:
+    """A trainer that has not begun. The model holds an adapter already where one is trained further."""
+    from peft import PeftModel
+    from transformers import PrinterCallback
+
+    arguments = _arguments(config, prepared, folder, save)
+    new_adapter = None if config.adapter == "none" or isinstance(model, PeftModel) else adapter_config(config)
+    common: dict[str, Any] = {
+        "model": model,
+        "train_dataset": prepared.rows,
+        "processing_class": tokenizer,
+        "callbacks": [callback(watch)],
+        "peft_config": new_adapter,
+    }
+    with _logging_to(folder / LOGS):
+        trainer = _MAKERS[config.method](config, arguments, common, prepared)
+    trainer.remove_callback(PrinterCallback)  # our own progress says it
+    trainer.watch, trainer.lengths = watch, prepared.lengths
+    if getattr(model, "is_loaded_in_4bit", False):
+        for weight in trainer.model.parameters():  # TRL rounds them to bfloat16, whose steps are coarse for small rates
+            if weight.requires_grad:
+                weight.data = weight.data.float()
+    return trainer
+
+
+def _arguments(config: TrainConfig, prepared: Prepared, folder: Path, save: bool) -> dict[str, Any]:
+    """What every trainer's configuration has."""
+    steps = total_steps(config, len(prepared.rows), int(os.environ.get("WORLD_SIZE", "1")))
+    gpu = uses_gpu(config)
+    half = weight_dtype(config) if config.dtype != "auto" else "bfloat16"
+    return {
+        "output_dir": str(folder / "checkpoints"),
+        "per_device_train_batch_size": config.batch_size,
+        "gradient_accumulation_steps": config.accumulation,
+        "num_train_epochs": config.epochs or 1.0,
+        "max_steps": config.max_steps or -1,
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": config.scheduler,
+        "warmup_steps": config.warmup_steps if config.warmup_steps < 1 else int(config.warmup_steps),
+        "weight_decay": config.weight_decay,
+        "max_grad_norm": config.max_grad_norm,
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "use_cpu": config.device == "cpu" or not gpu,
+        "bf16": gpu and half == "bfloat16",
+        "fp16": gpu and half == "float16",
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "logging_steps": config.log_steps or max(1, steps // 100),
+        "logging_nan_inf_filter": False,
+        "save_strategy": "steps" if save else "no",
+        "save_steps": config.save_steps or max(1, math.ceil(steps / 4)),
+        "report_to": list(config.report_to) if save else [],
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": gpu,
+    }
+
+
+def _sft(config: TrainConfig, arguments: dict[str, Any], common: dict[str, Any], prepared: Prepared) -> Any:
+    from trl import SFTConfig, SFTTrainer
+
+    return _watched(SFTTrainer)(args=SFTConfig(**arguments, max_length=None), **common)
+
+
+def _dpo(config: TrainConfig, arguments: dict[str, Any], common: dict[str, Any], prepared: Prepared) -> Any:
+    from trl import DPOConfig, DPOTrainer
+
+    losses: dict[str, Any] = {"loss_type": ["sigmoid"]}
+    if config.nll_weight:
+        losses = {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, config.nll_weight]}
+    args = DPOConfig(**arguments, beta=config.beta, max_length=None, **losses)
+    collator = PairCollator.of(common["processing_class"], args)
+    return _watched(DPOTrainer)(args=args, data_collator=collator, **common)
+
+
+def _kto(config: TrainConfig, arguments: dict[str, Any], common: dict[str, Any], prepared: Prepared) -> Any:
+    from trl import KTOConfig, KTOTrainer
+
+    args = KTOConfig(**arguments, beta=config.beta, max_length=None)
+    collator = LabelCollator.of(common["processing_class"], args)
+    return _watched(KTOTrainer)(args=args, data_collator=collator, **common)
+
+
+def _orpo(config: TrainConfig, arguments: dict[str, Any], common: dict[str, Any], prepared: Prepared) -> Any:
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    from trl.experimental.orpo import ORPOConfig
+
+    longest = max(prepared.lengths) + 8  # for the ends that it may add
+    return orpo_trainer(args=ORPOConfig(**arguments, beta=config.beta, max_length=longest), watched=_watched, **common)
+
+
+_MAKERS = {"sft": _sft, "dpo": _dpo, "orpo": _orpo, "kto": _kto}
+
+
+@cache
+def _watched(trainer: type) -> Any:
+    return type(f"Watched{trainer.__name__}", (Watched, trainer), {})
+
+
+@contextmanager
+def _logging_to(folder: Path) -> Iterator[None]:
+    """TensorBoard's callback reads its folder from the environment when it is made."""
+    name = "TENSORBOARD_LOGGING_DIR"
+    before = os.environ.get(name)
+    os.environ[name] = str(folder) if before is None else before
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]

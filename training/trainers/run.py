@@ -1,0 +1,195 @@
+"""One training run, from its settings to a folder that is whole or not there at all.
+
+    DATA -> rows, measured and masked -> TRL's trainer in `.OUT.building` -> weights, lineage, card -> OUT
+
+While it runs everything lies in `.OUT.building` beside OUT: checkpoints every few steps, from which `resume` goes on
+to the very weights that an undisturbed run would have ended with (on the same machine and versions).
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from faultgym.tools.errors import UserError
+from faultgym.tools.types import JSON
+from faultgym.training import estimate
+from faultgym.training.shards import sync_tree
+from faultgym.training.train_config import TrainConfig
+from faultgym.training.trainers import checkpoints, outcome
+from faultgym.training.trainers.data import DataSet, Prepared, load_all, prepare
+from faultgym.training.trainers.machine import Peak, alone, device_name, free_on, understood
+from faultgym.training.trainers.models import (
+    LINEAGE,
+    Start,
+    base_model,
+    check_adapter,
+    facts_of,
+    start_of,
+    tokenizer_for,
+    uses_gpu,
+    weight_dtype,
+    weights_hash,
+    with_adapter,
+)
+from faultgym.training.trainers.outcome import TrainResult
+from faultgym.training.trainers.watch import OnStep, Watch, displaced, summary
+from faultgym.training.work import publish, work_folder, workplace
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["Job", "TrainResult", "job_of", "train"]
+
+_ASKED = "asked.json"
+"""In the work folder: what the run was asked to do, to be compared at a resumption."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that a run needs to know before a model is loaded."""
+
+    config: TrainConfig
+    """Resolved."""
+    start: Start
+    facts: estimate.Facts
+    base_hash: str
+    sets: tuple[DataSet, ...] = field(hash=False)
+    prepared: Prepared
+    tokenizer: PreTrainedTokenizerBase = field(hash=False)
+    dtype: str
+    device: str
+    """`cpu` or `cuda`."""
+
+    def warnings(self) -> list[str]:
+        """What a person should know of its data."""
+        found = []
+        if self.prepared.left_out:
+            found.append(f"{self.prepared.left_out} rows were left out: they are too long")
+        if self.prepared.unpaired:
+            found.append("1 row was left out: KTO compares the rows of a batch, and it would have been alone in one")
+        return found
+
+    @property
+    def memory(self) -> estimate.Memory:
+        """What it will take."""
+        return estimate.memory(self.facts, self.config, self.dtype, max(self.prepared.lengths), self.device)
+
+
+def train(config: TrainConfig, progress: OnStep | None = None) -> TrainResult:
+    """Train, and write the result to `config.out`; needs the extra `train`.
+
+    Raises UserError for everything that a person can put right: no GPU where one is asked for, too little memory, data
+    of the wrong form or that failed its audit, rows that are too long, an adapter of another base, a damaged
+    checkpoint, a full disk, a loss that is no number. What was there stays: `out` is written whole or not at all.
+    """
+    out, work = Path(config.out), work_folder(Path(config.out))
+    if config.resume and (out / LINEAGE).is_file():
+        shutil.rmtree(work, ignore_errors=True)
+        return outcome.finished_result(out)
+    from accelerate import PartialState
+
+    state = PartialState(**({"cpu": True} if config.device == "cpu" else {}))
+    new = not work.exists()
+    if state.is_main_process:
+        workplace(out, config.resume)
+    state.wait_for_everyone()
+    with alone(work / "lock", state.is_main_process), understood(work):
+        try:
+            return _train(config, work, state, progress or (lambda step: None))
+        except BaseException:
+            if new and state.is_main_process and not checkpoints.sealed(work / "out" / checkpoints.FOLDER):
+                shutil.rmtree(work, ignore_errors=True)  # nothing in it to go on from
+            raise
+
+
+def job_of(config: TrainConfig) -> Job:
+    """Everything checked and measured, no weights loaded yet. Raises UserError like `train`."""
+    device = "cuda" if uses_gpu(config) else "cpu"
+    sets = load_all(config)
+    start = start_of(config)
+    facts = facts_of(start.path)
+    base_hash = weights_hash(start.path)
+    check_adapter(start, config, base_hash)
+    tokenizer = tokenizer_for(start, config)
+    resolved = config.resolved(facts.parameters)
+    prepared = prepare(sets, resolved, tokenizer, facts.context)
+    return Job(resolved, start, facts, base_hash, tuple(sets), prepared, tokenizer, weight_dtype(resolved), device)
+
+
+def load_model(job: Job) -> Any:
+    """The base, and on it the adapter that is trained further."""
+    model = base_model(job.start.path, job.config, quantised=job.config.adapter.startswith("q"))
+    return with_adapter(model, job.start.adapter) if job.start.adapter else model
+
+
+def check_memory(job: Job) -> None:
+    """Raise UserError when the run would take more memory than is free."""
+    needed, free = job.memory, free_on(job.device)
+    if free and needed.total > free and not job.config.ignore_memory:
+        mib = estimate.MIB
+        raise UserError(
+            f"this run takes about {needed.line()}, and {free / mib:,.0f} MiB are free: lower batch_size (and raise"
+            " accumulation) or max_length, set gradient_checkpointing=true, take adapter qlora, or try all the same"
+            " with --set ignore_memory=true"
+        )
+
+
+def _train(config: TrainConfig, work: Path, state: Any, progress: OnStep) -> TrainResult:
+    job = job_of(config)
+    check_memory(job)
+    name = device_name(job.device)
+    made_of = outcome.lineage(job.config, job.start, job.base_hash, job.facts.parameters, job.sets, name)
+    folder = work / "out"
+    found = [_checkpoint(work, made_of) if state.is_main_process else None]
+    if state.num_processes > 1:
+        from accelerate.utils import broadcast_object_list
+
+        broadcast_object_list(found)
+    from faultgym.training.trainers.making import trainer_for
+
+    watch = Watch(job.config, progress, before=checkpoints.seconds(found[0]) if found[0] else 0.0)
+    trainer = trainer_for(job.config, load_model(job), job.tokenizer, job.prepared, folder, watch)
+    peak = Peak(job.device)
+    trainer.train(resume_from_checkpoint=str(found[0]) if found[0] else None)
+    watch.check_weights(trainer.model, trainer.state.global_step)
+    metrics = summary(trainer.state.log_history, job.config)
+    warnings = tuple(text for text in (*job.warnings(), displaced(metrics, job.config)) if text)
+    steps = trainer.state.global_step
+    result = TrainResult(Path(config.out), metrics, round(watch.seconds, 1), peak.mib(), steps, warnings)
+    outcome.write_weights(trainer, job.tokenizer, folder)
+    del trainer
+    if state.is_main_process:
+        _finish(job, work, made_of, result)
+    state.wait_for_everyone()
+    return result
+
+
+def _checkpoint(work: Path, made_of: JSON) -> Path | None:
+    """Where to go on, if anywhere; raises UserError when the run that was stopped was another one."""
+    path, folder = work / _ASKED, work / "out"
+    if path.is_file():
+        before = orjson.loads(path.read_bytes())
+        difference = TrainConfig.of(made_of["config"]).difference(before["config"])
+        for name in ("base", "init_adapter", "data"):
+            if not difference and before[name] != orjson.loads(orjson.dumps(made_of[name])):
+                difference = f"{name} has changed since"
+        if difference:
+            raise UserError(f"the run to resume was another one ({difference}); delete {work} to begin anew")
+    else:
+        path.write_bytes(orjson.dumps(made_of))
+    folder.mkdir(exist_ok=True)
+    return checkpoints.newest(folder / checkpoints.FOLDER)
+
+
+def _finish(job: Job, work: Path, made_of: JSON, result: TrainResult) -> None:
+    folder = work / "out"
+    if job.config.merge and job.config.adapter != "none":
+        outcome.merge(job.config, job.start, job.tokenizer, folder, folder / outcome.MERGED)
+    outcome.describe(folder, result.out, made_of, result)
+    sync_tree(folder, [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()])
+    publish(folder, result.out, work)

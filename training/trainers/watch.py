@@ -1,0 +1,265 @@
+"""What happens at each step: progress, a loss that is no number, chosen completions that become less likely."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from faultgym.tools.errors import UserError
+from faultgym.tools.types import JSON
+from faultgym.training.train_config import Method, TrainConfig
+from faultgym.training.trainers import checkpoints
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import TrainerCallback
+
+FALL = 1.0
+"""Nats by which a whole chosen completion may become less likely than under the reference, without a warning."""
+FALL_PER_TOKEN = 0.05
+"""ORPO has no reference: nats by which a chosen token may become less likely between a run's first and last quarter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far a run is."""
+
+    step: int
+    total: int
+    loss: float
+    """Of this step's batches, their mean."""
+    seconds: float
+    """Since training began, or was resumed."""
+    left: float
+    """Seconds until it ends, at the speed so far."""
+
+
+OnStep = Callable[[Step], None]
+
+
+@dataclass(slots=True)
+class Watch:
+    """Beside a trainer while it runs."""
+
+    config: TrainConfig
+    progress: OnStep
+    clock: Callable[[], float] = time.monotonic
+    begun: float = 0.0
+    before: float = 0.0
+    """Seconds that the parts of the run before its resumption took."""
+    first: int = 0
+    """The step that a resumed run begins after."""
+    losses: list[float] = field(default_factory=list)
+    """Of the batches of the step under way."""
+    speeds: list[float] = field(default_factory=list)
+    """Seconds that each step took."""
+
+    @property
+    def seconds(self) -> float:
+        """Of training so far, in all its parts."""
+        return self.before + sum(self.speeds)
+
+    def begin(self, step: int) -> None:
+        """Training begins after so many steps."""
+        self.begun, self.first = self.clock(), step
+
+    def saw(self, loss: float, step: int, zero_rows: Callable[[], str]) -> None:
+        """One batch's loss; raises UserError when it is no number."""
+        if math.isfinite(loss):
+            self.losses.append(loss)
+            return
+        why = "lower learning_rate, or look at the data"
+        if "dora" in self.config.adapter and (layer := zero_rows()):
+            why = f"DoRA divides by the length of each row of a weight matrix, and {layer} has rows of zeros: use lora"
+        raise UserError(
+            f"the loss is no number at step {step} ({loss}): {why}. Nothing was written to {self.config.out}"
+        )
+
+    def check_weights(self, model: Any, step: int) -> None:
+        """Raise UserError when a trained weight is no number: the last step's update has no loss after it."""
+        for name, weight in model.named_parameters():
+            if weight.requires_grad and not bool(weight.isfinite().all()):
+                raise UserError(
+                    f"{name} is no number after step {step}: lower learning_rate. Nothing was written to"
+                    f" {self.config.out}"
+                )
+
+    def stepped(self, step: int, total: int) -> None:
+        """The optimizer has taken a step."""
+        seconds = self.clock() - self.begun
+        done = max(step - self.first, 1)
+        loss = sum(self.losses) / len(self.losses) if self.losses else math.nan
+        self.losses.clear()
+        self.speeds.append(seconds - sum(self.speeds))
+        self.progress(Step(step, total, loss, seconds, seconds / done * (total - step)))
+
+
+class Watched:
+    """Mixed into each of TRL's trainers. Its batches come in an order that follows from the seed and the epoch."""
+
+    watch: Watch
+    lengths: Sequence[int]
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Order:
+        config, args = self.watch.config, self.args  # type: ignore[attr-defined]
+        block = args.per_device_train_batch_size
+        if config.method != "kto":
+            block *= args.gradient_accumulation_steps * args.world_size
+        return Order(self.lengths, block, args.seed, lambda: int((self.state.epoch or 0) + 1e-6), config.method)  # type: ignore[attr-defined]
+
+    def training_step(self, *args: Any, **more: Any) -> Tensor:
+        """TRL's, which fails when the loss is no number."""
+        loss: Tensor = super().training_step(*args, **more)  # type: ignore[misc]
+        self.watch.saw(float(loss), self.state.global_step + 1, lambda: layer_of_zeros(self.model))  # type: ignore[attr-defined]
+        return loss
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """Muon where it is asked for, else the trainer's own."""
+        config = self.watch.config
+        if config.optimizer == "muon" and self.optimizer is None:  # type: ignore[has-type]
+            make = import_module("faultgym.training.trainers.optimizers").muon_adamw
+            self.optimizer = make(
+                self.model,  # type: ignore[attr-defined]
+                config.learning_rate,
+                config.muon_lr,
+                weight_decay=config.weight_decay,
+            )
+        return super().create_optimizer(*(() if model is None else (model,)))  # type: ignore[misc]
+
+    def create_model_card(self, *args: Any, **more: Any) -> None:
+        """Nothing: the model's card is ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The order of the rows in each epoch: shuffled, and those of a step about equally long.
+
+    It depends on nothing but the seed and the epoch, so that a resumed run goes on with the very rows that it would
+    have read. KTO's rows stay together as they are in blocks, because its KL term pairs the rows of a batch.
+    """
+
+    lengths: Sequence[int]
+    block: int
+    """Rows of one step; for KTO of one batch."""
+    seed: int
+    epoch: Callable[[], int]
+    method: Method
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        draw = random.Random(f"{self.seed}/{self.epoch()}")
+        rows = list(range(len(self.lengths)))
+        if self.method != "kto":
+            draw.shuffle(rows)
+            many = 32 * self.block
+            parts = [rows[n : n + many] for n in range(0, len(rows), many)]
+            rows = [row for part in parts for row in sorted(part, key=lambda n: -self.lengths[n])]
+        whole = len(rows) // self.block * self.block
+        blocks = [rows[n : n + self.block] for n in range(0, whole, self.block)]
+        draw.shuffle(blocks)
+        if blocks:  # the longest first: what does not fit into memory fails at once
+            longest = max(range(len(blocks)), key=lambda n: max(self.lengths[row] for row in blocks[n]))
+            blocks[0], blocks[longest] = blocks[longest], blocks[0]
+        return iter([*(row for block in blocks for row in block), *rows[whole:]])
+
+
+def layer_of_zeros(model: Any) -> str:
+    """The name of a layer with an adapter whose weights have a row of zeros; empty when there is none."""
+    for name, module in model.named_modules():
+        weight = getattr(getattr(module, "base_layer", None), "weight", None)
+        if weight is None or not hasattr(module, "lora_A"):
+            continue
+        state = getattr(weight, "quant_state", None)
+        if state is not None:
+            from bitsandbytes.functional import dequantize_4bit
+
+            weight = dequantize_4bit(weight.data, state)
+        if weight.ndim == 2 and bool((weight == 0).all(dim=1).any()):
+            return str(name)
+    return ""
+
+
+def callback(watch: Watch) -> TrainerCallback:
+    """What tells the watch of a trainer's steps, and seals its checkpoints."""
+    from transformers import TrainerCallback
+
+    class Told(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            watch.begin(state.global_step)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            if state.is_world_process_zero:
+                watch.stepped(state.global_step, state.max_steps)
+
+        def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            if state.is_world_process_zero:
+                folder = Path(args.output_dir)
+                checkpoints.seal(folder / f"checkpoint-{state.global_step}", watch.seconds)
+                checkpoints.keep(folder, watch.config.keep_checkpoints)
+
+    return Told()
+
+
+def summary(history: Sequence[JSON], config: TrainConfig) -> dict[str, float]:
+    """The last quarter's mean of what a trainer logged, and `chosen_change` in preference training.
+
+    `chosen_change` is how much more likely the chosen completions have become, in nats: of a whole completion against
+    the reference (DPO, KTO), or of a token since the first quarter (ORPO).
+    """
+    logged = {name: [float(e[name]) for e in history if name in e and "loss" in e] for name in _KEPT}
+    found = {name: _mean(values[-_quarter(values) :]) for name, values in logged.items() if values}
+    if config.method == "orpo" and (chosen := logged["logps/chosen"]):
+        found["chosen_change"] = found["logps/chosen"] - _mean(chosen[: _quarter(chosen)])
+    elif "rewards/chosen" in found:
+        found["chosen_change"] = found["rewards/chosen"] / config.beta
+    return {name: round(value, 6) for name, value in found.items()}
+
+
+_KEPT = (
+    "loss",
+    "mean_token_accuracy",
+    "logps/chosen",
+    "logps/rejected",
+    "rewards/chosen",
+    "rewards/rejected",
+    "rewards/accuracies",
+    "rewards/margins",
+    "kl",
+    "nll_loss",
+)
+
+
+def _quarter(values: Sequence[float]) -> int:
+    return max(1, len(values) // 4)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def displaced(metrics: dict[str, float], config: TrainConfig) -> str:
+    """A warning when chosen completions have become less likely; empty when they have not.
+
+    A preference loss only asks that the rejected ones fall more (likelihood displacement, arXiv 2410.08847).
+    """
+    change = metrics.get("chosen_change", 0.0)
+    limit, unit = (FALL_PER_TOKEN, "a token") if config.method == "orpo" else (FALL, "a completion")
+    if not change < -limit:
+        return ""
+    cure = {
+        "dpo": f"raise nll_weight (now {config.nll_weight:g}; --set nll_weight={max(1.0, 2 * config.nll_weight):g})",
+        "orpo": "lower beta, which weighs the odds ratio against the likelihood of what is chosen",
+        "kto": "lower learning_rate, or use dpo, which has nll_weight",
+    }[config.method]
+    return (
+        f"the chosen completions became less likely ({change:+.2f} nats {unit}): the model moves away from what it is"
+        f" shown as right. To counter it, {cure}"
+    )
