@@ -55,6 +55,7 @@ VERBS = (
     Verb("tasks", "List the suites' tasks; --check runs the gate over them."),
     Verb("rollout", "Run episodes of a policy and store their traces."),
     Verb("score", "Score stored traces again, offline."),
+    Verb("compare", "Compare policies on the same tasks and faults: better, worse, or not shown."),
     Verb("replay", "Re-execute a trace and prove it, or name the first difference."),
     Verb("play", "Do a task yourself, in the terminal, and keep it as a demonstration."),
     Verb("import", "Take in chat logs and spans from elsewhere; prove those that name a task.", "import_logs"),

@@ -16,15 +16,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from faultgym.agents.lines import OnError
 from faultgym.agents.store import RunDirectory, atomic_file
 from faultgym.cli.progress import LINE_SECONDS
-from faultgym.cli.replay import trace_at
 from faultgym.eval.critical import critical_step
 from faultgym.eval.metrics import BY, Summary, dose_response, grouped, robustness, summarize
+from faultgym.eval.runs import located_traces
 from faultgym.eval.score import Score
 from faultgym.eval.score import score as score_trace
 from faultgym.eval.statistics import Estimate, plain
-from faultgym.tools.errors import TraceError, UserError
+from faultgym.tools.errors import UserError
 from faultgym.tools.types import JSON
 
 SCORES = "scores.jsonl"
@@ -65,18 +66,9 @@ def scored(run: RunDirectory, critical: bool, aside: Console) -> list[Score]:
 
     Traces are read one at a time. Raises TraceError and TaskError for a trace that cannot be scored here.
     """
-
-    def complain(error: TraceError) -> None:
-        aside.print(f"left out: {error}", markup=False, highlight=False, soft_wrap=True)
-
     scores = []
-    with _progress(aside, run.plan.get("episodes")) as tick:
-        for place, record in run.located(complain):
-            try:
-                trace = trace_at(place, record)
-            except TraceError as error:
-                complain(error)
-                continue
+    with progress_of(aside, run.plan.get("episodes")) as tick:
+        for place, trace in located_traces(run, complaining(aside), tick):
             try:
                 found = score_trace(trace)
             except UserError as error:
@@ -84,8 +76,12 @@ def scored(run: RunDirectory, critical: bool, aside: Console) -> list[Score]:
             if critical and found.success is False:
                 found = found.with_critical(critical_step(trace).step)
             scores.append(found)
-            tick()
     return scores
+
+
+def complaining(aside: Console) -> OnError:
+    """What names on stderr that which cannot be read."""
+    return lambda error: aside.print(f"left out: {error}", markup=False, highlight=False, soft_wrap=True)
 
 
 def write_scores(path: Path, scores: Iterable[Score]) -> None:
@@ -96,10 +92,12 @@ def write_scores(path: Path, scores: Iterable[Score]) -> None:
 
 
 @contextmanager
-def _progress(console: Console, total: int | None) -> Iterator[Tick]:
+def progress_of(console: Console, total: int | None, what: str = "scoring") -> Iterator[Tick]:
     """To be called after each trace: a bar on a terminal, a line now and then elsewhere."""
     if console.is_terminal:
-        with Progress(TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), console=console, transient=True) as bar:
+        with Progress(
+            TextColumn(escape(_clean(what))), BarColumn(), MofNCompleteColumn(), console=console, transient=True
+        ) as bar:
             task = bar.add_task("", total=total)
             yield lambda: bar.advance(task)
         return
@@ -110,7 +108,7 @@ def _progress(console: Console, total: int | None) -> Iterator[Tick]:
         count += 1
         if time.monotonic() - said >= LINE_SECONDS:
             said = time.monotonic()
-            console.print(f"{count}/{total or '?'} scored", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"{what}: {count}/{total or '?'}", markup=False, highlight=False, soft_wrap=True)
 
     yield tick
 

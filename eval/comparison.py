@@ -1,0 +1,201 @@
+"""What a comparison of runs says, as values: cells with verdicts, tasks that changed, and how it was made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from faultgym.eval.baselines import Baseline
+from faultgym.eval.modes import RULES
+from faultgym.eval.noninferior import CLEAN_MARGIN, NonInferiority, check_margin
+from faultgym.eval.paired import FLIPS, RESAMPLES
+from faultgym.eval.pairing import Pairing
+from faultgym.eval.runs import Run
+from faultgym.eval.statistics import plain
+from faultgym.tools.errors import UserError
+from faultgym.tools.types import JSON
+
+Verdict = Literal["better", "worse", "not shown"]
+SLICES = ("suite", "split", "intensity", "contract", "kind", "template")
+"""What the pairs are sliced by, besides `all` of them and, for failure modes, `mode`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a comparison is made."""
+
+    alpha: float = 0.05
+    resamples: int = RESAMPLES
+    flips: int = FLIPS
+    seed: int = 0
+    clean_margin: float = CLEAN_MARGIN
+    modes: tuple[str, ...] | None = None
+    """The failure modes to compare; None for all that occur. Fewer of them are easier to show."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for a failure mode that does not exist, and for a margin that is none."""
+        for mode in self.modes or ():
+            if mode not in RULES:
+                raise UserError(f"there is no failure mode {mode!r}; there are {', '.join(RULES)}")
+        check_margin(self.clean_margin)
+
+    def to_record(self) -> JSON:
+        """As JSON."""
+        return {name: plain(getattr(self, name)) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One metric on one slice of the pairs. Both means stand on the pairs in which both episodes have it."""
+
+    metric: str
+    """`success`, `spl`, `recovery`, `brier`, or `mode` for the rate of a failure mode."""
+    by: str
+    """`all`, one of `SLICES`, or `mode`."""
+    name: str
+    """The slice; empty for `all`."""
+    base: float
+    other: float
+    low: float
+    """Of the interval of other - base."""
+    high: float
+    p: float
+    """Of the sign-flip test."""
+    adjusted: float
+    """The same after Holm's adjustment over the cells of the same metric and kind of slice."""
+    detectable: float | None
+    """Smallest difference that would be shown with a chance of 80%; None where no difference could be."""
+    pairs: int
+    tasks: int
+    verdict: Verdict | None
+    """None when one of the runs is invalid."""
+
+    @property
+    def difference(self) -> float:
+        """Other - base."""
+        return self.other - self.base
+
+    def to_record(self) -> JSON:
+        """As JSON."""
+        return {**{name: getattr(self, name) for name in self.__slots__}, "difference": self.difference}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A task whose success changed."""
+
+    task: str
+    template: str
+    split: str
+    base: float
+    """Share of its paired episodes that succeeded."""
+    other: float
+    episodes: tuple[tuple[str, str, str, int], ...]
+    """(faults, id in base, id in other, +1 or -1) of each of its episodes that changed."""
+
+    def to_record(self) -> JSON:
+        """As JSON."""
+        return {name: plain(getattr(self, name)) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """McNemar's test on one outcome per task: whether more than half of its paired episodes succeeded."""
+
+    both: int
+    only_base: int
+    only_other: int
+    neither: int
+    p: float
+
+    def to_record(self) -> JSON:
+        """As JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is said of a run."""
+
+    name: str
+    policy: JSON
+    prompt: str
+    episodes: int
+    harness_errors: int
+    valid: bool
+
+    @classmethod
+    def of(cls, run: Run) -> Facts:
+        """Those of a run."""
+        return cls(run.name, run.policy, run.prompt, len(run.episodes), run.harness_errors, run.valid)
+
+    def to_record(self) -> JSON:
+        """As JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """One run against the base."""
+
+    run: Facts
+    pairing: Pairing
+    cells: tuple[Cell, ...]
+    solved: Solved
+    gained: tuple[Change, ...]
+    """Tasks with more success, the largest change first."""
+    lost: tuple[Change, ...]
+    clean: NonInferiority | None
+    """Success on episodes without faults; None when there are none."""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """On success over all pairs; None when one of the runs is invalid."""
+        found = self.cell("success")
+        return None if found is None else found.verdict
+
+    def cell(self, metric: str, by: str = "all", name: str = "") -> Cell | None:
+        """One cell, or None where no pair has the metric."""
+        return next((c for c in self.cells if (c.metric, c.by, c.name) == (metric, by, name)), None)
+
+    def mode(self, name: str) -> Cell | None:
+        """The rate of a failure mode; None when it was not compared."""
+        return self.cell("mode", "mode", name)
+
+    def to_record(self) -> JSON:
+        """As JSON."""
+        return {
+            "run": self.run.to_record(),
+            "verdict": self.verdict,
+            "pairing": self.pairing.to_record(),
+            "cells": [cell.to_record() for cell in self.cells],
+            "solved": self.solved.to_record(),
+            "gained": [change.to_record() for change in self.gained],
+            "lost": [change.to_record() for change in self.lost],
+            "clean": None if self.clean is None else self.clean.to_record(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One run against others."""
+
+    base: Facts
+    against: tuple[Against, ...]
+    settings: Settings
+    missing: tuple[Baseline, ...] = ()
+    """Runs of the base under the prompts that it has to be seen with; empty for a policy that is no model."""
+
+    @property
+    def any_worse(self) -> bool:
+        """Whether anything at all was shown to be worse."""
+        return any(cell.verdict == "worse" for one in self.against for cell in one.cells)
+
+    def to_json(self) -> JSON:
+        """As JSON values, ready for `orjson.dumps`."""
+        return {
+            "base": self.base.to_record(),
+            "against": [one.to_record() for one in self.against],
+            "settings": self.settings.to_record(),
+            "missing": [one.to_record() for one in self.missing],
+        }
