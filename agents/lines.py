@@ -49,6 +49,15 @@ def encode(record: JSON) -> bytes:
         raise HarnessError(f"episode {episode_id!r} cannot be stored: {error}") from error
 
 
+def storable_line(record: JSON) -> bytes:
+    """The line that the store takes; raises HarnessError also for one that is too long for it."""
+    line = encode(record)
+    if len(line) > MAX_LINE:
+        what = f"episode {record['episode_id']!r} is {len(line):,} bytes as JSON"
+        raise HarnessError(f"{what}; the store takes {MAX_LINE:,}")
+    return line
+
+
 def _clean_text(text: str) -> str:
     # UTF-16 joins surrogates that do form a pair, and replaces only those that do not.
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -19,6 +19,7 @@ import orjson
 from faultgym.agents.limits import Limits, turn_tokens
 from faultgym.agents.plan import RolloutPlan, plan_difference
 from faultgym.agents.policy import Actor, Opening, Policy
+from faultgym.agents.set_aside import set_aside
 from faultgym.agents.spec import EpisodeSpec
 from faultgym.agents.stop import Stop
 from faultgym.agents.store import RunDirectory
@@ -38,6 +39,11 @@ BACKOFF_SECONDS = 1.0
 """Before the second attempt; each further one waits four times as long."""
 
 Sleep = Callable[[float], Awaitable[object]]
+
+
+async def give_way() -> None:
+    """Let the others run: a policy that never waits must not keep them from moving."""
+    await asyncio.sleep(0)
 
 
 @dataclass(slots=True)
@@ -211,10 +217,12 @@ class Engine:
         *,
         in_flight: int = IN_FLIGHT,
         on_done: Callable[[Outcome], None],
+        between: Callable[[], Awaitable[object]] = give_way,
     ) -> None:
         """Play the episodes, `in_flight` at a time, and hand each record to `store` when it is done.
 
-        Returns early when a stop is asked for. What `store` raises ends the batch.
+        `between` is awaited before the next one begins in its place. Returns early when a stop is asked for.
+        What `store` raises ends the batch.
         """
         description = described(self.policy)
         source = iter(specs)
@@ -228,7 +236,7 @@ class Engine:
                     return
                 trace = stored(trace, store)
                 on_done(Outcome.of(trace))
-                await asyncio.sleep(0)  # a policy that never waits must not keep the others from moving
+                await between()
 
         lanes = [asyncio.ensure_future(lane()) for _ in range(min(in_flight, len(specs)))]
         try:
@@ -281,9 +289,11 @@ def described(policy: Policy) -> JSON:
 
 @contextmanager
 def opened(
-    plan: RolloutPlan, policy: JSON, directory: str | os.PathLike[str], *, resume: bool
+    plan: RolloutPlan, policy: JSON, directory: str | os.PathLike[str], *, resume: bool, retry_errors: bool = False
 ) -> Iterator[tuple[RunDirectory, list[EpisodeSpec]]]:
     """The run's folder, locked and repaired, and the episodes that it still owes.
+
+    With `retry_errors` those are among them that ended in harness errors: their records are set aside.
 
     Raises UserError when a run is there and `resume` is not asked for, when there is none to resume,
     and when it was started with another plan: then it says what differs.
@@ -301,7 +311,14 @@ def opened(
         run = RunDirectory.create(directory, wanted)
     with run.lock():
         run.repair()
+        if retry_errors:
+            set_aside(run, broken_by_harness)
         yield run, owed(run, plan, policy)
+
+
+def broken_by_harness(record: JSON) -> bool:
+    """Whether the record's episode ended in a harness error."""
+    return record.get("harness_error") is not None
 
 
 def owed(run: RunDirectory, plan: RolloutPlan, policy: JSON) -> list[EpisodeSpec]:
@@ -317,6 +334,7 @@ async def rollout(
     *,
     in_flight: int = IN_FLIGHT,
     resume: bool = False,
+    retry_errors: bool = False,
     stop: Stop | None = None,
     on_progress: OnProgress | None = None,
     sleep: Sleep = asyncio.sleep,
@@ -328,7 +346,7 @@ async def rollout(
     episodes in flight. Raises UserError for a folder, plan or disk that cannot be used.
     """
     engine = Engine(policy, plan.limits, stop, sleep)
-    with opened(plan, described(policy), directory, resume=resume) as (run, todo):
+    with opened(plan, described(policy), directory, resume=resume, retry_errors=retry_errors) as (run, todo):
         progress = Progress(len(plan.episodes), len(plan.episodes) - len(todo))
 
         def on_done(outcome: Outcome) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NoReturn
 
-from faultgym.agents.lines import MAX_LINE, OnError, damaged, encode, report
+from faultgym.agents.lines import MAX_LINE, OnError, damaged, report, storable_line
 from faultgym.tools.errors import HarnessError, TraceError, UserError
 from faultgym.tools.types import JSON
 
@@ -216,14 +216,10 @@ class SegmentWriter:
         Raises UserError when the disk is full or fails, HarnessError for a record that cannot be
         stored or a closed writer.
         """
-        line = encode(record)
-        if len(line) > MAX_LINE:
-            what = f"episode {record['episode_id']!r} is {len(line):,} bytes as JSON"
-            raise HarnessError(f"{what}; the store takes {MAX_LINE:,}")
-        self.append_line(line)
+        self.append_line(storable_line(record))
 
     def append_line(self, line: bytes) -> None:
-        """Write one record that `encode` has made into a line; raises as `append` does."""
+        """Write one record that `storable_line` has made into a line; raises as `append` does."""
         self._require_usable()
         self._unsynced += 1
         try:

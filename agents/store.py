@@ -4,6 +4,7 @@
     RUN/lock                                held by the one process that runs or resumes the run
     RUN/traces/segment-<writer>-<n>.jsonl   one file per writer, one record per line
     RUN/traces/torn/                        what was cut off torn segments
+    RUN/traces/set-aside/                   records that count no more: their episodes are run again
 
 A resume is `with run.lock(): run.repair()`, then planned minus `run.committed()`. Nothing else says
 what was done, so no crash can make the account and the records differ.
@@ -96,6 +97,11 @@ class RunDirectory:
         finally:
             os.close(fd)
 
+    def require_lock(self, what: str) -> None:
+        """Raise HarnessError unless this process holds the run's lock."""
+        if not self._locked:
+            raise HarnessError(f"{what} needs the run's lock: call it inside `with run.lock():`")
+
     def writer(self, name: str, batch: int = 256) -> SegmentWriter:
         """A writer that syncs every `batch` records; each process, or thread, needs its own.
 
@@ -146,8 +152,7 @@ class RunDirectory:
         Needs the run's lock, and no writer open. Raises UserError when a process of an earlier start
         still writes a segment: its half-written line only looks torn.
         """
-        if not self._locked:
-            raise HarnessError("repair() needs the run's lock: call it inside `with run.lock():`")
+        self.require_lock("repair()")
         cuts = []
         for path in self.segments():
             fd = open_segment(path, create=False)

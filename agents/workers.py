@@ -1,9 +1,4 @@
-"""A run in several processes: each plays a share of what is owed and writes a segment of its own.
-
-The parent holds the run's lock, writes nothing, and takes its account from the store alone. A worker that
-dies is replaced, and the new one plays what the store does not hold of its share; so nothing is lost, and
-nothing is there twice.
-"""
+"""A run in several processes of this machine, each of which writes a segment of its own."""
 
 from __future__ import annotations
 
@@ -12,187 +7,69 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess, parent_process
+from typing import cast
 
-from faultgym.agents.limits import Limits
-from faultgym.agents.plan import RolloutPlan
-from faultgym.agents.policy import Policy
-from faultgym.agents.rollout import (
-    IN_FLIGHT,
-    Engine,
-    OnProgress,
-    Outcome,
-    Progress,
-    described,
-    opened,
-    owed,
-)
-from faultgym.agents.spec import EpisodeSpec
+from faultgym.agents.pool import Ended, Refused, Share, Worker, rollout_by
+from faultgym.agents.rollout import Engine, Outcome
 from faultgym.agents.stop import Stop
 from faultgym.agents.store import RunDirectory
-from faultgym.tools.errors import HarnessError, UserError
-
-RESTARTS = 2
-"""How often a share is begun again without one more episode stored before it is given up."""
-POLL_SECONDS = 0.2
-"""How soon the parent notices that a stop was asked for."""
+from faultgym.tools.errors import UserError
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What one worker is given."""
+class Processes:
+    """The crew of worker processes. They write their segments themselves."""
 
-    directory: str
-    name: str
-    """Of its writer."""
-    episodes: tuple[EpisodeSpec, ...]
-    limits: Limits
-    make_policy: bytes
-    """Pickled: makes the policy when called. A policy itself may hold closures and connections."""
-    in_flight: int
+    def __init__(self, run: RunDirectory):
+        pass
 
+    def begin(self, share: Share) -> ProcessWorker:
+        """See `Crew`."""
+        return ProcessWorker(share)
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Input or a disk that a worker cannot use: the whole run ends with it."""
-
-    reason: str
+    def wait(self, workers: Sequence[Worker], seconds: float) -> None:
+        """See `Crew`."""
+        wait([cast(ProcessWorker, worker).inbox for worker in workers], seconds)
 
 
-@dataclass(slots=True)
-class Worker:
-    """A worker as the parent sees it."""
+class ProcessWorker:
+    """One process, which tells through a pipe."""
 
-    share: Share
-    process: BaseProcess
-    inbox: Connection
-    restarts: int = 0
-    told: bool = False
-    """Whether it was told to stop."""
+    def __init__(self, share: Share):
+        context = multiprocessing.get_context("spawn")
+        self.inbox, outbox = context.Pipe(duplex=False)
+        self.process: BaseProcess = context.Process(target=_work, args=(share, outbox), daemon=True, name=share.name)
+        with _without_interrupts():
+            self.process.start()
+        outbox.close()
 
-
-def rollout_in_processes(
-    plan: RolloutPlan,
-    make_policy: Callable[[], Policy],
-    directory: str | os.PathLike[str],
-    *,
-    workers: int,
-    in_flight: int = IN_FLIGHT,
-    resume: bool = False,
-    stop: Stop | None = None,
-    on_progress: OnProgress | None = None,
-) -> Progress:
-    """Like `rollout`, in so many worker processes; `in_flight` counts for each of them.
-
-    `make_policy` is called in each of them, and must be picklable: `partial(policy_named, "expert")`. Raises
-    UserError when it is not, HarnessError when workers die again and again: what the others had to do
-    is done then, and a resume runs the rest.
-    """
-    description = described(make_policy())
-    try:
-        pickled = pickle.dumps(make_policy)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise UserError(
-            f"what makes policy {description.get('name')} cannot be sent to worker processes ({error}): "
-            "define it in a module, or use one worker"
-        ) from error
-    with opened(plan, description, directory, resume=resume) as (run, todo):
-        progress = Progress(len(plan.episodes), len(plan.episodes) - len(todo))
-        shares = [
-            Share(os.fspath(directory), f"w{n}", tuple(todo[n::workers]), plan.limits, pickled, in_flight)
-            for n in range(min(workers, len(todo)))
-        ]
-        _Pool(run, progress, stop or Stop(), on_progress).play(shares)
-        left = len(owed(run, plan, description))
-        progress.done = progress.planned - progress.before - left
-    return progress
-
-
-class _Pool:
-    """The workers of one run."""
-
-    def __init__(self, run: RunDirectory, progress: Progress, stop: Stop, on_progress: OnProgress | None):
-        self.run = run
-        self.progress = progress
-        self.stop = stop
-        self.on_progress = on_progress
-        self.workers: list[Worker] = []
-        self.given_up: list[str] = []
-
-    def play(self, shares: Sequence[Share]) -> None:
-        """Play the shares to their end, or until a stop is asked for."""
+    def heard(self) -> Iterator[Outcome | Refused]:
+        """See `Worker`."""
         try:
-            for share in shares:
-                self.workers.append(_start(share))
-            while self.workers:
-                if self.stop.asked:
-                    self._tell()
-                wait([w.inbox for w in self.workers], POLL_SECONDS)
-                for worker in list(self.workers):
-                    self._hear(worker)
-        finally:
-            for worker in self.workers:
-                worker.process.kill()
-                worker.process.join()
-        if self.given_up:
-            raise HarnessError("; ".join(self.given_up) + ": resume the run to try them again")
-
-    def _tell(self) -> None:
-        for worker in self.workers:
-            if not worker.told:
-                worker.told = True
-                worker.process.terminate()
-
-    def _hear(self, worker: Worker) -> None:
-        """Take what the worker has sent; when it has ended, see to what it left."""
-        try:
-            while worker.inbox.poll():
-                message = worker.inbox.recv()
-                if isinstance(message, Refused):
-                    raise UserError(message.reason)
-                self.progress.add(message)
-                worker.restarts = 0
-                if self.on_progress is not None:
-                    self.on_progress(self.progress)
+            while self.inbox.poll():
+                yield self.inbox.recv()
         except (EOFError, OSError, pickle.UnpicklingError):  # it has closed its end, perhaps in mid-message
-            self._bury(worker)
+            self.process.join()
+            self.inbox.close()
+            raise Ended(f"exit code {self.process.exitcode}") from None
 
-    def _bury(self, worker: Worker) -> None:
-        worker.process.join()
-        worker.inbox.close()
-        self.workers.remove(worker)
-        left = () if self.stop.asked else self._left(worker.share)
-        if not left:
-            return
-        if worker.restarts >= RESTARTS:
-            self.given_up.append(
-                f"worker {worker.share.name} died {RESTARTS + 1} times (exit code {worker.process.exitcode}) "
-                f"without an episode done; {len(left)} of its episodes are owed"
-            )
-            return
-        # The first one last: if it is what kills its worker, the others shall be done before.
-        again = _start(replace(worker.share, episodes=left[1:] + left[:1]))
-        again.restarts = worker.restarts + 1
-        self.workers.append(again)
+    def ask_to_stop(self) -> None:
+        """See `Worker`."""
+        self.process.terminate()
 
-    def _left(self, share: Share) -> tuple[EpisodeSpec, ...]:
-        policy = described(pickle.loads(share.make_policy)())
-        return tuple(owed(self.run, RolloutPlan(share.episodes, share.limits), policy))
+    def end(self) -> None:
+        """See `Worker`."""
+        self.process.kill()
+        self.process.join()
 
 
-def _start(share: Share) -> Worker:
-    context = multiprocessing.get_context("spawn")
-    inbox, outbox = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(share, outbox), daemon=True, name=share.name)
-    with _without_interrupts():
-        process.start()
-    outbox.close()
-    return Worker(share, process, inbox)
+rollout_in_processes = partial(rollout_by, Processes)
+"""Like `rollout`, in worker processes."""
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -19,7 +19,7 @@ from faultgym.agents.model_openai import OpenAIPolicy
 from faultgym.agents.plan import Asked, RolloutPlan
 from faultgym.agents.policy import Policy
 from faultgym.agents.registry import policy_named
-from faultgym.agents.rollout import IN_FLIGHT, OnProgress, Progress
+from faultgym.agents.rollout import IN_FLIGHT, Progress
 from faultgym.agents.rollout import rollout as run_rollout
 from faultgym.agents.spec import faults_of
 from faultgym.agents.stop import INTERRUPTED, Stop
@@ -60,8 +60,15 @@ LIMITED: dict[str, Any] = {**LIMITS, "max": 1e9}
 Seconds = Annotated[float | None, typer.Option(help="Virtual seconds.", **LIMITED)]
 WallSeconds = Annotated[float | None, typer.Option(help="Real seconds.", **LIMITED)]
 Resume = Annotated[bool, typer.Option("--resume", help="Run what the run in --out still owes.")]
-Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
-InFlight = Annotated[int, typer.Option(min=1, help="Episodes at a time in each process.")]
+RetryErrors = Annotated[
+    bool, typer.Option("--retry-errors", help="With --resume: run those again too that ended in harness errors.")
+]
+Engine = Annotated[Literal["local", "ray"], typer.Option(help="Where: on this machine, or on a Ray cluster.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes, or actors on a cluster. (default: 1, or one for each of its nodes)"),
+]
+InFlight = Annotated[int, typer.Option(min=1, help="Episodes at a time in each worker.")]
 
 
 def rollout(
@@ -81,7 +88,9 @@ def rollout(
     max_seconds: Seconds = None,
     max_wall_seconds: WallSeconds = None,
     resume: Resume = False,
-    workers: Workers = 1,
+    retry_errors: RetryErrors = False,
+    engine: Engine = "local",
+    workers: Workers = None,
     in_flight: InFlight = IN_FLIGHT,
 ) -> None:
     """Run episodes of a policy and store their traces.
@@ -105,6 +114,8 @@ def rollout(
         "virtual_seconds": max_seconds,
         "wall_seconds": max_wall_seconds,
     }
+    if retry_errors and not resume:
+        raise UserError("--retry-errors goes with --resume: it runs episodes of an old run again")
     old = RunDirectory.open(out).plan if resume else {}
     name = policy or (old.get("asked") or {}).get("policy", "expert")
     find_modules_here(name)
@@ -113,7 +124,8 @@ def rollout(
     for url in made.unreachable() if isinstance(made, OpenAIPolicy) else ():
         print(f"{url} takes no connection yet; episodes wait some minutes for it", file=sys.stderr)
     plan = make_plan(name, given(asked), given(limits), old)
-    progress = run(plan, make_policy, out, resume=resume, workers=workers, in_flight=in_flight)
+    how: dict[str, Any] = {"resume": resume, "retry_errors": retry_errors, "in_flight": in_flight}
+    progress = run(plan, make_policy, out, engine, workers, **how)
     report(progress, out)
 
 
@@ -158,15 +170,9 @@ def make_plan(policy: str, asked: JSON, limits: JSON, old: JSON) -> RolloutPlan:
 
 
 def run(
-    plan: RolloutPlan,
-    make_policy: Callable[[], Policy],
-    out: Path,
-    *,
-    resume: bool,
-    workers: int,
-    in_flight: int,
+    plan: RolloutPlan, make_policy: Callable[[], Policy], out: Path, engine: str, workers: int | None, **how: Any
 ) -> Progress:
-    """Run the plan with progress on stderr; the first signal stops it cleanly."""
+    """Run the plan with progress on stderr; the first signal stops it cleanly. `how` goes to the engine."""
     console = Console(stderr=True)
     stop = Stop()
 
@@ -174,36 +180,19 @@ def run(
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     with stop.on_signals(say), shown(console) as on_progress:
-        if workers == 1:
-            progress = _run_here(plan, make_policy(), out, resume, in_flight, stop, on_progress)
+        how |= {"stop": stop, "on_progress": on_progress}
+        if engine == "ray":
+            from faultgym.agents.ray_actors import rollout_on_ray
+
+            progress = rollout_on_ray(plan, make_policy, out, workers=workers, **how)
+        elif workers is None or workers == 1:
+            progress = asyncio.run(run_rollout(plan, make_policy(), out, **how))
         else:
-            progress = rollout_in_processes(
-                plan,
-                make_policy,
-                out,
-                workers=workers,
-                in_flight=in_flight,
-                resume=resume,
-                stop=stop,
-                on_progress=on_progress,
-            )
+            progress = rollout_in_processes(plan, make_policy, out, workers=workers, **how)
     if stop.asked and progress.owed:
         say(f"{progress.owed} of {progress.planned} episodes are owed: faultgym rollout --out {out} --resume")
         raise typer.Exit(INTERRUPTED)
     return progress
-
-
-def _run_here(
-    plan: RolloutPlan,
-    policy: Policy,
-    out: Path,
-    resume: bool,
-    in_flight: int,
-    stop: Stop,
-    on_progress: OnProgress,
-) -> Progress:
-    running = run_rollout(plan, policy, out, in_flight=in_flight, resume=resume, stop=stop, on_progress=on_progress)
-    return asyncio.run(running)
 
 
 def report(progress: Progress, out: Path) -> None:
@@ -215,5 +204,6 @@ def report(progress: Progress, out: Path) -> None:
     print(f"{', '.join(parts)}; traces in {out}")
     if progress.failed:
         print(f"{progress.failed} ended in harness errors, the last one: {progress.failure[:500]}", file=sys.stderr)
+        print(f"to run those again: faultgym rollout --out {out} --resume --retry-errors", file=sys.stderr)
         raise typer.Exit(1)
     print(f"next: faultgym score {out}")

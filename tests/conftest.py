@@ -21,4 +21,5 @@ def players():
 @pytest.fixture(scope="session")
 def child_environment():
     """The environment of a `faultgym` process that knows `players`."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(PLACES), "COLUMNS": "200"}
+    path = [*PLACES, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "COLUMNS": "200"}

@@ -143,6 +143,32 @@ class Mortal:
         return {"name": self.name}
 
 
+@dataclass
+class Held:
+    """Lets the tasks from the index `first` on wait until there is a file."""
+
+    gate: str
+    first: int
+    name: str = "clerk"
+
+    def start(self, opening):
+        clerk = Clerk(opening)
+        return HeldClerk(clerk, Path(self.gate)) if opening.task.index >= self.first else clerk
+
+    def describe(self):
+        return {"name": self.name}
+
+
+class HeldClerk:
+    def __init__(self, clerk, gate):
+        self.clerk, self.gate = clerk, gate
+
+    async def act(self, observation, tools):
+        while not self.gate.exists():
+            await asyncio.sleep(0.01)
+        return self.clerk.act(observation, tools)
+
+
 clerk = Player()
 slow_clerk = Player(SlowClerk)
 silent = Player(Silent, "silent")

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 
+from run_folders import compacted
 from stub_openai import Stub
 
 from faultgym.agents.fleet import Patience
@@ -56,12 +57,6 @@ def play(plan, made, folder, **more) -> bytes:
 
     asyncio.run(run())
     return compacted(folder)
-
-
-def compacted(folder) -> bytes:
-    target = folder.parent / f"{folder.name}.jsonl"
-    RunDirectory.open(folder).compact(target)
-    return target.read_bytes()
 
 
 def traces(folder) -> list[Trace]:

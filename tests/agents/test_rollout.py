@@ -258,7 +258,7 @@ def test_an_episode_that_cannot_begin_is_on_record(players, tmp_path):
 
 
 def test_a_trace_too_large_to_be_stored_keeps_its_place(players, tmp_path, monkeypatch):
-    monkeypatch.setattr("faultgym.agents.segment.MAX_LINE", 5500)
+    monkeypatch.setattr("faultgym.agents.lines.MAX_LINE", 5500)
 
     class Long:
         def __init__(self, opening):

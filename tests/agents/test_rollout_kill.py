@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from run_folders import compacted, ids_on_disk
 
 from faultgym.agents.store import RunDirectory
 
@@ -48,20 +49,8 @@ def finish(child: subprocess.Popen) -> str:
     return out + err
 
 
-def compacted(folder: Path) -> bytes:
-    target = folder.parent / f"{folder.name}.jsonl"
-    RunDirectory.open(folder).compact(target)
-    return target.read_bytes()
-
-
 def stored_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in (folder / "traces").glob("segment-*.jsonl"))
-
-
-def ids_on_disk(folder: Path) -> list[str]:
-    """All ids of whole lines, doubles included."""
-    lines = [line for path in RunDirectory.open(folder).segments() for line in path.read_bytes().split(b"\n")[:-1]]
-    return [line[15 : line.index(b'"', 15)].decode() for line in lines]
 
 
 def once(condition, child: subprocess.Popen) -> bool:

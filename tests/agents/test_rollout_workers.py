@@ -3,9 +3,9 @@
 import asyncio
 import signal
 from functools import partial
-from pathlib import Path
 
 import pytest
+from run_folders import compacted, ids_on_disk
 
 from faultgym.agents.plan import Asked, RolloutPlan
 from faultgym.agents.registry import policy_named
@@ -29,18 +29,6 @@ def whole(players, plan, tmp_path_factory) -> bytes:
     folder = tmp_path_factory.mktemp("whole") / "run"
     asyncio.run(rollout(plan, players.clerk, folder))
     return compacted(folder)
-
-
-def compacted(folder: Path) -> bytes:
-    target = folder.parent / f"{folder.name}.jsonl"
-    RunDirectory.open(folder).compact(target)
-    return target.read_bytes()
-
-
-def ids_on_disk(folder: Path) -> list[str]:
-    """All ids of whole lines, doubles included."""
-    lines = [line for path in RunDirectory.open(folder).segments() for line in path.read_bytes().split(b"\n")[:-1]]
-    return [line[15 : line.index(b'"', 15)].decode() for line in lines]
 
 
 def test_processes_store_the_same_bytes_as_one(players, plan, whole, tmp_path):
@@ -84,7 +72,7 @@ def test_a_stop_reaches_the_workers_and_a_resume_finishes(players, plan, whole, 
 
 
 def test_a_policy_that_cannot_be_sent_is_refused_before_anything_is_written(players, plan, tmp_path):
-    with pytest.raises(UserError, match="cannot be sent to worker processes"):
+    with pytest.raises(UserError, match="cannot be sent to workers"):
         rollout_in_processes(plan, lambda: players.clerk, tmp_path / "run", workers=2)
     assert not (tmp_path / "run").exists()
 
