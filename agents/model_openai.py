@@ -13,7 +13,7 @@ import asyncio
 import os
 import socket
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
@@ -73,6 +73,8 @@ class OpenAIPolicy:
     asking: Asking = field(default_factory=Asking)
     patience: Patience = field(default_factory=Patience)
     sleep: Sleep = asyncio.sleep
+    make_fleet: Callable[..., Fleet] = Fleet
+    """Where somebody wants to see what is asked: a class of his own."""
     api_key: str = field(default="", repr=False)
     _fleets: dict[asyncio.AbstractEventLoop, Fleet] = field(default_factory=dict, repr=False, compare=False)
     _tails: dict[tuple[ToolSpec, ...], bytes] = field(default_factory=dict, repr=False, compare=False)
@@ -123,7 +125,7 @@ class OpenAIPolicy:
             for ended in [known for known in self._fleets if known.is_closed()]:
                 del self._fleets[ended]
             _allow_files()
-            found = Fleet(self.urls, "/chat/completions", self.api_key, self.patience, self.sleep)
+            found = self.make_fleet(self.urls, "/chat/completions", self.api_key, self.patience, self.sleep)
             self._fleets[loop] = found
             await found.guard()
         return found

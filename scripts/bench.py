@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ class Suite(StrEnum):
     DATA = "data"
     PEERS = "peers"
     ROLLOUT = "rollout"
+    VLLM = "vllm"
 
 
 def core_rows(rounds: int) -> list[Row]:
@@ -51,23 +53,34 @@ def rollout_rows(rounds: int) -> list[Row]:
     return [*bench_rollout.engine_rows(), *bench_rollout.side_by_side(bench_peers.default_cache())]
 
 
+def real_rows(rounds: int, model: str = "tiny-random") -> list[Row]:
+    """A rollout against a real vLLM beside a flat batch of its requests; two laps."""
+    from faultgym.cli.bench_vllm import vllm_rows
+
+    return vllm_rows(model)
+
+
 SUITES: dict[Suite, tuple[str, Callable[[int], Sequence[Row]]]] = {
     Suite.CORE: ("Speed and memory", core_rows),
     Suite.DATA: ("Data sets", data_rows),
     Suite.PEERS: ("The same SELECT, one step, side by side", peer_rows),
     Suite.ROLLOUT: ("Rollouts against a model server with 50 ms latency", rollout_rows),
+    Suite.VLLM: ("Rollouts against a real vLLM", real_rows),
 }
 
 
 def bench(
     suites: Annotated[
         list[Suite] | None,
-        typer.Argument(help="What to measure: core (the default), peers, rollout.", show_default=False),
+        typer.Argument(help="What to measure: core (the default), data, peers, rollout, vllm.", show_default=False),
     ] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", metavar="PATH", help="Also write the figures to this file.")
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of A B C A B C ...; figures are medians over them.")] = 11,
+    model: Annotated[
+        str, typer.Option(help="For vllm: what it serves; an embedded model, a folder, or a hub id.")
+    ] = "tiny-random",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a bound is missed.")] = False,
 ) -> None:
     """Measure speed and memory against their bounds, as ratios taken in one run."""
@@ -75,6 +88,8 @@ def bench(
     measured: dict[str, Sequence[Row]] = {}
     for suite in suites or [Suite.CORE]:
         title, measure = SUITES[suite]
+        if suite is Suite.VLLM:
+            measure = partial(real_rows, model=model)
         with console.status(f"measuring {suite.value} ..."):
             measured[suite.value] = measure(rounds)
         show(title, measured[suite.value], console)

@@ -48,6 +48,7 @@ def cluster(child_environment):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", child_environment["PYTHONPATH"])
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")  # 15 by default: beside other tests the actors would starve
         made = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
         patch.setenv("RAY_ADDRESS", made.address)
         try:
