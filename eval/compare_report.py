@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from faultgym.envs.render import neutralised
-from faultgym.eval.comparison import SLICES, Against, Cell, Change, Comparison, Facts
+from faultgym.eval.comparison import SLICES, Against, Cell, Change, Comparison, Facts, Forgetting
 from faultgym.eval.noninferior import NonInferiority
 from faultgym.eval.pairing import named
 
@@ -39,6 +39,7 @@ def blocks(comparison: Comparison, *, full: bool = False, listed: int = LISTED) 
         yield _overview(comparison)
     for against in comparison.against:
         yield from _one(comparison, against, full, listed)
+    yield from forgotten(comparison.forgetting)
     yield from _how(comparison)
     yield from _missing(comparison)
 
@@ -173,7 +174,20 @@ def _clean(found: NonInferiority) -> str:
 
 
 def _loss(worst: float) -> str:
-    return f"at most {worst * 100:.1f} points are lost" if worst > 0 else f"at least {-worst * 100:.1f} are gained"
+    return f"at least {-worst * 100:.1f} are gained" if worst < 0 else f"at most {worst * 100:.1f} points are lost"
+
+
+def forgotten(found: Sequence[Forgetting]) -> Iterator[str]:
+    """What the models lost besides, a sentence each."""
+    for one in found:
+        said = "not inferior" if one.found.holds else "NON-INFERIORITY NOT SHOWN"
+        worst = one.found.worst
+        loss = f"at least {-worst:.4f} is gained" if worst < 0 else f"at most {worst:.4f} is lost"
+        yield (
+            f"{_plain(one.what)}: {said} by a margin of {one.found.margin:g} ({_plain(one.unit)}): {one.found.base:.4f}"
+            f" before, {one.found.tuned:.4f} after; at {1 - one.found.alpha:.0%} confidence {loss} on"
+            f" {one.found.units} pieces."
+        )
 
 
 def _tasks(what: str, changes: Sequence[Change], other: str, listed: int) -> Iterator[Block]:

@@ -177,6 +177,21 @@ class Against:
 
 
 @dataclass(frozen=True, slots=True)
+class Forgetting:
+    """What a tuned model may have lost that has nothing to do with our tasks."""
+
+    what: str
+    """`general text`, or a task of the lm-evaluation-harness."""
+    unit: str
+    """What the numbers are: `bits per byte`, `acc`."""
+    found: NonInferiority
+
+    def to_record(self) -> JSON:
+        """As JSON."""
+        return {"what": self.what, "unit": self.unit, **self.found.to_record()}
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """One run against others."""
 
@@ -185,6 +200,8 @@ class Comparison:
     settings: Settings
     missing: tuple[Baseline, ...] = ()
     """Runs of the base under the prompts that it has to be seen with; empty for a policy that is no model."""
+    forgetting: tuple[Forgetting, ...] = ()
+    """What the models were asked besides, if they were given."""
 
     @property
     def any_worse(self) -> bool:
@@ -198,4 +215,5 @@ class Comparison:
             "against": [one.to_record() for one in self.against],
             "settings": self.settings.to_record(),
             "missing": [one.to_record() for one in self.missing],
+            "forgetting": [one.to_record() for one in self.forgetting],
         }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -15,63 +17,118 @@ from rich.text import Text
 
 from faultgym.agents.store import RunDirectory, atomic_file
 from faultgym.cli.score import complaining, progress_of
-from faultgym.eval.compare import Comparison, Run, Settings, read_run
+from faultgym.eval.compare import Run, Settings, read_run
 from faultgym.eval.compare import compare as compared
-from faultgym.eval.compare_report import LISTED, Block, Grid, blocks, markdown
-from faultgym.eval.noninferior import CLEAN_MARGIN
+from faultgym.eval.compare_report import LISTED, Block, Grid, blocks, forgotten, markdown
+from faultgym.eval.comparison import Forgetting
+from faultgym.eval.noninferior import CLEAN_MARGIN, TEXT_MARGIN, check_margin
 from faultgym.eval.paired import RESAMPLES
 from faultgym.eval.runs import run_folders
 from faultgym.tools.errors import UserError
+from faultgym.tools.types import JSON
 
 WIDTH = 100
 COLOURS = {"better": "green", "worse": "bold red", "invalid": "bold red"}
 
 
+Runs = Annotated[list[Path] | None, typer.Argument(help="The base's run, then what is compared with it.")]
+Names = Annotated[
+    list[str] | None, typer.Option("--name", help="What to call the runs, in their order. (default: the folders)")
+]
+Modes = Annotated[
+    list[str] | None, typer.Option(help="Compare only this failure mode; may be repeated. (default: all)")
+]
+CleanMargin = Annotated[float, typer.Option(help="Loss of success without faults that would be accepted.")]
+Alpha = Annotated[float, typer.Option(min=0.0001, max=0.5, help="Chance of a false verdict.")]
+Resamples = Annotated[int, typer.Option(min=100, max=1_000_000, help="Bootstrap samples.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the resampling.")]
+Full = Annotated[bool, typer.Option("--all", help="Show every slice and metric.")]
+Tasks = Annotated[int, typer.Option(min=0, help="Gained and lost tasks to list.")]
+JsonPath = Annotated[Path | None, typer.Option("--json", metavar="PATH", help="Also write all figures as JSON.")]
+MarkdownPath = Annotated[Path | None, typer.Option("--markdown", metavar="PATH", help="Also write all as Markdown.")]
+Worse = Annotated[bool, typer.Option("--fail-if-worse", help="Exit with 1 when anything is worse.")]
+FORGETTING: dict[str, Any] = {"rich_help_panel": "What a tuned model has forgotten"}
+Models = Annotated[
+    tuple[str, str] | None,
+    typer.Option(metavar="BASE TUNED", help="Read general text with two models, or adapters.", **FORGETTING),
+]
+TextMargin = Annotated[float, typer.Option(help="Bits per byte that would be accepted as a loss.", **FORGETTING)]
+Harness = Annotated[
+    list[str] | None,
+    typer.Option("--lm-eval", metavar="TASK", help="An lm-evaluation-harness task; may be repeated.", **FORGETTING),
+]
+
+
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="The base's run, then what is compared with it.")],
-    names: Annotated[
-        list[str] | None, typer.Option("--name", help="What to call the runs, in their order. (default: the folders)")
-    ] = None,
-    mode: Annotated[
-        list[str] | None, typer.Option(help="Compare only this failure mode; may be repeated. (default: all)")
-    ] = None,
-    clean_margin: Annotated[
-        float, typer.Option(help="Loss of success without faults that would be accepted.")
-    ] = CLEAN_MARGIN,
-    alpha: Annotated[float, typer.Option(min=0.0001, max=0.5, help="Chance of a false verdict.")] = 0.05,
-    resamples: Annotated[int, typer.Option(min=100, max=1_000_000, help="Bootstrap samples.")] = RESAMPLES,
-    seed: Annotated[int, typer.Option(min=0, help="Of the resampling.")] = 0,
-    full: Annotated[bool, typer.Option("--all", help="Show every slice and metric.")] = False,
-    tasks: Annotated[int, typer.Option(min=0, help="Gained and lost tasks to list.")] = LISTED,
-    json_path: Annotated[Path | None, typer.Option("--json", metavar="PATH", help="Also write all as JSON.")] = None,
-    markdown_path: Annotated[
-        Path | None, typer.Option("--markdown", metavar="PATH", help="Also write all tables as Markdown.")
-    ] = None,
-    fail_if_worse: Annotated[bool, typer.Option("--fail-if-worse", help="Exit with 1 when anything is worse.")] = False,
+    runs: Runs = None,
+    names: Names = None,
+    mode: Modes = None,
+    clean_margin: CleanMargin = CLEAN_MARGIN,
+    alpha: Alpha = 0.05,
+    resamples: Resamples = RESAMPLES,
+    seed: Seed = 0,
+    full: Full = False,
+    tasks: Tasks = LISTED,
+    json_path: JsonPath = None,
+    markdown_path: MarkdownPath = None,
+    fail_if_worse: Worse = False,
+    models: Models = None,
+    text_margin: TextMargin = TEXT_MARGIN,
+    lm_eval: Harness = None,
 ) -> None:
     """Compare policies on the same tasks, seeds and faults: better, worse, or not shown.
 
     The first run is the base. A folder of runs counts as one run, so that several splits can be compared at once.
     """
-    if len(runs) < 2:
+    runs = runs or []
+    if len(runs) < 2 and not (models and not runs):
         raise UserError("a comparison needs two runs: faultgym compare BASE OTHER ...")
-    called = names or _names(runs)
+    if lm_eval and not models:
+        raise UserError("--lm-eval asks two models: name them with --models BASE TUNED")
+    check_margin(text_margin)
+    called = names or (_names(runs) if runs else [])
     if len(called) != len(runs):
         raise UserError(f"{len(runs)} runs and {len(called)} names: give --name once for each run, in their order")
-    settings = Settings(
-        alpha=alpha,
-        resamples=resamples,
-        seed=seed,
-        clean_margin=clean_margin,
-        modes=tuple(mode) if mode else None,
-    )
+    settings = Settings(alpha, resamples, seed=seed, clean_margin=clean_margin, modes=tuple(mode) if mode else None)
     aside = Console(stderr=True)
     read = [_read(path, name, aside) for path, name in zip(runs, called, strict=True)]
-    found = compared(read[0], read[1:], settings)
-    write(found, json_path, markdown_path)
-    show(Console(), blocks(found, full=full, listed=tasks))
+    forgetting = _forgetting(*models, settings, text_margin, lm_eval or []) if models else ()
+    console = Console()
+    if not runs:
+        show(console, forgotten(forgetting))
+        _write(json_path, {"forgetting": [one.to_record() for one in forgetting]})
+        return
+    found = replace(compared(read[0], read[1:], settings), forgetting=forgetting)
+    _write(json_path, found.to_json())
+    if markdown_path is not None:
+        with atomic_file(markdown_path) as file:
+            file.write(markdown(found).encode())
+    show(console, blocks(found, full=full, listed=tasks))
     if fail_if_worse and found.any_worse:
         raise typer.Exit(1)
+
+
+def _forgetting(base: str, tuned: str, settings: Settings, margin: float, tasks: list[str]) -> tuple[Forgetting, ...]:
+    """What the tuned model has lost; the model libraries are imported here and not before."""
+    from faultgym.training.trainers import quiet
+    from faultgym.training.trainers.general_text import general_text
+    from faultgym.training.trainers.harness_tasks import check_harness, harness_task
+
+    if tasks:
+        check_harness()
+    with quiet():
+        print(f"reading general text with {base} and {tuned}", file=sys.stderr)
+        found = [Forgetting("General text", "bits per byte", general_text(base, tuned, margin, settings.alpha))]
+        for name in tasks:
+            print(f"lm-evaluation-harness: {name}", file=sys.stderr)
+            found.append(Forgetting(name, *harness_task(name, base, tuned, settings.clean_margin, settings.alpha)))
+    return tuple(found)
+
+
+def _write(path: Path | None, figures: JSON) -> None:
+    if path is not None:
+        with atomic_file(path) as file:
+            file.write(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 def _names(runs: list[Path]) -> list[str]:
@@ -91,16 +148,6 @@ def _read(path: Path, name: str, aside: Console) -> Run:
     total = sum(plan.get("episodes") or 0 for plan in plans)
     with progress_of(aside, total, f"scoring {name}") as tick:
         return read_run(path, name, complaining(aside), tick)
-
-
-def write(found: Comparison, json_path: Path | None, markdown_path: Path | None) -> None:
-    """The files that were asked for."""
-    if json_path is not None:
-        with atomic_file(json_path) as file:
-            file.write(orjson.dumps(found.to_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    if markdown_path is not None:
-        with atomic_file(markdown_path) as file:
-            file.write(markdown(found).encode())
 
 
 def show(console: Console, said: Iterable[Block]) -> None:

@@ -173,3 +173,24 @@ def test_an_invalid_run_is_marked_and_gets_no_verdict(few, tmp_path, capsys):
     assert code == 0
     assert "INVALID: broken" in shown.out
     assert "worse" not in shown.out.replace("of which none is worse", "")
+
+
+def test_models_alone_are_compared_on_general_text(tmp_path, capsys):
+    found = figures(capsys, tmp_path, "--models", "tiny-random", "tiny-random")
+    (text,) = found["forgetting"]
+    assert (text["what"], text["units"], text["change"], text["holds"]) == ("General text", 60, 0.0, True)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--lm-eval", "arc_easy"], "needs two runs"),
+        (["expert", "repeater", "--lm-eval", "arc_easy"], "name them with --models BASE TUNED"),
+        (["--models", "./nowhere", "tiny-random"], "no model folder ./nowhere"),
+        (["--models", "tiny-random", "tiny-random", "--text-margin", "0"], "above 0"),
+    ],
+)
+def test_models_that_cannot_be_compared_are_refused(few, capsys, args, says):
+    code, shown = run(capsys, *(few / a if a in ("expert", "repeater") else a for a in args))
+    assert code == 2
+    assert says in shown.err

@@ -93,6 +93,11 @@ def check_adapter(start: Start, config: TrainConfig, base_hash: str) -> None:
     if found.get("peft_type") != "LORA" or dora != ("dora" in config.adapter):
         kind = "dora or qdora" if dora else "lora or qlora" if found.get("peft_type") == "LORA" else "none of ours"
         raise UserError(f"{start.adapter} is trained with --adapter {kind}, not {config.adapter}")
+    check_base(start, base_hash)
+
+
+def check_base(start: Start, base_hash: str) -> None:
+    """Raise UserError when the adapter is known to be one of another base."""
     lineage = _lineage(Path(start.adapter))
     if lineage and lineage["sha256"] != base_hash:
         raise UserError(
@@ -107,6 +112,18 @@ def tokenizer_for(start: Start, config: TrainConfig) -> PreTrainedTokenizerBase:
     An adapter's own comes before its base's. Raises UserError when there is none, or its template marks nothing and
     no other is named or known.
     """
+    tokenizer = tokenizer_at(start)
+    if config.template:
+        tokenizer = with_template(tokenizer, config.template)
+    elif "{%- generation" not in (marks := str(tokenizer.chat_template)) and "{% generation" not in marks:
+        tokenizer.chat_template = _training_template(tokenizer, tokenizer.name_or_path)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def tokenizer_at(start: Start) -> PreTrainedTokenizerBase:
+    """The tokenizer as it is: the adapter's own before its base's. Raises UserError when there is none."""
     from transformers import AutoTokenizer
 
     place = start.path
@@ -116,12 +133,6 @@ def tokenizer_for(start: Start, config: TrainConfig) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place)
     except (OSError, ValueError) as error:
         raise UserError(f"no tokenizer can be loaded from {place} ({_first(error)})") from error
-    if config.template:
-        tokenizer = with_template(tokenizer, config.template)
-    elif "{%- generation" not in (marks := str(tokenizer.chat_template)) and "{% generation" not in marks:
-        tokenizer.chat_template = _training_template(tokenizer, place)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 

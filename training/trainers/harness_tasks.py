@@ -1,0 +1,68 @@
+"""Tasks of the lm-evaluation-harness, where it is installed and its data at hand: another sign of forgetting."""
+
+from __future__ import annotations
+
+from importlib import import_module, util
+from typing import Any
+
+from faultgym.eval.noninferior import CLEAN_MARGIN, NonInferiority, noninferior
+from faultgym.tools.errors import UserError
+from faultgym.training.train_config import TrainConfig
+from faultgym.training.trainers.models import start_of
+
+INSTALL = "pip install lm-eval"
+METRICS = ("acc", "exact_match", "acc_norm", "f1")
+"""What documents are scored by, the first that a task has."""
+
+
+def check_harness() -> None:
+    """Raise UserError that says how to get it when the harness is not installed."""
+    if util.find_spec("lm_eval") is None:
+        raise UserError(f"--lm-eval needs the lm-evaluation-harness, which is not installed: {INSTALL}")
+
+
+def harness_task(
+    task: str, base: str, tuned: str, margin: float = CLEAN_MARGIN, alpha: float = 0.05
+) -> tuple[str, NonInferiority]:
+    """(metric, answer) of a task, document by document.
+
+    Raises UserError when the harness is not installed, does not know the task, or cannot get its data.
+    """
+    check_harness()
+    metric, before = _scores(task, base)
+    _, after = _scores(task, tuned, metric)
+    return metric, noninferior(before, after, margin, alpha=alpha)
+
+
+def _scores(task: str, model: str, metric: str = "") -> tuple[str, dict[str, float]]:
+    start = start_of(TrainConfig("sft", model, ("none",), "none"))
+    arguments: dict[str, Any] = {"pretrained": start.path}
+    if start.adapter:
+        arguments["peft"] = start.adapter
+    harness: Any = import_module("lm_eval")
+    try:
+        found = harness.simple_evaluate(model="hf", model_args=arguments, tasks=[task], log_samples=True)
+    except Exception as error:  # what it raises for an unknown task or missing data is of no one type
+        lines = str(error).splitlines() or [""]
+        said = f"{type(error).__name__}: {lines[0][:300]}"
+        raise UserError(
+            f"the lm-evaluation-harness cannot run {task!r} on {model} ({said}): see `lm-eval ls tasks` for its tasks;"
+            " their data come from the Hugging Face hub, unless its cache holds them already"
+        ) from error
+    return scores_of(found, task, metric)
+
+
+def scores_of(results: Any, task: str, metric: str = "") -> tuple[str, dict[str, float]]:
+    """(metric, document -> score) in what the harness returns with `log_samples`.
+
+    Of several filters over the same answers the first one counts. Raises UserError when there is no such metric.
+    """
+    samples = [(name, sample) for name, its in (results.get("samples") or {}).items() for sample in its]
+    wanted = (metric,) if metric else METRICS
+    chosen = next((name for name in wanted if samples and all(name in sample for _, sample in samples)), "")
+    if not chosen:
+        raise UserError(f"task {task!r} of the lm-evaluation-harness has none of the metrics {', '.join(wanted)}")
+    scores: dict[str, float] = {}
+    for name, sample in samples:
+        scores.setdefault(f"{name}/{sample['doc_id']}", float(sample[chosen]))
+    return chosen, scores
