@@ -1,7 +1,8 @@
 """Models that need no hub: made or converted here, once, into the user's cache folder.
 
-`tiny-random` is for tests of the machinery, `smollm2` is a real pretrained model; every other name is a
-folder or a hub id, and passes through. `python -m faultgym.agents.model_files NAME` prints the folder.
+`tiny-random` is for tests of the machinery, `smollm2` is a real pretrained model, `tiny` and `tiny-base` are trained
+by `faultgym tiny`; every other name is a folder or a hub id, and passes through.
+`python -m faultgym.agents.model_files NAME` prints the folder.
 """
 
 from __future__ import annotations
@@ -36,8 +37,10 @@ def model_path(name: str) -> str:
     """The folder of an embedded model, made when it is missing; any other name as it is.
 
     Making one needs transformers; raises ModuleNotFoundError without it, UserError when SmolLM2's
-    package cannot be had.
+    package cannot be had, or for a model that is trained and was not yet.
     """
+    if name in TRAINED:
+        return str(_trained(name))
     make = EMBEDDED.get(name)
     if make is None:
         return name
@@ -67,7 +70,7 @@ def made_by(python: str, name: str) -> str:
     Raises UserError with that process's last words when it fails.
     """
     if not is_embedded(name):
-        return name
+        return model_path(name)
     if _folder_of(name).is_dir():
         return str(_folder_of(name))
     import faultgym
@@ -84,6 +87,29 @@ def made_by(python: str, name: str) -> str:
 
 def _folder_of(name: str) -> Path:
     return cache_folder() / f"{name}-{VERSIONS[name]}"
+
+
+def trained_folder(name: str) -> Path:
+    """Where a model that `faultgym tiny` trains is kept."""
+    return cache_folder() / f"{name}-{TRAINED[name]}"
+
+
+def _trained(name: str) -> Path:
+    folder = trained_folder(name)
+    if not folder.is_dir():
+        raise UserError(
+            f"the model {name} has not been trained on this machine: run `faultgym tiny --name {name}`"
+            " (a few minutes on two cores), which keeps it in the cache folder"
+        )
+    return folder
+
+
+def keep(made: Path, folder: Path) -> None:
+    """Put a finished model where it is kept, instead of what was there."""
+    if folder.is_dir():
+        old = made.with_name(f"{made.name}.old")
+        folder.rename(old)
+    made.rename(folder)
 
 
 def _move(made: Path, folder: Path) -> None:
@@ -244,6 +270,8 @@ def _gguf_of(package: str, place: Path) -> Path:
 EMBEDDED: dict[str, Callable[[Path], None]] = {"tiny-random": make_tiny_random, "smollm2": make_smollm2}
 VERSIONS = {"tiny-random": 2, "smollm2": 1}
 """Part of the folder's name: raised when what is made changes."""
+TRAINED = {"tiny": 1, "tiny-base": 1}
+"""Models that `faultgym tiny` trains from nothing, and which making of their recipes this is."""
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from faultgym.agents.chat import storable
 from faultgym.agents.formats import FORMATS, Format
-from faultgym.agents.model_files import is_embedded, model_version
+from faultgym.agents.model_files import is_embedded, model_path, model_version
 from faultgym.agents.model_openai import CONTEXT_OVERFLOW, continued
 from faultgym.agents.policy import Opening
 from faultgym.agents.prompts import system_text
@@ -261,7 +261,7 @@ def identity(model: str) -> JSON:
     """A model's name, and where its files are here a hash of them (of large ones, of beginning and end)."""
     if is_embedded(model):
         return {"name": model, "version": model_version(model)}
-    folder = Path(model)
+    folder = Path(model_path(model))
     if not folder.is_dir():
         return {"name": model}
     digest = blake2b(digest_size=8)
@@ -273,7 +273,7 @@ def identity(model: str) -> JSON:
             if size > HASHED_BYTES:
                 file.seek(max(HASHED_BYTES, size - HASHED_BYTES))
                 digest.update(file.read())
-    return {"name": folder.name, "hash": digest.hexdigest()}
+    return {"name": Path(model).name, "hash": digest.hexdigest()}
 
 
 def local_policy(kind: str, text: str, load: Callable[[str, Loading], LoadedModel]) -> LocalPolicy:

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from faultgym.tools.errors import UserError
 
-NAMES = ("plain", "best", "few_shot")
-"""`plain` says how a turn ends, `best` also how to recover, `few_shot` also shows it in real episodes."""
+NONE = "none"
+NAMES = (NONE, "plain", "best", "few_shot")
+"""`none` adds nothing to the task's own message, `plain` says how a turn ends, `best` also how to recover, `few_shot`
+also shows it in real episodes."""
 
 _FOLDER = Path(__file__).parent
 
@@ -21,6 +23,8 @@ _FOLDER = Path(__file__).parent
 @lru_cache(32)
 def prompt_text(name: str) -> str:
     """The prompt of that name, or in the file at that path. Raises UserError when there is neither."""
+    if name == NONE:
+        return ""
     if name in NAMES:
         text = (_FOLDER / f"{name}.md").read_text("utf-8").strip()
         return text if name != "few_shot" else f"{prompt_text('best')}\n\n{text}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from faultgym.agents.prompts import NONE, system_text
 from faultgym.tools.errors import UserError
 from faultgym.tools.types import JSON
 from faultgym.training.train_config import Method, TrainConfig
@@ -104,7 +105,23 @@ def _load(folder: Path, config: TrainConfig) -> DataSet:
             f" (`{_build(config.method)}`)"
         )
     whole = sha256("".join(f"{name} {digest}\n" for name, digest in hashes.items()).encode()).hexdigest()
-    return DataSet(str(folder), form, rows.select_columns(list(_NEEDED[form])), whole)
+    rows = _prompted(rows.select_columns(list(_NEEDED[form])), form, config.prompt)
+    return DataSet(str(folder), form, rows, whole)
+
+
+def _prompted(rows: Any, form: str, prompt: str) -> Any:
+    """The rows with the system messages that a rollout with this prompt sends."""
+    column = "messages" if form == "messages" else "prompt"
+    if prompt == NONE or not len(rows) or isinstance(rows[0][column], str):
+        return rows
+
+    def said(row: JSON) -> JSON:
+        first, *rest = row[column]
+        if first["role"] != "system":
+            return row
+        return {**row, column: [{**first, "content": system_text(first["content"], prompt, False)}, *rest]}
+
+    return rows.map(said, features=rows.features)
 
 
 def _build(method: Method) -> str:

@@ -1,0 +1,41 @@
+"""`faultgym tiny`: train the small model that needs no hub."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from faultgym.tools.errors import UserError
+from faultgym.training.tiny_recipe import RECIPES, STYLE
+
+Name = Annotated[str, typer.Option(help=f"{' or '.join(RECIPES)}.")]
+Out = Annotated[Path | None, typer.Option(help="Its folder. (default: under its name in the cache folder)")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the demonstrations, their order, and the initial weights.")]
+
+
+def tiny(name: Name = "tiny", out: Out = None, seed: Seed = 0) -> None:
+    """Train `tiny` from nothing on the expert's traces: a few minutes on two cores, no hub, no GPU.
+
+    A Llama of 1.3 million parameters with a tokenizer of its own, whose first two layers begin with heads that look
+    back and copy (a structured initialisation), for a stated list of templates.
+    """
+    if name not in RECIPES:
+        raise UserError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}")
+    from faultgym.cli.train import shown
+    from faultgym.training.trainers import quiet
+    from faultgym.training.trainers.tiny.making import make
+
+    recipe = RECIPES[name]
+    with quiet(), shown() as on_step:
+        made = make(recipe, out, seed=seed, progress=on_step, say=lambda line: print(line, file=sys.stderr))
+    print(f"{name}: {made.parameters:,} parameters, {made.demonstrations:,} demonstrations, {made.steps:,} steps,")
+    print(f"{made.seconds:.0f} s; {recipe.summary}. It is in {made.folder}.")
+    templates = " ".join(f"--template {each}" for names in recipe.templates.values() for each in names)
+    suites = " ".join(f"--suite {suite}" for suite in recipe.templates)
+    model = f"hf:{name if out is None else out}?max_tokens=160"
+    print("next:")
+    print(f"  faultgym rollout --policy '{model}' {suites} --style {STYLE} --faults clean \\")
+    print(f"    {templates} --out runs/{name}")

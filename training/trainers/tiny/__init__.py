@@ -1,0 +1,1 @@
+"""`tiny`: a small Llama and its tokenizer, trained from nothing on the expert's traces."""

@@ -1,0 +1,145 @@
+"""`tiny` from nothing: demonstrations, a tokenizer made from them, a structured initialisation, supervised training."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faultgym.agents.model_files import keep, trained_folder
+from faultgym.tools.types import JSON
+from faultgym.training.rows import features
+from faultgym.training.templates import template_text
+from faultgym.training.tiny_recipe import Recipe
+from faultgym.training.train_config import TrainConfig
+from faultgym.training.trainers.run import train
+from faultgym.training.trainers.tiny.structure import Structure, structured
+from faultgym.training.trainers.tiny.vocabulary import tokenizer_for
+from faultgym.training.trainers.watch import OnStep
+
+TEMPLATE = "tiny"
+TEXTS = 2500
+"""Demonstrations that the tokenizer is made from."""
+CONTEXT = 4096
+HEADS = 4
+HEAD_SIZE = 64
+THETA = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A model that was trained from nothing."""
+
+    folder: Path
+    demonstrations: int
+    steps: int
+    parameters: int
+    seconds: float
+
+
+def make(
+    recipe: Recipe,
+    out: Path | None = None,
+    *,
+    seed: int = 0,
+    progress: OnStep | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Made:
+    """Train the recipe's model into `out`, or into the user's cache under the recipe's name; replaces what is there.
+
+    The same seed on the same machine, with the same number of threads, gives the same weights. Needs the extra `train`.
+    """
+    began = time.monotonic()
+    folder = out or trained_folder(recipe.name)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{recipe.name}-") as place:
+        work = Path(place)
+        say("the demonstrations: playing the tasks")
+        rows = list(recipe.demonstrations(seed))
+        say(f"{len(rows):,} demonstrations; the tokenizer")
+        tokenizer = _tokenizer(recipe, rows)
+        model = _initial(recipe, tokenizer, seed)
+        model.save_pretrained(work / "initial")
+        tokenizer.save_pretrained(work / "initial")
+        parameters = sum(p.numel() for p in model.parameters())
+        _write(rows, work / "data")
+        say(f"{parameters / 1e6:.1f} million parameters; training")
+        result = train(_config(recipe, work, seed), progress)
+        keep(work / "model", folder)
+    return Made(folder, len(rows), result.steps, parameters, time.monotonic() - began)
+
+
+def _config(recipe: Recipe, work: Path, seed: int) -> TrainConfig:
+    return TrainConfig(
+        method="sft",
+        model=str(work / "initial"),
+        data=(str(work / "data"),),
+        out=str(work / "model"),
+        adapter="none",
+        prompt="none",
+        seed=seed,
+        epochs=1,
+        max_length=recipe.max_length,
+        too_long="drop",
+        batch_size=recipe.batch_size,
+        accumulation=1,
+        optimizer="muon",
+        learning_rate=recipe.learning_rate,
+        muon_lr=recipe.muon_lr,
+        weight_decay=0.01,
+        warmup_steps=recipe.warmup_steps,
+        report_to=(),
+        dtype="float32",
+    )
+
+
+def _tokenizer(recipe: Recipe, rows: Sequence[JSON]) -> Any:
+    from faultgym.training.trainers.render import renderer
+
+    chosen = rows[:: max(1, len(rows) // TEXTS)]
+    render = renderer(TEMPLATE).apply_chat_template
+    texts = [render(row["messages"], tools=json.loads(row["tools"]), tokenize=False) for row in chosen]
+    return tokenizer_for(texts, template_text(TEMPLATE), recipe.vocabulary)
+
+
+def _initial(recipe: Recipe, tokenizer: Any, seed: int) -> Any:
+    """A plain Llama, which transformers, PEFT and vLLM load as any other, with the structured initialisation."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=recipe.hidden,
+        intermediate_size=2 * recipe.hidden,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
+        head_dim=HEAD_SIZE,
+        attention_bias=True,
+        tie_word_embeddings=True,
+        max_position_embeddings=CONTEXT,
+        rope_parameters={"rope_type": "default", "rope_theta": THETA},
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(config).float()
+        structured(model, Structure(), seed)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    return model
+
+
+def _write(rows: Sequence[JSON], folder: Path) -> None:
+    """The rows as a data set that `train` takes."""
+    from datasets import Dataset, Features
+
+    columns = features("messages")
+    folder.mkdir()
+    wanted = Features({name: columns[name] for name in ("messages", "tools")})
+    Dataset.from_list(list(rows), features=wanted).to_parquet(folder / "rows.parquet")
