@@ -104,7 +104,7 @@ def trained_on(texts):
     return with_template(tokenizer, "chatml")
 
 
-def tiny_model(tokenizer, folder: Path):
+def tiny_model(tokenizer, folder: Path, hidden: int = 16):
     """A tiny model with random weights, from disk: trainers load their reference model from there."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -112,8 +112,8 @@ def tiny_model(tokenizer, folder: Path):
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=16,
+        hidden_size=hidden,
+        intermediate_size=hidden,
         num_hidden_layers=1,
         num_attention_heads=2,
         num_key_value_heads=2,

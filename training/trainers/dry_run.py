@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
 from collections.abc import Iterator
@@ -119,9 +118,6 @@ def _timed(job: Job, steps: int) -> tuple[float, int]:
         watch = Watch(config, on_step)
         trainer = trainer_for(config, load_model(job), job.tokenizer, few, Path(folder), watch, save=False)
         trainer.train()
-    spent = [after - before for before, after in pairwise(ends)]
-    share = len(lengths) / per_step  # fewer rows than a step has: each of its steps reads fewer
-    per_token = median(spent) / max(1, sum(lengths))
+    seconds = median(after - before for before, after in pairwise(ends))
     mean = sum(job.prepared.lengths) / len(job.prepared.lengths)
-    whole = steps * per_step * min(1.0, share if math.isfinite(share) else 1.0)
-    return per_token * mean * whole, peak.mib()
+    return seconds * steps * mean * len(lengths) / sum(lengths), peak.mib()

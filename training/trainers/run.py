@@ -139,6 +139,16 @@ def check_memory(job: Job) -> None:
         )
 
 
+def fit(job: Job, folder: Path, watch: Watch, checkpoint: Path | None) -> Any:
+    """TRL's trainer after it has trained, from a checkpoint on where there is one."""
+    from faultgym.training.trainers.making import trainer_for
+
+    trainer = trainer_for(job.config, load_model(job), job.tokenizer, job.prepared, folder, watch)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    watch.check_weights(trainer.model, trainer.state.global_step)
+    return trainer
+
+
 def _train(config: TrainConfig, work: Path, state: Any, progress: OnStep) -> TrainResult:
     job = job_of(config)
     check_memory(job)
@@ -150,13 +160,9 @@ def _train(config: TrainConfig, work: Path, state: Any, progress: OnStep) -> Tra
         from accelerate.utils import broadcast_object_list
 
         broadcast_object_list(found)
-    from faultgym.training.trainers.making import trainer_for
-
     watch = Watch(job.config, progress, before=checkpoints.seconds(found[0]) if found[0] else 0.0)
-    trainer = trainer_for(job.config, load_model(job), job.tokenizer, job.prepared, folder, watch)
     peak = Peak(job.device)
-    trainer.train(resume_from_checkpoint=str(found[0]) if found[0] else None)
-    watch.check_weights(trainer.model, trainer.state.global_step)
+    trainer = fit(job, folder, watch, found[0])
     metrics = summary(trainer.state.log_history, job.config)
     warnings = tuple(text for text in (*job.warnings(), displaced(metrics, job.config)) if text)
     steps = trainer.state.global_step
