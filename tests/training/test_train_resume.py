@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import lessons
 import pytest
@@ -60,13 +62,7 @@ def stopped_at(step):
 def stop(asked, step=5):
     with pytest.raises(Stopped):
         train(asked, stopped_at(step))
-    return work_folder(asked_out(asked))
-
-
-def asked_out(asked):
-    from pathlib import Path
-
-    return Path(asked.out)
+    return work_folder(Path(asked.out))
 
 
 def test_a_run_killed_with_9_and_resumed_ends_with_the_same_weights(place, tmp_path):
@@ -138,8 +134,6 @@ def test_a_damaged_checkpoint_is_named_and_never_used(name, place, tmp_path):
     with pytest.raises(UserError, match=rf"checkpoint-4 is damaged: {name} is not what was written"):
         train(replace(asked, resume=True))
     assert damaged.is_dir()
-    import shutil
-
     shutil.rmtree(damaged)
     train(replace(asked, resume=True))
     assert (tmp_path / "r" / "adapter_model.safetensors").is_file()

@@ -77,7 +77,7 @@ def test_a_step_tells_loss_and_the_time_that_is_left():
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_stops_the_run(loss):
     watch = Watch(config(adapter="dora"), lambda step: None)
-    with pytest.raises(UserError, match="at step 3 .*: lower learning_rate"):
+    with pytest.raises(UserError, match=r"at step 3 .*: lower learning_rate"):
         watch.saw(loss, 3, lambda: "")
     with pytest.raises(UserError, match="layer has rows of zeros: use lora"):
         watch.saw(loss, 3, lambda: "layer")

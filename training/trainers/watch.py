@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -202,7 +203,11 @@ def callback(watch: Watch) -> TrainerCallback:
         def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             if state.is_world_process_zero:
                 folder = Path(args.output_dir)
-                checkpoints.seal(folder / f"checkpoint-{state.global_step}", watch.seconds)
+                checkpoint = folder / f"checkpoint-{state.global_step}"
+                # TRL's frozen copy of an adapter that is trained further: beside it, transformers would not load the
+                # trained one at a resumption. The copy is made again from where the run began.
+                shutil.rmtree(checkpoint / "ref", ignore_errors=True)
+                checkpoints.seal(checkpoint, watch.seconds)
                 checkpoints.keep(folder, watch.config.keep_checkpoints)
 
     return Told()
