@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from faultgym.envs.render import neutralised
+from faultgym.eval.columns import KS
 from faultgym.eval.comparison import SLICES, Against, Cell, Change, Comparison, Facts, Forgetting
 from faultgym.eval.noninferior import NonInferiority
 from faultgym.eval.pairing import named
@@ -16,8 +17,8 @@ NAME = 12
 """Characters of a run's name at the head of a column."""
 ALWAYS = ("suite", "split", "intensity")
 """Slices of which every row is shown: there are few."""
-LABELS = {"success": "success", "spl": "SPL", "recovery": "recovery", "brier": "Brier score", "mode": ""}
-_PARTS = frozenset({"success", "recovery", "mode"})
+LABELS = {"success": "success", "spl": "SPL", "recovery": "recovery", "brier": "Brier score", "dose_auc": "dose AUC"}
+_PARTS = frozenset({"success", "recovery", "mode", *(f"pass{sign}{k}" for sign in "@^" for k in KS)})
 """Metrics that are shares: they are shown in percent, and their differences in points."""
 
 
@@ -64,7 +65,7 @@ def _markdown_grid(grid: Grid) -> str:
 
 
 def _overview(comparison: Comparison) -> Grid:
-    metrics = [m for m in LABELS if m != "mode" and any(one.cell(m) for one in comparison.against)]
+    metrics = [m for m in LABELS if any(one.cell(m) for one in comparison.against)]
     rows = [(f"{_plain(comparison.base.name)} (base)", *_own(comparison.against[0], metrics), "")]
     for one in comparison.against:
         cells = [one.cell(metric) for metric in metrics]
@@ -93,8 +94,10 @@ def _one(comparison: Comparison, one: Against, full: bool, listed: int) -> Itera
     yield f"## {other} against {base} (base): {size}"
     yield from _warnings(comparison.base, one)
     titles = ("base", shortened(other))
-    yield _grid("Over all pairs", titles, [(_name(c), c) for c in one.cells if c.by == "all"])
+    yield _grid("Over all pairs", titles, [(_label(c.metric), c) for c in one.cells if c.by == "all"])
     yield _headline(one, base, other)
+    if (met := one.exposure).planned:
+        yield f"Faults met, of {met.planned} planned: {met.base} by {base}, {met.other} by {other}."
     if one.clean is not None:
         yield _clean(one.clean)
     hidden = 0
@@ -113,7 +116,7 @@ def _one(comparison: Comparison, one: Against, full: bool, listed: int) -> Itera
 
 
 def _rows(cells: Sequence[Cell]) -> list[tuple[str, Cell]]:
-    return [(c.name if c.by == "mode" else f"{c.name}: {LABELS[c.metric]}", c) for c in cells]
+    return [(c.name if c.by == "mode" else f"{c.name}: {_label(c.metric)}", c) for c in cells]
 
 
 def _worth(cell: Cell) -> bool:
@@ -216,7 +219,7 @@ def _how(comparison: Comparison) -> Iterator[str]:
     yield (
         f"A verdict needs both: an interval without 0 (paired bootstrap over tasks) and p < {alpha:g} (sign flips of"
         " tasks, adjusted by Holm over the rows of one metric in one table). `detects`: the smallest true difference"
-        " that these tasks would show four times in five. `not shown` is not `the same`."
+        " that these tasks would show four times in five. `not shown` is not `the same`. Shares differ by points."
     )
 
 
@@ -238,8 +241,8 @@ def shortened(name: str) -> str:
     return name if len(name) <= NAME else f"…{name[-NAME + 1 :]}"
 
 
-def _name(cell: Cell) -> str:
-    return LABELS[cell.metric]
+def _label(metric: str) -> str:
+    return LABELS.get(metric, metric)
 
 
 def _value(metric: str, value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +10,7 @@ from faultgym.eval.baselines import Baseline
 from faultgym.eval.modes import RULES
 from faultgym.eval.noninferior import CLEAN_MARGIN, NonInferiority, check_margin
 from faultgym.eval.paired import FLIPS, RESAMPLES
-from faultgym.eval.pairing import Pairing
+from faultgym.eval.pairing import Pair, Pairing
 from faultgym.eval.runs import Run
 from faultgym.eval.statistics import plain
 from faultgym.tools.errors import UserError
@@ -49,7 +50,8 @@ class Cell:
     """One metric on one slice of the pairs. Both means stand on the pairs in which both episodes have it."""
 
     metric: str
-    """`success`, `spl`, `recovery`, `brier`, or `mode` for the rate of a failure mode."""
+    """`success`, `spl`, `recovery`, `brier`; `pass@2`, `pass^2`, ... with several trials; `dose_auc` with several
+    intensities; `mode` for the rate of a failure mode."""
     by: str
     """`all`, one of `SLICES`, or `mode`."""
     name: str
@@ -114,6 +116,27 @@ class Solved:
 
 
 @dataclass(frozen=True, slots=True)
+class Exposure:
+    """How many of the planned faults the two policies met at all, over the pairs."""
+
+    planned: int
+    """Entries of the schedules, the same for both."""
+    base: int
+    other: int
+
+    @classmethod
+    def of(cls, pairs: Sequence[Pair]) -> Exposure:
+        """Count them."""
+        met = [[p.base.score.recovery for p in pairs], [p.other.score.recovery for p in pairs]]
+        counts = [sum(found.delivered for found in side if found is not None) for side in met]
+        return cls(sum(len(p.base.score.planned) for p in pairs), *counts)
+
+    def to_record(self) -> JSON:
+        """As JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is said of a run."""
 
@@ -147,6 +170,7 @@ class Against:
     lost: tuple[Change, ...]
     clean: NonInferiority | None
     """Success on episodes without faults; None when there are none."""
+    exposure: Exposure
 
     @property
     def verdict(self) -> Verdict | None:
@@ -172,6 +196,7 @@ class Against:
             "solved": self.solved.to_record(),
             "gained": [change.to_record() for change in self.gained],
             "lost": [change.to_record() for change in self.lost],
+            "exposure": self.exposure.to_record(),
             "clean": None if self.clean is None else self.clean.to_record(),
         }
 

@@ -152,12 +152,17 @@ def _read(path: Path, name: str, aside: Console) -> Run:
 
 def show(console: Console, said: Iterable[Block]) -> None:
     """Print the blocks; nothing in them can steer the terminal."""
+    after_table = False
     for block in said:
         if isinstance(block, Grid):
             console.print(_table(block), width=min(WIDTH, console.width))
+            after_table = True
         else:
             heading = block.startswith("## ")
             text = Text(f"\n{block[3:]}" if heading else block, "bold" if heading else "")
+            if after_table and not heading:
+                console.print()
+            after_table = False
             command = block.startswith("    ")  # to be pasted: never broken into lines
             console.print(text, soft_wrap=command, width=None if command else min(WIDTH, console.width))
 

@@ -2,6 +2,7 @@
 
 import math
 import random
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -194,6 +195,38 @@ def test_modes_that_are_aimed_at_are_adjusted_among_themselves_only():
     assert aimed.adjusted == aimed.p == every.p < every.adjusted
 
 
+def test_trials_give_pass_k_for_as_many_as_there_are():
+    won = {"t": (1, 0, 0, 0), "u": (1, 1, 0, 0), "v": (1, 1, 1, 1)}
+    a = run("a", *(episode(t, bool(w), trial=n) for t, its in won.items() for n, w in enumerate(its)))
+    b = run("b", *(episode(t, True, trial=n) for t in won for n in range(4)))
+    (found,) = compare(a, [b], QUICK).against
+    assert found.cell("pass@2").base == pytest.approx((1 / 2 + 5 / 6 + 1) / 3)
+    assert found.cell("pass^2").base == pytest.approx((0 + 1 / 6 + 1) / 3)
+    assert (found.cell("pass^4").base, found.cell("pass^4").other) == (pytest.approx(1 / 3), 1.0)
+    assert found.cell("pass@8") is None
+    assert compare(outcomes("a", [True]), [outcomes("b", [True])], QUICK).against[0].cell("pass@2") is None
+
+
+def test_several_intensities_give_the_area_under_success_against_them():
+    def side(name, hard):
+        doses = ("clean", "mild", "rough")
+        won = {"t": (True, True, hard), "u": (True, hard, hard)}
+        return run(name, *(episode(t, w, d) for t, its in won.items() for d, w in zip(doses, its, strict=True)))
+
+    (found,) = compare(side("a", False), [side("b", True)], QUICK).against
+    cell = found.cell("dose_auc")
+    assert (cell.base, cell.other) == (pytest.approx((0.75 + 0.25) / 2), 1.0)
+    assert compare(outcomes("a", [True]), [outcomes("b", [True])], QUICK).against[0].cell("dose_auc") is None
+
+
+def test_how_many_of_the_planned_faults_were_met_stands_beside_the_recovery():
+    a = run("a", episode("t", False, "rough", recovered=False), episode("u", True, "rough"))
+    b = run("b", episode("t", True, "rough", recovered=True), episode("u", True, "rough", recovered=True))
+    met = compare(a, [b], QUICK).against[0].exposure
+    assert (met.planned, met.base, met.other) == (2, 1, 2)
+    assert "Faults met, of 2 planned: 1 by a, 2 by b." in markdown(compare(a, [b], QUICK))
+
+
 def test_slices_are_adjusted_by_holm_and_the_whole_is_not():
     a = run("a", *(episode(f"t{n}", False, template=f"x{n % 4}") for n in range(28)))
     b = run("b", *(episode(f"t{n}", True, template=f"x{n % 4}") for n in range(28)))
@@ -334,6 +367,18 @@ def test_names_cannot_steer_the_terminal_or_break_a_table():
     text = markdown(compare(a, [b], QUICK))
     assert "\x1b" not in text
     assert "b|c |" not in text
+
+
+def test_five_thousand_pairs_take_seconds():
+    shuffler = random.Random(0)
+    won = [shuffler.random() < 0.5 for _ in range(5000)]
+    a, b = (
+        run(name, *(episode(f"t{n:04}", w, "rough", who=name, template=f"x{n % 25}", recovered=w) for n, w in side))
+        for name, side in (("a", list(enumerate(won))), ("b", list(enumerate(reversed(won)))))
+    )
+    begun = time.process_time()
+    compare(a, [b], replace(QUICK, resamples=2000, flips=1999))
+    assert time.process_time() - begun < 30
 
 
 def test_a_comparison_is_json():
