@@ -30,8 +30,13 @@ START_SECONDS = 1800.0
 """How long a server may take until it is healthy; a large model is long on its way to the GPU."""
 STOP_SECONDS = 20.0
 """How long it may take to end by itself before it is killed."""
-CPU_DEFAULTS = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-"""GiB; and threads that several servers on one machine can share."""
+CPU_DEFAULTS = {
+    "VLLM_CPU_KVCACHE_SPACE": "2",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": "3600",
+}
+"""GiB; threads that several servers on one machine can share; and patience with a step of the model, because beside
+other work a CPU may be slow for minutes, after which vLLM would end itself."""
 VLLM_FOLDER = ".venv-vllm"
 CPU_OPTIONS = ("--no-enable-chunked-prefill",)
 """On the CPU vLLM 0.31 dies of a prompt that is read in pieces with a seed ("CPU Generator does not use offset")."""

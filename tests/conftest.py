@@ -19,6 +19,19 @@ def players():
 
 
 @pytest.fixture(scope="session")
+def vllm(tmp_path_factory):
+    """One real vLLM for all tests that want one: `vllm.server()`."""
+    from real_vllm import MEMORY, Standing
+
+    standing = Standing(tmp_path_factory.mktemp("vllm"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in MEMORY.items():
+            patch.setenv(name, value)
+        yield standing
+        standing.close()
+
+
+@pytest.fixture(scope="session")
 def child_environment():
     """The environment of a `faultgym` process that knows `players`."""
     path = [*PLACES, *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -1,41 +1,31 @@
 """Real vLLM, on whatever this machine has: `make test-vllm` makes its environment first and runs these alone."""
 
-import os
+import asyncio
+import json
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from real_vllm import MARKS, PYTHON, serving
 
-from faultgym.agents.model_server import Serving, served
+from faultgym.agents.limits import Limits
+from faultgym.agents.model_openai import CONTEXT_OVERFLOW
+from faultgym.agents.model_server import served
+from faultgym.agents.plan import Asked, RolloutPlan
+from faultgym.agents.registry import policy_named
+from faultgym.agents.rollout import rollout
 from faultgym.agents.store import RunDirectory
 from faultgym.agents.trace import Trace
 from faultgym.tools.errors import UserError
 
-ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv-vllm"
-PYTHON = ENVIRONMENT / "bin" / "python"
 OPTIONS = "temperature=1&max_tokens=128"
 RUN = ["--faults", "hostile", "--faults", "rough", "--max-turns", "8", "--in-flight", "64"]
 EPISODES = 200
 DEADLINE = 600.0
 
-pytestmark = [
-    pytest.mark.skipif(not (ENVIRONMENT / ".complete").exists(), reason="no .venv-vllm: make test-vllm makes it"),
-    pytest.mark.skipif("PYTEST_XDIST_WORKER" in os.environ, reason="a server for each worker: make test-vllm has one"),
-]
-
-
-def tiny(logs: Path, port: int = 0) -> Serving:
-    more = ("--enforce-eager",)  # compiling takes longer than it saves here
-    return Serving("tiny-random", port=port, python=str(PYTHON), max_model_len=16384, logs=logs, more=more)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """A healthy one, which the last test that takes it kills."""
-    with served(tiny(tmp_path_factory.mktemp("logs"))) as servers:
-        yield servers[0]
+pytestmark = MARKS
 
 
 @pytest.fixture
@@ -92,9 +82,9 @@ def once_stored(folder: Path, count: int, child: subprocess.Popen) -> None:
         time.sleep(0.02)
 
 
-def test_episodes_against_a_server_survive_a_kill_and_are_proven(server, start, tmp_path):
+def test_episodes_against_a_server_survive_a_kill_and_are_proven(vllm, start, tmp_path):
     folder = tmp_path / "run"
-    policy = ["--policy", f"openai:tiny-random@{server.url}?{OPTIONS}"]
+    policy = ["--policy", f"openai:tiny-random@{vllm.server().url}?{OPTIONS}"]
     child = start("rollout", "--out", folder, *policy, "--suite", "orders", "--per-template", "5", *RUN)
     once_stored(folder, EPISODES // 4, child)
     child.kill()
@@ -126,8 +116,8 @@ def members(group: int) -> list[str]:
     return found
 
 
-def test_a_server_that_is_killed_and_started_again_costs_no_episode(server, start, tmp_path):
-    folder, port = tmp_path / "run", int(server.url.split(":")[2].split("/")[0])
+def test_a_server_that_is_killed_and_started_again_costs_no_episode(vllm, start, tmp_path):
+    folder, server = tmp_path / "run", vllm.server()
     policy = ["--policy", f"openai:tiny-random@{server.url}?{OPTIONS}"]
     child = start("rollout", "--out", folder, *policy, "--suite", "incidents", "--per-template", "2", *RUN)
     once_stored(folder, 1, child)
@@ -137,8 +127,8 @@ def test_a_server_that_is_killed_and_started_again_costs_no_episode(server, star
         assert time.monotonic() < end
         time.sleep(0.05)
     assert child.poll() is None, "the run was over before the server was killed"
-    with served(tiny(tmp_path, port)):
-        done(child)
+    assert vllm.server().url == server.url
+    done(child)
     assert not [trace.harness_error for trace in traces(folder) if trace.harness_error]
     done(start("replay", folder))
 
@@ -146,18 +136,48 @@ def test_a_server_that_is_killed_and_started_again_costs_no_episode(server, star
 @pytest.mark.parametrize(("policy", "more"), [("vllm", "&max_model_len=16384&eager=yes"), ("hf", "")])
 def test_a_model_in_this_process_reads_the_very_tokens_it_wrote(policy, more, start, tmp_path):
     folder = tmp_path / "run"
-    plan = ["--policy", f"{policy}:tiny-random?{OPTIONS}{more}", "--suite", "orders", "--per-template", "1"]
-    plan += ["--faults", "hostile", "--max-turns", "6"]
+    plan = ["--policy", f"{policy}:tiny-random?{OPTIONS}{more}", "--template", "order_status", "--per-template", "2"]
+    plan += ["--template", "cancel_order", "--trials", "2", "--faults", "hostile", "--max-turns", "6"]
     done(start("rollout", "--out", folder, *plan, python=str(PYTHON)))
     found = traces(folder)
     assert not [trace.harness_error for trace in found if trace.harness_error]
     kept = [one for trace in found for one in exact(trace)]
-    assert len(kept) > 20
+    assert len(kept) > 15
     assert all(kept)
     assert f"{len(found)} proven, 0 not" in done(start("replay", folder))
 
 
 def test_what_is_no_model_is_told_in_vllms_words(tmp_path):
-    asked = Serving(str(tmp_path), port=0, python=str(PYTHON), logs=tmp_path / "logs")
+    asked = serving(tmp_path / "logs", str(tmp_path))
     with pytest.raises(UserError, match=r"vLLM ended while it was starting: .*Error: .*model"), served(asked):
         pass
+
+
+def few(vllm, folder: Path, options: str) -> list[Trace]:
+    """Four short episodes in this process."""
+    asked = Asked(templates=("order_status", "cancel_order"), per_template=2, faults=("hostile",))
+    policy = policy_named(f"openai:tiny-random@{vllm.server().url}?temperature=1&{options}")
+    plan = RolloutPlan.make(asked, Limits(turns=4))
+    asyncio.run(rollout(plan, policy, folder, sleep=lambda seconds: asyncio.sleep(0)))
+    return traces(folder)
+
+
+def test_a_chat_that_does_not_fit_is_told_from_a_request_that_is_refused(vllm, tmp_path):
+    long = few(vllm, tmp_path / "long", "max_tokens=16000")
+    assert {step.turn.finish_reason for trace in long for step in trace.steps} == {CONTEXT_OVERFLOW}
+    assert not [trace for trace in long if trace.harness_error or trace.verdict is None]
+    wrong = few(vllm, tmp_path / "wrong", 'body={"n":-1}')
+    assert all(trace.harness_error and trace.verdict is None for trace in wrong)
+
+
+@pytest.mark.parametrize("guided", ["tags", "required"])
+def test_guided_calls_are_calls_of_offered_tools_with_whole_arguments(vllm, tmp_path, guided):
+    found = few(vllm, tmp_path / "run", f"max_tokens=256&guided={guided}")
+    steps = [(trace.tools, step) for trace in found for step in trace.steps if step.turn.finish_reason != "length"]
+    calls = [(tools, record) for tools, step in steps for record in step.calls]
+    assert calls
+    for tools, record in calls:
+        assert record.call.name in {tool.name for tool in tools}
+        assert record.call.arguments is not None or isinstance(json.loads(record.call.raw), dict)
+    if guided == "required":
+        assert all(step.calls for _, step in steps)
