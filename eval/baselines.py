@@ -56,7 +56,9 @@ def _commands(base: Run, prompt: str) -> list[str]:
     several = len(base.asked) > 1
     commands = []
     for number, asked in enumerate(base.asked):
-        out = f"{base.name}-{prompt}" + (f"/{asked.get('split', number)}" if several else "")
+        out = f"{(base.folder or base.name).rstrip('/')}-{prompt}" + (
+            f"/{asked.get('split', number)}" if several else ""
+        )
         parts = ["faultgym", "rollout", "--out", out, "--policy", _with_prompt(str(asked.get("policy")), prompt)]
         commands.append(" ".join(map(quote, [*parts, *_options(asked, base)])))
     return commands

@@ -38,6 +38,7 @@ def blocks(comparison: Comparison, *, full: bool = False, listed: int = LISTED) 
     """All that is said, in order. `full` is every slice and metric, and not only what was shown."""
     if len(comparison.against) > 1:
         yield _overview(comparison)
+        yield "Against the base: + better, ! worse, ~ not shown, ? invalid run."
     for against in comparison.against:
         yield from _one(comparison, against, full, listed)
     yield from forgotten(comparison.forgetting)

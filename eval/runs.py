@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import orjson
@@ -66,6 +66,8 @@ class Run:
     """What the policy says of itself."""
     asked: tuple[JSON, ...] = ()
     """What each of its folders was asked for, where that is known: how to make a run like it."""
+    folder: str = ""
+    """Where it was read from; empty when it was not."""
 
     @classmethod
     def of(cls, name: str, traces: Iterable[Trace], asked: tuple[JSON, ...] = ()) -> Run:
@@ -115,6 +117,7 @@ def read_run(
     asked = tuple(run.plan["asked"] for run in runs if isinstance(run.plan.get("asked"), dict))
     traces = (trace for run in runs for _, trace in located_traces(run, on_error, tick))
     found = Run.of(name or path.name or str(path), traces, asked)
+    found = replace(found, folder=str(path))
     if not found.episodes:
         raise UserError(f"{path} holds no traces yet: roll it out first, with faultgym rollout --out {path} --resume")
     return found

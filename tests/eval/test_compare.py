@@ -332,12 +332,12 @@ ASKED = {"policy": "openai:m@http://h:1/v1?temperature=0.5&prompt=plain", "suite
 
 
 def test_the_bases_missing_prompts_are_named_with_the_commands_that_make_them():
-    a = replace(outcomes("a", [True], limits=Limits(turns=30)), policy=model("plain"), asked=(ASKED,))
+    a = replace(outcomes("a", [True], limits=Limits(turns=30)), policy=model("plain"), asked=(ASKED,), folder="runs/a/")
     b = replace(outcomes("b", [True], limits=Limits(turns=30)), policy=model("plain", "tuned"))
     (missing,) = compare(a, [b], QUICK).missing
     assert missing.prompt == "best"
     assert missing.commands == (
-        "faultgym rollout --out a-best --policy 'openai:m@http://h:1/v1?temperature=0.5&prompt=best' --suite orders"
+        "faultgym rollout --out runs/a-best --policy 'openai:m@http://h:1/v1?temperature=0.5&prompt=best' --suite orders"
         " --split dev --per-template 2 --trials 3 --faults clean --faults rough --seed 5 --max-turns 30",
     )
     assert "MISSING: the base under the prompt best" in markdown(compare(a, [b], QUICK))
