@@ -61,7 +61,7 @@ VERBS = (
     Verb("import", "Take in chat logs and spans from elsewhere; prove those that name a task.", "import_logs"),
     Verb("export", "Write traces as chat logs or spans, for other tools."),
     Verb("build", "Make data sets for SFT, DPO, ORPO and KTO from stored traces."),
-    Verb("train", "Train a model on such data sets: SFT, DPO, ORPO, KTO, on adapters or all weights."),
+    Verb("train", "Train a model or an adapter: SFT, DPO, ORPO, KTO on such data sets, GRPO on the environments."),
     Verb("tiny", "Train the small model that needs no hub, from nothing, in a few minutes."),
     Verb("serve", "Offer a suite's service, with its faults, over a real socket."),
     Verb("serve-model", "Serve a model with vLLM until Ctrl-C.", "serve_model"),

@@ -1,4 +1,4 @@
-"""`faultgym train sft|dpo|orpo|kto`: a model learns from a data set."""
+"""`faultgym train sft|dpo|orpo|kto`: a model learns from a data set; `grpo` (see train_grpo.py): from playing."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from faultgym.cli import train_options as options
 from faultgym.cli.progress import LINE_SECONDS, duration
+from faultgym.cli.train_grpo import grpo
 from faultgym.training.train_config import METHODS, Method, TrainConfig
 
 if TYPE_CHECKING:
     from faultgym.training.trainers.outcome import TrainResult
     from faultgym.training.trainers.watch import OnStep, Step
 
-train = typer.Typer(no_args_is_help=True, help="Train a model, or an adapter for it, on a data set.")
+train = typer.Typer(no_args_is_help=True, help="Train a model, or an adapter for it, on data or on the environments.")
 
 HELP: dict[Method, str] = {
     "sft": "Imitate verified examples (faultgym build sft).",
@@ -65,6 +66,7 @@ def _command(method: Method) -> Callable[..., None]:
 
 for _method in METHODS:
     train.command(_method, help=HELP[_method])(_command(_method))
+train.command("grpo")(grpo)
 
 
 def run(config: TrainConfig, *, dry_run: bool = False) -> None:

@@ -63,7 +63,10 @@ Unaudited = Annotated[
 
 def asked(method: str, config: Path | None, texts: list[str] | None, given: dict[str, Any]) -> TrainConfig:
     """The configuration; raises UserError for what is unknown, missing or impossible."""
+    return TrainConfig.of({**gathered(config, texts, given), "method": method})
+
+
+def gathered(config: Path | None, texts: list[str] | None, given: dict[str, Any]) -> dict[str, Any]:
+    """All settings, those that come first on top. Raises UserError for a file or a text that cannot be read."""
     values: dict[str, Any] = {**(read_yaml(config) if config else {}), **settings(texts or ())}
-    values |= {name: value for name, value in given.items() if value is not None and value != []}
-    values["method"] = method
-    return TrainConfig.of(values)
+    return values | {name: value for name, value in given.items() if value is not None and value != []}

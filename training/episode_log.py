@@ -99,7 +99,7 @@ def logged(
         if not rank:
             stack.enter_context(run.lock())
             run.repair()
-        if resume:
+        if resume or rank:
             trials = _trials(run, world)
         yield EpisodeLog(stack.enter_context(run.writer(f"rank-{rank}", BATCH)), policy, rank, world, trials)
 

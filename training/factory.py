@@ -80,6 +80,8 @@ class ToolEpisode:
         self._over = False
         self._ended: Ended | None = None
         self._turn: Turn | None = None
+        self._by_call = False
+        """Whether the trainer calls the methods, so that only it knows which calls of the last message were done."""
         self._answers: list[str] = []
         self._chain: array[int] | None = None
 
@@ -109,6 +111,7 @@ class ToolEpisode:
 
     def _call(self, name: str, arguments: JSON) -> str:
         """A call as a turn of its own: not every trainer says which calls belong to one turn."""
+        self._by_call = True
         return self._take(Turn(tool_calls=(ToolCall("", name, arguments),), finish_reason="tool_calls"))[0]
 
     def _answer(self, turn: Turn) -> str:
@@ -165,7 +168,7 @@ class ToolEpisode:
     def _finish(self, completion: Sequence[JSON]) -> bool:
         """Do the last turn, if it was not done; whether the trainer's limits were the end of it."""
         turn = _last_turn(completion)
-        if turn is not None and turn is not self._turn:
+        if turn is not None and turn is not self._turn and not (turn.tool_calls and self._by_call):
             self._take(turn)
         if self._episode is None or self._failure is not None:
             return True

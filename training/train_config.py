@@ -131,7 +131,7 @@ class TrainConfig:
                     f"unknown setting {name!r}{_nearest(name, known)}; there are {', '.join(sorted(known))}"
                 )
         for name in ("method", "model", "data", "out"):
-            if not values.get(name):
+            if not values.get(name) and (name != "data" or values.get("method") != "grpo"):
                 raise UserError(f"{name} is missing: every training run needs it")
         return cls(**{name: _converted(name, value) for name, value in values.items()})
 
@@ -216,7 +216,7 @@ def _whole(low: int, high: float = math.inf, *, optional: bool = False) -> _Rule
 
 
 _RULES: dict[str, _Rule] = {
-    "method": _Rule(choices=METHODS),
+    "method": _Rule(choices=get_args(Method)),
     "adapter": _Rule(choices=ADAPTERS),
     "optimizer": _Rule(choices=get_args(Optimizer)),
     "scheduler": _Rule(choices=get_args(Scheduler)),

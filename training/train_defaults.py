@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Method = Literal["sft", "dpo", "orpo", "kto"]
+Method = Literal["sft", "dpo", "orpo", "kto", "grpo"]
 METHODS: tuple[Method, ...] = ("sft", "dpo", "orpo", "kto")
+"""Those that learn from data sets; `grpo` learns from playing (see `grpo_config`)."""
 Adapter = Literal["none", "lora", "qlora", "dora", "qdora"]
 ADAPTERS: tuple[Adapter, ...] = ("none", "lora", "qlora", "dora", "qdora")
 
@@ -22,17 +23,21 @@ _ADAPTER_RATES: dict[Method, tuple[float, ...]] = {
     "dpo": (5e-4, 1e-4, 2e-5, 5e-6),
     "orpo": (5e-4, 1e-4, 2e-5, 8e-6),
     "kto": (1e-4, 5e-5, 1e-5, 5e-6),
+    "grpo": (1e-3, 1e-4, 2e-5, 1e-5),
 }
 _FULL_RATES: dict[Method, tuple[float, ...]] = {
     "sft": (1e-3, 1e-4, 1e-5, 1e-5),
     "dpo": (1e-4, 5e-6, 1e-6, 5e-7),
     "orpo": (1e-4, 2e-5, 8e-6, 5e-6),
     "kto": (2e-5, 2e-6, 5e-7, 5e-7),
+    "grpo": (1e-4, 5e-6, 1e-6, 1e-6),
 }
 _BATCHES = ((8, 1), (2, 8), (2, 8), (1, 16))
 """Rows in a batch, and batches in a step."""
 _PAIR_BATCHES = ((8, 1), (2, 8), (2, 8), (2, 8))
 """For methods that see two completions at a time; KTO needs two rows in a batch."""
+_EPISODE_BATCHES = ((32, 1), (8, 4), (4, 8), (2, 16))
+"""Episodes, for GRPO: four groups of eight in a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ def defaults_for(parameters: int, method: Method, adapter: Adapter) -> Defaults:
     """The settings for a model of so many parameters."""
     size = sum(parameters >= bound for bound in _BOUNDS)
     rates = _FULL_RATES if adapter == "none" else _ADAPTER_RATES
-    batch_size, accumulation = (_BATCHES if method == "sft" else _PAIR_BATCHES)[size]
+    batch_size, accumulation = {"sft": _BATCHES, "grpo": _EPISODE_BATCHES}.get(method, _PAIR_BATCHES)[size]
     rate = rates[method][size]
     return Defaults(
         learning_rate=rate,

@@ -20,7 +20,7 @@ from faultgym.training.episode_log import logged
 from faultgym.training.factory import TURN, environments_of
 from faultgym.training.rewards import Reward, reward_functions
 from faultgym.training.task_rows import task_rows
-from faultgym.training.trainers.responses import episode_trainer_class, message_of, reads_turns
+from faultgym.training.trainers.responses import HERMES, episode_trainer_class, message_of, reads_turns
 
 LIMITS = Limits(turns=6)
 ASKED = Asked(("orders",), "train", ("order_status", "cancel_order"), per_template=2, faults=("rough",))
@@ -38,8 +38,8 @@ def reader():
     return reads_turns(tokenizer_of(model_path("tiny-random"))).parse_response
 
 
-def made(folder, log, rows, wrap=lambda kind: kind, **more):
-    """A trainer over `tiny-random` with a LoRA adapter."""
+def made(folder, log, rows, wrap=lambda kind: kind, trainer=None, tokenizer=None, **more):
+    """A trainer over `tiny-random` with a LoRA adapter; ours, unless another is given."""
     import torch
     from datasets import Dataset
     from peft import LoraConfig
@@ -68,11 +68,11 @@ def made(folder, log, rows, wrap=lambda kind: kind, **more):
         "dataloader_pin_memory": False,
         "shuffle_dataset": False,
     }
-    return episode_trainer_class()(
+    return (trainer or episode_trainer_class())(
         model=model,
         args=GRPOConfig(**config | more),
         train_dataset=Dataset.from_list(rows),
-        processing_class=reads_turns(tokenizer_of(path)),
+        processing_class=tokenizer or reads_turns(tokenizer_of(path)),
         environment_factory={n: partial(wrap(k), log, LIMITS) for n, k in environments_of(rows).items()},
         reward_funcs=reward_functions(),
         peft_config=LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"),
@@ -182,6 +182,21 @@ def test_a_member_that_the_harness_broke_is_left_out_of_its_group(tmp_path):
     stored = [Trace.from_record(record) for record in RunDirectory.open(tmp_path / "traces").records()]
     assert [t.harness_error is not None for t in stored] == [True, False, False, False] * 2
     assert all((t.verdict is None) == (t.harness_error is not None) for t in stored)
+
+
+def test_trls_own_trainer_takes_our_environments_too(tmp_path):
+    from trl import GRPOTrainer
+
+    tokenizer = tokenizer_of(model_path("tiny-random"))
+    tokenizer.response_template = HERMES
+    with logged(tmp_path / "traces", {"name": "grpo"}, LIMITS, {"suites": ["orders"]}) as log:
+        trainer = made(tmp_path, log, task_rows(ASKED), trainer=GRPOTrainer, tokenizer=tokenizer)
+        trainer.train()
+    found = [Trace.from_record(record) for record in RunDirectory.open(tmp_path / "traces").records()]
+    assert len(found) == 2 * GROUP
+    assert all(replay(trace).proven for trace in found)
+    assert any(trace.records for trace in found)
+    assert list(trainer._logs["rewards"]["verdict"]) == [float(trace.verdict.success) for trace in found]
 
 
 HOSTILE = [

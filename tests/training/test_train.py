@@ -10,7 +10,8 @@ import pytest
 from faultgym.training.train_config import ADAPTERS, METHODS
 from faultgym.training.trainers import quiet
 from faultgym.training.trainers.checkpoints import FOLDER, sealed
-from faultgym.training.trainers.run import fit, job_of, train
+from faultgym.training.trainers.making import trainer_for
+from faultgym.training.trainers.run import fit, job_of, load_model, train
 from faultgym.training.trainers.watch import Watch
 
 
@@ -55,7 +56,9 @@ def test_what_is_written_is_the_model_in_memory_to_the_last_bit(adapter, place, 
 
     config = lessons.config(place, tmp_path / "out", "dpo", adapter=adapter)
     job = job_of(config)
-    trainer = fit(job, tmp_path / "work", Watch(job.config, lambda step: None), None)
+    watch = Watch(job.config, lambda step: None)
+    trainer = trainer_for(job.config, load_model(job), job.tokenizer, job.prepared, tmp_path / "work", watch)
+    fit(trainer, watch)
     write_weights(trainer, job.tokenizer, tmp_path / "written")
     model, tokenizer = lessons.reloaded(tmp_path / "written", place / "model", adapter)
     base, _ = lessons.reloaded(place / "model", place / "model", "none")

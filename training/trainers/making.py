@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -42,22 +42,24 @@ def trainer_for(
     save: bool = True,
 ) -> Any:
     """A trainer that has not begun. The model holds an adapter already where one is trained further."""
+    given = arguments(config, len(prepared.rows), folder, save)
+    common: dict[str, Any] = {"train_dataset": prepared.rows, "processing_class": tokenizer}
+    maker = _MAKERS[config.method]
+    trainer = watched(config, model, folder, watch, lambda more: maker(config, given, common | more, prepared))
+    trainer.lengths = prepared.lengths
+    return trainer
+
+
+def watched(config: TrainConfig, model: Any, folder: Path, watch: Watch, make: Callable[[dict[str, Any]], Any]) -> Any:
+    """The trainer that `make` makes of the model, its adapter and its callbacks, logging and watched as all are."""
     from peft import PeftModel
     from transformers import PrinterCallback
 
-    arguments = _arguments(config, prepared, folder, save)
     new_adapter = None if config.adapter == "none" or isinstance(model, PeftModel) else adapter_config(config)
-    common: dict[str, Any] = {
-        "model": model,
-        "train_dataset": prepared.rows,
-        "processing_class": tokenizer,
-        "callbacks": [callback(watch)],
-        "peft_config": new_adapter,
-    }
     with _logging_to(folder / LOGS):
-        trainer = _MAKERS[config.method](config, arguments, common, prepared)
+        trainer = make({"model": model, "callbacks": [callback(watch)], "peft_config": new_adapter})
     trainer.remove_callback(PrinterCallback)  # our own progress says it
-    trainer.watch, trainer.lengths = watch, prepared.lengths
+    trainer.watch = watch
     if getattr(model, "is_loaded_in_4bit", False):
         for weight in trainer.model.parameters():  # TRL rounds them to bfloat16, whose steps are coarse for small rates
             if weight.requires_grad:
@@ -65,9 +67,9 @@ def trainer_for(
     return trainer
 
 
-def _arguments(config: TrainConfig, prepared: Prepared, folder: Path, save: bool) -> dict[str, Any]:
+def arguments(config: TrainConfig, rows: int, folder: Path, save: bool = True) -> dict[str, Any]:
     """What every trainer's configuration has."""
-    steps = total_steps(config, len(prepared.rows), int(os.environ.get("WORLD_SIZE", "1")))
+    steps = total_steps(config, rows, int(os.environ.get("WORLD_SIZE", "1")))
     gpu = uses_gpu(config)
     half = weight_dtype(config) if config.dtype != "auto" else "bfloat16"
     return {

@@ -16,8 +16,8 @@ from faultgym import __version__
 from faultgym.tools.errors import UserError
 from faultgym.tools.types import JSON
 from faultgym.training.card import table
+from faultgym.training.card_grpo import played
 from faultgym.training.train_config import TrainConfig
-from faultgym.training.trainers.data import DataSet
 from faultgym.training.trainers.models import LINEAGE, Start, base_model, weights_hash, with_adapter
 
 if TYPE_CHECKING:
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 CARD = "README.md"
 MERGED = "merged"
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets")
-_TITLES = {"sft": "supervised fine-tuning", "dpo": "DPO", "orpo": "ORPO", "kto": "KTO"}
+_TITLES = {"sft": "supervised fine-tuning", "dpo": "DPO", "orpo": "ORPO", "kto": "KTO", "grpo": "GRPO"}
 _PAPERS = {
     "dpo": "Rafailov et al. 2023, arXiv 2305.18290",
     "orpo": "Hong et al. 2024, arXiv 2403.07691",
     "kto": "Ethayarajh et al. 2024, arXiv 2402.01306",
+    "grpo": "Shao et al. 2024, arXiv 2402.03300",
     "lora": "Hu et al. 2021, arXiv 2106.09685",
     "qlora": "Dettmers et al. 2023, arXiv 2305.14314",
     "dora": "Liu et al. 2024, arXiv 2402.09353",
@@ -65,7 +66,7 @@ class TrainResult:
 
 
 def lineage(
-    config: TrainConfig, start: Start, base_hash: str, parameters: int, sets: Sequence[DataSet], device: str
+    config: TrainConfig, start: Start, base_hash: str, parameters: int, data: Sequence[JSON], device: str
 ) -> JSON:
     """What a result is made of: enough to make it again, and to refuse it on another base."""
     return {
@@ -74,7 +75,7 @@ def lineage(
         "adapter": config.adapter,
         "base": {"name": start.name, "path": start.path, "sha256": base_hash, "parameters": parameters},
         "init_adapter": {"folder": start.adapter, "sha256": weights_hash(start.adapter)} if start.adapter else None,
-        "data": [one.to_record() for one in sets],
+        "data": list(data),
         "seed": config.seed,
         "config": config.to_record(),
         "versions": {"faultgym": __version__, "python": platform.python_version(), **_versions()},
@@ -152,16 +153,22 @@ def card(name: str, record: JSON, merged: bool) -> str:
                 *([d["folder"], f"{d['rows']} {d['form']}", f"`{d['sha256']}`"] for d in record["data"]),
             ],
         ),
+        *played(record),
         "## Training",
         f"{result['steps']} steps in {result['seconds']:.0f} s on {record['device']}, {result['peak_mib']:,} MiB at"
         f" most, seed {record['seed']}.",
         *([f"Sources: {'; '.join(papers)}."] if papers else []),
         table(["metric (mean of the last quarter)", "value"], metrics),
         *(f"Warning: {warning}" for warning in result["warnings"]),
-        table(["setting", "value"], [[key, value] for key, value in record["config"].items()]),
+        table(["setting", "value"], [[key, _setting(value)] for key, value in record["config"].items()]),
         "Made with " + ", ".join(f"{key} {value}" for key, value in record["versions"].items()) + ".",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _setting(value: Any) -> str:
+    """A setting as a person would write it: a bare float would be shown as a share."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _word(adapter: str) -> str:

@@ -9,9 +9,11 @@ to the very weights that an undisturbed run would have ended with (on the same m
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
@@ -47,6 +49,30 @@ __all__ = ["Job", "TrainResult", "job_of", "train"]
 
 _ASKED = "asked.json"
 """In the work folder: what the run was asked to do, to be compared at a resumption."""
+
+
+class Ready(Protocol):
+    """What carrying out a run needs to know of it, whatever it learns from."""
+
+    @property
+    def config(self) -> TrainConfig:
+        """Resolved."""
+
+    @property
+    def start(self) -> Start:
+        """Where it begins."""
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """With the template that it learns under."""
+
+    @property
+    def device(self) -> str:
+        """`cpu` or `cuda`."""
+
+    @property
+    def memory(self) -> estimate.Memory:
+        """What it will take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +113,14 @@ def train(config: TrainConfig, progress: OnStep | None = None) -> TrainResult:
     of the wrong form or that failed its audit, rows that are too long, an adapter of another base, a damaged
     checkpoint, a full disk, a loss that is no number. What was there stays: `out` is written whole or not at all.
     """
+    return in_work_folder(config, lambda work, state: _train(config, work, state, progress or (lambda step: None)))
+
+
+def in_work_folder(config: TrainConfig, run: Callable[[Path, Any], TrainResult]) -> TrainResult:
+    """What `run` makes in a work folder that no other process is in, or what it made before.
+
+    `run` is given that folder and accelerate's state of the processes.
+    """
     out, work = Path(config.out), work_folder(Path(config.out))
     if config.resume and (out / LINEAGE).is_file():
         shutil.rmtree(work, ignore_errors=True)
@@ -100,7 +134,7 @@ def train(config: TrainConfig, progress: OnStep | None = None) -> TrainResult:
     state.wait_for_everyone()
     with alone(work / "lock", state.is_main_process), understood(work):
         try:
-            return _train(config, work, state, progress or (lambda step: None))
+            return run(work, state)
         except BaseException:
             if new and state.is_main_process and not checkpoints.sealed(work / "out" / checkpoints.FOLDER):
                 shutil.rmtree(work, ignore_errors=True)  # nothing in it to go on from
@@ -121,53 +155,71 @@ def job_of(config: TrainConfig) -> Job:
     return Job(resolved, start, facts, base_hash, tuple(sets), prepared, tokenizer, weight_dtype(resolved), device)
 
 
-def load_model(job: Job) -> Any:
+def load_model(job: Ready) -> Any:
     """The base, and on it the adapter that is trained further."""
     model = base_model(job.start.path, job.config, quantised=job.config.adapter.startswith("q"))
     return with_adapter(model, job.start.adapter) if job.start.adapter else model
 
 
-def check_memory(job: Job) -> None:
+def check_memory(job: Ready) -> None:
     """Raise UserError when the run would take more memory than is free."""
     needed, free = job.memory, free_on(job.device)
     if free and needed.total > free and not job.config.ignore_memory:
-        mib = estimate.MIB
+        mib, length = estimate.MIB, "max_completion" if job.config.method == "grpo" else "max_length"
         raise UserError(
             f"this run takes about {needed.line()}, and {free / mib:,.0f} MiB are free: lower batch_size (and raise"
-            " accumulation) or max_length, set gradient_checkpointing=true, take adapter qlora, or try all the same"
+            f" accumulation) or {length}, set gradient_checkpointing=true, take adapter qlora, or try all the same"
             " with --set ignore_memory=true"
         )
 
 
-def fit(job: Job, folder: Path, watch: Watch, checkpoint: Path | None) -> Any:
-    """TRL's trainer after it has trained, from a checkpoint on where there is one."""
-    from faultgym.training.trainers.making import trainer_for
-
-    trainer = trainer_for(job.config, load_model(job), job.tokenizer, job.prepared, folder, watch)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    watch.check_weights(trainer.model, trainer.state.global_step)
-    return trainer
-
-
 def _train(config: TrainConfig, work: Path, state: Any, progress: OnStep) -> TrainResult:
     job = job_of(config)
-    check_memory(job)
+    data = [one.to_record() for one in job.sets]
     name = device_name(job.device)
-    made_of = outcome.lineage(job.config, job.start, job.base_hash, job.facts.parameters, job.sets, name)
+    made_of = outcome.lineage(job.config, job.start, job.base_hash, job.facts.parameters, data, name)
+
+    def make(model: Any, folder: Path, watch: Watch) -> AbstractContextManager[Any]:
+        from faultgym.training.trainers.making import trainer_for
+
+        return nullcontext(trainer_for(job.config, model, job.tokenizer, job.prepared, folder, watch))
+
+    def told(metrics: dict[str, float]) -> list[str]:
+        return [text for text in (*job.warnings(), displaced(metrics, job.config)) if text]
+
+    return carried_out(job, work, state, made_of, progress, make, told)
+
+
+def carried_out(
+    job: Ready,
+    work: Path,
+    state: Any,
+    made_of: JSON,
+    progress: OnStep,
+    make: Callable[[Any, Path, Watch], AbstractContextManager[Any]],
+    told: Callable[[dict[str, float]], Sequence[str]],
+    difference: Callable[[JSON], str] | None = None,
+) -> TrainResult:
+    """Train with the trainer that `make` gives, from the last checkpoint where there is one, and publish the result.
+
+    `told` gives the warnings that follow from the metrics, `difference` says in what an earlier run's settings differ.
+    """
+    check_memory(job)
     folder = work / "out"
-    found = [_checkpoint(work, made_of) if state.is_main_process else None]
+    differs = difference or TrainConfig.of(made_of["config"]).difference
+    found = [_checkpoint(work, made_of, differs) if state.is_main_process else None]
     if state.num_processes > 1:
         from accelerate.utils import broadcast_object_list
 
         broadcast_object_list(found)
     watch = Watch(job.config, progress, before=checkpoints.seconds(found[0]) if found[0] else 0.0)
     peak = Peak(job.device)
-    trainer = fit(job, folder, watch, found[0])
-    metrics = summary(trainer.state.log_history, job.config)
-    warnings = tuple(text for text in (*job.warnings(), displaced(metrics, job.config)) if text)
-    steps = trainer.state.global_step
-    result = TrainResult(Path(config.out), metrics, round(watch.seconds, 1), peak.mib(), steps, warnings)
-    outcome.write_weights(trainer, job.tokenizer, folder)
+    with make(load_model(job), folder, watch) as trainer:
+        fit(trainer, watch, found[0])
+        metrics = summary(trainer.state.log_history, job.config)
+        steps, warnings = trainer.state.global_step, tuple(told(metrics))
+        result = TrainResult(Path(job.config.out), metrics, round(watch.seconds, 1), peak.mib(), steps, warnings)
+        outcome.write_weights(trainer, job.tokenizer, folder)
     del trainer
     if state.is_main_process:
         _finish(job, work, made_of, result)
@@ -175,12 +227,18 @@ def _train(config: TrainConfig, work: Path, state: Any, progress: OnStep) -> Tra
     return result
 
 
-def _checkpoint(work: Path, made_of: JSON) -> Path | None:
+def fit(trainer: Any, watch: Watch, checkpoint: Path | None = None) -> None:
+    """Train, from a checkpoint on where there is one. Raises UserError when weights are no numbers any more."""
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    watch.check_weights(trainer.model, trainer.state.global_step)
+
+
+def _checkpoint(work: Path, made_of: JSON, differs: Callable[[JSON], str]) -> Path | None:
     """Where to go on, if anywhere; raises UserError when the run that was stopped was another one."""
     path, folder = work / _ASKED, work / "out"
     if path.is_file():
         before = orjson.loads(path.read_bytes())
-        difference = TrainConfig.of(made_of["config"]).difference(before["config"])
+        difference = differs(before["config"])
         for name in ("base", "init_adapter", "data"):
             if not difference and before[name] != orjson.loads(orjson.dumps(made_of[name])):
                 difference = f"{name} has changed since"
@@ -192,7 +250,7 @@ def _checkpoint(work: Path, made_of: JSON) -> Path | None:
     return checkpoints.newest(folder / checkpoints.FOLDER)
 
 
-def _finish(job: Job, work: Path, made_of: JSON, result: TrainResult) -> None:
+def _finish(job: Ready, work: Path, made_of: JSON, result: TrainResult) -> None:
     folder = work / "out"
     if job.config.merge and job.config.adapter != "none":
         outcome.merge(job.config, job.start, job.tokenizer, folder, folder / outcome.MERGED)

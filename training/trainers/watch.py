@@ -239,6 +239,18 @@ _KEPT = (
     "rewards/margins",
     "kl",
     "nll_loss",
+    "reward",
+    "reward_std",
+    "frac_reward_zero_std",
+    "episodes/success",
+    "episodes/success_when_faulted",
+    "episodes/cut",
+    "episodes/calls",
+    "episodes/bad_calls",
+    "episodes/repeated_calls",
+    "episodes/harness_errors",
+    "completions/mean_length",
+    "entropy",
 )
 
 

@@ -1,0 +1,99 @@
+"""`faultgym train grpo`: a model learns from playing tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from faultgym.cli import train_options as options
+from faultgym.training.grpo_config import GrpoConfig
+
+TASKS: dict[str, Any] = {"rich_help_panel": "Tasks (of the split train)"}
+PLAY: dict[str, Any] = {"rich_help_panel": "Episodes"}
+
+Suites = Annotated[list[str] | None, typer.Option("--suite", help="May be repeated. (default: orders)", **TASKS)]
+Templates = Annotated[list[str] | None, typer.Option("--template", help="Default: all of the suite.", **TASKS)]
+Faults = Annotated[
+    list[str] | None,
+    typer.Option("--faults", help="A preset, or a plan's name or JSON file; may be repeated. (default: mild)", **TASKS),
+]
+PerTemplate = Annotated[
+    int | None, typer.Option(help="Tasks of each template. (default: as many as the steps need)", **TASKS)
+]
+StyleName = Annotated[str | None, typer.Option(help="http or tools, for all tasks.", **TASKS)]
+Prompt = Annotated[str | None, typer.Option(help="plain, best, few_shot, or a file.", **PLAY)]
+Group = Annotated[int | None, typer.Option(help="Episodes that are compared with each other. (default: 8)", **PLAY)]
+Turns = Annotated[int | None, typer.Option(help="Of an episode. (default: 12)", **PLAY)]
+Completion = Annotated[
+    int | None, typer.Option(help="Tokens after the prompt, tool results included. (default: 2048)", **PLAY)
+]
+Temperature = Annotated[float | None, typer.Option(help="Default: 1.", **PLAY)]
+Vllm = Annotated[str | None, typer.Option(help="Who samples: off (transformers), colocate, or server.", **PLAY)]
+VllmUrl = Annotated[str | None, typer.Option(help="Of the server.", **PLAY)]
+Steps = Annotated[
+    int | None, typer.Option("--steps", "--max-steps", help="Default: 50.", rich_help_panel=options.STEPS)
+]
+BatchSize = Annotated[int | None, typer.Option(help="Episodes at a time.", rich_help_panel=options.STEPS)]
+ChatTemplate = Annotated[
+    str | None,
+    typer.Option("--chat-template", help="A training template, where the model's own marks no turns: chatml, ..."),
+]
+
+
+def grpo(
+    model: options.Model = None,
+    out: options.Out = None,
+    suites: Suites = None,
+    templates: Templates = None,
+    faults: Faults = None,
+    per_template: PerTemplate = None,
+    style: StyleName = None,
+    group: Group = None,
+    turns: Turns = None,
+    max_completion: Completion = None,
+    temperature: Temperature = None,
+    prompt: Prompt = None,
+    vllm: Vllm = None,
+    vllm_url: VllmUrl = None,
+    adapter: options.AdapterOption = None,
+    init_adapter: options.InitAdapter = None,
+    lora_r: options.Rank = None,
+    merge: options.Merge = None,
+    max_steps: Steps = None,
+    batch_size: BatchSize = None,
+    learning_rate: options.LearningRate = None,
+    config: options.Config = None,
+    set: options.Set = None,
+    template: ChatTemplate = None,
+    seed: options.Seed = None,
+    device: options.Device = None,
+    resume: options.Resume = None,
+    save_steps: options.SaveSteps = None,
+    report_to: options.ReportTo = None,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Play tasks in groups, and learn from what set the episodes of a group apart.
+
+    The reward is the environment's verdict and small costs: --set reward.calls=-0.02, and so on.
+    """
+    given = {name: value for name, value in locals().items() if name not in ("config", "set", "dry_run")}
+    run(GrpoConfig.of(options.gathered(config, set, given)), dry_run=dry_run)
+
+
+def run(config: GrpoConfig, *, dry_run: bool = False) -> None:
+    """Train with progress on stderr, and say what came of it."""
+    from faultgym.cli.train import report, shown
+    from faultgym.training.trainers import quiet
+    from faultgym.training.trainers.grpo import TRACES, estimated, train_grpo
+
+    with quiet():
+        if dry_run:
+            for line in estimated(config):
+                print(line)
+            return
+        with shown() as on_step:
+            result = train_grpo(config, on_step)
+    report(result, config.train)
+    print(f"episodes: faultgym score {Path(result.out) / TRACES}")

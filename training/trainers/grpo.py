@@ -1,0 +1,294 @@
+"""GRPO on the environments themselves: the policy plays tasks in groups, and learns from what set them apart.
+
+    tasks -> rows -> TRL's GRPOTrainer, whose tool loop plays our episodes -> rewards and traces -> weights -> OUT
+
+The outer frame (work folder, checkpoints, adapters, lineage, card) is that of `run.train`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from faultgym.agents.model_local import identity
+from faultgym.agents.prompts import prompt_description
+from faultgym.tools.errors import UserError
+from faultgym.tools.types import JSON
+from faultgym.training import estimate
+from faultgym.training.episode_log import EpisodeLog, logged
+from faultgym.training.factory import environments_of, specs_of
+from faultgym.training.grpo_config import GrpoConfig
+from faultgym.training.rewards import reward_functions
+from faultgym.training.task_rows import task_rows
+from faultgym.training.train_config import TrainConfig
+from faultgym.training.trainers import outcome
+from faultgym.training.trainers.machine import device_name, free_on
+from faultgym.training.trainers.making import arguments, watched
+from faultgym.training.trainers.models import (
+    Start,
+    check_adapter,
+    facts_of,
+    start_of,
+    tokenizer_for,
+    uses_gpu,
+    weight_dtype,
+    weights_hash,
+)
+from faultgym.training.trainers.outcome import TrainResult
+from faultgym.training.trainers.responses import episode_trainer_class, reads_turns
+from faultgym.training.trainers.run import carried_out, in_work_folder
+from faultgym.training.trainers.watch import OnStep, Watch, Watched
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+TRACES = "traces"
+"""The run folder of the episodes, in the result's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrpoJob:
+    """All that a run needs to know before a model is loaded; a `run.Ready`."""
+
+    grpo: GrpoConfig
+    """Resolved."""
+    start: Start
+    facts: estimate.Facts
+    base_hash: str
+    rows: list[JSON] = field(hash=False)
+    """One for each group that may be played."""
+    longest: int
+    """Tokens of the longest prompt."""
+    tokenizer: PreTrainedTokenizerBase = field(hash=False)
+    dtype: str
+    device: str
+
+    @property
+    def config(self) -> TrainConfig:
+        """What it shares with every training."""
+        return self.grpo.train
+
+    @property
+    def memory(self) -> estimate.Memory:
+        """What it will take."""
+        tokens = self.longest + self.grpo.max_completion
+        found = estimate.memory(self.facts, self.config, self.dtype, tokens, self.device)
+        if self.grpo.kl and self.config.adapter == "none":
+            found = replace(found, reference=found.weights)
+        return found
+
+    def policy(self) -> JSON:
+        """What its traces say of who acts, but for the step."""
+        grpo = self.grpo
+        return {
+            "name": f"grpo:{self.start.name}",
+            "kind": "grpo",
+            "model": identity(self.start.name),
+            "init_adapter": identity(self.start.adapter) if self.start.adapter else None,
+            "adapter": self.config.adapter,
+            "prompt": prompt_description(grpo.prompt),
+            "format": grpo.format,
+            "sampling": {"temperature": grpo.temperature, "top_p": grpo.top_p, "max_completion": grpo.max_completion},
+            "seed": self.config.seed,
+        }
+
+
+def train_grpo(config: GrpoConfig, progress: OnStep | None = None) -> TrainResult:
+    """Train, and write the result to `config.train.out`, its episodes under `traces`; needs the extra `train`.
+
+    Raises UserError for everything that a person can put right, as `run.train` does.
+    """
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    return in_work_folder(
+        config.train, lambda work, state: _train(config, work, state, progress or (lambda step: None))
+    )
+
+
+def grpo_job(config: GrpoConfig, processes: int = 1) -> GrpoJob:
+    """Everything checked and measured, no weights loaded yet. Raises UserError like `train_grpo`."""
+    _check_vllm(config)
+    device = "cuda" if uses_gpu(config.train) else "cpu"
+    start = start_of(config.train)
+    facts = facts_of(start.path)
+    base_hash = weights_hash(start.path)
+    check_adapter(start, config.train, base_hash)
+    tokenizer = tokenizer_for(start, config.train)
+    tokenizer.padding_side = "left"
+    resolved = config.resolved(facts.parameters, processes)
+    rows = task_rows(resolved.needed(processes), resolved.prompt)
+    longest = _longest(rows, tokenizer)
+    if longest + resolved.max_completion > facts.context:
+        raise UserError(
+            f"the longest prompt has {longest:,} tokens, and with max_completion={resolved.max_completion} that is more"
+            f" than the {facts.context:,} that {start.name} reads: lower max_completion, or choose other templates"
+        )
+    dtype = weight_dtype(resolved.train)
+    return GrpoJob(resolved, start, facts, base_hash, rows, longest, tokenizer, dtype, device)
+
+
+def estimated(config: GrpoConfig) -> Iterator[str]:
+    """What is known of a run before it starts, for people. Raises UserError like `train_grpo`."""
+    job = grpo_job(config)
+    grpo, shared = job.grpo, job.config
+    memory, free = job.memory, free_on(job.device)
+    yield f"grpo of {shared.model} ({shared.adapter}) on {device_name(job.device)}"
+    yield (
+        f"tasks: {len(job.rows):,} of {' and '.join(grpo.suites)}; the longest prompt has {job.longest:,} tokens, with"
+        f" up to {grpo.max_completion:,} after it"
+    )
+    yield (
+        f"steps: {shared.max_steps:,} of {grpo.episodes()} episodes in groups of {grpo.group}, learning rate"
+        f" {shared.learning_rate:g}"
+    )
+    yield f"memory (by formula, without what generating takes): {memory.line()}; free: {free / estimate.MIB:,.0f} MiB"
+    yield "time: not estimated, as it follows from how long the episodes of this policy are"
+    if free and memory.total > free:
+        yield "it would not fit: lower batch_size or max_completion, set gradient_checkpointing=true, or take qlora"
+
+
+def _check_vllm(config: GrpoConfig) -> None:
+    if config.vllm == "off":
+        return
+    if not uses_gpu(config.train):
+        raise UserError(f"vllm={config.vllm} needs a GPU, to which TRL sends the weights: leave it off without one")
+    if find_spec("vllm") is None:
+        raise UserError(f"vllm={config.vllm} needs vLLM in this environment: pip install -e '.[train,vllm]'")
+
+
+def _longest(rows: Sequence[JSON], tokenizer: PreTrainedTokenizerBase) -> int:
+    tools = {name: [spec.openai() for spec in specs_of(kind)] for name, kind in environments_of(rows).items()}
+    lengths = [
+        len(
+            tokenizer.apply_chat_template(
+                row["prompt"], tools=tools[row["environment"]], add_generation_prompt=True, return_dict=False
+            )
+        )
+        for row in rows
+    ]
+    return max(lengths)
+
+
+def _train(config: GrpoConfig, work: Path, state: Any, progress: OnStep) -> TrainResult:
+    job = grpo_job(config, state.num_processes)
+    played = orjson.dumps(job.rows, option=orjson.OPT_SORT_KEYS)
+    data = {
+        "folder": f"{' and '.join(job.grpo.suites)}, split train",
+        "form": "tasks under their faults",
+        "rows": len(job.rows),
+        "sha256": sha256(played).hexdigest(),
+    }
+    name = device_name(job.device)
+    made_of = outcome.lineage(job.config, job.start, job.base_hash, job.facts.parameters, [data], name)
+    made_of["config"] = job.grpo.to_record()
+
+    @contextmanager
+    def make(model: Any, folder: Path, watch: Watch) -> Iterator[Any]:
+        with _log(job, folder, state) as log:
+            trainer = grpo_trainer(job, model, folder, watch, log)
+            try:
+                yield trainer
+            finally:
+                trainer.close_episodes()
+
+    return carried_out(job, work, state, made_of, progress, make, warnings_of, job.grpo.difference)
+
+
+@contextmanager
+def _log(job: GrpoJob, folder: Path, state: Any) -> Iterator[EpisodeLog]:
+    """This process's log; the main process makes the run folder, the others wait for it."""
+    path = folder / TRACES
+    asked = {**job.grpo.needed(state.num_processes).data(), "prompt": job.grpo.prompt}
+    options: JSON = {"rank": state.process_index, "world": state.num_processes}
+    opening: Callable[..., Any] = partial(logged, path, job.policy(), job.grpo.limits, asked, **options)
+    with ExitStack() as stack:
+        if state.is_main_process:
+            log = stack.enter_context(opening(resume=(path / "plan.json").is_file()))
+        state.wait_for_everyone()
+        if not state.is_main_process:
+            log = stack.enter_context(opening())
+        yield log
+
+
+def grpo_trainer(job: GrpoJob, model: Any, folder: Path, watch: Watch, log: EpisodeLog | None = None) -> Any:
+    """TRL's trainer over our episodes, not begun. The model holds an adapter already where one is trained further."""
+    from datasets import Dataset
+    from trl import GRPOConfig
+
+    grpo, limits = job.grpo, job.grpo.limits
+    given = arguments(job.config, len(job.rows), folder)
+    args = GRPOConfig(
+        **given,
+        num_generations=grpo.group,
+        max_completion_length=grpo.max_completion,
+        max_tool_calling_iterations=grpo.turns - 1,
+        temperature=grpo.temperature,
+        top_p=grpo.top_p,
+        beta=grpo.kl,
+        **_vllm_arguments(job),
+    )
+    environments = {name: partial(kind, log, limits) for name, kind in environments_of(job.rows).items()}
+    tokenizer = reads_turns(job.tokenizer, grpo.format, getattr(model, "generation_config", None))
+    return watched(
+        job.config,
+        model,
+        folder,
+        watch,
+        lambda more: watched_class()(
+            args=args,
+            train_dataset=Dataset.from_list(job.rows),
+            processing_class=tokenizer,
+            environment_factory=environments,
+            reward_funcs=reward_functions(grpo.reward),
+            **more,
+        ),
+    )
+
+
+def _vllm_arguments(job: GrpoJob) -> JSON:
+    grpo = job.grpo
+    if grpo.vllm == "off":
+        return {"use_vllm": False}
+    if grpo.vllm == "server":
+        return {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": grpo.vllm_url}
+    return {
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "vllm_gpu_memory_utilization": grpo.vllm_memory,
+        "vllm_max_model_length": job.longest + grpo.max_completion,
+    }
+
+
+@cache
+def watched_class() -> Any:
+    """The trainer, watched as all are; each row comes as often as a group is large."""
+    base = episode_trainer_class()
+
+    class WatchedEpisodes(Watched, base):  # type: ignore[valid-type,misc]
+        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+            return base._get_train_sampler(self, train_dataset)
+
+    return WatchedEpisodes
+
+
+def warnings_of(metrics: dict[str, float]) -> list[str]:
+    """What a person should know of the episodes; the metrics are means of the last quarter."""
+    found = []
+    if metrics.get("frac_reward_zero_std", 0.0) >= 0.9:
+        found.append(
+            "in nearly all groups every episode was worth the same, and nothing is learned from those: raise"
+            " temperature or group, or choose tasks that the model does sometimes"
+        )
+    if metrics.get("episodes/cut", 0.0) > 0.5:
+        found.append("more than half of the episodes were cut off: raise turns or max_completion")
+    if metrics.get("episodes/harness_errors", 0.0) > 0:
+        found.append("the harness broke episodes, which were left out: `faultgym score` on the traces names them")
+    return found
