@@ -337,8 +337,8 @@ def test_the_bases_missing_prompts_are_named_with_the_commands_that_make_them():
     (missing,) = compare(a, [b], QUICK).missing
     assert missing.prompt == "best"
     assert missing.commands == (
-        "faultgym rollout --out runs/a-best --policy 'openai:m@http://h:1/v1?temperature=0.5&prompt=best' --suite orders"
-        " --split dev --per-template 2 --trials 3 --faults clean --faults rough --seed 5 --max-turns 30",
+        "faultgym rollout --out runs/a-best --policy 'openai:m@http://h:1/v1?temperature=0.5&prompt=best' --suite"
+        " orders --split dev --per-template 2 --trials 3 --faults clean --faults rough --seed 5 --max-turns 30",
     )
     assert "MISSING: the base under the prompt best" in markdown(compare(a, [b], QUICK))
 
