@@ -81,21 +81,12 @@ class RunDirectory:
 
         Raises UserError that names the holder. The lock ends with the process, however that ends.
         """
-        path = self.path / "lock"
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise write_error(path, error) from error
-        try:
-            _claim(fd, self.path)
+        with exclusive(self.path):
             self._locked = True
             try:
                 yield
             finally:
                 self._locked = False
-                fcntl.flock(fd, fcntl.LOCK_UN)  # closing alone would leave it with a forked worker
-        finally:
-            os.close(fd)
 
     def require_lock(self, what: str) -> None:
         """Raise HarnessError unless this process holds the run's lock."""
@@ -237,6 +228,27 @@ def _read_plan(path: Path) -> JSON:
     if not isinstance(plan, dict):
         raise TraceError(f"{path}:1: a JSON object is expected, not {type(plan).__name__}; {advice}")
     return plan
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Keep every other process off a folder, by its file `lock`.
+
+    Raises UserError that names the holder. The lock ends with the process, however that ends.
+    """
+    path = folder / "lock"
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise write_error(path, error) from error
+    try:
+        _claim(fd, folder)
+        try:
+            yield
+        finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)  # closing alone would leave it with a forked worker
+    finally:
+        os.close(fd)
 
 
 def _claim(fd: int, run: Path) -> None:

@@ -129,7 +129,7 @@ def sft(
 
     rendering = Rendering(FORMS[format], REASONING[reasoning], tokenizer=tokenizer, template=template)
     options = SFTOptions(Check(waste), parse_mix(mix), Caps(per_task, per_template), rendering=rendering, seed=seed)
-    with _progress() as on_progress:
+    with progress() as on_progress:
         report = build_sft(runs, out, options, workers=workers, resume=resume, on_progress=on_progress)
     for line in report.lines():
         print(line)
@@ -243,7 +243,7 @@ def _pairs(
 ) -> None:
     from faultgym.training.build_pairs import build_pairs
 
-    with _progress() as on_progress:
+    with progress() as on_progress:
         report = build_pairs(runs, out, options, form=form, workers=workers, resume=resume, on_progress=on_progress)
     for line in report.lines():
         print(line)
@@ -260,7 +260,7 @@ def _push(out: Path, name: str) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[OnProgress]:
+def progress() -> Iterator[OnProgress]:
     """To be called with what is done, out of how many: a bar on a terminal, a line now and then elsewhere."""
     console = Console(stderr=True)
     if console.is_terminal:

@@ -65,6 +65,7 @@ VERBS = (
     Verb("tiny", "Train the small model that needs no hub, from nothing, in a few minutes."),
     Verb("serve", "Offer a suite's service, with its faults, over a real socket."),
     Verb("serve-model", "Serve a model with vLLM until Ctrl-C.", "serve_model"),
+    Verb("loop", "Do rounds of rollouts, data, training and comparison; promote what is better."),
     Verb("show", "Print one trace."),
     Verb("bench", "Time the hot paths against their bare counterparts."),
     Verb("doctor", "Say what is installed, what works, and how to get the rest."),

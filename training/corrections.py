@@ -12,6 +12,7 @@ replayed, scored, with no more waste than allowed, the part before the fork incl
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from faultgym.agents.replay import replay
 from faultgym.agents.trace import Trace
@@ -44,8 +45,27 @@ async def find_example(
     trace: Trace, sources: Sources | None = None, *, waste: float = WASTE, sampler: Sampler | None = None
 ) -> SFTExample | Rejected:
     """The example that a trace gives: itself, or itself put right. For code that is asynchronous."""
+    found = await put_right(trace, sources, waste=waste, sampler=sampler)
+    return found if isinstance(found, Rejected) else found.example
+
+
+@dataclass(frozen=True, slots=True)
+class PutRight:
+    """A trace that is worth imitating."""
+
+    trace: Trace
+    """The policy's own as it was, or with another end."""
+    example: SFTExample
+
+
+async def put_right(
+    trace: Trace, sources: Sources | None = None, *, waste: float = WASTE, sampler: Sampler | None = None
+) -> PutRight | Rejected:
+    """What `find_example` gives, with the trace that it was made of."""
     found = select(trace, waste=waste)
-    if isinstance(found, SFTExample) or found.reason not in CORRECTABLE:
+    if isinstance(found, SFTExample):
+        return PutRight(trace, found)
+    if found.reason not in CORRECTABLE:
         return found
     if not (proof := replay(trace)).proven:  # a failure is turned away before anybody looks whether it is true
         return Rejected("not_proven", trace.episode_id, str(proof.difference))
@@ -56,5 +76,5 @@ async def find_example(
         for at in await crossings(forks, [slip.step], sources or Sources(), sampler):
             own = select(at.right.trace, waste=waste)
             if isinstance(own, SFTExample):
-                return own
-    return slip.example
+                return PutRight(at.right.trace, own)
+    return PutRight(slip.trace, slip.example)

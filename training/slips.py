@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from faultgym.agents.trace import Trace
 from faultgym.training.examples import SFTExample
 from faultgym.training.fork import Forks
 from faultgym.training.select import WASTE, Rejected, select
@@ -26,15 +27,17 @@ class Slip:
     """Where an episode went wrong, and the expert's way on from there."""
 
     step: int
+    trace: Trace
+    """The episode before the step, and then the expert."""
     example: SFTExample
-    """The episode before the step, and then the expert: worth imitating as a whole."""
+    """The same, which is worth imitating as a whole."""
 
     @classmethod
     def at(cls, forks: Forks, step: int, waste: float) -> Slip | None:
         """The slip if it were there: None where what the expert makes of the beginning is no example."""
         way = expert_way(forks, step)
         example = None if way is None else select(way.trace, waste=waste)
-        return cls(step, example) if isinstance(example, SFTExample) else None
+        return cls(step, way.trace, example) if way is not None and isinstance(example, SFTExample) else None
 
 
 def first_slip(forks: Forks, waste: float = WASTE) -> Slip | None:

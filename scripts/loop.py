@@ -1,0 +1,168 @@
+"""`faultgym loop run|status|rollback`: rounds of rollouts, data, training and comparison, kept on disk."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+from rich.console import Console
+
+from faultgym.agents.stop import INTERRUPTED, Stop
+from faultgym.cli.build import progress as build_progress
+from faultgym.cli.progress import shown
+from faultgym.tools.errors import UserError
+from faultgym.training.inputs import OnProgress
+from faultgym.training.loop.config import Engine, LoopConfig, Preference, nested
+from faultgym.training.train_config import ADAPTERS, read_yaml, settings
+
+loop = typer.Typer(no_args_is_help=True, help="Rounds of rollouts, data, training and comparison, kept on disk.")
+
+WHAT = "What is practised"
+LEARNED = "What is learned"
+JUDGED = "What a candidate has to stand"
+
+EngineName = StrEnum("EngineName", {name.upper(): name for name in get_args(Engine)})  # type: ignore[misc]
+PreferenceName = StrEnum("PreferenceName", {n.upper(): n for n in get_args(Preference)})  # type: ignore[misc]
+AdapterName = StrEnum("AdapterName", {name.upper(): name for name in ADAPTERS})  # type: ignore[misc]
+
+Folder = Annotated[Path, typer.Argument(metavar="LOOP", help="The loop's folder.")]
+Out = Annotated[Path, typer.Option(help="The loop's folder: new, or with --resume the same as before.")]
+Model = Annotated[str | None, typer.Option(help="The model to begin with: an embedded one, a folder, or a hub id.")]
+Config = Annotated[Path | None, typer.Option("--config", help="A YAML file of settings.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as sft.learning_rate=1e-3; may be repeated."),
+]
+Rounds = Annotated[int | None, typer.Option(help="Rounds in all; may be raised later. (default: 1)")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on; what is not given is as the loop was begun.")]
+Suites = Annotated[list[str] | None, typer.Option(help="May be repeated. (default: orders)", rich_help_panel=WHAT)]
+Templates = Annotated[list[str] | None, typer.Option(help="May be repeated. (default: all)", rich_help_panel=WHAT)]
+StyleName = Annotated[str | None, typer.Option(help="http or tools, for all tasks.", rich_help_panel=WHAT)]
+Episodes = Annotated[int | None, typer.Option(help="Of each round. (default: 400)", rich_help_panel=WHAT)]
+Target = Annotated[
+    float | None, typer.Option(help="Share of them that should succeed. (default: 0.5)", rich_help_panel=WHAT)
+]
+EngineOption = Annotated[EngineName | None, typer.Option(help="Who samples. (default: hf)", rich_help_panel=WHAT)]
+Samples = Annotated[int | None, typer.Option(help="At each fork. (default: 4)", rich_help_panel=LEARNED)]
+Replay = Annotated[
+    float | None, typer.Option(help="Share from earlier rounds. (default: 0.25)", rich_help_panel=LEARNED)
+]
+Adapter = Annotated[AdapterName | None, typer.Option(help="Default: lora.", rich_help_panel=LEARNED)]
+Method = Annotated[PreferenceName | None, typer.Option(help="After SFT. (default: dpo)", rich_help_panel=LEARNED)]
+Unaudited = Annotated[
+    bool | None, typer.Option("--unaudited", help="Learn from pairs that fail their audit.", rich_help_panel=LEARNED)
+]
+DevTasks = Annotated[
+    int | None, typer.Option(help="Of each template, in each round. (default: 20)", rich_help_panel=JUDGED)
+]
+CleanMargin = Annotated[
+    float | None, typer.Option(help="Accepted loss of success without faults.", rich_help_panel=JUDGED)
+]
+TextMargin = Annotated[
+    float | None, typer.Option(help="Accepted loss on general text, bits a byte.", rich_help_panel=JUDGED)
+]
+Alpha = Annotated[
+    float | None, typer.Option(help="Chance of a false promotion. (default: 0.05)", rich_help_panel=JUDGED)
+]
+
+
+@loop.command()
+def run(
+    out: Out,
+    model: Model = None,
+    rounds: Rounds = None,
+    config: Config = None,
+    set: Set = None,
+    resume: Resume = False,
+    suite: Suites = None,
+    template: Templates = None,
+    style: StyleName = None,
+    episodes: Episodes = None,
+    target: Target = None,
+    engine: EngineOption = None,
+    samples: Samples = None,
+    replay: Replay = None,
+    adapter: Adapter = None,
+    preference: Method = None,
+    unaudited: Unaudited = None,
+    dev_tasks: DevTasks = None,
+    clean_margin: CleanMargin = None,
+    text_margin: TextMargin = None,
+    alpha: Alpha = None,
+    seed: Annotated[int | None, typer.Option(help="Default: 0.")] = None,
+) -> None:
+    """Do rounds: roll out, find failures, put them right, train, compare, and promote what is better.
+
+    Stop it as you like, even with kill -9: --resume goes on, with the same result.
+    """
+    given = {name: value for name, value in locals().items() if name in LoopConfig.__slots__}
+    given |= {"suites": suite, "templates": template}
+    asked = _asked(out, resume, config, set, given)
+    from faultgym.training.loop.run import run_loop
+
+    console = Console(stderr=True)
+    watching, stop = _watching(console)
+    try:
+        registry = run_loop(out, asked, resume=resume, watching=watching)
+    except KeyboardInterrupt:
+        _say(console, f"stopped; go on with: faultgym loop run --out {out} --resume")
+        raise typer.Exit(INTERRUPTED) from None
+    for line in registry.describe():
+        print(line)
+    print(f"what failed, what was added and what changed: {out / 'rounds' / f'{asked.rounds:02d}' / 'README.md'}")
+
+
+@loop.command()
+def status(folder: Folder) -> None:
+    """Say which version is in use, where it comes from, and what became of each round."""
+    from faultgym.training.loop.run import status as found
+
+    for line in found(folder).describe():
+        print(line)
+
+
+@loop.command()
+def rollback(folder: Folder, version: Annotated[int, typer.Argument(help="0 is the model it began with.")]) -> None:
+    """Put an earlier version in use again; the next round begins from it. Nothing is deleted."""
+    from faultgym.training.loop.round import Watching
+    from faultgym.training.loop.run import rollback as roll_back
+
+    registry = roll_back(folder, version, Watching(say=lambda text: print(text, file=sys.stderr)))
+    print(f"in use: version {registry.current} ({registry.model.served})")
+
+
+def _asked(out: Path, resume: bool, config: Path | None, texts: list[str] | None, given: dict[str, Any]) -> LoopConfig:
+    """The configuration: the command line before `--set`, that before the file, that before what was there."""
+    values: dict[str, Any] = {}
+    if resume:
+        from faultgym.training.loop.run import opened
+
+        values = opened(out).config.to_record()
+    for more in (read_yaml(config) if config else {}, nested(settings(texts or ()))):
+        for name, value in more.items():
+            old = values.get(name)
+            values[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+    values |= {name: value for name, value in given.items() if value is not None and value != []}
+    if not values.get("model"):
+        raise UserError("--model is missing: a loop begins with one, such as --model smollm2")
+    return LoopConfig.of(values)
+
+
+def _watching(console: Console) -> tuple[Any, Stop]:
+    from faultgym.cli.train import shown as train_progress
+    from faultgym.training.loop.round import Watching
+
+    stop = Stop()
+
+    def builds() -> AbstractContextManager[OnProgress]:
+        return build_progress()
+
+    return Watching(lambda text: _say(console, text), lambda: shown(console), builds, train_progress, stop), stop
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,173 @@
+"""The data of a round: new examples and pairs in a stated mix, and a stated share of what earlier rounds collected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from faultgym.agents.store import atomic_file
+from faultgym.tools.errors import UserError
+from faultgym.tools.hashing import stable_hash
+from faultgym.tools.types import JSON
+from faultgym.training.build_pairs import PairForm, PairOptions, PairReport, build_pairs
+from faultgym.training.build_sft import SFTOptions, SFTReport, build_sft
+from faultgym.training.card import header
+from faultgym.training.loop.config import LoopConfig
+from faultgym.training.mix import parse_mix
+from faultgym.training.rows import Form
+from faultgym.training.shards import Shard
+
+COUNTS = "counts.json"
+REPLAYED = "-replayed"
+SETS = ("sft", "pairs")
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a round's data are made of."""
+
+    rollout: Path
+    corrections: Path
+    policy: str
+    """Whose traces these are, by name."""
+    earlier: dict[str, tuple[Path, ...]]
+    """`sft` and `pairs` -> the data sets that are replayed."""
+    seed: int
+
+
+def build(material: Material, config: LoopConfig, work: Path, on_progress: Callable[[str, int, int], None]) -> Path:
+    """Make all data sets; goes on where a killed process stopped."""
+    out = work / "data"
+    out.mkdir(exist_ok=True)
+    options = SFTOptions(mix=parse_mix(config.mix), seed=material.seed)
+    runs = [material.rollout, material.corrections]
+    sft = build_sft(runs, out / "sft", options, workers=config.workers, resume=True, on_progress=on_progress)
+    counts: JSON = {"sft": _of_examples(sft), "pairs": None}
+    counts["sft"]["replayed"] = replay(material, config, "sft", sft.rows, out)
+    if config.preference != "none":
+        pairs = _pairs(material, config, out, on_progress)
+        counts["pairs"] = _of_pairs(pairs)
+        rows = pairs.rows if pairs.passed or config.unaudited else 0
+        counts["pairs"]["replayed"] = replay(material, config, "pairs", rows, out)
+    with atomic_file(out / COUNTS) as file:
+        file.write(orjson.dumps(counts, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    return out
+
+
+def _pairs(
+    material: Material, config: LoopConfig, out: Path, on_progress: Callable[[str, int, int], None]
+) -> PairReport:
+    asks = config.samples + config.checks > 0
+    options = PairOptions(
+        policy=material.policy if asks else "",
+        samples=config.samples,
+        checks=config.checks,
+        seed=material.seed,
+        at=config.at,
+    )
+    form: PairForm = "labels" if config.preference == "kto" else "pairs"
+    workers = 1 if asks else config.workers
+    return build_pairs(
+        [material.rollout], out / "pairs", options, form=form, workers=workers, resume=True, on_progress=on_progress
+    )
+
+
+def _of_examples(report: SFTReport) -> JSON:
+    return {
+        "rows": report.rows,
+        "kinds": {kind: n for kind, n in report.mix.kinds.items() if n},
+        "contracts": report.mix.contracts,
+        "short": list(report.mix.short),
+        "rejected": report.rejected,
+    }
+
+
+def _of_pairs(report: PairReport) -> JSON:
+    return {
+        "rows": report.rows,
+        "kinds": {kind: n for kind, n in report.choice.kept.items() if n},
+        "contracts": report.audit.contracts,
+        "sources": report.audit.sources,
+        "critical": report.choice.critical,
+        "passed": report.passed,
+        "problems": report.audit.problems,
+    }
+
+
+def learned_from(data: Path, name: str, counts: JSON, config: LoopConfig) -> tuple[str, ...]:
+    """The folders of data sets that a training stage takes; none where there is nothing to learn."""
+    found = counts[name]
+    if found is None or not found["rows"] or not (found.get("passed", True) or config.unaudited):
+        return ()
+    folders = [data / name, *([data / f"{name}{REPLAYED}"] if found["replayed"] else [])]
+    return tuple(map(str, folders))
+
+
+# ---- replay ---------------------------------------------------------------------------------------
+
+
+def replay(material: Material, config: LoopConfig, name: str, rows: int, out: Path) -> int:
+    """Write as many rows of earlier data sets that they make up the stated share beside `rows` new ones; how many.
+
+    Which ones follows from the seed and the row's place. There is no data set where there is nothing to be replayed.
+    """
+    from datasets import Dataset
+    from pyarrow.parquet import read_table
+
+    earlier = material.earlier.get(name, ())
+    wanted = round(rows * config.replay / (1 - config.replay))
+    place = out / f"{name}{REPLAYED}"
+    if not wanted or not earlier:
+        return 0
+    tables = [read_table(path) for folder in earlier for path in _files(folder)]
+    first = tables[0].schema
+    for table, folder in zip(tables, (f for f in earlier for _ in _files(f)), strict=True):
+        if set(table.schema.names) != set(first.names):
+            raise UserError(f"{folder} holds other columns than {earlier[0]}: replay data sets of one form")
+    parts = [Dataset(table).select_columns(first.names) for table in tables]
+    from datasets import concatenate_datasets
+
+    whole = concatenate_datasets(parts)
+    order = sorted(range(len(whole)), key=lambda n: stable_hash("replay", material.seed, name, n))[:wanted]
+    kept = whole.select(sorted(order)).flatten_indices() if order else whole.select([])
+    _write(kept, place, [str(folder) for folder in earlier])
+    return len(kept)
+
+
+def _files(folder: Path) -> list[Path]:
+    files = sorted([*folder.glob("data/*.parquet"), *folder.glob("*.parquet")])
+    if not files:
+        raise UserError(f"{folder} holds no data/*.parquet to be replayed: name a folder that `faultgym build` made")
+    return files
+
+
+def _write(rows: Any, place: Path, earlier: Sequence[str]) -> None:
+    """As `faultgym build` writes a data set: Parquet, figures with the files' hashes, a card."""
+    import shutil
+
+    shutil.rmtree(place, ignore_errors=True)
+    (place / "data").mkdir(parents=True)
+    path = place / "data" / "train-00000-of-00001.parquet"
+    rows.to_parquet(path)
+    shard = Shard(f"data/{path.name}", len(rows), path.stat().st_size, sha256(path.read_bytes()).hexdigest())
+    figures = {"report": {"rows": len(rows), "of": list(earlier)}, "files": [_record(shard)]}
+    (place / "build.json").write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    lines = [header(place.name, _form(rows.column_names), [shard], ["replay"]), f"# {place.name}"]
+    lines += [f"{len(rows)} rows that earlier rounds collected, chosen by a hash:", *(f"- {one}" for one in earlier)]
+    (place / "README.md").write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _record(shard: Shard) -> JSON:
+    return {name: getattr(shard, name) for name in shard.__slots__}
+
+
+def _form(columns: Sequence[str]) -> Form:
+    names = set(columns)
+    if "messages" in names:
+        return "messages"
+    return "labels" if "label" in names else "pairs" if "chosen" in names else "turns"

@@ -1,0 +1,93 @@
+"""Whether a candidate takes the place of the current model: better under faults, and nothing forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from faultgym.eval.compare import Run, Settings, clean_noninferior, compare
+from faultgym.eval.comparison import Against, Cell, Comparison
+from faultgym.eval.noninferior import NonInferiority, noninferior
+from faultgym.tools.types import JSON
+from faultgym.training.loop.config import LoopConfig
+
+METRICS = ("success", "recovery", "spl")
+"""What a decision tells of the episodes with faults; success decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was found, and what follows from it."""
+
+    promoted: bool
+    why: str
+    """One sentence."""
+    faulted: tuple[Cell, ...]
+    """On episodes with faults: `METRICS`."""
+    clean: NonInferiority | None
+    text: NonInferiority
+    comparison: Comparison = field(repr=False)
+    """All slices, clean ones among them."""
+
+    def to_record(self) -> JSON:
+        """As JSON, without the comparison."""
+        return {
+            "promoted": self.promoted,
+            "why": self.why,
+            "faulted": [cell.to_record() for cell in self.faulted],
+            "clean": None if self.clean is None else self.clean.to_record(),
+            "text": self.text.to_record(),
+        }
+
+
+def judge(
+    current: Run, candidate: Run, texts: tuple[Mapping[str, float], Mapping[str, float]], config: LoopConfig
+) -> Judgement:
+    """Compare two runs of the same dev episodes, and the losses (bits per byte) on the same general texts."""
+    settings = Settings(alpha=config.alpha, clean_margin=config.clean_margin)
+    faulted = compare(_faulted(current), [_faulted(candidate)], settings).against[0]
+    clean = clean_noninferior(current, candidate, config.clean_margin, config.alpha)
+    text = noninferior(*texts, config.text_margin, lower_is_better=True, alpha=config.alpha)
+    against = list(_against(faulted, clean, text))
+    why = "; ".join(against) or _for(faulted)
+    cells = tuple(cell for metric in METRICS if (cell := faulted.cell(metric)) is not None)
+    return Judgement(not against, why, cells, clean, text, compare(current, [candidate], settings))
+
+
+def _faulted(run: Run) -> Run:
+    return replace(run, episodes=tuple(one for one in run.episodes if one.score.faults != "clean"))
+
+
+def _against(faulted: Against, clean: NonInferiority | None, text: NonInferiority) -> Iterator[str]:
+    """What stands against a promotion."""
+    cell = faulted.cell("success")
+    if cell is None or cell.verdict is None or clean is None:
+        yield f"the comparison is invalid: {faulted.run.harness_errors} episodes of the candidate broke on our side"
+    elif cell.verdict == "worse":
+        yield f"worse under faults: {_change(cell)}"
+    elif cell.verdict != "better":
+        least = "no difference" if cell.detectable is None else f"{100 * cell.detectable:.1f} points"
+        yield f"not shown to be better under faults: {_change(cell)}; {least} would have been shown"
+    if clean is not None and not clean.holds:
+        yield (
+            f"without faults {clean.base:.1%} became {clean.tuned:.1%}, and a loss of {100 * clean.worst:.1f} points is"
+            f" not ruled out ({100 * clean.margin:.1f} are accepted)"
+        )
+    if not text.holds:
+        yield (
+            f"general text costs {text.tuned:.3f} bits a byte instead of {text.base:.3f}, and {text.worst:.3f} more is"
+            f" not ruled out ({text.margin:.3f} are accepted)"
+        )
+
+
+def _for(faulted: Against) -> str:
+    cell = faulted.cell("success")
+    assert cell is not None
+    return f"better under faults: {_change(cell)}; not inferior without faults and on general text"
+
+
+def _change(cell: Cell) -> str:
+    return (
+        f"success {cell.base:.1%} became {cell.other:.1%} (difference {100 * cell.difference:+.1f} points, interval"
+        f" {100 * cell.low:+.1f} to {100 * cell.high:+.1f}, {cell.tasks} tasks)"
+    )

@@ -1,0 +1,155 @@
+"""A page for each round, in Markdown: what was practised, what failed most, what was added, what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from faultgym.agents.store import atomic_file
+from faultgym.eval.comparison import Cell
+from faultgym.tools.types import JSON
+from faultgym.training.card import table
+from faultgym.training.loop.collect import EXPERT, ITSELF, OWN
+from faultgym.training.loop.collect import SUMMARY as COLLECTED
+from faultgym.training.loop.data import COUNTS
+from faultgym.training.loop.registry import DECISION
+from faultgym.training.loop.rollouts import SUMMARY, read_json
+
+PAGE = "README.md"
+MOST = 8
+"""Rows of a table."""
+SHOWN = ("contract", "kind", "template", "mode")
+"""Slices of the comparison of which the page shows what was shown to have changed."""
+
+
+def write_page(loop: Path, number: int) -> Path:
+    """Write the page of a round that has been decided. It follows from what the round's stages hold."""
+    folder = loop / "rounds" / f"{number:02d}"
+    text = "\n\n".join(_page(folder)) + "\n"
+    path = folder / PAGE
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        with atomic_file(path) as file:
+            file.write(text.encode())
+    return path
+
+
+def _page(folder: Path) -> Iterator[str]:
+    decision = read_json(folder / DECISION)
+    what = f"version {decision['to']} promoted" if decision["promoted"] else f"version {decision['from']} kept"
+    yield f"# Round {decision['round']}: {what}"
+    yield f"{decision['why'][:1].upper()}{decision['why'][1:]}."
+    yield from _practised(read_json(folder / "plan.json"), read_json(folder / "score" / SUMMARY))
+    yield from _failed(read_json(folder / "score" / SUMMARY))
+    yield from _added(read_json(folder / "data" / COUNTS), read_json(folder / "collect" / COLLECTED))
+    if decision["candidate"] is not None:
+        yield from _changed(decision, read_json(folder / "eval" / "comparison.json"))
+
+
+# ---- what was practised, and what failed ----------------------------------------------------------
+
+
+def _practised(plan: JSON, summary: JSON) -> Iterator[str]:
+    yield "## What was practised"
+    rate = summary["success"] / summary["episodes"] if summary["episodes"] else 0.0
+    yield (
+        f"{summary['episodes']} episodes on train tasks; {plan['expected']:.0%} of them were expected to succeed, and"
+        f" {rate:.0%} did."
+    )
+    rows = [[name, n, k / n] for name, (n, k) in summary["settings"].items()]
+    if rows:
+        yield table(["faults", "episodes", "success"], rows)
+    single = [cell for cell in plan["cells"] if "@" in cell["cell"]]
+    if single:
+        most = sorted(single, key=lambda cell: (-cell["episodes"], cell["cell"]))[:MOST]
+        total = sum(cell["episodes"] for cell in single)
+        yield f"{total} episodes had a single kind of fault each, mostly:"
+        yield table(["where", "episodes", "expected"], [[c["cell"], c["episodes"], c["expected"]] for c in most])
+
+
+def _failed(summary: JSON) -> Iterator[str]:
+    yield "## What failed most"
+    if summary["modes"]:
+        rows = [[name, count] for name, count in list(summary["modes"].items())[:MOST]]
+        yield table(["failure mode", "episodes"], rows)
+    for name, title in (("contracts", "recovery contract"), ("kinds", "kind of fault"), ("templates", "template")):
+        rows = [[key, n, (k / n)] for key, (n, k) in list(summary[name].items())[:MOST] if n > k]
+        if rows:
+            good = "success" if name == "templates" else "recovered"
+            yield table([title, "episodes" if name == "templates" else "met", good], rows)
+    critical = summary["critical"]
+    if critical["found"]:
+        yield (
+            f"A first critical step was found in {critical['found']} failures; the median one is turn"
+            f" {critical['median'] + 1}."
+        )
+
+
+# ---- what was added -------------------------------------------------------------------------------
+
+
+def _added(counts: JSON, collected: Mapping[str, int]) -> Iterator[str]:
+    yield "## What was added"
+    other = {name: n for name, n in collected.items() if name not in (ITSELF, OWN, EXPERT)}
+    as_is, own, expert = (collected.get(name, 0) for name in (ITSELF, OWN, EXPERT))
+    yield (
+        f"{as_is} episodes were worth imitating as they were. At the first slip {own} were put right by a sample of the"
+        f" policy's own and {expert} by the expert."
+        + (f" Of no use: {', '.join(f'{n} {name}' for name, n in sorted(other.items()))}." if other else "")
+    )
+    yield from _set("examples", counts["sft"])
+    if counts["pairs"] is not None:
+        yield from _set("pairs", counts["pairs"])
+
+
+def _set(what: str, found: JSON) -> Iterator[str]:
+    share = found["replayed"] / (found["rows"] + found["replayed"]) if found["rows"] + found["replayed"] else 0.0
+    yield f"{found['rows']} new {what}, and {found['replayed']} replayed from before ({share:.0%} of all)."
+    if found["kinds"]:
+        yield table([f"kind of {what}", "new"], [[name, n] for name, n in found["kinds"].items()])
+    if found["contracts"]:
+        yield table(["contract", "new"], [[name, n] for name, n in found["contracts"].items()])
+    if found.get("sources"):
+        chosen = ", ".join(f"{n} by {name}" for name, n in found["sources"].items())
+        yield f"Chosen completions: {chosen}. At a first critical step: {found['critical']}."
+    if found.get("short"):
+        yield f"Short of the stated mix: {', '.join(found['short'])}."
+    if not found.get("passed", True):
+        yield f"The pairs failed their balance audit: {'; '.join(found['problems'])}."
+
+
+# ---- what changed ---------------------------------------------------------------------------------
+
+
+def _changed(decision: JSON, comparison: JSON) -> Iterator[str]:
+    yield "## What changed"
+    yield (
+        f"Version {decision['from']} and the candidate on the same dev tasks, seeds and faults; 95% intervals of the"
+        " difference, paired and clustered by task, unless the loop was given another alpha."
+    )
+    yield table(_NAMES, [_row(f"{c['metric']}, faulted", c) for c in decision["faulted"]])
+    for name, title in (("clean", "success without faults"), ("text", "general text, bits a byte")):
+        if (found := decision[name]) is not None:
+            yield _noninferior(title, found)
+    cells = [Cell(**{key: cell[key] for key in Cell.__slots__}) for cell in comparison["against"][0]["cells"]]
+    shown = [c for c in cells if c.by in SHOWN and c.verdict in ("better", "worse")]
+    if shown:
+        yield "Shown to have changed, after Holm's adjustment within each kind of slice:"
+        shown.sort(key=lambda c: (SHOWN.index(c.by), c.metric, c.name))
+        yield table(_NAMES, [_row(f"{c.by} {c.name}: {c.metric}", c.to_record()) for c in shown])
+    yield "All slices, and the tasks gained and lost: [eval/comparison.md](eval/comparison.md)."
+
+
+_NAMES = ["what", "before", "after", "difference", "low", "high", "verdict"]
+
+
+def _row(name: str, cell: JSON) -> list[object]:
+    numbers = [f"{cell[key]:.3f}" for key in ("base", "other", "difference", "low", "high")]
+    return [name, *numbers, cell["verdict"] or "invalid"]
+
+
+def _noninferior(title: str, found: JSON) -> str:
+    verdict = "not inferior" if found["holds"] else "not shown to be no worse"
+    return (
+        f"- {title}: {found['base']:.3f} before, {found['tuned']:.3f} after; a loss of {max(0.0, found['worst']):.3f}"
+        f" is not ruled out, {found['margin']:.3f} is accepted: {verdict} ({found['units']} units)."
+    )

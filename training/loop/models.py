@@ -1,0 +1,143 @@
+"""The models of a loop as policies: a base and the adapter on it, or a whole model, under one engine.
+
+What training writes holds more than a policy needs, and some of it differs from run to run: how long it took, when,
+in which order a set of names was written. A policy's description hashes its files, and seeds follow from it. So each
+candidate is published once more with its weights and settings alone, in one fixed form.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from faultgym.agents.model_files import is_embedded
+from faultgym.agents.model_server import Serving, served
+from faultgym.tools.errors import UserError
+from faultgym.training.loop.config import LoopConfig
+
+ADAPTER = "adapter_config.json"
+LINEAGE = "training.json"
+"""What a training run says of its result; see `trainers/models.py`."""
+_WEIGHTS = ("*.safetensors", "*.bin")
+_SETTINGS = ("*.json", "*.jinja", "*.txt", "*.model")
+_VARYING = frozenset({LINEAGE, "stage.json", "trainer_state.json", "sealed.json", "training_args.bin"})
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model that a policy can be made of."""
+
+    model: str
+    """What `hf:`, `vllm:` and `serve-model` take: a name, or the folder of a whole model."""
+    adapter: str = ""
+    """The folder of an adapter on it."""
+
+    @classmethod
+    def of(cls, base: str, folder: Path | None) -> Served:
+        """The base itself, or what a stage published: an adapter on the base, or a whole model."""
+        if folder is None:
+            return cls(base)
+        return cls(base, str(folder)) if (folder / ADAPTER).is_file() else cls(str(folder))
+
+
+def policy_name(model: Served, config: LoopConfig, sampling: str) -> str:
+    """The policy, as `policy_named` takes it; for the engine `server` while `serving` runs."""
+    if config.engine == "server":
+        name = Path(model.adapter).name if model.adapter else Serving(model.model).name
+        return f"openai:{name}@http://127.0.0.1:{config.port}/v1?{sampling}"
+    adapter = f"adapter={quote(model.adapter)}&" if model.adapter else ""
+    return f"{config.engine}:{model.model}?{adapter}{sampling}"
+
+
+@contextmanager
+def serving(model: Served, config: LoopConfig, say: Callable[[str], None]) -> Iterator[None]:
+    """A server for the model while a stage asks it; nothing for the engines in this process."""
+    if config.engine != "server":
+        yield
+        return
+    adapters = (model.adapter,) if model.adapter else ()
+    with served(Serving(model.model, adapters, port=config.port), say=say):
+        yield
+
+
+def publish_model(trained: Path, work: Path, prefix: str) -> tuple[Path, str]:
+    """A folder with what a policy loads of a training result, and the hash of its weights.
+
+    Its name tells versions apart: it is what servers and traces call the model. Weights are linked, not copied, where
+    the file system can do that.
+    """
+    source = trained / "merged" if (trained / "merged").is_dir() and _is_dora(trained) else trained
+    place = work / "unnamed"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    weights = sorted(path for pattern in _WEIGHTS for path in source.glob(pattern) if path.name not in _VARYING)
+    if not weights:
+        raise UserError(f"{source} holds no weights: delete the folder of this stage to train it again")
+    found = sha256()
+    for path in weights:
+        _link(path, place / path.name)
+        found.update(path.name.encode())
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                found.update(block)
+    for path in sorted(path for pattern in _SETTINGS for path in source.glob(pattern) if path.name not in _VARYING):
+        (place / path.name).write_bytes(_fixed(path))
+    named = work / f"{prefix}-{found.hexdigest()[:8]}"
+    shutil.rmtree(named, ignore_errors=True)
+    place.rename(named)
+    return named, found.hexdigest()
+
+
+def _is_dora(trained: Path) -> bool:
+    """vLLM serves no DoRA adapter, so what was merged is used where there is such a folder."""
+    path = trained / ADAPTER
+    return path.is_file() and bool(json.loads(path.read_bytes()).get("use_dora"))
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _fixed(path: Path) -> bytes:
+    """The file's content; PEFT writes the names of its layers in the order of a set."""
+    content = path.read_bytes()
+    if path.name != ADAPTER:
+        return content
+    settings: dict[str, Any] = orjson.loads(content)
+    fixed = {name: sorted(value) if _names(value) else value for name, value in settings.items()}
+    return orjson.dumps(fixed, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+
+
+def _names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def check_model(config: LoopConfig) -> None:
+    """Raise UserError for a model that the engine cannot be given as it is."""
+    folder = Path(config.model)
+    if (folder / ADAPTER).is_file():
+        raise UserError(
+            f"model {config.model} is an adapter: begin a loop with a whole model, such as the folder that"
+            " `faultgym train --merge` writes beneath it"
+        )
+    if folder.is_file() or (not folder.exists() and config.model.startswith((".", "/", "~"))):
+        raise UserError(f"there is no model folder {config.model}: give a folder, an embedded model's name or a hub id")
+    if config.adapter in ("dora", "qdora") and config.engine != "hf" and not config.sft.get("merge"):
+        raise UserError(
+            f"adapter {config.adapter} with engine {config.engine}: vLLM serves no DoRA, set sft.merge=true"
+        )
+    if folder.is_dir() and is_embedded(config.model):
+        raise UserError(f"{config.model} is an embedded model and a folder here: write ./{config.model} for the folder")

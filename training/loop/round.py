@@ -1,0 +1,322 @@
+"""One round, stage by stage. Each stage says what it is made of; the last one says which model is in use after it.
+
+    plan -> rollout -> score -> collect -> data -> sft -> pref -> model -> eval -> decision
+
+Seeds are hashes of (the loop's seed, the round, the stage), so that a stage that is made again is made the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from faultgym.agents.rollout import OnProgress
+from faultgym.agents.spec import EpisodeSpec
+from faultgym.agents.stop import Stop
+from faultgym.eval.compare import read_run
+from faultgym.eval.compare_report import markdown
+from faultgym.eval.score import Score
+from faultgym.tools.hashing import stable_hash
+from faultgym.tools.types import JSON
+from faultgym.training.inputs import OnProgress as OnBuild
+from faultgym.training.loop.collect import collect
+from faultgym.training.loop.config import LoopConfig
+from faultgym.training.loop.curriculum import Share, episodes_of, preset_cells, seen_in, shares
+from faultgym.training.loop.data import COUNTS, SETS, Material, build, learned_from
+from faultgym.training.loop.judge import Judgement, judge
+from faultgym.training.loop.models import Served, policy_name, publish_model, serving
+from faultgym.training.loop.registry import DECISION, Version
+from faultgym.training.loop.rollouts import (
+    SEEN,
+    check_valid,
+    plan_print,
+    read_json,
+    roll_out,
+    score_run,
+    seen_of,
+    seen_record,
+    write_json,
+)
+from faultgym.training.loop.stage import Stage, digest
+from faultgym.training.ways import Sources
+
+VERDICT = "verdict.json"
+PLAN = "plan.json"
+TEXTS = "texts.json"
+
+
+def _nothing(*_: object) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Watching:
+    """Who hears how far it is; nobody by default."""
+
+    say: Callable[[str], None] = _nothing
+    rollouts: Callable[[], AbstractContextManager[OnProgress]] = lambda: nullcontext(_nothing)
+    builds: Callable[[], AbstractContextManager[OnBuild]] = lambda: nullcontext(_nothing)
+    steps: Callable[[], AbstractContextManager[Any]] = lambda: nullcontext(_nothing)
+    stop: Stop = field(default_factory=Stop)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of a loop, from the version that is in use when it begins."""
+
+    loop: Path
+    number: int
+    config: LoopConfig
+    start: Version
+    base: JSON
+    """What identifies the model that the loop began with."""
+    watching: Watching
+
+    @property
+    def folder(self) -> Path:
+        """Where its stages lie."""
+        return folder_of(self.loop, self.number)
+
+    def run(self) -> JSON:
+        """Do what is still to be done, and return the decision, which is written down."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        specs = self._plan()
+        rollout = self._rollout(specs)
+        self._stage("score", {"rollout": digest(rollout)}, lambda work: score_run(rollout, work))
+        corrections = self._collect(rollout)
+        data = self._data(rollout, corrections)
+        counts = read_json(data / COUNTS)
+        trained = self._train(data, counts)
+        if trained is None:
+            return self._decide(None, None)
+        model = self._model(trained)
+        return self._decide(self._evaluate(model, trained), trained)
+
+    def seed(self, stage: str) -> int:
+        """Of one stage, 32 bits."""
+        return stable_hash("loop", self.config.seed, self.number, stage) % 2**32
+
+    def _stage(self, name: str, inputs: JSON, make: Callable[[Path], Path]) -> Path:
+        return Stage(self.folder, name, inputs, self.watching.say).run(make)
+
+    # ---- what is practised ----
+
+    def _plan(self) -> list[EpisodeSpec]:
+        """The episodes, from the last round's scores; the plan is written down for people."""
+        config = self.config
+        cells = preset_cells(config.suites, config.templates, config.faults, "train")
+        seen = seen_of({"counts": [], "plans": []})
+        if self.number > 1:
+            before = folder_of(self.loop, self.number - 1)
+            candidate = before / "eval" / SEEN
+            promoted = self.start.number == self.number - 1 and candidate.is_file()
+            seen = seen_of(read_json(before / "score" / SEEN), read_json(candidate) if promoted else None)
+        parts = shares(cells, seen, config.episodes, config.target)
+        expected = sum(p.expected * p.episodes for p in parts) / config.episodes
+        record = {"expected": round(expected, 4), "cells": [part.to_record() for part in parts]}
+        write_json(self.folder / PLAN, record)
+        return episodes_of(parts, seen.plans, "train", config.seed, self.number, config.api)
+
+    def _rollout(self, specs: list[EpisodeSpec]) -> Path:
+        inputs = {**self._policy(self.config.sampling), "plan": plan_print(specs), "turns": self.config.turns}
+        return self._stage("rollout", inputs, lambda work: self._roll(specs, self._served(), work / "rollout"))
+
+    def _roll(self, specs: list[EpisodeSpec], model: Served, folder: Path, *, dev: bool = False) -> Path:
+        config, watching = self.config, self.watching
+        name = policy_name(model, config, config.dev_sampling if dev else config.sampling)
+        with serving(model, config, watching.say), watching.rollouts() as on_progress:
+            return roll_out(specs, name, folder, config, watching.stop, on_progress)
+
+    def _policy(self, sampling: str) -> JSON:
+        """What identifies the policy that is in use."""
+        start = {"base": self.base, "version": self.start.number, "sha256": self.start.sha256}
+        return {"model": start, "sampling": sampling, "engine": self.config.engine}
+
+    def _served(self) -> Served:
+        """The model in use, as a policy takes it."""
+        return Served.of(self.config.model, self.loop / self.start.served if self.start.number else None)
+
+    # ---- what is learned ----
+
+    def _collect(self, rollout: Path) -> Path:
+        config = self.config
+        asked = {"samples": config.samples, "checks": config.checks}
+        inputs = {**self._policy(config.sampling), "rollout": digest(rollout), **asked}
+
+        def make(work: Path) -> Path:
+            from faultgym.agents.registry import policy_named
+
+            policy = policy_named(policy_name(self._served(), config, config.sampling))
+            with serving(self._served(), config, self.watching.say):
+                return collect(rollout, work, Sources(policy, config.samples, config.checks))
+
+        return self._stage("collect", inputs, make)
+
+    def _data(self, rollout: Path, corrections: Path) -> Path:
+        config = self.config
+        earlier = self._earlier()
+        inputs: JSON = {
+            "rollout": digest(rollout),
+            "collect": digest(corrections),
+            "mix": config.mix,
+            "replay": config.replay,
+            "at": config.at,
+            "preference": config.preference,
+            "earlier": {name: [self._print(folder) for folder in folders] for name, folders in earlier.items()},
+        }
+        policy = policy_name(self._served(), config, config.sampling)
+        material = Material(rollout, corrections, policy, earlier, self.seed("data") >> 1)
+
+        def make(work: Path) -> Path:
+            with serving(self._served(), config, self.watching.say), self.watching.builds() as on_progress:
+                return build(material, config, work, on_progress)
+
+        return self._stage("data", inputs, make)
+
+    def _earlier(self) -> dict[str, tuple[Path, ...]]:
+        """What earlier rounds collected, whatever became of their candidates, and what was there before."""
+        before = [folder_of(self.loop, number) / "data" for number in range(1, self.number)]
+        given = {"sft": self.config.replay_sft, "pairs": self.config.replay_pairs}
+        return {
+            name: (*map(Path, given[name]), *(data / name for data in before if (data / name).is_dir()))
+            for name in SETS
+        }
+
+    def _print(self, folder: Path) -> str:
+        return digest(folder.parent) if self.loop in folder.parents else str(folder)
+
+    def _train(self, data: Path, counts: JSON) -> Path | None:
+        """SFT, then the preference stage on its result; None where there is nothing to learn from."""
+        config = self.config
+        model = self._model_in_use
+        trained: Path | None = None
+        for stage, method, name in (("sft", "sft", "sft"), ("pref", config.preference, "pairs")):
+            sets = learned_from(data, name, counts, config) if method != "none" else ()
+            if not sets:
+                continue
+            trained = self._trained(stage, method, model, sets, data)
+            model = str(trained)
+        return trained
+
+    def _trained(self, stage: str, method: str, model: str, sets: tuple[str, ...], data: Path) -> Path:
+        config = self.config
+        settings = dict(config.sft if stage == "sft" else config.pref)
+        before = digest(Path(model)) if Path(model).parent == self.folder else self._policy("")
+        inputs = {"method": method, "settings": settings, "data": digest(data), "model": before}
+
+        def make(work: Path) -> Path:
+            from faultgym.training.trainers import quiet
+            from faultgym.training.trainers.run import train
+
+            out = work / f"round-{self.number:02d}-{stage}"
+            with quiet(), self.watching.steps() as on_step:
+                result = train(config.training(method, model, sets, str(out), self.seed(stage)), on_step)
+            for warning in result.warnings:
+                self.watching.say(f"warning: {warning}")
+            return out
+
+        return self._stage(stage, inputs, make)
+
+    def _model(self, trained: Path) -> Path:
+        """What policies load of it."""
+
+        def make(work: Path) -> Path:
+            out = work / "model"
+            out.mkdir(exist_ok=True)
+            named, sha256 = publish_model(trained, out, f"round-{self.number:02d}")
+            write_json(out / "version.json", {"name": named.name, "sha256": sha256, "trained": trained.name})
+            return out
+
+        return self._stage("model", {"trained": digest(trained)}, make)
+
+    # ---- what came of it ----
+
+    def _evaluate(self, model: Path, trained: Path) -> Path:
+        config = self.config
+        cells = preset_cells(config.suites, config.templates, ("clean", *config.dev_faults), "dev")
+        parts = [Share(cell, config.target, config.dev_tasks) for cell in cells]
+        specs = episodes_of(parts, {}, "dev", config.seed, self.number, config.api)
+        margins = {name: getattr(config, name) for name in ("alpha", "clean_margin", "text_margin", "turns")}
+        inputs = {
+            **self._policy(config.dev_sampling),
+            "candidate": read_json(model / "version.json")["sha256"],
+            "plan": plan_print(specs),
+            **margins,
+        }
+        return self._stage("eval", inputs, lambda work: self._compared(specs, model, trained, work))
+
+    def _compared(self, specs: list[EpisodeSpec], model: Path, trained: Path, work: Path) -> Path:
+        out = work / "eval"
+        out.mkdir(exist_ok=True)
+        models = {"current": self._served(), "candidate": self._candidate(model)}
+        for name, one in models.items():
+            self._roll(specs, one, out / name, dev=True)
+        texts = self._texts(trained, out / TEXTS)
+        runs = [read_run(out / name, name) for name in models]
+        for run in runs:
+            check_valid([one.score for one in run.episodes], out / run.name)
+        found = judge(runs[0], runs[1], (texts["current"], texts["candidate"]), self.config)
+        self._write(found, [one.score for one in runs[1].episodes], out)
+        return out
+
+    def _texts(self, trained: Path, path: Path) -> JSON:
+        """How well both predict general text, by paragraph."""
+        if not path.is_file():
+            from faultgym.training.trainers import quiet
+            from faultgym.training.trainers.general_text import text_losses
+
+            with quiet():
+                losses = {"current": text_losses(self._model_in_use), "candidate": text_losses(str(trained))}
+            write_json(path, losses)
+        return read_json(path)
+
+    @property
+    def _model_in_use(self) -> str:
+        """What training goes on from."""
+        return str(self.loop / self.start.trained) if self.start.number else self.config.model
+
+    def _candidate(self, model: Path) -> Served:
+        return Served.of(self.config.model, model / read_json(model / "version.json")["name"])
+
+    def _write(self, found: Judgement, candidate: list[Score], out: Path) -> None:
+        write_json(out / "comparison.json", found.comparison.to_json())
+        (out / "comparison.md").write_text(markdown(found.comparison), encoding="utf-8")
+        write_json(out / SEEN, seen_record(seen_in(candidate)))
+        write_json(out / VERDICT, found.to_record())
+
+    def _decide(self, compared: Path | None, trained: Path | None) -> JSON:
+        """Write down what follows."""
+        found: JSON = {"promoted": False, "why": self._nothing_learned()}
+        candidate: JSON | None = None
+        if compared is not None and trained is not None:
+            found = read_json(compared / VERDICT)
+            version = read_json(self.folder / "model" / "version.json")
+            place = self.folder.relative_to(self.loop)
+            candidate = {
+                "trained": str(place / trained.name),
+                "served": str(place / "model" / version["name"]),
+                "sha256": version["sha256"],
+            }
+        decision = {
+            "round": self.number,
+            "from": self.start.number,
+            "to": self.number if found["promoted"] else self.start.number,
+            **found,
+            "candidate": candidate,
+        }
+        write_json(self.folder / DECISION, decision)
+        return decision
+
+    def _nothing_learned(self) -> str:
+        pairs = read_json(self.folder / "data" / COUNTS)["pairs"]
+        failed = pairs is not None and pairs["rows"] and not pairs["passed"]
+        more = f", and the pairs failed their audit ({pairs['problems'][0]})" if failed else " and no pairs"
+        return f"nothing was learned: the rollouts gave no examples{more if pairs is not None else ''}"
+
+
+def folder_of(loop: Path, number: int) -> Path:
+    """The folder of a round."""
+    return loop / "rounds" / f"{number:02d}"

@@ -1,0 +1,171 @@
+"""A loop as a whole: begun, gone on with, looked at, rolled back. One process at a time works on it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from faultgym import __version__
+from faultgym.agents.model_local import identity
+from faultgym.agents.plan import plan_difference
+from faultgym.agents.store import exclusive
+from faultgym.tools.errors import UserError
+from faultgym.tools.types import JSON
+from faultgym.training.loop.config import LoopConfig
+from faultgym.training.loop.ledger import write_page
+from faultgym.training.loop.models import check_model
+from faultgym.training.loop.registry import (
+    DECISION,
+    Registry,
+    note_rollback,
+    read_registry,
+    write_registry,
+)
+from faultgym.training.loop.rollouts import write_json
+from faultgym.training.loop.round import Round, Watching, folder_of
+
+ASKED = "loop.json"
+SCHEMA = 1
+_LEFT_BEHIND = frozenset({"lock", f".{ASKED}.tmp"})
+"""What a process that was killed before it had begun leaves in the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """What a loop's folder says that it is."""
+
+    folder: Path
+    config: LoopConfig
+    base: JSON
+    """What identifies the model that it began with."""
+
+
+def run_loop(folder: Path, config: LoopConfig, *, resume: bool = False, watching: Watching | None = None) -> Registry:
+    """Do the rounds that are still to be done; needs the extras `data` and `train`.
+
+    Whatever was stopped, by Ctrl-C, `kill -9` or a full disk, is gone on with. Raises UserError when the folder holds
+    something else, when the loop to resume was asked for other things, when another process works on it, and for
+    everything in a round that a person can put right; KeyboardInterrupt when it was stopped.
+    """
+    watching = watching or Watching()
+    if not resume:
+        _refuse_used(folder)
+    elif not (folder / ASKED).is_file():
+        raise UserError(f"there is no loop in {folder} to resume: leave --resume out to begin one")
+    folder.mkdir(parents=True, exist_ok=True)
+    with exclusive(folder):
+        loop = _resumed(folder, config) if resume else _begun(folder, config)
+        for number in range(1, loop.config.rounds + 1):
+            _set_aside_damaged(folder, number, watching)
+            registry = read_registry(folder, loop.config.model, until=number - 1)
+            if not (folder_of(folder, number) / DECISION).is_file():
+                watching.say(f"round {number} of {loop.config.rounds}, from version {registry.current}")
+                _tell(Round(folder, number, loop.config, registry.model, loop.base, watching).run(), watching)
+            write_page(folder, number)
+            write_registry(folder, read_registry(folder, loop.config.model))
+        return read_registry(folder, loop.config.model)
+
+
+def _tell(decision: JSON, watching: Watching) -> None:
+    what = f"version {decision['to']} promoted" if decision["promoted"] else f"version {decision['from']} kept"
+    watching.say(f"round {decision['round']}: {what}: {decision['why']}")
+
+
+def opened(folder: Path) -> Loop:
+    """The loop in a folder. Raises UserError when there is none, or it cannot be read."""
+    path = folder / ASKED
+    if not path.is_file():
+        raise UserError(f"there is no loop in {folder}: {path} does not exist")
+    try:
+        asked = orjson.loads(path.read_bytes())
+        return Loop(folder, LoopConfig.of(asked["config"]), asked["base"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}): put it back from a copy, or begin another loop") from error
+
+
+def status(folder: Path) -> Registry:
+    """What a loop has come to."""
+    return read_registry(folder, opened(folder).config.model)
+
+
+def rollback(folder: Path, to: int, say: Watching | None = None) -> Registry:
+    """Put an earlier version in use again. A round that was under way is set aside: it began from another one."""
+    loop = opened(folder)
+    with exclusive(folder):
+        registry = read_registry(folder, loop.config.model)
+        if registry.current == to:
+            raise UserError(f"version {to} is in use already")
+        registry.version(to)
+        _set_aside_unfinished(folder, registry.rounds + 1, say or Watching())
+        note_rollback(folder, registry, to)
+        registry = read_registry(folder, loop.config.model)
+        write_registry(folder, registry)
+        return registry
+
+
+# ---- beginning and going on -----------------------------------------------------------------------
+
+
+def _refuse_used(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: a loop needs a folder of its own")
+    found = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    if ASKED in found:
+        raise UserError(f"{folder} holds a loop already: go on with --resume, or choose another folder")
+    if found - _LEFT_BEHIND:
+        raise UserError(f"{folder} is not empty: it holds {min(found - _LEFT_BEHIND)}; choose another folder")
+
+
+def _begun(folder: Path, config: LoopConfig) -> Loop:
+    _refuse_used(folder)  # two processes may have come this far with one folder
+    check_model(config)
+    base = identity(config.model)
+    asked = {"schema": SCHEMA, "faultgym": __version__, "base": base, "config": config.to_record()}
+    write_json(folder / ASKED, asked)
+    return Loop(folder, config, base)
+
+
+def _resumed(folder: Path, config: LoopConfig) -> Loop:
+    before = opened(folder)
+    if difference := config.difference(before.config.to_record()):
+        raise UserError(
+            f"the loop in {folder} was begun with other settings: {difference}. Resume it with what it was begun with,"
+            " or begin another one in another folder"
+        )
+    if difference := plan_difference(before.base, identity(config.model)):
+        raise UserError(
+            f"the model {config.model} is another one than the loop in {folder} was begun with ({difference}): put it"
+            " back, or begin another loop"
+        )
+    return Loop(folder, config, before.base)
+
+
+def _set_aside_damaged(folder: Path, number: int, watching: Watching) -> None:
+    """A decision that cannot be read is made again: all that it rests on is there."""
+    path = folder_of(folder, number) / DECISION
+    with suppress(OSError):
+        try:
+            orjson.loads(path.read_bytes())
+        except ValueError:
+            aside = _free(path, "damaged")
+            os.rename(path, aside)
+            watching.say(f"{path} is damaged: it is now {aside.name}, and is made again")
+
+
+def _set_aside_unfinished(folder: Path, number: int, watching: Watching) -> None:
+    path = folder_of(folder, number)
+    if path.is_dir():
+        aside = _free(path, "abandoned")
+        os.rename(path, aside)
+        watching.say(f"round {number} was under way: it is now {aside}, and begins anew")
+
+
+def _free(path: Path, word: str) -> Path:
+    number = 1
+    while (aside := path.with_name(f"{path.name}.{word}-{number}")).exists():
+        number += 1
+    return aside
