@@ -18,6 +18,11 @@ from faultgym.tools.types import JSON
 
 DEFAULT_LENGTH = 8192
 """Tokens where a model's configuration does not say how many it takes."""
+ALIKE = 1.5
+FEW = 64
+"""Prompts share a batch when the longer one has at most `ALIKE` times the other's tokens, and `FEW` more."""
+SHRINK = 0.7
+"""A batch goes on without its finished rows when no more than this part of it is left."""
 
 
 def policy_from(text: str) -> LocalPolicy:
@@ -111,7 +116,7 @@ class TransformersModel(ChatTokenizer):
         """Sample all that is waiting, batch by batch; the loop runs on while the model works."""
         await asyncio.sleep(0)
         while self._waiting:
-            batch, self._waiting = self._waiting[: self.batch], self._waiting[self.batch :]
+            batch = self._next_batch()
             try:
                 answers = await asyncio.to_thread(self._sampled, batch)
             except (RuntimeError, MemoryError) as error:
@@ -123,6 +128,15 @@ class TransformersModel(ChatTokenizer):
                 if not asked.answer.done():
                     asked.answer.set_result(answer)
             await asyncio.sleep(0)
+
+    def _next_batch(self) -> list[_Asked]:
+        """The turn that has waited longest and those of about its length: every row is padded to the longest."""
+        first = len(self._waiting[0].ids)
+        near = [asked for asked in self._waiting if first / ALIKE <= len(asked.ids) <= first * ALIKE + FEW]
+        batch = near[: self.batch]
+        chosen = set(map(id, batch))
+        self._waiting = [asked for asked in self._waiting if id(asked) not in chosen]
+        return batch
 
     def _sampled(self, batch: list[_Asked]) -> list[Sampled]:
         import torch
@@ -136,7 +150,7 @@ class TransformersModel(ChatTokenizer):
             mask[row, width - len(asked.ids) :] = 1
         ids, mask = ids.to(device), mask.to(device)
         positions = (mask.cumsum(1) - 1).clamp(min=0)
-        rows = [_Row(asked, self.stops) for asked in batch]
+        rows = running = [_Row(asked, self.stops) for asked in batch]
         cache = None
         with torch.inference_mode():
             while True:
@@ -150,12 +164,18 @@ class TransformersModel(ChatTokenizer):
                 )
                 cache = out.past_key_values
                 logits = out.logits[:, -1].float().cpu()
-                chosen = [row.next(logits[number]) for number, row in enumerate(rows)]
-                if all(row.done for row in rows):
+                chosen = [row.next(logits[number]) for number, row in enumerate(running)]
+                left = [number for number, row in enumerate(running) if not row.done]
+                if not left:
                     return [row.answer() for row in rows]
                 ids = torch.tensor(chosen, device=device)[:, None]
-                mask = torch.cat([mask, mask.new_ones(len(batch), 1)], 1)
                 positions = positions[:, -1:] + 1
+                if len(left) <= len(running) * SHRINK:
+                    running = [running[number] for number in left]
+                    kept = torch.tensor(left, device=device)
+                    ids, mask, positions = ids[kept], mask[kept], positions[kept]
+                    cache.batch_select_indices(kept)
+                mask = torch.cat([mask, mask.new_ones(len(running), 1)], 1)
 
 
 class _Row:

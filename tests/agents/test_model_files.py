@@ -94,6 +94,13 @@ def test_what_is_sampled_follows_from_the_seed_whatever_the_batch(tiny, model):
         assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
 
 
+def test_long_and_short_prompts_and_early_endings_change_no_other_row(tiny, model):
+    prompts = [chat(model, ("user", "Hello " * n)) for n in (1, 300, 2, 310, 3, 90, 4, 95, 5, 6)]
+    together = sampled(tiny, prompts, "temperature=1&batch=10", most=24)
+    assert len({len(one.ids) for one in together}) > 1
+    assert [one.ids for one in together] == [one.ids for one in sampled(tiny, prompts, "temperature=1&batch=1", most=24)]
+
+
 def test_a_cut_takes_all_but_the_likeliest_away(tiny, model):
     prompts = [chat(model, ("user", "Hello."))] * 4
     greedy = sampled(tiny, prompts, "temperature=0")[0].ids
