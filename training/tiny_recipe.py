@@ -1,8 +1,8 @@
 """What `tiny` is taught: which tasks, which demonstrations, how many. No torch here.
 
-Two models are made by the same recipe. `tiny` sees the expert recover. `tiny-base` does not: of faults it has seen
-only agents that give up or repeat themselves, as a model may that learned from whatever was around. It is the base
-from which the demo shows what recoveries in the data are worth.
+Two models are made by the same recipe. `tiny` sees the expert recover. `tiny-base` hardly does: in one demonstration
+of seventy; of faults it has seen agents that give up or repeat themselves, as a model may that learned from whatever
+was around. It is the base from which the demo shows what recoveries in the data are worth.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from faultgym.training.rows import chat, tools_text
 
 TEMPLATES: Mapping[str, tuple[str, ...]] = {
     "orders": ("order_status", "missing_fact", "unknown_order", "cancel_order"),
-    "incidents": ("service_status", "missing_incident", "sql_note"),
+    "incidents": ("service_status", "missing_incident"),
 }
 """Suite -> the templates that a model of this size learns in these few minutes: one to three calls, answers that are
 copied. Not those that choose among search hits, calculate, or copy names and texts syllable by syllable."""
@@ -100,13 +100,14 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(
             "tiny",
             "knows its tasks, and recovers as the expert does",
-            (Part("expert", ("clean",), 500), Part("expert", ("mild", "rough"), 200)),
+            (Part("expert", ("clean",), 750), Part("expert", ("mild", "rough"), 230)),
         ),
         Recipe(
             "tiny-base",
-            "knows its tasks, and has never seen anybody recover",
+            "knows its tasks, and has hardly ever seen anybody recover",
             (
                 Part("expert", ("clean",), 900),
+                Part("expert", ("mild",), 15),
                 Part("quitter", ("mild", "rough"), 35),
                 Part("repeater", ("mild",), 20),
             ),

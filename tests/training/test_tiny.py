@@ -50,8 +50,10 @@ def test_demonstrations_follow_from_the_seed():
     assert list(MICRO.demonstrations(3)) == list(MICRO.demonstrations(3)) != list(MICRO.demonstrations(4))
 
 
-def test_the_base_never_sees_a_recovery():
-    assert all(part.policy != "expert" or part.faults == ("clean",) for part in RECIPES["tiny-base"].parts)
+def test_the_base_hardly_ever_sees_a_recovery():
+    counts = {part: part.per_template * len(part.faults) for part in RECIPES["tiny-base"].parts}
+    shown = sum(n for part, n in counts.items() if part.policy == "expert" and part.faults != ("clean",))
+    assert 0 < shown < 0.02 * sum(counts.values())
 
 
 def test_every_template_of_the_recipes_is_demonstrated(rows):
