@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from faultgym.cli.bench_table import Row, document, show
+from faultgym.tools.errors import HarnessError, UserError
 
 
 class Suite(StrEnum):
@@ -50,7 +51,11 @@ def rollout_rows(rounds: int) -> list[Row]:
     """The rollout engine against a stub model server, beside the ideal and other packages; one round."""
     from faultgym.cli import bench_peers, bench_rollout
 
-    return [*bench_rollout.engine_rows(), *bench_rollout.side_by_side(bench_peers.default_cache())]
+    rows = bench_rollout.engine_rows()
+    try:
+        return rows + bench_rollout.side_by_side(bench_peers.default_cache())
+    except (HarnessError, UserError) as error:  # what was measured until then shall not be lost
+        return [*rows, bench_rollout.not_compared(str(error))]
 
 
 def real_rows(rounds: int, model: str = "tiny-random") -> list[Row]:

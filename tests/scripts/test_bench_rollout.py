@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from faultgym.cli.bench_rollout import TURNS, lap, peers_python
+from faultgym.cli.bench_rollout import TURNS, lap, not_compared, peers_python
 from faultgym.tools.errors import HarnessError, UserError
 
 
@@ -28,3 +28,8 @@ def test_without_an_index_the_installation_says_what_is_needed(tmp_path, monkeyp
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     with pytest.raises(UserError, match=r"could not install verifiers.*you need access to PyPI"):
         peers_python(tmp_path)
+
+
+def test_a_comparison_that_did_not_come_about_misses_its_bound_and_says_why():
+    row = not_compared("the contender verifiers was not done")
+    assert (row.ok, row.note) == (False, "the contender verifiers was not done")
