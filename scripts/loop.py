@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from rich.console import Console
 
-from faultgym.agents.stop import INTERRUPTED, Stop
+from faultgym.agents.stop import INTERRUPTED
 from faultgym.cli.build import progress as build_progress
 from faultgym.cli.progress import shown
 from faultgym.tools.errors import UserError
-from faultgym.training.inputs import OnProgress
 from faultgym.training.loop.config import Engine, LoopConfig, Preference, nested
 from faultgym.training.train_config import ADAPTERS, read_yaml, settings
+
+if TYPE_CHECKING:
+    from faultgym.training.loop.round import Watching
 
 loop = typer.Typer(no_args_is_help=True, help="Rounds of rollouts, data, training and comparison, kept on disk.")
 
@@ -103,11 +104,12 @@ def run(
     given |= {"suites": suite, "templates": template}
     asked = _asked(out, resume, config, set, given)
     from faultgym.training.loop.run import run_loop
+    from faultgym.training.trainers import quiet
 
     console = Console(stderr=True)
-    watching, stop = _watching(console)
     try:
-        registry = run_loop(out, asked, resume=resume, watching=watching)
+        with quiet():
+            registry = run_loop(out, asked, resume=resume, watching=_watching(console))
     except KeyboardInterrupt:
         _say(console, f"stopped; go on with: faultgym loop run --out {out} --resume")
         raise typer.Exit(INTERRUPTED) from None
@@ -152,16 +154,11 @@ def _asked(out: Path, resume: bool, config: Path | None, texts: list[str] | None
     return LoopConfig.of(values)
 
 
-def _watching(console: Console) -> tuple[Any, Stop]:
-    from faultgym.cli.train import shown as train_progress
+def _watching(console: Console) -> Watching:
+    from faultgym.cli.train import shown as steps_shown
     from faultgym.training.loop.round import Watching
 
-    stop = Stop()
-
-    def builds() -> AbstractContextManager[OnProgress]:
-        return build_progress()
-
-    return Watching(lambda text: _say(console, text), lambda: shown(console), builds, train_progress, stop), stop
+    return Watching(lambda text: _say(console, text), lambda: shown(console), build_progress, steps_shown)
 
 
 def _say(console: Console, text: str) -> None:

@@ -8,15 +8,14 @@ is decided later: `resolved` fills it in from `defaults_for` when the model's si
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from faultgym.tools.errors import UserError
 from faultgym.tools.types import JSON
+from faultgym.training.rules import Rule, check, check_names, converted, number, whole
 from faultgym.training.train_defaults import ADAPTERS, METHODS, Adapter, Defaults, Method, defaults_for
 
 __all__ = [
@@ -111,7 +110,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for rule in fields(self):
-            _check(rule.name, getattr(self, rule.name))
+            check(_RULES.get(rule.name, _TEXT), rule.name, getattr(self, rule.name))
         if self.epochs is not None and self.max_steps is not None:
             raise UserError(f"epochs={self.epochs:g} and max_steps={self.max_steps}: give one of the two")
         if self.init_adapter and self.adapter == "none":
@@ -125,15 +124,11 @@ class TrainConfig:
     def of(cls, values: Mapping[str, Any]) -> TrainConfig:
         """From values as they stand in a YAML file; raises UserError for what is unknown, missing or impossible."""
         known = {one.name for one in fields(cls)}
-        for name in values:
-            if name not in known:
-                raise UserError(
-                    f"unknown setting {name!r}{_nearest(name, known)}; there are {', '.join(sorted(known))}"
-                )
+        check_names(values, known)
         for name in ("method", "model", "data", "out"):
             if not values.get(name) and (name != "data" or values.get("method") != "grpo"):
                 raise UserError(f"{name} is missing: every training run needs it")
-        return cls(**{name: _converted(name, value) for name, value in values.items()})
+        return cls(**{name: converted(_RULES.get(name, _TEXT), value) for name, value in values.items()})
 
     def resolved(self, parameters: int) -> TrainConfig:
         """The same with every None that depends on the model filled in."""
@@ -163,128 +158,40 @@ _WITHOUT_EFFECT = {
 """Settings that may change between a run and its resumption."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """What a setting may be."""
-
-    kind: Literal["int", "float", "bool", "text", "list"] = "text"
-    low: float = -math.inf
-    high: float = math.inf
-    above: bool = False
-    """Whether `low` itself is too low."""
-    choices: tuple[str, ...] = ()
-    optional: bool = False
-
-    @property
-    def allowed(self) -> str:
-        """In words."""
-        if self.choices:
-            return f"one of {', '.join(self.choices)}"
-        if self.kind == "bool":
-            return "true or false"
-        if self.kind == "list":
-            return "names, separated by commas"
-        if self.kind == "text":
-            return "a text"
-        what = "a whole number" if self.kind == "int" else "a number"
-        bound = "" if self.low == -math.inf else f" above {self.low:g}" if self.above else f" from {self.low:g}"
-        return what + bound + ("" if self.high == math.inf else f" to {self.high:g}")
-
-    def holds(self, value: Any) -> bool:
-        """Whether the value is allowed."""
-        if value is None:
-            return self.optional
-        if self.choices:
-            return value in self.choices
-        if self.kind == "bool":
-            return isinstance(value, bool)
-        if self.kind == "text":
-            return isinstance(value, str)
-        if self.kind == "list":
-            return isinstance(value, tuple) and all(isinstance(one, str) and one for one in value)
-        if isinstance(value, bool) or not isinstance(value, int if self.kind == "int" else (int, float)):
-            return False
-        return math.isfinite(value) and (value > self.low if self.above else value >= self.low) and value <= self.high
-
-
-def _number(low: float, high: float = math.inf, *, above: bool = False, optional: bool = False) -> _Rule:
-    return _Rule("float", low, high, above, optional=optional)
-
-
-def _whole(low: int, high: float = math.inf, *, optional: bool = False) -> _Rule:
-    return _Rule("int", low, high, optional=optional)
-
-
-_RULES: dict[str, _Rule] = {
-    "method": _Rule(choices=get_args(Method)),
-    "adapter": _Rule(choices=ADAPTERS),
-    "optimizer": _Rule(choices=get_args(Optimizer)),
-    "scheduler": _Rule(choices=get_args(Scheduler)),
-    "dtype": _Rule(choices=get_args(Dtype)),
-    "device": _Rule(choices=get_args(Device)),
-    "too_long": _Rule(choices=get_args(TooLong)),
-    "data": _Rule("list"),
-    "target_modules": _Rule("list", optional=True),
-    "report_to": _Rule("list"),
-    "seed": _whole(0, 2**32 - 1),
-    "epochs": _number(0, above=True, optional=True),
-    "max_steps": _whole(1, optional=True),
-    "batch_size": _whole(1, optional=True),
-    "accumulation": _whole(1, optional=True),
-    "learning_rate": _number(0, 10, above=True, optional=True),
-    "muon_lr": _number(0, 10, above=True, optional=True),
-    "warmup_steps": _number(0),
-    "weight_decay": _number(0, 1),
-    "max_grad_norm": _number(0, above=True),
-    "max_length": _whole(8, optional=True),
-    "beta": _number(0, above=True),
-    "nll_weight": _number(0),
-    "lora_r": _whole(1, 1024, optional=True),
-    "lora_alpha": _whole(1, optional=True),
-    "lora_dropout": _number(0, 0.9),
-    "gradient_checkpointing": _Rule("bool", optional=True),
-    "save_steps": _whole(0),
-    "keep_checkpoints": _whole(1),
-    "log_steps": _whole(0),
-    **{name: _Rule("bool") for name in ("resume", "merge", "unaudited", "ignore_memory")},
+_RULES: dict[str, Rule] = {
+    "method": Rule(choices=get_args(Method)),
+    "adapter": Rule(choices=ADAPTERS),
+    "optimizer": Rule(choices=get_args(Optimizer)),
+    "scheduler": Rule(choices=get_args(Scheduler)),
+    "dtype": Rule(choices=get_args(Dtype)),
+    "device": Rule(choices=get_args(Device)),
+    "too_long": Rule(choices=get_args(TooLong)),
+    "data": Rule("list"),
+    "target_modules": Rule("list", optional=True),
+    "report_to": Rule("list"),
+    "seed": whole(0, 2**32 - 1),
+    "epochs": number(0, above=True, optional=True),
+    "max_steps": whole(1, optional=True),
+    "batch_size": whole(1, optional=True),
+    "accumulation": whole(1, optional=True),
+    "learning_rate": number(0, 10, above=True, optional=True),
+    "muon_lr": number(0, 10, above=True, optional=True),
+    "warmup_steps": number(0),
+    "weight_decay": number(0, 1),
+    "max_grad_norm": number(0, above=True),
+    "max_length": whole(8, optional=True),
+    "beta": number(0, above=True),
+    "nll_weight": number(0),
+    "lora_r": whole(1, 1024, optional=True),
+    "lora_alpha": whole(1, optional=True),
+    "lora_dropout": number(0, 0.9),
+    "gradient_checkpointing": Rule("bool", optional=True),
+    "save_steps": whole(0),
+    "keep_checkpoints": whole(1),
+    "log_steps": whole(0),
+    **{name: Rule("bool") for name in ("resume", "merge", "unaudited", "ignore_memory")},
 }
-_TEXT = _Rule()
-_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-
-
-def _check(name: str, value: Any) -> None:
-    rule = _RULES.get(name, _TEXT)
-    if not rule.holds(value):
-        near = _nearest(value, rule.choices) if isinstance(value, str) else ""
-        raise UserError(f"{name}: {value!r} is not allowed{near}; it has to be {rule.allowed}")
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    close = get_close_matches(word, list(known), 1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-def _converted(name: str, value: Any) -> Any:
-    """A value as YAML and command lines give it (1e-4 is a text in YAML) as what the setting holds."""
-    rule = _RULES.get(name, _TEXT)
-    if rule.optional and isinstance(value, str) and value.lower() in {"", "none", "null", "auto"}:
-        return None
-    if rule.kind == "list" and isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip() and part.strip() != "none")
-    if rule.kind == "list" and isinstance(value, Sequence):
-        return tuple(str(part) if isinstance(part, Path) else part for part in value)
-    if rule.kind == "text":
-        return str(value) if isinstance(value, Path) else value
-    if isinstance(value, str):
-        try:
-            if rule.kind == "bool":
-                return _WORDS[value.lower()]
-            return int(value) if rule.kind == "int" else float(value)
-        except (ValueError, KeyError):
-            return value  # the check names it
-    if rule.kind == "int" and isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
+_TEXT = Rule()
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -7,10 +7,8 @@ Every value is checked when it is made: a `UserError` names the key, the value, 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any, Literal, cast, get_args
 
 from faultgym.agents.limits import MAX_TURNS, Limits
@@ -23,6 +21,7 @@ from faultgym.tools.errors import TaskError, UserError
 from faultgym.tools.types import JSON
 from faultgym.training.mix import Mix, parse_mix
 from faultgym.training.pairs import At
+from faultgym.training.rules import Rule, check, check_names, converted, nearest, number, whole
 from faultgym.training.train_config import Adapter, TrainConfig
 
 Engine = Literal["hf", "vllm", "server"]
@@ -99,8 +98,8 @@ class LoopConfig:
     """Processes that build data sets; with samples from a model always one."""
 
     def __post_init__(self) -> None:
-        for name, value in ((one.name, getattr(self, one.name)) for one in fields(self)):
-            _check(name, value)
+        for one in fields(self):
+            check(_RULES.get(one.name, _TEXT), one.name, getattr(self, one.name))
         for faults in (*self.faults, *self.dev_faults):
             check_faults(faults)
         if not set(self.faults) - {"clean"} or not set(self.dev_faults) - {"clean"}:
@@ -110,7 +109,7 @@ class LoopConfig:
         names = {t for suite in self.suites for t in suite_named(suite).names("train")}
         for template in self.templates:
             if template not in names:
-                raise TaskError(f"there is no template {template!r}{_nearest(template, names)} in {self.suites}")
+                raise TaskError(f"there is no template {template!r}{nearest(template, names)} in {self.suites}")
         parse_mix(self.mix)
         self.training("sft", self.model, ("data",), "out", 0)
         if self.preference != "none":
@@ -142,15 +141,10 @@ class LoopConfig:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> LoopConfig:
         """From values as they stand in a YAML file; raises UserError for what is unknown, missing or impossible."""
-        known = {one.name for one in fields(cls)}
-        for name in values:
-            if name not in known:
-                raise UserError(
-                    f"unknown setting {name!r}{_nearest(name, known)}; there are {', '.join(sorted(known))}"
-                )
+        check_names(values, (one.name for one in fields(cls)))
         if not values.get("model"):
             raise UserError("model is missing: every loop begins with one")
-        return cls(**{name: _converted(name, value) for name, value in values.items()})
+        return cls(**{name: converted(_RULES.get(name, _TEXT), value) for name, value in values.items()})
 
     def to_record(self) -> JSON:
         """As JSON."""
@@ -168,106 +162,38 @@ WITHOUT_EFFECT = frozenset({"rounds", "in_flight", "workers"})
 """Settings that may change while a loop goes on."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """What a setting may be."""
-
-    kind: Literal["int", "float", "bool", "text", "list", "map"] = "text"
-    low: float = -math.inf
-    high: float = math.inf
-    choices: tuple[str, ...] = ()
-    filled: bool = False
-    """Whether it must hold something."""
-
-    @property
-    def allowed(self) -> str:
-        """In words."""
-        if self.choices:
-            return f"one of {', '.join(choice or 'nothing' for choice in self.choices)}"
-        words = {"bool": "true or false", "list": "names, separated by commas", "text": "a text"}
-        if self.kind == "map":
-            return "settings of `faultgym train`, such as {learning_rate: 1e-4}"
-        if self.kind in words:
-            return words[self.kind] + (", at least one" if self.filled else "")
-        what = "a whole number" if self.kind == "int" else "a number"
-        return f"{what} from {self.low:g}" + ("" if self.high == math.inf else f" to {self.high:g}")
-
-    def holds(self, value: Any) -> bool:
-        """Whether the value is allowed."""
-        if self.choices:
-            return value in self.choices
-        if self.filled and not value:
-            return False
-        if self.kind == "list":
-            return isinstance(value, tuple) and all(isinstance(one, str) and one for one in value)
-        if self.kind in ("bool", "text", "map"):
-            return isinstance(value, {"bool": bool, "text": str, "map": Mapping}[self.kind])
-        if isinstance(value, bool) or not isinstance(value, int if self.kind == "int" else (int, float)):
-            return False
-        return math.isfinite(value) and self.low <= value <= self.high
-
-
-_RULES: dict[str, _Rule] = {
-    "suites": _Rule("list", filled=True),
-    "templates": _Rule("list"),
-    "style": _Rule(choices=("", "http", "tools")),
-    "rounds": _Rule("int", 1, 99),
-    "seed": _Rule("int", 0, 2**32 - 1),
-    "episodes": _Rule("int", 1, 1_000_000),
-    "target": _Rule("float", 0.05, 0.95),
-    "faults": _Rule("list", filled=True),
-    "dev_tasks": _Rule("int", 1, 100_000),
-    "dev_faults": _Rule("list", filled=True),
-    "engine": _Rule(choices=get_args(Engine)),
-    "port": _Rule("int", 0, 65535),
-    "turns": _Rule("int", 1, 10_000),
-    "samples": _Rule("int", 0, 1000),
-    "checks": _Rule("int", 0, 1000),
-    "at": _Rule(choices=get_args(At)),
-    "replay": _Rule("float", 0, 0.9),
-    "replay_sft": _Rule("list"),
-    "replay_pairs": _Rule("list"),
-    "adapter": _Rule(choices=get_args(Adapter)),
-    "preference": _Rule(choices=get_args(Preference)),
-    "sft": _Rule("map"),
-    "pref": _Rule("map"),
-    "unaudited": _Rule("bool"),
-    "alpha": _Rule("float", 1e-6, 0.5),
-    "clean_margin": _Rule("float", 1e-6, 1),
-    "text_margin": _Rule("float", 1e-6),
-    "in_flight": _Rule("int", 1, 100_000),
-    "workers": _Rule("int", 1, 1000),
+_RULES: dict[str, Rule] = {
+    "suites": Rule("list", filled=True),
+    "templates": Rule("list"),
+    "style": Rule(choices=("", "http", "tools")),
+    "rounds": whole(1, 99),
+    "seed": whole(0, 2**32 - 1),
+    "episodes": whole(1, 1_000_000),
+    "target": number(0.05, 0.95),
+    "faults": Rule("list", filled=True),
+    "dev_tasks": whole(1, 100_000),
+    "dev_faults": Rule("list", filled=True),
+    "engine": Rule(choices=get_args(Engine)),
+    "port": whole(0, 65535),
+    "turns": whole(1, 10_000),
+    "samples": whole(0, 1000),
+    "checks": whole(0, 1000),
+    "at": Rule(choices=get_args(At)),
+    "replay": number(0, 0.9),
+    "replay_sft": Rule("list"),
+    "replay_pairs": Rule("list"),
+    "adapter": Rule(choices=get_args(Adapter)),
+    "preference": Rule(choices=get_args(Preference)),
+    "sft": Rule("map"),
+    "pref": Rule("map"),
+    "unaudited": Rule("bool"),
+    "alpha": number(1e-6, 0.5),
+    "clean_margin": number(1e-6, 1),
+    "text_margin": number(1e-6),
+    "in_flight": whole(1, 100_000),
+    "workers": whole(1, 1000),
 }
-_TEXT = _Rule(filled=True)
-_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-
-
-def _check(name: str, value: Any) -> None:
-    rule = _RULES.get(name, _TEXT)
-    if not rule.holds(value):
-        near = _nearest(value, rule.choices) if isinstance(value, str) else ""
-        raise UserError(f"{name}: {value!r} is not allowed{near}; it has to be {rule.allowed}")
-
-
-def _nearest(word: str, known: Any) -> str:
-    close = get_close_matches(word, list(known), 1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-def _converted(name: str, value: Any) -> Any:
-    """A value as YAML and command lines give it (1e-4 is a text in YAML) as what the setting holds."""
-    rule = _RULES.get(name, _TEXT)
-    if rule.kind == "list":
-        parts = value.split(",") if isinstance(value, str) else value
-        return tuple(str(part).strip() for part in parts) if isinstance(parts, (list, tuple)) else value
-    if not isinstance(value, str) or rule.kind in ("text", "map") or rule.choices:
-        return value
-    try:
-        if rule.kind == "bool":
-            return _WORDS[value.lower()]
-        return int(value) if rule.kind == "int" else float(value)
-    except (ValueError, KeyError):
-        return value  # the check names it
+_TEXT = Rule(filled=True)
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
