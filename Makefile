@@ -13,8 +13,10 @@ ANY_PYTHON = $$(python3 --version 2>/dev/null || python --version 2>/dev/null ||
 .DEFAULT_GOAL := help
 .PHONY: demo test test-vllm vllm-cpu lint format clean help
 
-demo: $(VENV)/.core ## Set up if needed, then roll out, break, score and explain a few episodes
+demo: $(VENV)/.core ## Set up if needed; agents under faults in seconds, then a model that learns, in minutes
 	$(BIN)/faultgym demo $(ARGS)
+	@$(MAKE) --no-print-directory $(VENV)/.train
+	$(BIN)/faultgym demo --no-tables --loop $(ARGS)
 
 test: $(VENV)/.dev ## Set up if needed, then run the tests on all cores; ARGS='-k sql' goes to pytest
 	$(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
@@ -47,10 +49,15 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/.made
 	@$(PIP) install -e '.[serve]' -c constraints.txt
 	@touch $@
 
+$(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo "Installing what training needs into $(VENV) (once: torch, transformers, TRL, PEFT)"
+	@$(PIP) install -e '.[serve,data,train]' -c constraints.txt
+	@touch $(VENV)/.core $@
+
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "Installing faultgym and its development tools into $(VENV) (once)"
 	@$(PIP) install -e '.[dev]' -c constraints.txt
-	@touch $(VENV)/.core $@
+	@touch $(VENV)/.core $(VENV)/.train $@
 
 # An environment with a pip that runs is kept as it is; anything less is made anew.
 $(VENV)/.made:

@@ -1,4 +1,4 @@
-"""`faultgym demo`: the whole story in two minutes: roll out, break, score, and look at two episodes."""
+"""`faultgym demo`: roll out, break, score, look at two episodes; then a model that gets better, from nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from faultgym.agents.rollout import Progress as RolloutProgress
 from faultgym.agents.rollout import rollout
 from faultgym.agents.store import RunDirectory
 from faultgym.agents.trace import Trace
+from faultgym.cli.extras import install_command
 from faultgym.cli.score import SCORES, scored, write_scores
 from faultgym.cli.show import print_trace
 from faultgym.eval.metrics import Summary, summarize
@@ -55,10 +57,46 @@ class Found:
 def demo(
     out: Annotated[Path, typer.Option(help="Where the runs are written.")] = Path("runs/demo"),
     per_template: Annotated[int, typer.Option(min=1, help="Tasks of each template.")] = 2,
-    seed: Annotated[int, typer.Option(help="Seed of the fault schedules.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the faults, and of the loop.")] = 0,
+    tables: Annotated[bool, typer.Option(help="The first part: scripted agents under faults.")] = True,
+    loop: Annotated[
+        bool, typer.Option("--loop", help="The second part too: a model that learns. About 15 min.")
+    ] = False,
+    model: Annotated[
+        str | None, typer.Option(help="The second part with smollm2, a folder or a hub id. (default: tiny)")
+    ] = None,
+    gpu: Annotated[bool, typer.Option("--gpu", help="Sample with vLLM and train on the GPU.")] = False,
+    loop_out: Annotated[Path, typer.Option(help="Where the loop is written; it goes on where it was stopped.")] = Path(
+        "runs/demo-loop"
+    ),
 ) -> None:
-    """Roll out sound and flawed agents under faults, score them, and show one episode of either kind."""
+    """Roll out sound and flawed agents under faults and score them; then let a model learn from its failures.
+
+    The first part takes seconds. The second trains a small model from nothing, rolls it out under faults, turns its
+    failures into verified data, trains on them (SFT, then DPO), and compares base and tuned on unseen entities and
+    unseen kinds of faults: about a quarter of an hour on two cores. It needs the extras data and train.
+    """
     console = Console()
+    if tables:
+        _tables(console, out, per_template, seed)
+    if not (loop or model or gpu):
+        _say(console, f"  # a model that learns from its failures: a quarter of an hour\n  {_command()} demo --loop")
+        return
+    if missing := _missing():
+        raise UserError(f"the loop needs {', '.join(missing)}: {install_command('faultgym[data,train]')}")
+    from faultgym.cli.demo_loop import close_the_loop
+    from faultgym.cli.trial import trial_of
+
+    close_the_loop(console, loop_out, trial_of(model or "tiny", gpu=gpu), seed)
+
+
+def _missing() -> list[str]:
+    """What the second part needs and is not installed."""
+    return [name for name in ("torch", "transformers", "trl", "datasets", "sklearn") if find_spec(name) is None]
+
+
+def _tables(console: Console, out: Path, per_template: int, seed: int) -> None:
+    """The first part."""
     started = time.monotonic()
     _clear(out)
     count = len(_plan(per_template, seed).episodes)

@@ -109,7 +109,7 @@ def run(
     console = Console(stderr=True)
     try:
         with quiet():
-            registry = run_loop(out, asked, resume=resume, watching=_watching(console))
+            registry = run_loop(out, asked, resume=resume, watching=watching_on(console))
     except KeyboardInterrupt:
         _say(console, f"stopped; go on with: faultgym loop run --out {out} --resume")
         raise typer.Exit(INTERRUPTED) from None
@@ -154,7 +154,8 @@ def _asked(out: Path, resume: bool, config: Path | None, texts: list[str] | None
     return LoopConfig.of(values)
 
 
-def _watching(console: Console) -> Watching:
+def watching_on(console: Console) -> Watching:
+    """What tells how far a loop is."""
     from faultgym.cli.train import shown as steps_shown
     from faultgym.training.loop.round import Watching
 

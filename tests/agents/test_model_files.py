@@ -98,7 +98,9 @@ def test_long_and_short_prompts_and_early_endings_change_no_other_row(tiny, mode
     prompts = [chat(model, ("user", "Hello " * n)) for n in (1, 300, 2, 310, 3, 90, 4, 95, 5, 6)]
     together = sampled(tiny, prompts, "temperature=1&batch=10", most=24)
     assert len({len(one.ids) for one in together}) > 1
-    assert [one.ids for one in together] == [one.ids for one in sampled(tiny, prompts, "temperature=1&batch=1", most=24)]
+    assert [one.ids for one in together] == [
+        one.ids for one in sampled(tiny, prompts, "temperature=1&batch=1", most=24)
+    ]
 
 
 def test_a_cut_takes_all_but_the_likeliest_away(tiny, model):

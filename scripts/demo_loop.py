@@ -1,0 +1,133 @@
+"""The second half of `faultgym demo`: a model that measurably gets better, from nothing to a verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from faultgym.agents.model_files import TRAINED, trained_folder
+from faultgym.agents.rollout import OnProgress
+from faultgym.agents.store import RunDirectory
+from faultgym.agents.trace import Trace
+from faultgym.cli.loop import watching_on
+from faultgym.cli.progress import duration, shown
+from faultgym.cli.show import print_trace
+from faultgym.cli.train import shown as training_shown
+from faultgym.cli.trial import EXAMS, Trial, examine, table
+from faultgym.eval.compare import Comparison, Run, compare
+from faultgym.eval.runs import Scored
+from faultgym.training.loop.run import run_loop
+from faultgym.training.tiny_recipe import RECIPES
+
+BASE, SFT, PREFERENCE = "base", "SFT", "SFT + DPO"
+
+
+def close_the_loop(console: Console, out: Path, trial: Trial, seed: int) -> Comparison:
+    """Base, rollouts under faults, verified data, SFT, DPO, and the comparison; goes on where it was stopped."""
+    began = time.monotonic()
+    _base(console, trial, seed)
+    folder = out / "loop"
+    watch = watching_on(Console(stderr=True))
+    run_loop(folder, trial.config(seed), resume=(folder / "loop.json").is_file(), watching=watch)
+    runs = [
+        examine(trial, name, model, out / "exams" / place, seed=seed, say=watch.say, watched=watched_on(console))
+        for name, (place, model) in models_of(folder).items()
+    ]
+    comparison = compare(runs[0], runs[1:])
+    console.print(table(comparison, f"One round of the loop, from {trial.model}"))
+    _legend(console, trial)
+    _before_and_after(console, out / "exams", runs)
+    _say(console, f"{duration(time.monotonic() - began)} for the loop. Everything is in {out}:")
+    _say(console, f"  {folder}/rounds/01/README.md   what failed, what was added, what changed")
+    _say(console, f"  faultgym compare {out}/exams/base {out}/exams/sft {out}/exams/dpo   all of the comparison")
+    return comparison
+
+
+def models_of(folder: Path) -> dict[str, tuple[str, Path | None]]:
+    """What one round of a loop made: name -> (a short name for folders, the folder of what was trained)."""
+    found: dict[str, tuple[str, Path | None]] = {BASE: ("base", None)}
+    for name, place, stage in ((SFT, "sft", "sft"), (PREFERENCE, "dpo", "pref")):
+        trained = folder / "rounds" / "01" / stage
+        if trained.is_dir():
+            found[name] = (place, trained)
+    return found
+
+
+def _base(console: Console, trial: Trial, seed: int) -> None:
+    """Train the base, where it is one that is trained here and was not yet."""
+    if trial.model not in TRAINED or trained_folder(trial.model).is_dir():
+        return
+    from faultgym.training.trainers import quiet
+    from faultgym.training.trainers.tiny.making import make
+
+    recipe = RECIPES[trial.model]
+    _say(console, f"{trial.model}, from nothing: it {recipe.summary}. Kept in the cache folder for the next time.")
+    with quiet(), training_shown() as on_step:
+        made = make(recipe, seed=seed, progress=on_step, say=lambda line: _say(console, f"  {line}"))
+    _say(console, f"{made.parameters:,} parameters after {duration(made.seconds)}\n")
+
+
+def watched_on(console: Console) -> Callable[[str], AbstractContextManager[OnProgress]]:
+    """What tells how far an exam is, under its name."""
+
+    @contextmanager
+    def watched(what: str) -> Iterator[OnProgress]:
+        _say(console, what)
+        with shown(Console(stderr=True)) as on_progress:
+            yield on_progress
+
+    return watched
+
+
+def _legend(console: Console, trial: Trial) -> None:
+    templates = ", ".join(name for names in trial.templates.values() for name in names)
+    _say(console, f"templates      {templates}")
+    _say(console, "clean success  on tasks of the test split: other worlds, other entities than in training")
+    _say(console, "recovery       of the delivered faults that have a way past; on tasks of the test split")
+    _say(console, "unseen kinds   the same with kinds of faults that no training task has")
+    _say(console, "[a, b]         95% interval of the difference to the base, in points, paired by task\n")
+    if trial.model in TRAINED:
+        _say(
+            console,
+            f"{trial.model} begins with heads that look back and copy (a structured initialisation; every weight is"
+            " trained afterwards): docs/models.md says how and why.\n",
+        )
+
+
+def _before_and_after(console: Console, exams: Path, runs: list[Run]) -> None:
+    """One task under the same faults, by the base and by the last model."""
+    before, after = ({one.key: one for one in run.episodes} for run in (runs[0], runs[-1]))
+    turned = [
+        key
+        for key, one in after.items()
+        if key in before and one.score.success and not before[key].score.success and _met(one)
+    ]
+    if not turned:
+        return
+    key = min(turned, key=lambda k: (len(_met(after[k])), dict(after[k].score.reward)["calls"], k))
+    for title, place, one in (("Before", "base", before[key]), ("After", "", after[key])):
+        console.rule(f"{title}: {runs[0].name if place else runs[-1].name}", align="left")
+        folder = exams / (place or {SFT: "sft", PREFERENCE: "dpo"}[runs[-1].name])
+        print_trace(console, _trace(folder, one.id), found=one.score)
+        console.print()
+
+
+def _met(one: Scored) -> list[str]:
+    found = one.score.recovery
+    return [] if found is None else [d.kind for d in found.deliveries if d.recovered]
+
+
+def _trace(folder: Path, episode: str) -> Trace:
+    for exam in EXAMS:
+        for record in RunDirectory.open(folder / exam.name).records():
+            if record["episode_id"] == episode:
+                return Trace.from_record(record)
+    raise AssertionError(f"{episode} was scored from {folder}, and is not there")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

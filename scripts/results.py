@@ -1,0 +1,245 @@
+"""The results table, by one command: `python -m faultgym.cli.results --out runs/results --write docs/results.md`.
+
+For every seed: `tiny-base` from nothing, one round of the loop, and the exams. For the first seed also the other
+preference methods, GRPO, and SFT with each adapter. What is there already is not made again.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+
+from faultgym.agents.store import atomic_file
+from faultgym.cli.demo_loop import watched_on
+from faultgym.cli.trial import EXAMS, TITLES, Trial, cell_of, examine
+from faultgym.eval.compare import Comparison, Run, compare
+from faultgym.eval.comparison import Against, Cell
+from faultgym.training.grpo_config import GrpoConfig
+from faultgym.training.loop.round import Watching
+from faultgym.training.loop.run import run_loop
+from faultgym.training.rows import features
+from faultgym.training.tiny_recipe import RECIPES
+from faultgym.training.train_config import TrainConfig
+from faultgym.training.trainers import quiet
+
+ADAPTERS = ("lora", "dora", "qlora", "qdora")
+PREFERENCES = ("orpo", "kto")
+RATES = {"orpo": 1e-4, "kto": 2e-5, "grpo": 1e-4, "adapter": 2e-3}
+GRPO_STEPS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A row of the table."""
+
+    name: str
+    runs: tuple[Run, ...]
+    """One for each seed."""
+    minutes: float | None = None
+    peak_mib: int | None = None
+
+
+def results(
+    out: Annotated[Path, typer.Option(help="Models, data and runs; goes on where it was stopped.")] = Path(
+        "runs/results"
+    ),
+    seeds: Annotated[int, typer.Option(min=1, help="Whole repetitions, from the base on.")] = 3,
+    per_template: Annotated[int, typer.Option(min=1, help="Held-out tasks of each template in each exam.")] = 12,
+    variants: Annotated[bool, typer.Option(help="Also ORPO, KTO, GRPO and the adapters, for the first seed.")] = True,
+    write: Annotated[Path | None, typer.Option(help="The Markdown page.")] = None,
+) -> None:
+    """Make the results table: train, examine, compare, and write it down with what it stands on."""
+    console = Console(stderr=True)
+    found: dict[str, list[Result]] = {}
+    for seed in range(seeds):
+        for row in _repetition(out / f"seed-{seed}", seed, per_template, variants and seed == 0, console):
+            found.setdefault(row.name, []).append(row)
+    rows = [_pooled(name, its) for name, its in found.items()]
+    base, others = rows[0], rows[1:]
+    compared = {row.name: compare(_joined(base, len(row.runs)), [_joined(row, len(row.runs))]) for row in others}
+    page = _page(base, others, compared, seeds, per_template)
+    print(page)
+    if write is not None:
+        with atomic_file(write) as file:
+            file.write(page.encode())
+
+
+# ---- one seed -------------------------------------------------------------------------------------
+
+
+def _repetition(folder: Path, seed: int, per_template: int, variants: bool, console: Console) -> Iterator[Result]:
+    """The rows of one seed, the base first."""
+    say = console.print
+    base = folder / "base"
+    if not base.is_dir():
+        from faultgym.training.trainers.tiny.making import make
+
+        with quiet():
+            make(RECIPES["tiny-base"], base, seed=seed, say=say)
+    trial = replace(Trial(str(base)), per_template=per_template)
+    loop = folder / "loop"
+    run_loop(loop, trial.config(seed), resume=(loop / "loop.json").is_file(), watching=Watching(say))
+    stages = loop / "rounds" / "01"
+    yield _row(trial, "base", base, None, folder, console)
+    yield _row(trial, "SFT", stages / "sft", stages / "sft", folder, console)
+    yield _row(trial, "SFT + DPO", stages / "pref", stages / "pref", folder, console)
+    if not variants:
+        return
+    for name, make_it in _variants(trial, stages, seed):
+        place = folder / "variants" / name.replace(" ", "").replace("+", "-")
+        if not (place / "training.json").is_file():
+            say(name)
+            with quiet():
+                make_it(place)
+        yield _row(trial, name, place, place, folder, console)
+
+
+def _row(trial: Trial, name: str, model: Path, trained: Path | None, folder: Path, console: Console) -> Result:
+    adapter = (model / "adapter_config.json").is_file()
+    its = replace(trial, adapter="lora" if adapter else "none")
+    place = folder / "exams" / name.replace(" ", "").replace("+", "-")
+    run = examine(its, name, None if trained is None else model, place, say=console.print, watched=watched_on(console))
+    facts = {} if trained is None else orjson.loads((trained / "training.json").read_bytes())["result"]
+    return Result(name, (run,), facts.get("seconds", 0) / 60 or None, facts.get("peak_mib"))
+
+
+def _variants(trial: Trial, stages: Path, seed: int) -> Iterator[tuple[str, Callable[[Path], object]]]:
+    """(name, what makes it in a folder): all from the same data."""
+    from faultgym.training.trainers.grpo import train_grpo
+    from faultgym.training.trainers.run import train
+
+    sft, pairs = str(stages / "sft"), str(stages / "data" / "pairs")
+
+    def preferring(method: str, out: Path) -> object:
+        data = pairs if method != "kto" else str(_labels(Path(pairs), out.with_name("labels")))
+        given = {**trial.pref, "learning_rate": RATES[method], "adapter": "none", "unaudited": True}
+        own = {"method": method, "model": sft, "data": [data], "out": str(out), "seed": seed}
+        return train(TrainConfig.of({**{k: v for k, v in given.items() if k != "nll_weight"}, **own}))
+
+    def adapting(adapter: str, out: Path) -> object:
+        given = {k: v for k, v in trial.sft.items() if k not in ("optimizer", "muon_lr")}
+        own = {"method": "sft", "model": trial.model, "data": [str(stages / "data" / "sft")], "out": str(out)}
+        return train(
+            TrainConfig.of({**given, **own, "adapter": adapter, "learning_rate": RATES["adapter"], "seed": seed})
+        )
+
+    def playing(out: Path) -> object:
+        names = [name for its in trial.templates.values() for name in its]
+        values: dict[str, Any] = {"model": sft, "out": str(out), "adapter": "none", "seed": seed}
+        values |= {"suites": list(trial.templates), "templates": names, "style": trial.style, "faults": ["rough"]}
+        values |= {"max_steps": GRPO_STEPS, "learning_rate": RATES["grpo"], "report_to": []}
+        return train_grpo(GrpoConfig.of(values))
+
+    for method in PREFERENCES:
+        yield f"SFT + {method.upper()}", partial(preferring, method)
+    yield "SFT + GRPO", playing
+    for adapter in ADAPTERS:
+        name = {"lora": "LoRA", "dora": "DoRA", "qlora": "QLoRA", "qdora": "QDoRA"}[adapter]
+        yield f"SFT, {name}", partial(adapting, adapter)
+
+
+def _labels(pairs: Path, out: Path) -> Path:
+    """A data set of pairs as one of labels, for KTO."""
+    from datasets import Dataset, Features, load_dataset
+
+    if out.is_dir():
+        return out
+    rows = load_dataset(
+        "parquet", data_files=str(pairs / "data" / "*.parquet"), split="train", cache_dir=str(out) + ".cache"
+    )
+    made = [
+        {"prompt": row["prompt"], "completion": row[side], "label": side == "chosen", "tools": row["tools"]}
+        for row in rows
+        for side in ("chosen", "rejected")
+    ]
+    wanted = features("labels")
+    kept = Features({name: wanted[name] for name in ("prompt", "completion", "label", "tools")})
+    out.mkdir(parents=True)
+    Dataset.from_list(made, features=kept).to_parquet(out / "rows.parquet")
+    return out
+
+
+# ---- the page -------------------------------------------------------------------------------------
+
+
+def _pooled(name: str, its: Sequence[Result]) -> Result:
+    minutes = [row.minutes for row in its if row.minutes is not None]
+    peaks = [row.peak_mib for row in its if row.peak_mib is not None]
+    runs = tuple(run for row in its for run in row.runs)
+    return Result(name, runs, sum(minutes) / len(minutes) if minutes else None, max(peaks, default=None))
+
+
+def _joined(row: Result, seeds: int) -> Run:
+    """The runs of the first seeds as one: each seed is a trial of the same tasks, and tasks are what is resampled."""
+    episodes = [
+        replace(one, key=(*one.key[:3], seed)) for seed, run in enumerate(row.runs[:seeds]) for one in run.episodes
+    ]
+    return replace(row.runs[0], episodes=tuple(episodes))
+
+
+def _page(base: Result, others: Sequence[Result], compared: dict[str, Comparison], seeds: int, tasks: int) -> str:
+    first = next(iter(compared.values())).against[0]
+    head = ["model", "seeds", *(TITLES[exam.name] for exam in EXAMS), "SPL", "minutes", "peak MiB"]
+    own = [_own(cell_of(first, exam)) for exam in EXAMS]
+    lines = [_line(head), _line(["---"] * len(head))]
+    lines.append(_line([base.name, str(len(base.runs)), *own, _own(first.cell("spl")), "", ""]))
+    for row in others:
+        against = compared[row.name].against[0]
+        cells = [_against(cell_of(against, exam)) for exam in EXAMS]
+        minutes = "" if row.minutes is None else f"{row.minutes:.1f}"
+        peak = "" if row.peak_mib is None else f"{row.peak_mib:,}"
+        lines.append(_line([row.name, str(len(row.runs)), *cells, _against(against.cell("spl"), 2), minutes, peak]))
+    modes = [_line(["model", "failure mode", "base", "model's", "verdict"]), _line(["---"] * 5)]
+    modes += [line for row in others for line in _modes(row.name, compared[row.name].against[0])]
+    return HEADER.format(seeds=seeds, tasks=tasks, machine=_machine()) + "\n".join([*lines, "", *modes]) + "\n"
+
+
+def _modes(name: str, against: Against) -> Iterator[str]:
+    for cell in against.cells:
+        if cell.by == "mode" and cell.verdict in ("better", "worse"):
+            yield _line([name, cell.name, f"{cell.base:.1%}", f"{cell.other:.1%}", cell.verdict])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _own(cell: Cell | None) -> str:
+    return "-" if cell is None else f"{cell.base:.2f}" if cell.metric == "spl" else f"{cell.base:.0%} (n={cell.pairs})"
+
+
+def _against(cell: Cell | None, digits: int = 0) -> str:
+    if cell is None:
+        return "-"
+    scale = 1 if digits else 100
+    ends = f"[{cell.low * scale:+.{digits}f}, {cell.high * scale:+.{digits}f}]"
+    value = f"{cell.other:.2f}" if digits else f"{cell.other:.0%}"
+    return f"{value}, {cell.difference * scale:+.{digits}f} {ends}, {cell.verdict or 'invalid'}"
+
+
+def _machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, CPython {platform.python_version()}"
+
+
+HEADER = """# Results
+
+Made by `python -m faultgym.cli.results` ({machine}; no GPU). {seeds} seed(s): each trains `tiny-base` from nothing,
+does one round of the loop from it, and examines every model on {tasks} held-out tasks of each of six templates, clean,
+under `rough`, and under `rough` with kinds of faults that no training task has. Differences to the base, in points,
+with 95% paired intervals (tasks resampled, seeds as trials of a task); see compare.md for what a verdict needs.
+`tiny-base` begins with heads that look back and copy (models.md). Negative results stay in.
+
+"""
+
+
+if __name__ == "__main__":
+    typer.run(results)

@@ -1,0 +1,194 @@
+"""What training is worth: a base and what came of it, on the same held-out tasks, seeds and schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from faultgym.agents.model_files import TRAINED
+from faultgym.agents.plan import Asked
+from faultgym.agents.rollout import OnProgress
+from faultgym.agents.stop import Stop
+from faultgym.envs.task import Style
+from faultgym.eval.compare import Comparison, Run, read_run
+from faultgym.eval.comparison import Against, Cell
+from faultgym.training.loop.config import Engine, LoopConfig
+from faultgym.training.loop.models import Served, policy_name, serving
+from faultgym.training.loop.rollouts import roll_out
+from faultgym.training.tiny_recipe import MOST_TURNS, STYLE, TEMPLATES
+from faultgym.training.train_config import Adapter
+
+SAMPLING = "max_tokens=96&batch=64"
+"""Of `tiny`: greedy; its longest sound turn has about 70 tokens."""
+IN_FLIGHT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """One set of held-out episodes."""
+
+    name: str
+    split: str
+    faults: str
+    metric: str
+    """What it is for, by `compare`'s name."""
+    by: str
+    """The slice of a comparison that holds it."""
+
+
+EXAMS = (
+    Exam("clean", "test", "clean", "success", "intensity"),
+    Exam("faults", "test", "rough", "recovery", "split"),
+    Exam("unseen", "unseen_faults", "rough", "recovery", "split"),
+)
+"""Entities that no training task has; then faults on them; then faults of kinds that no training task has either."""
+TITLES = {"clean": "clean success", "faults": "recovery", "unseen": "recovery, unseen kinds"}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A model, what it is given to practise, and how it is examined."""
+
+    model: str
+    """An embedded one's name, a folder, or a hub id."""
+    sampling: str = SAMPLING
+    templates: Mapping[str, Sequence[str]] = field(default_factory=lambda: TEMPLATES, hash=False)
+    style: Style | None = STYLE
+    episodes: int = 1200
+    """Of the round, on training tasks."""
+    per_template: int = 12
+    """Held-out tasks of each template in each exam."""
+    engine: Engine = "hf"
+    adapter: Adapter = "none"
+    sft: Mapping[str, Any] = field(default_factory=lambda: SFT, hash=False)
+    pref: Mapping[str, Any] = field(default_factory=lambda: DPO, hash=False)
+
+    def config(self, seed: int) -> LoopConfig:
+        """One round of the loop."""
+        return LoopConfig(
+            self.model,
+            suites=tuple(self.templates),
+            templates=tuple(name for names in self.templates.values() for name in names),
+            style=self.style or "",
+            seed=seed,
+            episodes=self.episodes,
+            faults=("clean", "mild", "rough"),
+            dev_tasks=6,
+            engine=self.engine,
+            sampling=f"{self.sampling}&temperature=0.7",
+            dev_sampling=self.sampling,
+            turns=MOST_TURNS,
+            samples=0,
+            replay=0.0,
+            adapter=self.adapter,
+            sft=self.sft,
+            pref=self.pref,
+            unaudited=True,
+            in_flight=IN_FLIGHT,
+        )
+
+
+SFT: Mapping[str, Any] = {
+    "optimizer": "muon",
+    "learning_rate": 1e-3,
+    "muon_lr": 3e-3,
+    "epochs": 3,
+    "batch_size": 8,
+    "accumulation": 1,
+    "report_to": [],
+    "too_long": "drop",
+    "max_length": 768,
+}
+DPO: Mapping[str, Any] = {
+    "learning_rate": 1e-4,
+    "max_steps": 80,
+    "batch_size": 8,
+    "accumulation": 1,
+    "report_to": [],
+    "too_long": "drop",
+    "max_length": 768,
+    "nll_weight": 0.5,
+}
+
+
+def examine(
+    trial: Trial,
+    name: str,
+    folder: Path | None,
+    out: Path,
+    *,
+    seed: int = 0,
+    say: Callable[[str], None],
+    watched: Callable[[str], AbstractContextManager[OnProgress]],
+) -> Run:
+    """Roll a model out on every exam, one run folder each in `out`, and score; goes on where it was stopped.
+
+    `folder` holds what was trained from the trial's model; None for that model itself.
+    """
+    config = trial.config(seed)
+    model = Served.of(trial.model, folder)
+    with serving(model, config, say):
+        policy = policy_name(model, config, config.dev_sampling)
+        for exam in EXAMS:
+            specs = [spec for suite in trial.templates for spec in _asked(trial, exam, suite, seed).episodes()]
+            with watched(f"{name}: {exam.name}") as on_progress:
+                roll_out(specs, policy, out / exam.name, config, Stop(), on_progress)
+    return read_run(out, name)
+
+
+def _asked(trial: Trial, exam: Exam, suite: str, seed: int) -> Asked:
+    names = tuple(trial.templates[suite])
+    return Asked((suite,), exam.split, names, trial.per_template, faults=(exam.faults,), seed=seed, style=trial.style)
+
+
+def trial_of(model: str, *, gpu: bool) -> Trial:
+    """The trial of a model by its name; anything but `tiny` is given adapters and the trainers' own settings."""
+    if model in TRAINED:
+        return Trial("tiny-base")
+    settings: Mapping[str, Any] = {"report_to": [], "too_long": "drop", "device": "cuda" if gpu else "cpu"}
+    more = "" if gpu else "&batch=16"
+    return Trial(
+        model,
+        f"max_tokens=256{more}",
+        episodes=2000 if gpu else 200,
+        per_template=12 if gpu else 4,
+        engine="server" if gpu else "hf",
+        adapter="lora",
+        sft=settings,
+        pref=settings,
+    )
+
+
+def cell_of(against: Against, exam: Exam) -> Cell | None:
+    """What a comparison says of an exam."""
+    return against.cell(exam.metric, exam.by, exam.faults if exam.by == "intensity" else exam.split)
+
+
+def table(comparison: Comparison, title: str) -> Table:
+    """One row for each model: its numbers, and how far they are from the base's, with intervals and verdicts."""
+    grid = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    grid.add_column("model", no_wrap=True)
+    for exam in EXAMS:
+        grid.add_column(TITLES[exam.name], justify="right")
+    first = comparison.against[0]
+    grid.add_row(comparison.base.name, *(_base(cell_of(first, exam)) for exam in EXAMS))
+    for against in comparison.against:
+        grid.add_row(against.run.name, *(_cell(cell_of(against, exam)) for exam in EXAMS))
+    return grid
+
+
+def _base(cell: Cell | None) -> str:
+    return "-" if cell is None else f"{cell.base:.0%} (n={cell.pairs})"
+
+
+def _cell(cell: Cell | None) -> str:
+    if cell is None:
+        return "-"
+    points = f"{cell.difference * 100:+.0f} [{cell.low * 100:+.0f}, {cell.high * 100:+.0f}]"
+    return f"{cell.other:.0%}\n{points}\n{cell.verdict or 'no verdict'}"
