@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, cast
 
@@ -140,6 +141,12 @@ class PairReport:
         return cls(**{**record, "choice": Choice(**record["choice"]), "audit": Audit.from_record(record["audit"])})
 
 
+@lru_cache(1)
+def _sources(options: PairOptions) -> Sources:
+    """The same for all chunks of a build: a model is loaded once."""
+    return options.sources()
+
+
 @dataclass(frozen=True, slots=True)
 class PairCheck(Check):
     """Turns lines of a store into pairs."""
@@ -158,7 +165,7 @@ class PairCheck(Check):
 
     async def _all(self, lines: Sequence[bytes]) -> list[list[Found] | Rejected]:
         """What comes of each line; the samples of all of them are in flight together."""
-        sources = self.options.sources()
+        sources = _sources(self.options)
         sampler = sources.sampler()
         return await together(self.pairs(line, sources, sampler) for line in lines)
 
@@ -221,7 +228,10 @@ def build_pairs(
     progress = on_progress or (lambda what, done, total: None)
     with closing(PairIndex(work / "index.sqlite")) as index:
         suites = _plan(index, runs, options, form)
-        _fork(index, options, suites, workers, progress)
+        try:
+            _fork(index, options, suites, workers, progress)
+        finally:
+            _sources.cache_clear()  # a model's memory is given back
         progress("balancing", 0, 1)
         choice = index.choose_pairs(form)
         folder = work / "out"

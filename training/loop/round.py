@@ -150,10 +150,15 @@ class Round:
             from faultgym.agents.registry import policy_named
 
             policy = policy_named(policy_name(self._served(), config, config.sampling))
-            with serving(self._served(), config, self.watching.say):
+            with self._asked():
                 return collect(rollout, work, Sources(policy, config.samples, config.checks))
 
         return self._stage("collect", inputs, make)
+
+    def _asked(self) -> AbstractContextManager[None]:
+        """The model in use is served while continuations are sampled from it."""
+        asks = self.config.samples + self.config.checks > 0
+        return serving(self._served(), self.config, self.watching.say) if asks else nullcontext()
 
     def _data(self, rollout: Path, corrections: Path) -> Path:
         config = self.config
@@ -171,7 +176,7 @@ class Round:
         material = Material(rollout, corrections, policy, earlier, self.seed("data") >> 1)
 
         def make(work: Path) -> Path:
-            with serving(self._served(), config, self.watching.say), self.watching.builds() as on_progress:
+            with self._asked(), self.watching.builds() as on_progress:
                 return build(material, config, work, on_progress)
 
         return self._stage("data", inputs, make)
