@@ -58,7 +58,7 @@ Unaudited = Annotated[
     bool | None, typer.Option("--unaudited", help="Learn from pairs that fail their audit.", rich_help_panel=LEARNED)
 ]
 DevTasks = Annotated[
-    int | None, typer.Option(help="Of each template, in each round. (default: 20)", rich_help_panel=JUDGED)
+    int | None, typer.Option(help="Of each template, in each round. (default: 200 in all)", rich_help_panel=JUDGED)
 ]
 CleanMargin = Annotated[
     float | None, typer.Option(help="Accepted loss of success without faults.", rich_help_panel=JUDGED)

@@ -6,6 +6,7 @@ import pytest
 from faultgym.agents.store import exclusive
 from faultgym.tools.errors import UserError
 from faultgym.training.loop.config import LoopConfig, nested
+from faultgym.training.loop.models import check_model
 from faultgym.training.loop.registry import note_rollback, read_registry, write_registry
 from faultgym.training.loop.run import opened, rollback, run_loop, status
 from faultgym.training.loop.stage import SEAL, Stage, damage, digest
@@ -296,6 +297,25 @@ def test_a_rollback_sets_a_round_that_was_under_way_aside(tmp_path):
 def test_settings_that_cannot_be_are_named(values, said):
     with pytest.raises(UserError, match=said):
         LoopConfig.of(values)
+
+
+def test_too_few_dev_tasks_to_promote_are_said_beforehand_and_the_default_has_enough():
+    few = LoopConfig.of({"model": "m", "templates": ["order_status", "cancel_order"], "dev_tasks": 10})
+    (doubt,) = few.doubts()
+    assert "20 dev tasks cannot rule out a loss of 5 points" in doubt
+    for templates in ([], ["order_status"], ["order_status", "cancel_order"]):
+        enough = LoopConfig.of({"model": "m", "templates": templates})
+        assert not list(enough.doubts())
+        assert enough.dev_each >= 8
+
+
+@pytest.mark.parametrize("preference", ["dpo", "none"])
+def test_a_dora_adapter_for_vllm_has_to_be_merged(preference):
+    asked = {"model": "m", "adapter": "dora", "engine": "server", "preference": preference}
+    merged = {"sft": {"merge": True}, "pref": {"merge": True}}
+    check_model(LoopConfig.of({**asked, **merged}))
+    with pytest.raises(UserError, match=r"serves no DoRA adapter: set sft\.merge=true"):
+        check_model(LoopConfig.of(asked))
 
 
 def test_dotted_settings_become_sections():

@@ -7,7 +7,8 @@ Every value is checked when it is made: a `UserError` names the key, the value, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast, get_args
 
@@ -17,6 +18,7 @@ from faultgym.envs.schedule import check_faults
 from faultgym.envs.suite import suite_named
 from faultgym.envs.task import Style
 from faultgym.eval.noninferior import CLEAN_MARGIN, TEXT_MARGIN
+from faultgym.eval.paired import most_likely_share
 from faultgym.tools.errors import TaskError, UserError
 from faultgym.tools.types import JSON
 from faultgym.training.mix import Mix, parse_mix
@@ -24,6 +26,8 @@ from faultgym.training.pairs import At
 from faultgym.training.rules import Rule, check, check_names, converted, nearest, number, whole
 from faultgym.training.train_config import Adapter, TrainConfig
 
+DEV_TASKS = 200
+"""In all: with so many, four may be lost without faults and a loss of 5 points is still ruled out."""
 Engine = Literal["hf", "vllm", "server"]
 Preference = Literal["dpo", "orpo", "kto", "none"]
 _OWN = ("method", "model", "data", "out", "adapter", "init_adapter", "resume", "seed", "unaudited")
@@ -50,8 +54,8 @@ class LoopConfig:
     """Share of them that the curriculum wants to succeed."""
     faults: tuple[str, ...] = ("clean", "mild", "rough", "hostile")
     """Presets that the curriculum chooses from; single kinds come to them from the second round on."""
-    dev_tasks: int = 20
-    """Dev tasks of each template that current and candidate are compared on; each round has new ones."""
+    dev_tasks: int = 0
+    """Dev tasks of each template that both models are compared on, new ones in each round; 0 for `DEV_TASKS` in all."""
     dev_faults: tuple[str, ...] = ("rough",)
     """Presets of the comparison, beside `clean`."""
     engine: Engine = "hf"
@@ -116,6 +120,25 @@ class LoopConfig:
             self.training(self.preference, self.model, ("data",), "out", 0)
 
     @property
+    def dev_each(self) -> int:
+        """Dev tasks of each template."""
+        return self.dev_tasks or math.ceil(DEV_TASKS / self._templates)
+
+    @property
+    def _templates(self) -> int:
+        names = [name for suite in self.suites for name in suite_named(suite).names("dev")]
+        return sum(not self.templates or name in self.templates for name in names)
+
+    def doubts(self) -> Iterator[str]:
+        """What a person should know before the loop begins."""
+        tasks = self.dev_each * self._templates
+        if most_likely_share(0, tasks, self.alpha) >= self.clean_margin:
+            yield (
+                f"{tasks} dev tasks cannot rule out a loss of {100 * self.clean_margin:g} points without faults, even"
+                " if none is lost: only a model that gains there too will be promoted. Leave dev_tasks out, or raise it"
+            )
+
+    @property
     def limits(self) -> Limits:
         """Of every episode."""
         return Limits(turns=self.turns)
@@ -171,7 +194,7 @@ _RULES: dict[str, Rule] = {
     "episodes": whole(1, 1_000_000),
     "target": number(0.05, 0.95),
     "faults": Rule("list", filled=True),
-    "dev_tasks": whole(1, 100_000),
+    "dev_tasks": whole(0, 100_000),
     "dev_faults": Rule("list", filled=True),
     "engine": Rule(choices=get_args(Engine)),
     "port": whole(0, 65535),

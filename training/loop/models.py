@@ -135,9 +135,10 @@ def check_model(config: LoopConfig) -> None:
         )
     if folder.is_file() or (not folder.exists() and config.model.startswith((".", "/", "~"))):
         raise UserError(f"there is no model folder {config.model}: give a folder, an embedded model's name or a hub id")
-    if config.adapter in ("dora", "qdora") and config.engine != "hf" and not config.sft.get("merge"):
-        raise UserError(
-            f"adapter {config.adapter} with engine {config.engine}: vLLM serves no DoRA, set sft.merge=true"
-        )
+    if config.adapter in ("dora", "qdora") and config.engine != "hf":
+        stages = {"sft": config.sft, **({} if config.preference == "none" else {"pref": config.pref})}
+        for name, settings in stages.items():
+            if settings.get("merge") not in (True, "true", "yes"):
+                raise UserError(f"engine {config.engine} serves no DoRA adapter: set {name}.merge=true")
     if folder.is_dir() and is_embedded(config.model):
         raise UserError(f"{config.model} is an embedded model and a folder here: write ./{config.model} for the folder")

@@ -242,7 +242,7 @@ class Round:
     def _evaluate(self, model: Path, trained: Path) -> Path:
         config = self.config
         cells = preset_cells(config.suites, config.templates, ("clean", *config.dev_faults), "dev")
-        parts = [Share(cell, config.target, config.dev_tasks) for cell in cells]
+        parts = [Share(cell, config.target, config.dev_each) for cell in cells]
         specs = episodes_of(parts, {}, "dev", config.seed, self.number, config.api)
         margins = {name: getattr(config, name) for name in ("alpha", "clean_margin", "text_margin", "turns")}
         inputs = {

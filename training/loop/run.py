@@ -59,6 +59,8 @@ def run_loop(folder: Path, config: LoopConfig, *, resume: bool = False, watching
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder):
         loop = _resumed(folder, config) if resume else _begun(folder, config)
+        for doubt in () if resume else config.doubts():
+            watching.say(f"note: {doubt}")
         for number in range(1, loop.config.rounds + 1):
             _set_aside_damaged(folder, number, watching)
             registry = read_registry(folder, loop.config.model, until=number - 1)
