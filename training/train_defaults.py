@@ -19,7 +19,7 @@ ADAPTERS: tuple[Adapter, ...] = ("none", "lora", "qlora", "dora", "qdora")
 _BOUNDS = (20_000_000, 1_000_000_000, 20_000_000_000)
 """Parameters at which the next class of sizes begins: tiny, small, medium, large."""
 _ADAPTER_RATES: dict[Method, tuple[float, ...]] = {
-    "sft": (2e-3, 1e-3, 2e-4, 1e-4),
+    "sft": (1e-3, 1e-3, 2e-4, 1e-4),
     "dpo": (5e-4, 1e-4, 2e-5, 5e-6),
     "orpo": (5e-4, 1e-4, 2e-5, 8e-6),
     "kto": (1e-4, 5e-5, 1e-5, 5e-6),
