@@ -18,6 +18,7 @@ from faultgym.agents.stop import Stop
 from faultgym.envs.task import Style
 from faultgym.eval.compare import Comparison, Run, read_run
 from faultgym.eval.comparison import Against, Cell
+from faultgym.eval.noninferior import TEXT_MARGIN
 from faultgym.training.loop.config import Engine, LoopConfig
 from faultgym.training.loop.models import Served, policy_name, serving
 from faultgym.training.loop.rollouts import roll_out
@@ -26,6 +27,8 @@ from faultgym.training.train_config import Adapter
 
 SAMPLING = "max_tokens=96&batch=64"
 """Of `tiny`: greedy; its longest sound turn has about 70 tokens."""
+DEV_TASKS = 12
+"""Of each template: 72 clean ones of six templates can rule out a loss of 5 points, if there is none."""
 IN_FLIGHT = 256
 
 
@@ -68,6 +71,8 @@ class Trial:
     adapter: Adapter = "none"
     sft: Mapping[str, Any] = field(default_factory=lambda: SFT, hash=False)
     pref: Mapping[str, Any] = field(default_factory=lambda: DPO, hash=False)
+    text_margin: float = 10.0
+    """Bits per byte; that of `tiny` is beyond all reach, for it knows no text but its tasks'."""
 
     def config(self, seed: int) -> LoopConfig:
         """One round of the loop."""
@@ -79,7 +84,7 @@ class Trial:
             seed=seed,
             episodes=self.episodes,
             faults=("clean", "mild", "rough"),
-            dev_tasks=6,
+            dev_tasks=DEV_TASKS,
             engine=self.engine,
             sampling=f"{self.sampling}&temperature=0.7",
             dev_sampling=self.sampling,
@@ -90,6 +95,7 @@ class Trial:
             sft=self.sft,
             pref=self.pref,
             unaudited=True,
+            text_margin=self.text_margin,
             in_flight=IN_FLIGHT,
         )
 
@@ -106,7 +112,7 @@ SFT: Mapping[str, Any] = {
     "max_length": 768,
 }
 DPO: Mapping[str, Any] = {
-    "learning_rate": 1e-4,
+    "learning_rate": 2e-5,
     "max_steps": 80,
     "batch_size": 8,
     "accumulation": 1,
@@ -162,6 +168,7 @@ def trial_of(model: str, *, gpu: bool) -> Trial:
         adapter="lora",
         sft=settings,
         pref=settings,
+        text_margin=TEXT_MARGIN,
     )
 
 
