@@ -59,6 +59,21 @@ def test_rendered_text_is_refused_because_nobody_knows_who_wrote_what(place, tmp
     names = ("episode_id", "task", "suite", "template", "split", "policy", "faults")
     write_shards([{**row, **dict.fromkeys(names, "x")}], "text", tmp_path / "texts")
     refused("do not say who wrote what", lessons.config(place, tmp_path / "out", data=[tmp_path / "texts"]))
+    (tmp_path / "rendered").mkdir()
+    (pair,) = lessons.rows("pairs", 1)
+    del pair["tools"]
+    write_shards([pair | dict.fromkeys(("prompt", "chosen", "rejected"), "x")], "rendered", tmp_path / "rendered")
+    refused("holds rendered", lessons.config(place, tmp_path / "out", "orpo", data=[tmp_path / "rendered"]))
+
+
+def test_data_from_elsewhere_needs_no_tools(place, tmp_path):
+    from datasets import Dataset, Features, Json, List
+
+    messages = [{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}] * 2
+    (tmp_path / "set").mkdir()
+    rows = Dataset.from_list(messages, features=Features({"messages": List(Json())}))
+    rows.to_parquet(tmp_path / "set" / "rows.parquet")
+    assert job_of(lessons.config(place, tmp_path / "out", data=[tmp_path / "set"])).prepared.learned
 
 
 def test_no_data(place, tmp_path):

@@ -94,18 +94,20 @@ def _load(folder: Path, config: TrainConfig) -> DataSet:
     hashes = {path.relative_to(folder).as_posix(): _hash(path) for path in files}
     _check_build(folder, hashes, config)
     rows = _read(files)
-    form = _form(rows.column_names)
+    form = _form(rows)
     if form not in FORMS[config.method]:
         fitting = [method for method, forms in FORMS.items() if form in forms]
         here = f"{folder} holds {form or 'columns that no trainer knows'}"
         use = f", which is for {' and '.join(fitting)}" if fitting else ""
-        text = "; rows of text do not say who wrote what" if form == "text" else ""
+        text = "; rows of text do not say who wrote what" if form in ("text", "rendered") else ""
         raise UserError(
             f"{here}{use}{text}: {config.method} learns from {' or '.join(FORMS[config.method])}"
             f" (`{_build(config.method)}`)"
         )
     whole = sha256("".join(f"{name} {digest}\n" for name, digest in hashes.items()).encode()).hexdigest()
-    rows = _prompted(rows.select_columns(list(_NEEDED[form])), form, config.prompt)
+    rows = _prompted(
+        rows.select_columns([name for name in _NEEDED[form] if name in rows.column_names]), form, config.prompt
+    )
     return DataSet(str(folder), form, rows, whole)
 
 
@@ -175,10 +177,13 @@ def _read(files: Sequence[Path]) -> Any:
     return concatenate_datasets(tables)
 
 
-def _form(columns: Sequence[str]) -> str:
-    names = set(columns)
+def _form(rows: Any) -> str:
+    """As in `rows.Form`; empty when it is none of them."""
+    names = set(rows.column_names)
     if "text" in names:
         return "text"
+    if "prompt" in names and getattr(rows.features["prompt"], "dtype", "") in ("string", "large_string"):
+        return "rendered"
     fitting = [form for form, needed in _NEEDED.items() if names.issuperset(set(needed) - {"tools"})]
     return "labels" if "labels" in fitting else next(iter(fitting), "")
 
