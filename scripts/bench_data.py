@@ -27,7 +27,6 @@ from faultgym.agents.trace import Trace
 from faultgym.cli.bench_table import Row
 from faultgym.envs.caches import forget_tasks
 from faultgym.envs.suite import suite_named
-from faultgym.tools.types import JSON
 from faultgym.training.dedupe import Grades
 from faultgym.training.examples import SFTExample
 from faultgym.training.index import Entry, Index
@@ -151,17 +150,18 @@ def fill(index: Index, examples: Iterator[SFTExample]) -> None:
 
 def synthetic(count: int) -> Iterator[SFTExample]:
     """So many examples with numbers of their own, from the expert's episodes of each template."""
-    models = [orjson.dumps(example_record(e)) for e in map(select, _traces(60)) if isinstance(e, SFTExample)]
+    played = [e for e in map(select, _traces(60)) if isinstance(e, SFTExample)]
+    models = [(example_record(e), orjson.dumps(e.messages)) for e in played]
     for n in range(count):
 
         def moved(found: re.Match[bytes], shift: int = n) -> bytes:
             return b"%05d" % (10_000 + (int(found[0]) + shift) % PRIME)
 
-        record: JSON = orjson.loads(_NUMBER.sub(moved, models[n % len(models)]))
+        record, messages = models[n % len(models)]
         template = f"{record['origin']['template']}_{n // FAMILY}"
         task = f"{SUITE}/{template}/train/{n}"
-        record["origin"] |= {"episode_id": f"{n:024x}", "template": template, "task": task}
-        yield example_of(record)
+        origin = record["origin"] | {"episode_id": f"{n:024x}", "template": template, "task": task}
+        yield example_of({**record, "messages": orjson.loads(_NUMBER.sub(moved, messages)), "origin": origin})
 
 
 def _peak() -> float:

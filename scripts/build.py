@@ -76,6 +76,14 @@ REASONING: dict[Kept, Reasoning] = {Kept.KEEP: "field", Kept.INLINE: "inline", K
 Runs = Annotated[list[Path], typer.Argument(help="Folders of runs.")]
 Out = Annotated[Path, typer.Option(help="The data set's folder: new, or with --resume the same as before.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a build that was stopped.", rich_help_panel=WORK)]
+From = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--from",
+        metavar="POLICY",
+        help="Only traces of this policy, such as a teacher's; * stands for anything. May be repeated.",
+    ),
+]
 Workers = Annotated[int, typer.Option(min=1, help="Processes.", rich_help_panel=WORK)]
 Seed = Annotated[int, typer.Option(help="Which of several are taken, and their order.", rich_help_panel=SIZE)]
 Push = Annotated[
@@ -91,6 +99,7 @@ Think = Annotated[
 def sft(
     runs: Runs,
     out: Out,
+    policies: From = None,
     mix: Annotated[
         str,
         typer.Option(help="Shares of the kinds, or all to keep everything.", rich_help_panel=SIZE),
@@ -125,10 +134,11 @@ def sft(
     """
     from faultgym.training.build_sft import SFTOptions, build_sft
     from faultgym.training.rendering import Rendering
-    from faultgym.training.verify import Check
+    from faultgym.training.verify import Check, policy_names
 
     rendering = Rendering(FORMS[format], REASONING[reasoning], tokenizer=tokenizer, template=template)
-    options = SFTOptions(Check(waste), parse_mix(mix), Caps(per_task, per_template), rendering=rendering, seed=seed)
+    check = Check(waste, policies=policy_names(policies or ()))
+    options = SFTOptions(check, parse_mix(mix), Caps(per_task, per_template), rendering=rendering, seed=seed)
     with progress() as on_progress:
         report = build_sft(runs, out, options, workers=workers, resume=resume, on_progress=on_progress)
     for line in report.lines():
@@ -177,6 +187,7 @@ Unaudited = Annotated[bool, typer.Option("--unaudited", help="Exit with 0 althou
 def pairs(
     runs: Runs,
     out: Out,
+    policies: From = None,
     policy: PairPolicy = "",
     samples: Samples = 0,
     checks: Checks = 0,
@@ -194,18 +205,15 @@ def pairs(
 
     Exits with 1 when the balance audit fails.
     """
-    from faultgym.training.build_pairs import PairOptions
-
-    asked = PairOptions(
-        policy, samples, checks, REASONING[reasoning], seed, source=source.value, prefer=prefer.value, at=at.value
-    )
-    _pairs(runs, out, asked, "pairs", workers, resume, unaudited, push_to_hub)
+    options = _options(policies, policy, samples, checks, source, prefer, at, reasoning, seed)
+    _pairs(runs, out, options, "pairs", workers, resume, unaudited, push_to_hub)
 
 
 @build.command()
 def kto(
     runs: Runs,
     out: Out,
+    policies: From = None,
     policy: PairPolicy = "",
     samples: Samples = 0,
     checks: Checks = 0,
@@ -223,12 +231,35 @@ def kto(
 
     Exits with 1 when the balance audit fails.
     """
-    from faultgym.training.build_pairs import PairOptions
+    options = _options(policies, policy, samples, checks, source, prefer, at, reasoning, seed)
+    _pairs(runs, out, options, "labels", workers, resume, unaudited, push_to_hub)
 
-    asked = PairOptions(
-        policy, samples, checks, REASONING[reasoning], seed, source=source.value, prefer=prefer.value, at=at.value
+
+def _options(
+    policies: list[str] | None,
+    policy: str,
+    samples: int,
+    checks: int,
+    source: Sourced,
+    prefer: Taken,
+    at: Forked,
+    reasoning: Kept,
+    seed: int,
+) -> PairOptions:
+    from faultgym.training.build_pairs import PairOptions
+    from faultgym.training.verify import policy_names
+
+    return PairOptions(
+        policy,
+        samples,
+        checks,
+        REASONING[reasoning],
+        seed,
+        source=source.value,
+        prefer=prefer.value,
+        at=at.value,
+        policies=policy_names(policies or ()),
     )
-    _pairs(runs, out, asked, "labels", workers, resume, unaudited, push_to_hub)
 
 
 def _pairs(

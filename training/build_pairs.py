@@ -8,7 +8,6 @@ whole and on the disk.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -16,31 +15,28 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, cast
 
-import orjson
-
 from faultgym.agents.lines import parse
 from faultgym.agents.registry import policy_named
 from faultgym.agents.scripted.rehearsal import rehearse
 from faultgym.envs.caches import forget_tasks
-from faultgym.tools.errors import HarnessError, TaskError, TraceError, UserError
+from faultgym.tools.errors import HarnessError, TaskError, TraceError
 from faultgym.tools.types import JSON
 from faultgym.training.audit import Audit, audit
 from faultgym.training.decontaminate import contamination, refused
 from faultgym.training.examples import PreferencePair
-from faultgym.training.inputs import Chunk, Inputs, OnProgress
+from faultgym.training.inputs import Chunk, OnProgress
 from faultgym.training.pair_index import Choice, PairEntry, PairIndex
 from faultgym.training.pairs import PER_TRACE, At, Found, find_pairs, without_reasoning
+from faultgym.training.record import SUMMARY, describe, fresh, planned
 from faultgym.training.rows import Reasoning, label_rows, pair_row
 from faultgym.training.sampler import Sampler
 from faultgym.training.select import Rejected, read_trace
-from faultgym.training.shards import sync_tree, write_shards
+from faultgym.training.shards import Shard, write_shards
 from faultgym.training.verify import Check, known_test_splits, verified
 from faultgym.training.waiting import together, wait_for
 from faultgym.training.ways import Kind, Prefer, Sources
 from faultgym.training.work import finished, publish, workplace
 
-SUMMARY = "build.json"
-"""All figures of the card, the audit among them, for programs."""
 PairForm = Literal["pairs", "labels"]
 VERBS: dict[PairForm, str] = {"pairs": "pairs", "labels": "kto"}
 
@@ -63,6 +59,8 @@ class PairOptions:
     prefer: Prefer = "own"
     at: At = "every"
     """Where traces are forked; see `pairs`."""
+    policies: tuple[str, ...] = ()
+    """Whose traces are forked; see `Check.policies`."""
 
     def sources(self) -> Sources:
         """With the policy that is named. Raises UserError for an unknown one, or one that cannot go on from a fork."""
@@ -76,6 +74,7 @@ class PairOptions:
         shown = {"field": "keep"}.get(self.reasoning, self.reasoning)
         values = {name: (getattr(self, name), getattr(PairOptions(), name)) for name in _SHOWN}
         values["reasoning"] = (shown, "keep")
+        values["from"] = (self.policies, ())
         return {name: value for name, (value, default) in values.items() if value != default}
 
     def to_record(self) -> JSON:
@@ -177,7 +176,7 @@ class PairCheck(Check):
             return Rejected("unreadable", "", str(error))
         if isinstance(trace, Rejected):
             return trace
-        if found := refused(trace):
+        if found := self.foreign(trace) or refused(trace):
             return found
         if trace.verdict is None:
             return Rejected("harness_error", trace.episode_id)
@@ -227,67 +226,45 @@ def build_pairs(
     work = workplace(out, resume)
     progress = on_progress or (lambda what, done, total: None)
     with closing(PairIndex(work / "index.sqlite")) as index:
-        suites = _plan(index, runs, options, form)
+        asked = {**options.to_record(), "form": form}
+        suites = planned(index, runs, asked)
         try:
             _fork(index, options, suites, workers, progress)
         finally:
             _sources.cache_clear()  # a model's memory is given back
         progress("balancing", 0, 1)
         choice = index.choose_pairs(form)
-        folder = work / "out"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        folder = fresh(work)
         shards = write_shards(_rows(index, options, form, progress), form, folder)
         rejected = {reason: count for reason, (count, _, _) in index.rejections().items()}
         report = PairReport(
             index.progress()[1], rejected, choice, sum(s.rows for s in shards), audit(index.chosen_pairs())
         )
-        segments = index.fact("segments")
-    from faultgym.training.card_pairs import pair_card
-
-    card = pair_card(out, runs, options, form, report, segments, shards)
-    (folder / "README.md").write_text(card, encoding="utf-8")
-    figures = {
-        "report": report.to_record(),
-        "options": options.to_record(),
-        "inputs": segments,
-        "files": [{name: getattr(shard, name) for name in shard.__slots__} for shard in shards],
-    }
-    (folder / SUMMARY).write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    sync_tree(folder, ["README.md", SUMMARY, *(shard.name for shard in shards)])
+        card = _card(runs, out, options, form, report, index, shards)
+        describe(folder, card, report.to_record(), options.to_record(), index, shards)
     publish(folder, out, work)
     return report
 
 
-def _plan(index: PairIndex, runs: Sequence[Path], options: PairOptions, form: PairForm) -> set[str]:
-    """Note what is to be read, or make sure that it is what was noted; the suites that it names."""
-    inputs = Inputs()
-    first = index.fact("options") is None
-    with index.transaction():
-        chunks = inputs.scan(runs)
-        if first:
-            index.plan(chunks)
-        else:
-            for _ in chunks:
-                pass
-        asked = {
-            "options": {**options.to_record(), "form": form},
-            "segments": [segment.to_record() for segment in inputs.segments],
-        }
-        for name, value in asked.items():
-            if first:
-                index.set_fact(name, value)
-            elif index.fact(name) != orjson.loads(orjson.dumps(value)):
-                what = "with other options" if name == "options" else "of other traces"
-                raise UserError(f"the build to resume is {what}; delete its folder to build anew")
-    return inputs.suites
+def _card(
+    runs: Sequence[Path],
+    out: Path,
+    options: PairOptions,
+    form: PairForm,
+    report: PairReport,
+    index: PairIndex,
+    shards: Sequence[Shard],
+) -> str:
+    from faultgym.training.card_pairs import pair_card
+
+    return pair_card(out, runs, options, form, report, index.fact("segments"), shards)
 
 
 def _fork(index: PairIndex, options: PairOptions, suites: set[str], workers: int, progress: OnProgress) -> None:
     done, total = index.progress()
     if done == total:
         return
-    check = PairCheck(options=options)
+    check = PairCheck(options=options, policies=options.policies)
     check = replace(check, held=known_test_splits(suites, check))
     for number, found in verified(index.owed(), check, options.seed, workers):
         index.finish_pairs(number, cast(list[PairEntry | Rejected], found))

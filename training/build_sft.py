@@ -8,28 +8,23 @@ whole and on the disk.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import orjson
-
-from faultgym.tools.errors import UserError
 from faultgym.tools.types import JSON
 from faultgym.training.dedupe import Grades
 from faultgym.training.index import Index
-from faultgym.training.inputs import Inputs, OnProgress
+from faultgym.training.inputs import OnProgress
 from faultgym.training.mix import Caps, Mix, MixReport, report_data
+from faultgym.training.record import SUMMARY, describe, fresh, planned
 from faultgym.training.rendering import Rendering
 from faultgym.training.select import WASTE
-from faultgym.training.shards import Shard, sync_tree, write_shards
+from faultgym.training.shards import Shard, write_shards
 from faultgym.training.verify import Check, known_test_splits, verified
 from faultgym.training.work import finished, publish, workplace
 
-SUMMARY = "build.json"
-"""All figures of the card, for programs."""
 DUPLICATES = {
     "exact_duplicate": "the same, word for word",
     "near_duplicate": "nearly the same as another of its group",
@@ -58,6 +53,7 @@ class SFTOptions:
         form = {"messages": "messages", "turns": "prompt-completion"}.get(self.rendering.form, self.rendering.form)
         values = {
             "mix": (self.mix.text(), Mix().text()),
+            "from": (self.check.policies, ()),
             "waste": (f"{self.check.waste:g}", f"{WASTE:g}"),
             "per-task": (self.caps.per_task, Caps().per_task),
             "per-template": (self.caps.per_template, Caps().per_template),
@@ -72,7 +68,7 @@ class SFTOptions:
     def to_record(self) -> JSON:
         """As JSON."""
         data: JSON = {"mix": {"shares": dict(self.mix.shares), "floor": self.mix.floor}, "seed": self.seed}
-        data["check"] = {name: getattr(self.check, name) for name in ("waste", "ngram", "test_tasks")}
+        data["check"] = {name: getattr(self.check, name) for name in ("waste", "ngram", "test_tasks", "policies")}
         for name in ("caps", "grades", "rendering"):
             value = getattr(self, name)
             data[name] = {part: getattr(value, part) for part in value.__slots__}
@@ -147,43 +143,17 @@ def build_sft(
     work = workplace(out, resume)
     progress = on_progress or (lambda what, done, total: None)
     with closing(Index(work / "index.sqlite")) as index:
-        suites = _plan(index, runs, options)
+        suites = planned(index, runs, options.to_record())
         _verify(index, options, suites, workers, progress)
         progress("choosing", 0, 1)
         mix, duplicates = index.choose(options.grades, options.caps, options.mix)
-        folder = work / "out"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        folder = fresh(work)
         shards = write_shards(_rows(index, options.rendering, mix, progress), options.rendering.form, folder)
         report = _report(index, mix, duplicates, shards)
-        _describe(folder, runs, out, options, index, report, shards)
+        card = _card(runs, out, options, index, report, shards)
+        describe(folder, card, report.to_record(), options.to_record(), index, shards)
     publish(folder, out, work)
     return report
-
-
-def _plan(index: Index, runs: Sequence[Path], options: SFTOptions) -> set[str]:
-    """Note what is to be read, or make sure that it is what was noted; the suites that it names."""
-    inputs = Inputs()
-    first = index.fact("options") is None
-    with index.transaction():
-        chunks = inputs.scan(runs)
-        if first:
-            index.plan(chunks)
-        else:
-            for _ in chunks:
-                pass
-        asked = {
-            "options": options.to_record(),
-            "segments": [segment.to_record() for segment in inputs.segments],
-            "damaged": inputs.damaged,
-        }
-        for name, value in asked.items():
-            if first:
-                index.set_fact(name, value)
-            elif index.fact(name) != orjson.loads(orjson.dumps(value)):
-                what = "with other options" if name == "options" else "of other traces"
-                raise UserError(f"the build to resume is {what}; delete its folder to build anew")
-    return inputs.suites
 
 
 def _verify(index: Index, options: SFTOptions, suites: set[str], workers: int, progress: OnProgress) -> None:
@@ -219,28 +189,15 @@ def _report(index: Index, mix: MixReport, duplicates: dict[str, int], shards: Se
     )
 
 
-def _describe(
-    folder: Path,
+def _card(
     runs: Sequence[Path],
     out: Path,
     options: SFTOptions,
     index: Index,
     report: SFTReport,
     shards: Sequence[Shard],
-) -> None:
-    """Write the card and the figures, and see all files onto the disk."""
+) -> str:
     from faultgym.training.card_sft import sft_card
 
-    segments = index.fact("segments")
     firsts = {reason: (episode_id, detail) for reason, (_, episode_id, detail) in index.rejections().items()}
-    card = sft_card(out, runs, options, report, firsts, segments, shards)
-    (folder / "README.md").write_text(card, encoding="utf-8")
-    figures = {
-        "report": report.to_record(),
-        "options": options.to_record(),
-        "inputs": segments,
-        "damaged": index.fact("damaged"),
-        "files": [{name: getattr(shard, name) for name in shard.__slots__} for shard in shards],
-    }
-    (folder / SUMMARY).write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    sync_tree(folder, ["README.md", SUMMARY, *(shard.name for shard in shards)])
+    return sft_card(out, runs, options, report, firsts, index.fact("segments"), shards)

@@ -77,7 +77,8 @@ def rebuild(verb: str, runs: Sequence[Path], out: Path, options: Mapping[str, ob
     """The command that makes the same data set again."""
     words = ["faultgym", "build", verb, *sorted(str(run) for run in runs), "--out", out.name]
     for name, value in options.items():
-        words += [f"--{name}", str(value)]
+        for one in value if isinstance(value, tuple) else (value,):
+            words += [f"--{name}", str(one)]
     return f"```\n{shlex.join(words)}\n```"
 
 

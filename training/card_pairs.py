@@ -48,8 +48,8 @@ def pair_card(
         ),
         f"{report.traces:,} traces were read. {choice.duplicates:,} pairs were equal to another and"
         f" {choice.same_prompt:,} had the prompt of another, {choice.contradicted:,} rejected what another chose;"
-        f" {choice.critical:,} stand at the first critical step of a"
-        " failed trace. What is left out beyond that made one kind of move, or one word, chosen more often than"
+        f" {choice.critical:,} reject what a failed trace did at its first critical step (`critical_step`, null where"
+        " the trace has none). What is left out beyond that made one kind of move, or one word, chosen more often than"
         " rejected.",
         *([_rejected(report)] if report.rejected else []),
         "## Balance audit",

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -163,9 +164,13 @@ def shingles(example: SFTExample) -> set[int]:
     names = entities(example.origin.task)
     found: set[int] = set()
     for text in _texts(example.messages):
-        words = _WORD.findall(_without_ids(text, names))
-        for n in range(max(1, len(words) - SHINGLE + 1)):
-            found.add(crc32(" ".join(words[n : n + SHINGLE]).encode("utf-8", "surrogatepass")))
+        words = [word.encode("utf-8", "surrogatepass") for word in _WORD.findall(_without_ids(text, names))]
+        whole = b" ".join(words)
+        starts = [0, *accumulate(len(word) + 1 for word in words)]
+        if len(words) <= SHINGLE:
+            found.add(crc32(whole))
+        else:  # slices of the whole, which no shingle has to be put together for
+            found.update([crc32(whole[a : b - 1]) for a, b in zip(starts, starts[SHINGLE:], strict=False)])
     return found
 
 

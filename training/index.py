@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 import orjson
 
 from faultgym.tools.errors import TraceError, UserError
+from faultgym.tools.types import JSON
 from faultgym.training.dedupe import PERMUTATIONS, Grades, Group, exact_key, group_key, signature
 from faultgym.training.examples import SFTExample
 from faultgym.training.inputs import Chunk
@@ -35,8 +37,13 @@ CREATE TABLE IF NOT EXISTS rejected (
 CREATE TABLE IF NOT EXISTS examples (
     id INTEGER PRIMARY KEY, exact BLOB UNIQUE, grp BLOB, rank INTEGER, episode_id TEXT, kind TEXT, contracts TEXT,
     template TEXT, task TEXT);
-CREATE TABLE IF NOT EXISTS bodies (id INTEGER PRIMARY KEY, signature BLOB, data BLOB);
+CREATE TABLE IF NOT EXISTS bodies (id INTEGER PRIMARY KEY, signature BLOB, data BLOB, tools BLOB);
+CREATE TABLE IF NOT EXISTS toolsets (key BLOB PRIMARY KEY, data BLOB) WITHOUT ROWID;
 """
+FORMAT = 2
+"""Of the file: a build that another release began cannot be resumed."""
+TOOLSETS = 512
+"""Sets of tools that are remembered; a suite offers a few, of which each is longer than most episodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +60,15 @@ class Entry:
     task: str
     signature: bytes
     data: bytes
+    """The example without its tools."""
+    tools: bytes
 
     @classmethod
     def of(cls, example: SFTExample, seed: int) -> Entry:
         """The entry of an example; needs datasketch."""
         origin, exact = example.origin, exact_key(example)
+        record = example_record(example)
+        tools = orjson.dumps(record.pop("tools"))
         return cls(
             exact,
             group_key(example),
@@ -68,7 +79,8 @@ class Entry:
             f"{origin.suite}/{origin.template}",
             origin.task,
             signature(example).tobytes(),
-            zlib.compress(orjson.dumps(example_record(example)), 1),
+            zlib.compress(orjson.dumps(record), 1),
+            tools,
         )
 
 
@@ -77,6 +89,8 @@ class Index:
 
     def __init__(self, path: Path | None = None):
         """Open or make the file; without a path it is in memory. Raises UserError when another process has it."""
+        self._known_tools: set[bytes] = set()
+        self._tools: dict[bytes, list[JSON]] = {}
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0)
         try:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -103,6 +117,7 @@ class Index:
             yield
         except BaseException:
             self._db.execute("ROLLBACK")
+            self._known_tools.clear()
             raise
         self._db.execute("COMMIT")
 
@@ -172,7 +187,27 @@ class Index:
         places = ", ".join("?" * (len(row) + 1))
         number = None if old is None else old[0]
         done = self._db.execute(f"INSERT INTO examples VALUES ({places})", (number, *row))
-        self._db.execute("INSERT INTO bodies VALUES (?, ?, ?)", (done.lastrowid, e.signature, e.data))
+        body = (done.lastrowid, e.signature, e.data, self.keep_tools(e.tools))
+        self._db.execute("INSERT INTO bodies VALUES (?, ?, ?, ?)", body)
+
+    def keep_tools(self, tools: bytes) -> bytes:
+        """Store a set of tools once; its key."""
+        key = blake2b(tools, digest_size=16).digest()
+        if key not in self._known_tools:
+            self._db.execute("INSERT OR IGNORE INTO toolsets VALUES (?, ?)", (key, zlib.compress(tools)))
+            if len(self._known_tools) < TOOLSETS:
+                self._known_tools.add(key)
+        return key
+
+    def tools(self, key: bytes) -> list[JSON]:
+        """A stored set of tools."""
+        found = self._tools.get(key)
+        if found is None:
+            data = self._db.execute("SELECT data FROM toolsets WHERE key = ?", (key,)).fetchone()[0]
+            found = orjson.loads(zlib.decompress(data))
+            if len(self._tools) < TOOLSETS:
+                self._tools[key] = found
+        return found
 
     def _body(self, number: int) -> bytes:
         data: bytes = self._db.execute("SELECT data FROM bodies WHERE id = ?", (number,)).fetchone()[0]
@@ -285,5 +320,7 @@ class Index:
     def chosen(self) -> Iterator[SFTExample]:
         """What was chosen, in the order in which it is written."""
         numbers = self._db.execute("SELECT id FROM live ORDER BY rank, exact")
-        for (number,) in numbers:
-            yield example_of(orjson.loads(zlib.decompress(self._body(number))))
+        query = "SELECT data, tools FROM bodies WHERE id = ?"
+        for (number,) in numbers:  # one by one: a sort of whole bodies would go through the disk twice
+            data, tools = self._db.execute(query, (number,)).fetchone()
+            yield example_of({**orjson.loads(zlib.decompress(data)), "tools": self.tools(tools)})

@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS pairs (
     id INTEGER PRIMARY KEY, key BLOB UNIQUE, rank INTEGER, prompt BLOB, chosen BLOB, rejected BLOB,
     origin TEXT, kind TEXT, critical INTEGER);
 CREATE INDEX IF NOT EXISTS ahead ON pairs (prompt, chosen);
-CREATE TABLE IF NOT EXISTS pair_bodies (id INTEGER PRIMARY KEY, data BLOB);
+CREATE TABLE IF NOT EXISTS pair_bodies (id INTEGER PRIMARY KEY, data BLOB, tools BLOB);
 """
 
 
@@ -49,6 +49,8 @@ class PairEntry:
     kind: str
     critical: bool
     data: bytes
+    """The pair without its tools."""
+    tools: bytes
 
     @classmethod
     def of(cls, found: Found, seed: int) -> PairEntry:
@@ -56,9 +58,12 @@ class PairEntry:
         pair = found.pair
         key = _hashed([pair.prompt, pair.chosen, pair.rejected, pair.tools])
         origin = f"{pair.origin.episode_id} {pair.fork_step:04d} {pair.chosen_id} {pair.rejected_id}"
-        data = zlib.compress(orjson.dumps(pair_record(pair)), 1)
+        record = pair_record(pair)
+        tools = orjson.dumps(record.pop("tools"))
+        data = zlib.compress(orjson.dumps(record), 1)
         chosen, rejected = _hashed(without_ids(pair.chosen)), _hashed(without_ids(pair.rejected))
-        return cls(key, rank(seed, key), prompt_key(pair), chosen, rejected, origin, pair.kind, found.critical, data)
+        found_by = (prompt_key(pair), chosen, rejected, origin, pair.kind, found.critical)
+        return cls(key, rank(seed, key), *found_by, data, tools)
 
 
 def _hashed(value: Any) -> bytes:
@@ -129,7 +134,8 @@ class PairIndex(Index):
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (*row, e.critical),
             )
-            self._db.execute("INSERT INTO pair_bodies VALUES (?, ?)", (done.lastrowid, e.data))
+            body = (done.lastrowid, e.data, self.keep_tools(e.tools))
+            self._db.execute("INSERT INTO pair_bodies VALUES (?, ?, ?)", body)
             return
         self._count("duplicate_pairs")
         if e.critical and not old[2]:
@@ -163,13 +169,13 @@ class PairIndex(Index):
 
     def _balance(self, start: int, size: int) -> None:
         query = (
-            "SELECT open.place, open.id, data FROM open JOIN pair_bodies USING (id)"
+            "SELECT open.place, open.id, data, tools FROM open JOIN pair_bodies USING (id)"
             " WHERE open.place > ? AND open.place <= ? ORDER BY open.place"
         )
         places, surfaces = [], []
-        for place, number, data in self._db.execute(query, (start, start + size)):
+        for place, number, data, tools in self._db.execute(query, (start, start + size)):
             places.append((place, number))
-            surfaces.append(surface(_unpacked(data)))
+            surfaces.append(surface(self._unpacked(data, tools)))
         kept = [place for place, keep in zip(places, balanced(surfaces), strict=True) if keep]
         self._db.executemany("INSERT INTO taken VALUES (?, ?)", kept)
 
@@ -190,10 +196,9 @@ class PairIndex(Index):
 
     def chosen_pairs(self) -> Iterator[PreferencePair]:
         """The chosen pairs in the order in which they are written; one at a time."""
-        query = "SELECT data FROM taken JOIN pair_bodies USING (id) ORDER BY taken.place"
-        for (data,) in self._db.execute(query):
-            yield _unpacked(data)
+        query = "SELECT data, tools FROM taken JOIN pair_bodies USING (id) ORDER BY taken.place"
+        for data, tools in self._db.execute(query):
+            yield self._unpacked(data, tools)
 
-
-def _unpacked(data: bytes) -> PreferencePair:
-    return pair_of(orjson.loads(zlib.decompress(data)))
+    def _unpacked(self, data: bytes, tools: bytes) -> PreferencePair:
+        return pair_of({**orjson.loads(zlib.decompress(data)), "tools": self.tools(tools)})

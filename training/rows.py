@@ -15,7 +15,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Literal
+
+import orjson
 
 from faultgym.tools.types import JSON
 from faultgym.training.examples import Origin, PreferencePair, SFTExample
@@ -206,7 +209,13 @@ def chat(messages: Iterable[JSON], *, reasoning: Reasoning = "field", arguments:
 
 def tools_text(tools: Sequence[JSON]) -> str:
     """The `tools` column: JSON text, `json.loads` of which gives the tools back."""
-    return json.dumps(list(tools), ensure_ascii=False, separators=(",", ":"))
+    return _tools_text(orjson.dumps(list(tools)))
+
+
+@lru_cache(512)
+def _tools_text(tools: bytes) -> str:
+    """A suite has few sets of tools, and each is large: the text is made once."""
+    return json.dumps(orjson.loads(tools), ensure_ascii=False, separators=(",", ":"))
 
 
 def arguments_value(text: str) -> JSON | str:

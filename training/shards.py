@@ -32,7 +32,7 @@ class Shard:
 def write_shards(rows: Iterable[JSON], form: Form, folder: Path) -> list[Shard]:
     """Write the rows in their order to `folder/data/train-*.parquet`; the same rows give the same bytes.
 
-    At least one file is written, so that a data set without rows can be loaded too.
+    At least one file is written, whose columns can be read with pyarrow; `datasets` refuses to load one without rows.
     """
     from datasets import Dataset
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from multiprocessing.connection import wait as wait_for_end
 
 from faultgym.agents.lines import parse
 from faultgym.agents.scripted.rehearsal import rehearse
+from faultgym.agents.trace import Trace
 from faultgym.envs.caches import forget_tasks
 from faultgym.tools.errors import HarnessError, TaskError
 from faultgym.training.decontaminate import NGRAM, TASKS, HeldOut, contamination, held_out, refused
@@ -37,6 +40,8 @@ class Check:
     ngram: int = NGRAM
     test_tasks: int = TASKS
     """Test tasks of each template and split whose words are compared."""
+    policies: tuple[str, ...] = ()
+    """Names of policies, `*` and `?` in them as in file names: only their traces are taken. Empty for all."""
     held: Mapping[str, HeldOut] = field(default_factory=dict, hash=False)
     """What is known of test splits already, by suite; the rest is found out when it is needed."""
 
@@ -50,7 +55,7 @@ class Check:
         if isinstance(trace, Rejected):
             return trace
         try:
-            if found := refused(trace):
+            if found := self.foreign(trace) or refused(trace):
                 return found
             example = select(trace, waste=self.waste)
             if isinstance(example, Rejected):
@@ -58,6 +63,13 @@ class Check:
             return contamination(trace, self.held_out(trace.task.suite)) or example
         except Exception as error:  # one task whose solution breaks must not keep all others from being used
             return Rejected("not_checked", trace.episode_id, f"{type(error).__name__}: {error}")
+
+    def foreign(self, trace: Trace) -> Rejected | None:
+        """Whether a trace is of a policy that was not asked for."""
+        name = str(trace.policy.get("name", ""))
+        if not self.policies or any(fnmatchcase(name, wanted) for wanted in self.policies):
+            return None
+        return Rejected("other_policy", trace.episode_id, name)
 
     def held_out(self, suite: str) -> HeldOut:
         """What the test splits of a suite hold."""
@@ -75,6 +87,11 @@ class Check:
         forget_tasks()  # most come once: kept, those of 65,000 tasks would be a few hundred MiB
         rehearse.cache_clear()
         return found
+
+
+def policy_names(given: Sequence[str]) -> tuple[str, ...]:
+    """What people name policies by, as traces name them: `openai:MODEL@URL?option=value` is `openai:MODEL` there."""
+    return tuple(sorted({re.split(r"@http|\?[a-z_]+=", name, maxsplit=1)[0] for name in given}))
 
 
 def known_test_splits(suites: set[str], check: Check) -> dict[str, HeldOut]:

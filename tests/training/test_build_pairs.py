@@ -2,14 +2,20 @@
 
 import json
 import shutil
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
-from forked import traces
+import stored
+from forked import Wavering, broken, trace_of, traces
 
+from faultgym.agents.limits import Limits
+from faultgym.agents.registry import policy_named
 from faultgym.agents.store import RunDirectory
 from faultgym.tools.errors import UserError
 from faultgym.training import build_pairs as module
-from faultgym.training.build_pairs import PairOptions, PairReport, build_pairs
+from faultgym.training.build_pairs import PairCheck, PairOptions, PairReport, build_pairs
+from faultgym.training.inputs import Inputs
 from faultgym.training.pair_index import PairIndex
 
 pytest.importorskip("datasets")
@@ -140,6 +146,57 @@ def test_traces_of_test_splits_and_tampered_ones_are_not_forked(runs, tmp_path):
     report = build_pairs([folder], tmp_path / "set", OPTIONS)
     assert sum(report.rejected.values()) == 2
     assert set(report.rejected) <= {"other_split", "unreadable", "not_proven"}
+
+
+def test_a_success_that_is_only_claimed_is_not_forked(tmp_path):
+    """Of a model, whose turns nobody can play anew, too."""
+    trace = trace_of(Wavering(1.0), "orders/order_status/train/0")
+    assert not trace.verdict.success
+    lie = replace(trace, verdict=replace(trace.verdict, success=True))
+    folder = stored.store(tmp_path / "run", [lie])
+    assert build_pairs([folder], tmp_path / "set", OPTIONS).rejected == {"not_proven": 1}
+
+
+def test_one_trace_that_breaks_does_not_keep_the_others_from_being_used(runs, tmp_path, monkeypatch):
+    def breaks(trace, *args, **kwargs):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("faultgym.training.build_pairs.find_pairs", breaks)
+    report = build_pairs(runs[:1], tmp_path / "set", OPTIONS)
+    assert report.rejected == {"not_checked": report.traces}
+
+
+def test_pairs_at_critical_steps_alone_name_their_step(runs, tmp_path):
+    from datasets import load_dataset
+
+    report = build_pairs(runs, tmp_path / "set", PairOptions(at="critical", policies=("repeater",), per_trace=4))
+    rows = load_dataset(str(tmp_path / "set"), split="train")
+    assert rows.num_rows == report.rows > 0
+    assert rows["fork_step"] == rows["critical_step"]
+    assert set(rows["policy"]) == {"repeater"}
+    assert report.rejected["other_policy"]
+    card = (tmp_path / "set" / "README.md").read_text()
+    assert "--at critical --from repeater" in card
+    assert f"{report.choice.critical:,} reject what a failed trace did at its first critical step" in card
+
+
+def test_samples_of_a_stochastic_model_become_pairs_in_a_data_set(tmp_path):
+    """The model knows nothing: what it does is rejected, and the expert's way is chosen."""
+    model = "hf:tiny-random?temperature=1&max_tokens=8"
+    tasks = [f"orders/{name}/train/0" for name in ("order_status", "order_total")]
+    traces = [trace_of(policy_named("repeater"), t, broken("rate_limited", 9), limits=Limits(turns=4)) for t in tasks]
+    assert not any(trace.verdict.success for trace in traces)
+    check = PairCheck(options=PairOptions(model, samples=3, checks=2, at="slip"), held=stored.check().held)
+    folder = stored.store(tmp_path / "run", traces)
+    (chunk,) = Inputs().scan([folder])
+    entries = check.chunk(chunk, 0)
+    with closing(PairIndex()) as index:
+        index.plan([])
+        index.finish_pairs(0, entries)
+        pairs = [index._unpacked(*row) for row in index._db.execute("SELECT data, tools FROM pair_bodies")]
+    own = [p for p in pairs if any(call["id"].startswith("t0") for call in p.rejected[0].get("tool_calls", ()))]
+    assert own  # a model's calls are numbered by turns, those of scripts are not
+    assert {pair.source for pair in own} == {"expert"}
 
 
 def test_reasoning_can_be_dropped_before_the_audit(runs, tmp_path):

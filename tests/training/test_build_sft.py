@@ -24,6 +24,7 @@ from faultgym.training.mix import Caps, Mix, mixed
 from faultgym.training.rendering import Rendering
 from faultgym.training.rows import sft_row
 from faultgym.training.select import select
+from faultgym.training.verify import policy_names
 
 TEMPLATES = ("order_status", "order_total", "cancel_order", "unknown_order", "basket_sum")
 
@@ -46,7 +47,7 @@ def runs(traces, tmp_path_factory) -> list[Path]:
 
 
 def options(**changes) -> SFTOptions:
-    return SFTOptions(stored.check(), Mix({}, 0), **changes)
+    return SFTOptions(**{"check": stored.check(), "mix": Mix({}, 0), **changes})
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +247,58 @@ def test_names_from_traces_cannot_break_the_card(tmp_path):
     card = (tmp_path / "sft" / "README.md").read_text()
     assert "<script>" not in card
     assert "\n# Title" not in card
+
+
+def test_only_the_traces_of_a_named_policy_are_taken(runs, tmp_path):
+    check = replace(stored.check(), policies=("quit*",))
+    report = build_sft(runs, tmp_path / "none", options(check=check))
+    assert report.traces - report.rejected["other_policy"] == 5
+    check = replace(stored.check(), policies=("expert",))
+    build_sft(runs, tmp_path / "teacher", options(check=check))
+    card = (tmp_path / "teacher" / "README.md").read_text()
+    assert "--from expert" in card
+    assert "of another policy than asked for" in card
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("openai:Qwen/Qwen3-32B@http://gpu:8000/v1?temperature=0.7", "openai:Qwen/Qwen3-32B"),
+        ("hf:smollm2?temperature=1&batch=4", "hf:smollm2"),
+        ("openai:*", "openai:*"),
+        ("human", "human"),
+    ],
+)
+def test_a_policy_may_be_named_as_for_a_rollout(given, name):
+    assert policy_names([given]) == (name,)
+
+
+def test_a_build_that_another_release_began_is_not_resumed(runs, tmp_path, monkeypatch):
+    def stop(what, done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_sft(runs, tmp_path / "sft", options(), on_progress=stop)
+    monkeypatch.setattr("faultgym.training.record.FORMAT", 1)
+    with pytest.raises(UserError, match="of another release; delete its folder"):
+        build_sft(runs, tmp_path / "sft", options(), resume=True)
+
+
+def test_a_set_of_tools_is_stored_once_also_after_a_chunk_that_was_rolled_back():
+    one = stored.example("orders/order_status/train/0")
+    other = replace(stored.example("orders/order_status/train/1"), tools=one.tools)
+    with closing(Index()) as index:
+        index.plan([])
+        with pytest.raises(AttributeError):
+            index.finish(0, [Entry.of(one, 0), None])
+        index.finish(0, [Entry.of(one, 0), Entry.of(other, 0)])
+        index.choose(Grades(near=2.0), Caps(), Mix({}, 0))
+        assert {e.tools for e in map(_dumped, index.chosen())} == {e.tools for e in map(_dumped, [one])}
+        assert index._db.execute("SELECT count(*) FROM toolsets").fetchone() == (1,)
+
+
+def _dumped(example):
+    return replace(example, tools=orjson.dumps(example.tools))
 
 
 def test_a_tokenizer_goes_with_text_only(runs, tmp_path):
