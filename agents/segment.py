@@ -24,7 +24,7 @@ from faultgym.tools.types import JSON
 
 _BLOCK = 1 << 16
 _WRITE_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
@@ -68,7 +68,7 @@ def _open_regular(path: Path) -> BinaryIO:
 
 def write_error(path: Path, error: OSError) -> UserError:
     """The error for a write, sync or creation that failed."""
-    if error.errno in _DISK_FULL:
+    if error.errno in DISK_FULL:
         what = f"disk full: {path} cannot grow ({error.strerror})"
         return UserError(f"{what}; all earlier records are intact: free some space, then resume the run")
     reason = error.strerror or str(error)

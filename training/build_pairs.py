@@ -27,7 +27,7 @@ from faultgym.training.examples import PreferencePair
 from faultgym.training.inputs import Chunk, OnProgress
 from faultgym.training.pair_index import Choice, PairEntry, PairIndex
 from faultgym.training.pairs import PER_TRACE, At, Found, find_pairs, without_reasoning
-from faultgym.training.record import SUMMARY, describe, fresh, planned
+from faultgym.training.record import SUMMARY, describe, fresh, planned, room_on_disk
 from faultgym.training.rows import Reasoning, label_rows, pair_row
 from faultgym.training.sampler import Sampler
 from faultgym.training.select import Rejected, read_trace
@@ -225,7 +225,7 @@ def build_pairs(
         return PairReport.from_record(done)
     work = workplace(out, resume)
     progress = on_progress or (lambda what, done, total: None)
-    with closing(PairIndex(work / "index.sqlite")) as index:
+    with room_on_disk(work), closing(PairIndex(work / "index.sqlite")) as index:
         asked = {**options.to_record(), "form": form}
         suites = planned(index, runs, asked)
         try:

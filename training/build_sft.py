@@ -18,7 +18,7 @@ from faultgym.training.dedupe import Grades
 from faultgym.training.index import Index
 from faultgym.training.inputs import OnProgress
 from faultgym.training.mix import Caps, Mix, MixReport, report_data
-from faultgym.training.record import SUMMARY, describe, fresh, planned
+from faultgym.training.record import SUMMARY, describe, fresh, planned, room_on_disk
 from faultgym.training.rendering import Rendering
 from faultgym.training.select import WASTE
 from faultgym.training.shards import Shard, write_shards
@@ -142,7 +142,7 @@ def build_sft(
         return SFTReport.from_record(done)
     work = workplace(out, resume)
     progress = on_progress or (lambda what, done, total: None)
-    with closing(Index(work / "index.sqlite")) as index:
+    with room_on_disk(work), closing(Index(work / "index.sqlite")) as index:
         suites = planned(index, runs, options.to_record())
         _verify(index, options, suites, workers, progress)
         progress("choosing", 0, 1)

@@ -100,6 +100,8 @@ class Index:
             self._db.executescript(_SCHEMA)
         except sqlite3.OperationalError as error:
             self._db.close()
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise
             raise UserError(f"{path} is in use by another build ({error}); wait until it ends, or stop it") from error
         except sqlite3.DatabaseError as error:
             self._db.close()
@@ -116,7 +118,8 @@ class Index:
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk has ended it already
+                self._db.execute("ROLLBACK")
             self._known_tools.clear()
             raise
         self._db.execute("COMMIT")

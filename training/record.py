@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
 
+from faultgym.agents.segment import DISK_FULL
 from faultgym.tools.errors import UserError
 from faultgym.tools.types import JSON
 from faultgym.training.index import FORMAT, Index
@@ -16,6 +19,25 @@ from faultgym.training.shards import Shard, sync_tree
 
 SUMMARY = "build.json"
 """All figures of the card, for programs."""
+
+
+@contextmanager
+def room_on_disk(work: Path) -> Iterator[None]:
+    """Raises UserError that says what to do where the disk is full; what is committed by then is not lost."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            raise
+        raise _full(work, str(error)) from error
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise _full(work, error.strerror or str(error)) from error
+
+
+def _full(work: Path, why: str) -> UserError:
+    return UserError(f"{work} cannot be written ({why}): free some space, then go on with --resume")
 
 
 def planned(index: Index, runs: Sequence[Path], options: JSON) -> set[str]:

@@ -284,6 +284,23 @@ def test_a_build_that_another_release_began_is_not_resumed(runs, tmp_path, monke
         build_sft(runs, tmp_path / "sft", options(), resume=True)
 
 
+@pytest.mark.parametrize("most", [40, 90, 130])
+def test_a_full_disk_is_said_and_the_build_goes_on_when_there_is_room(built, runs, tmp_path, most):
+    import resource
+
+    out = tmp_path / "sft"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most << 10, limits[1]))
+    try:
+        with pytest.raises(UserError, match="free some space, then go on with --resume"):
+            build_sft(runs, out, options())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not out.exists()
+    build_sft(runs, out, options(), resume=True)
+    assert files(out) == files(built)
+
+
 def test_a_set_of_tools_is_stored_once_also_after_a_chunk_that_was_rolled_back():
     one = stored.example("orders/order_status/train/0")
     other = replace(stored.example("orders/order_status/train/1"), tools=one.tools)
