@@ -1,0 +1,62 @@
+"""The demo's second half, on the smallest model and a handful of episodes."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+pytest.importorskip("torch")
+
+from faultgym.cli.demo_loop import close_the_loop  # noqa: E402
+from faultgym.cli.trial import EXAMS, Trial  # noqa: E402
+
+STEPS = {"max_steps": 1, "batch_size": 2, "accumulation": 1, "report_to": [], "too_long": "drop"}
+TRIAL = Trial(
+    "tiny-random",
+    "max_tokens=16&batch=16",
+    templates={"orders": ("order_status",)},
+    episodes=6,
+    per_template=1,
+    sft=STEPS,
+    pref=STEPS,
+)
+
+
+def told(folder, trial=TRIAL):
+    console = Console(file=io.StringIO(), width=100)
+    comparison = close_the_loop(console, folder, trial, 0)
+    return comparison, console.file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    return folder, *told(folder)
+
+
+def test_the_base_and_what_came_of_it_pass_the_same_exams(done):
+    folder, comparison, said = done
+    assert [one.run.name for one in comparison.against] == ["SFT", "SFT + DPO"]
+    for place in ("base", "sft", "dpo"):
+        assert sorted(path.name for path in (folder / "exams" / place).iterdir()) == sorted(e.name for e in EXAMS)
+    for one in comparison.against:
+        assert len(one.pairing.pairs) == len(EXAMS)
+    assert "recovery, unseen kinds" in said
+
+
+def test_a_demo_that_is_called_again_makes_nothing_again(done):
+    folder, comparison, _ = done
+    made = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+    again, _ = told(folder)
+    assert again.to_json() == comparison.to_json()
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")} == made
+
+
+def test_another_trial_in_the_same_folder_is_refused_and_nothing_is_lost(done):
+    from faultgym.tools.errors import UserError
+
+    folder, _, _ = done
+    with pytest.raises(UserError, match="episodes"):
+        told(folder, replace(TRIAL, episodes=7))
+    assert (folder / "loop" / "registry.json").is_file()
