@@ -12,7 +12,7 @@ from faultgym.agents.fleet import Patience, too_long
 from faultgym.agents.formats import FORMATS
 from faultgym.agents.gate import Gate
 from faultgym.agents.model_openai import policy_from
-from faultgym.agents.prompts import NAMES, prompt_text, system_text
+from faultgym.agents.prompts import NAMES, NONE, prompt_text, system_text
 from faultgym.agents.prompts.examples import few_shot
 from faultgym.agents.registry import policy_named
 from faultgym.agents.reply import with_confidence
@@ -125,7 +125,8 @@ def test_the_worked_examples_are_what_the_expert_does_today():
 
 def test_each_prompt_adds_to_the_tasks_own_message():
     texts = [system_text("You are a desk.", name, False) for name in NAMES]
-    assert all(text.startswith("You are a desk.\n\n") for text in texts)
+    assert texts[NAMES.index(NONE)] == "You are a desk."
+    assert all(text.startswith("You are a desk.\n\n") for name, text in zip(NAMES, texts, strict=True) if name != NONE)
     assert len(set(texts)) == len(NAMES)
     assert system_text("x", "plain", True) != system_text("x", "plain", False)
 

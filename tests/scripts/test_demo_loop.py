@@ -8,8 +8,8 @@ from rich.console import Console
 
 pytest.importorskip("torch")
 
-from faultgym.cli.demo_loop import close_the_loop  # noqa: E402
-from faultgym.cli.trial import EXAMS, Trial  # noqa: E402
+from faultgym.cli.demo_loop import close_the_loop
+from faultgym.cli.trial import EXAMS, Trial
 
 STEPS = {"max_steps": 1, "batch_size": 2, "accumulation": 1, "report_to": [], "too_long": "drop"}
 TRIAL = Trial(

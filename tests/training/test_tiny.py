@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faultgym.agents.model_files import model_path
@@ -65,6 +65,7 @@ def test_every_template_of_the_recipes_is_demonstrated(rows):
 # ---- the tokenizer --------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(NAMES, st.integers(10000, 99999), st.sampled_from(["{}", '"{}"', " {}.", "'{}'", ":{},", "of {} is"]))
 def test_an_entity_is_the_same_tokens_wherever_it_stands(tokenizer, name, number, frame):
     for entity in (name, str(number)):
@@ -73,6 +74,7 @@ def test_an_entity_is_the_same_tokens_wherever_it_stands(tokenizer, name, number
         assert any(around[n : n + len(alone)] == alone for n in range(len(around)))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60).filter(lambda t: not any(mark in t for mark in SPECIAL)))
 def test_every_text_comes_back_from_its_tokens(tokenizer, text):
     assert tokenizer.decode(ids(tokenizer, text), clean_up_tokenization_spaces=False) == text
@@ -133,6 +135,7 @@ def test_the_same_seed_gives_the_same_weights(tokenizer):
 # ---- the optimizer --------------------------------------------------------------------------------
 
 
+@settings(deadline=None)  # the first product of matrices sets torch's threads up
 @given(st.integers(2, 24), st.integers(2, 24), st.integers(0, 99))
 def test_orthogonalised_singular_values_are_near_one(rows_, columns, seed):
     matrix = torch.randn(rows_, columns, generator=torch.Generator().manual_seed(seed))
