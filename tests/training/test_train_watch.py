@@ -94,7 +94,7 @@ def test_falling_chosen_completions_are_warned_about_with_the_cure():
     assert "less likely (-3.00 nats a completion)" in displaced(metrics, dpo)
     assert "nll_weight (now 0.2; --set nll_weight=1)" in displaced(metrics, dpo)
     orpo = config("orpo")
-    metrics = summary(history("logps/chosen", [-1.0, -1.0, -1.1, -1.2]), orpo)
+    metrics = summary([{"probe/chosen": -1.0}, {"probe/chosen": -1.2}], orpo)
     assert metrics["chosen_change"] == pytest.approx(-0.2)
     assert "nats a token" in displaced(metrics, orpo)
 
@@ -104,7 +104,7 @@ def test_falling_chosen_completions_are_warned_about_with_the_cure():
     [
         ("dpo", "rewards/chosen", [0.0, -0.05]),
         ("kto", "rewards/chosen", [0.0, 0.4]),
-        ("orpo", "logps/chosen", [-2, -1]),
+        ("orpo", "probe/chosen", [-2, -1]),
     ],
 )
 def test_no_warning_where_chosen_completions_hold(method, name, values):

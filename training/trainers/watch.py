@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 FALL = 1.0
 """Nats by which a whole chosen completion may become less likely than under the reference, without a warning."""
 FALL_PER_TOKEN = 0.05
-"""ORPO has no reference: nats by which a chosen token may become less likely between a run's first and last quarter."""
+"""ORPO has no reference: nats by which a chosen token may become less likely from a run's beginning to its end."""
+_PROBE = "probe/chosen"
+"""In the trainer's log: how likely the chosen completions of some rows are, before the first step and at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Watch:
     """Seconds that the parts of the run before its resumption took."""
     first: int = 0
     """The step that a resumed run begins after."""
+    probe: Callable[[], float] | None = None
+    """How likely a chosen token of some rows is now, in nats: where there is no reference to compare with."""
     losses: list[float] = field(default_factory=list)
     """Of the batches of the step under way."""
     speeds: list[float] = field(default_factory=list)
@@ -195,6 +199,12 @@ def callback(watch: Watch) -> TrainerCallback:
     class Told(TrainerCallback):  # type: ignore[misc]
         def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             watch.begin(state.global_step)
+            if watch.probe and not any(_PROBE in entry for entry in state.log_history):
+                state.log_history.append({_PROBE: watch.probe(), "step": state.global_step})
+
+        def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            if watch.probe:
+                state.log_history.append({_PROBE: watch.probe(), "step": state.global_step})
 
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             if state.is_world_process_zero:
@@ -217,12 +227,12 @@ def summary(history: Sequence[JSON], config: TrainConfig) -> dict[str, float]:
     """The last quarter's mean of what a trainer logged, and `chosen_change` in preference training.
 
     `chosen_change` is how much more likely the chosen completions have become, in nats: of a whole completion against
-    the reference (DPO, KTO), or of a token since the first quarter (ORPO).
+    the reference (DPO, KTO), or of a token of the first rows since before the first step (ORPO).
     """
     logged = {name: [float(e[name]) for e in history if name in e and "loss" in e] for name in _KEPT}
     found = {name: _mean(values[-_quarter(values) :]) for name, values in logged.items() if values}
-    if config.method == "orpo" and (chosen := logged["logps/chosen"]):
-        found["chosen_change"] = found["logps/chosen"] - _mean(chosen[: _quarter(chosen)])
+    if probed := [float(entry[_PROBE]) for entry in history if _PROBE in entry]:
+        found["chosen_change"] = probed[-1] - probed[0]
     elif "rewards/chosen" in found:
         found["chosen_change"] = found["rewards/chosen"] / config.beta
     return {name: round(value, 6) for name, value in found.items()}
