@@ -61,8 +61,11 @@ def run_loop(folder: Path, config: LoopConfig, *, resume: bool = False, watching
         loop = _resumed(folder, config) if resume else _begun(folder, config)
         for doubt in () if resume else config.doubts():
             watching.say(f"note: {doubt}")
-        for number in range(1, loop.config.rounds + 1):
+        rounds = range(1, loop.config.rounds + 1)
+        for number in rounds:
             _set_aside_damaged(folder, number, watching)
+        write_registry(folder, read_registry(folder, loop.config.model))
+        for number in rounds:
             registry = read_registry(folder, loop.config.model, until=number - 1)
             if not (folder_of(folder, number) / DECISION).is_file():
                 watching.say(f"round {number} of {loop.config.rounds}, from version {registry.current}")

@@ -1,0 +1,202 @@
+"""Real rounds on a task that a very small model learns in seconds: promoted, kept, rolled back, put right again."""
+
+import shutil
+
+import loops
+import onerule
+import orjson
+import pytest
+
+from faultgym.agents.registry import policy_named
+from faultgym.agents.store import RunDirectory
+from faultgym.tools.errors import UserError
+from faultgym.training.loop.models import Served, policy_name
+from faultgym.training.loop.round import Watching
+from faultgym.training.loop.run import opened, rollback, run_loop, status
+
+LEARNING = {
+    "max_steps": 120,
+    "learning_rate": 5e-3,
+    "scheduler": "constant",
+    "batch_size": 4,
+    "save_steps": 1000,
+    "report_to": "none",
+    "device": "cpu",
+}
+
+
+def decision(loop, number):
+    return orjson.loads((loop / "rounds" / f"{number:02d}" / "decision.json").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return onerule.make_model(tmp_path_factory.mktemp("model") / "novice")
+
+
+def asked(model, **more):
+    """A loop without a preference stage, on the suite with one rule."""
+    return loops.config(
+        model,
+        **{
+            "suites": ["onerule"],
+            "episodes": 24,
+            "dev_tasks": 24,
+            "samples": 0,
+            "adapter": "none",
+            "preference": "none",
+            "mix": "clean=0.5,recovery=0.5",
+            "sft": LEARNING,
+            "text_margin": 1000.0,
+            "sampling": "max_tokens=60&batch=24",
+            "dev_sampling": "max_tokens=60&batch=24&temperature=0",
+            "turns": 8,
+            **more,
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def promoted(model, tmp_path_factory):
+    """A loop whose first round was promoted."""
+    loop = tmp_path_factory.mktemp("promoted") / "loop"
+    run_loop(loop, asked(model))
+    return loop
+
+
+def test_a_model_that_learns_is_promoted_and_says_by_how_much(promoted, model):
+    found = decision(promoted, 1)
+    assert found["promoted"], found["why"]
+    (success,) = (cell for cell in found["faulted"] if cell["metric"] == "success")
+    assert success["verdict"] == "better"
+    assert success["low"] > 0
+    assert found["clean"]["holds"]
+    registry = status(promoted)
+    assert (registry.current, registry.lineage(1)) == (1, [1, 0])
+    page = (promoted / "rounds" / "01" / "README.md").read_text()
+    for said in ("# Round 1: version 1 promoted", "What failed most", "What was added", "What changed", "| better |"):
+        assert said in page
+    served = Served.of(str(model), promoted / registry.model.served)
+    assert policy_named(policy_name(served, opened(promoted).config, "batch=1")).describe()["model"]["hash"]
+
+
+def test_the_next_round_rolls_out_what_was_promoted_replays_old_data_and_mends_a_torn_registry(
+    promoted, model, tmp_path
+):
+    loop = shutil.copytree(promoted, tmp_path / "loop")
+    with pytest.raises(UserError, match=r"replay was 0\.25, and is now 0\.5"):
+        run_loop(loop, asked(model, rounds=2, replay=0.5), resume=True)
+    whole = (loop / "registry.json").read_bytes()
+    (loop / "registry.json").write_bytes(whole[:40])
+    with pytest.raises(KeyboardInterrupt):
+        run_loop(loop, asked(model, rounds=2), resume=True, watching=until("02/sft"))
+    assert (loop / "registry.json").read_bytes() == whole
+    registry = status(loop)
+    plan = RunDirectory.open(loop / "rounds" / "02" / "rollout").plan
+    assert plan["policy"]["model"]["name"] == (loop / registry.version(1).served).name
+    counts = orjson.loads((loop / "rounds" / "02" / "data" / "counts.json").read_bytes())["sft"]
+    assert counts["rows"]
+    assert counts["replayed"] == min(round(counts["rows"] / 3), replayable(loop))
+
+
+def until(stage):
+    """Stops before a stage."""
+
+    def say(text):
+        if text == stage:
+            raise KeyboardInterrupt
+
+    return Watching(say=say)
+
+
+def replayable(loop):
+    """Examples that the first round collected."""
+    return orjson.loads((loop / "rounds" / "01" / "data" / "counts.json").read_bytes())["sft"]["rows"]
+
+
+def test_a_rolled_back_loop_goes_on_from_the_version_that_was_named(promoted, model, tmp_path):
+    loop = shutil.copytree(promoted, tmp_path / "loop")
+    assert rollback(loop, 0).current == 0
+    said = []
+    stopping = Watching(say=lambda text: said.append(text))
+    stopping.stop.ask()
+    with pytest.raises(KeyboardInterrupt):
+        run_loop(loop, asked(model, rounds=2), resume=True, watching=stopping)
+    assert said == ["round 2 of 2, from version 0", "02/rollout"]
+    assert rollback(loop, 1).current == 1
+    assert (loop / "rounds" / "02.abandoned-1").is_dir()
+    assert status(loop).describe()
+
+
+def test_a_torn_decision_and_page_are_made_again_and_nothing_is_trained_again(promoted, model, tmp_path):
+    loop = shutil.copytree(promoted, tmp_path / "loop")
+    place, said = loop / "rounds" / "01", []
+    before = {name: (place / name).read_bytes() for name in ("decision.json", "README.md")}
+    (place / "decision.json").write_bytes(before["decision.json"][:50])
+    (place / "README.md").write_bytes(b"")
+    run_loop(loop, asked(model), resume=True, watching=Watching(say=said.append))
+    assert {name: (place / name).read_bytes() for name in before} == before
+    assert not [text for text in said if text.startswith("01/")]
+    assert (place / "decision.json.damaged-1").is_file()
+
+
+@pytest.fixture(scope="module")
+def refused(model, tmp_path_factory):
+    """A loop whose candidate cannot be better, on an adapter."""
+    loop = tmp_path_factory.mktemp("refused") / "loop"
+    nothing = {**LEARNING, "max_steps": 1, "learning_rate": 1e-9}
+    settings = asked(model, adapter="lora", preference="dpo", dev_tasks=6, episodes=6, sft=nothing, pref=nothing)
+    run_loop(loop, settings)
+    return loop, settings
+
+
+def test_a_model_that_has_not_learned_is_not_promoted_and_the_old_one_stays(refused):
+    loop, _ = refused
+    found = decision(loop, 1)
+    assert not found["promoted"]
+    assert "not shown to be better under faults" in found["why"]
+    assert (found["from"], found["to"]) == (0, 0)
+    assert status(loop).current == 0
+    assert "# Round 1: version 0 kept" in (loop / "rounds" / "01" / "README.md").read_text()
+
+
+def test_forgetting_alone_stands_against_a_promotion(promoted, model, tmp_path):
+    from dataclasses import replace
+
+    from faultgym.eval.compare import read_run
+    from faultgym.training.loop.judge import judge
+
+    place = promoted / "rounds" / "01" / "eval"
+    runs = [read_run(place / name, name) for name in ("current", "candidate")]
+    texts = orjson.loads((place / "texts.json").read_bytes())
+    strict = replace(asked(model), text_margin=0.02)
+    same = judge(runs[0], runs[1], (texts["current"], texts["current"]), strict)
+    worse = judge(runs[0], runs[1], (texts["current"], {k: v + 0.1 for k, v in texts["current"].items()}), strict)
+    backwards = judge(runs[1], replace(runs[0], name="x"), (texts["current"], texts["current"]), strict)
+    assert same.promoted
+    assert not worse.promoted
+    assert "general text" in worse.why
+    assert "worse under faults" in backwards.why
+    assert "without faults" in backwards.why
+
+
+def test_an_adapter_of_another_model_is_refused_and_nothing_is_lost(refused, tmp_path):
+    """The base's weights are replaced behind the loop's back: the loop says so instead of training on."""
+    loop = shutil.copytree(refused[0], tmp_path / "loop")
+    model = shutil.copytree(refused[1].model, tmp_path / "model")
+    record = orjson.loads((loop / "loop.json").read_bytes())
+    record["config"]["model"] = str(model)
+    record["base"]["name"] = "model"
+    (loop / "loop.json").write_bytes(orjson.dumps(record))
+    weights = model / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    before = (loop / "registry.json").read_bytes()
+    from faultgym.training.loop.config import LoopConfig
+
+    with pytest.raises(UserError, match=r"is another one than the loop in .* was begun with"):
+        run_loop(loop, LoopConfig.of({**record["config"], "rounds": 2}), resume=True)
+    with pytest.raises(UserError, match="is an adapter: begin a loop with a whole model"):
+        run_loop(tmp_path / "new", LoopConfig.of({**record["config"], "model": str(loop / "rounds/01/pref")}))
+    assert (loop / "registry.json").read_bytes() == before
