@@ -27,6 +27,9 @@ FEWEST = 1 / 3
 MIRROR_WEIGHT = 4.0
 """How much more a kind without its mirror counts than a word without its own."""
 _LENGTH_WEIGHT = 2.0
+OWN = 0.25
+"""How hard a pair that rejects the policy's own decision pulls, beside others: a wrong move of a script is left out
+before it."""
 _WORD = re.compile(r"\w+")
 _DIGIT = re.compile(r"\d")
 
@@ -41,9 +44,11 @@ class Surface:
     task: str
     features: tuple[tuple[str, float], ...]
     """(feature, chosen minus rejected), sorted; zeros left out."""
+    own: bool = False
+    """Whether it rejects what the policy itself did: that is what there is to be learned, and goes last."""
 
 
-def surface(pair: PreferencePair) -> Surface:
+def surface(pair: PreferencePair, own: bool = False) -> Surface:
     """The words, lengths and kind of move in which chosen differs from rejected."""
     chosen, rejected = completion_text(pair.chosen), completion_text(pair.rejected)
     found: Counter[str] = Counter()
@@ -61,7 +66,7 @@ def surface(pair: PreferencePair) -> Surface:
     for here, there in MIRRORS.items():
         if pair.kind in (here, there):
             values[f"m {here}"] = 1.0 if pair.kind == here else -1.0
-    return Surface(pair.kind, pair.origin.task, tuple(sorted(values.items())))
+    return Surface(pair.kind, pair.origin.task, tuple(sorted(values.items())), own)
 
 
 def balanced(surfaces: Sequence[Surface]) -> list[bool]:
@@ -71,6 +76,7 @@ def balanced(surfaces: Sequence[Surface]) -> list[bool]:
     rows, columns, values, weights = _matrix(surfaces)
     scale = np.sqrt(weights / np.bincount(columns, values**2, len(weights)))
     surplus = np.bincount(columns, values, len(weights))
+    spared = np.where([s.own for s in surfaces], OWN, 1.0)
     kinds = np.unique([s.kind for s in surfaces], return_inverse=True)[1]
     kept = np.ones(len(surfaces), dtype=bool)
     while True:
@@ -78,7 +84,9 @@ def balanced(surfaces: Sequence[Surface]) -> list[bool]:
         excess = np.sign(size) * np.maximum(0.0, np.abs(size) - COINS)
         pull = np.bincount(rows, values * (scale * excess)[columns], len(surfaces))
         plenty = np.bincount(kinds[kept], minlength=kinds.max() + 1)[kinds]
-        pull = np.where(kept, pull * np.sqrt(plenty), 0.0)  # of a rare kind less is left out than of a frequent one
+        pull = np.where(
+            kept, pull * np.sqrt(plenty) * spared, 0.0
+        )  # of a rare kind less is left out than of a frequent one
         worst = np.argsort(-pull, kind="stable")[: max(1, int(kept.sum()) // 500)]
         worst = worst[pull[worst] > 1e-9]
         if not len(worst):
@@ -92,11 +100,11 @@ def _with_mirrors(surfaces: Sequence[Surface], kept: npt.NDArray[np.bool_]) -> l
     """What is kept, without what a kind has beyond a few times its mirror image."""
     found = Counter(s.kind for s, k in zip(surfaces, kept, strict=True) if k)
     room = {kind: int(found[mirror(kind)] / FEWEST) if mirror(kind) != kind else count for kind, count in found.items()}
-    keep = []
-    for s, k in zip(surfaces, kept, strict=True):
-        keep.append(bool(k) and room[s.kind] > 0)
-        if keep[-1]:
-            room[s.kind] -= 1
+    keep = [False] * len(surfaces)
+    for n in sorted(range(len(surfaces)), key=lambda n: not surfaces[n].own):
+        if kept[n] and room[surfaces[n].kind] > 0:
+            keep[n] = True
+            room[surfaces[n].kind] -= 1
     return keep
 
 

@@ -38,6 +38,9 @@ from faultgym.training.ways import Kind, Prefer, Sources
 from faultgym.training.work import finished, publish, workplace
 
 PairForm = Literal["pairs", "labels"]
+LONELY: tuple[At, ...] = ("critical", "slip")
+"""Forks that show only what the policy gets wrong: balancing them against their mirror images would leave nothing of
+that. They are kept as they are, and the audit says what is one-sided."""
 VERBS: dict[PairForm, str] = {"pairs": "pairs", "labels": "kto"}
 
 
@@ -112,7 +115,8 @@ class PairReport:
         yield f"{self.traces} traces: {sum(c.found.values())} pairs, {sum(c.kept.values())} in the data set"
         if self.rejected:
             yield "not forked: " + ", ".join(f"{n} {name}" for name, n in self.rejected.items())
-        yield f"at a first critical step: {c.critical}; equal to another pair: {c.duplicates}"
+        yield f"against what a failed trace did at its first critical step: {c.critical}"
+        yield f"equal to another pair: {c.duplicates}"
         if c.contradicted:
             yield f"left out, rejecting what another pair chooses: {c.contradicted}"
         if c.same_prompt:
@@ -233,7 +237,7 @@ def build_pairs(
         finally:
             _sources.cache_clear()  # a model's memory is given back
         progress("balancing", 0, 1)
-        choice = index.choose_pairs(form)
+        choice = index.choose_pairs(form, balance=options.at not in LONELY)
         folder = fresh(work)
         shards = write_shards(_rows(index, options, form, progress), form, folder)
         rejected = {reason: count for reason, (count, _, _) in index.rejections().items()}

@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS examples (
 CREATE TABLE IF NOT EXISTS bodies (id INTEGER PRIMARY KEY, signature BLOB, data BLOB, tools BLOB);
 CREATE TABLE IF NOT EXISTS toolsets (key BLOB PRIMARY KEY, data BLOB) WITHOUT ROWID;
 """
-FORMAT = 2
+FORMAT = 3
 """Of the file: a build that another release began cannot be resumed."""
 TOOLSETS = 512
 """Sets of tools that are remembered; a suite offers a few, of which each is longer than most episodes."""

@@ -28,7 +28,7 @@ BLOCK = 8_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pairs (
     id INTEGER PRIMARY KEY, key BLOB UNIQUE, rank INTEGER, prompt BLOB, chosen BLOB, rejected BLOB,
-    origin TEXT, kind TEXT, critical INTEGER);
+    origin TEXT, kind TEXT, critical INTEGER, own INTEGER);
 CREATE INDEX IF NOT EXISTS ahead ON pairs (prompt, chosen);
 CREATE TABLE IF NOT EXISTS pair_bodies (id INTEGER PRIMARY KEY, data BLOB, tools BLOB);
 """
@@ -48,6 +48,7 @@ class PairEntry:
     """Of equal pairs, the one with the smallest stays."""
     kind: str
     critical: bool
+    own: bool
     data: bytes
     """The pair without its tools."""
     tools: bytes
@@ -62,7 +63,7 @@ class PairEntry:
         tools = orjson.dumps(record.pop("tools"))
         data = zlib.compress(orjson.dumps(record), 1)
         chosen, rejected = _hashed(without_ids(pair.chosen)), _hashed(without_ids(pair.rejected))
-        found_by = (prompt_key(pair), chosen, rejected, origin, pair.kind, found.critical)
+        found_by = (prompt_key(pair), chosen, rejected, origin, pair.kind, found.critical, found.own)
         return cls(key, rank(seed, key), *found_by, data, tools)
 
 
@@ -98,7 +99,7 @@ class Choice:
     """Pairs by kind, equal ones counted once."""
     kept: dict[str, int]
     critical: int
-    """Of the kept ones: those at the first critical step of a failed trace."""
+    """Of the kept ones: those that reject what a failed trace did at its first critical step."""
     same_prompt: int
     """Left out because another pair of the same prompt was taken; only for labelled completions."""
     duplicates: int
@@ -126,25 +127,25 @@ class PairIndex(Index):
 
     def add_pair(self, e: PairEntry) -> None:
         """Store a pair. Of equal ones the one whose origin is smallest stays; one is critical if any was."""
-        old = self._db.execute("SELECT id, origin, critical FROM pairs WHERE key = ?", (e.key,)).fetchone()
+        old = self._db.execute("SELECT id, origin, critical, own FROM pairs WHERE key = ?", (e.key,)).fetchone()
         row = (e.key, e.rank, e.prompt, e.chosen, e.rejected, e.origin, e.kind)
         if old is None:
             done = self._db.execute(
-                "INSERT INTO pairs (key, rank, prompt, chosen, rejected, origin, kind, critical)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*row, e.critical),
+                "INSERT INTO pairs (key, rank, prompt, chosen, rejected, origin, kind, critical, own)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, e.critical, e.own),
             )
             body = (done.lastrowid, e.data, self.keep_tools(e.tools))
             self._db.execute("INSERT INTO pair_bodies VALUES (?, ?, ?)", body)
             return
         self._count("duplicate_pairs")
-        if e.critical and not old[2]:
-            self._db.execute("UPDATE pairs SET critical = 1 WHERE id = ?", (old[0],))
+        marks = (old[2] or e.critical, old[3] or e.own, old[0])
+        self._db.execute("UPDATE pairs SET critical = ?, own = ? WHERE id = ?", marks)
         if e.origin < old[1]:
             self._db.execute("UPDATE pairs SET origin = ?, kind = ? WHERE id = ?", (e.origin, e.kind, old[0]))
             self._db.execute("UPDATE pair_bodies SET data = ? WHERE id = ?", (e.data, old[0]))
 
-    def choose_pairs(self, form: Form) -> Choice:
+    def choose_pairs(self, form: Form, balance: bool = True) -> Choice:
         """Leave in `taken` what goes into the data set: balanced, block by block, in the order of the ranks."""
         with self.transaction():
             self._db.execute("DROP TABLE IF EXISTS open")
@@ -164,19 +165,20 @@ class PairIndex(Index):
             total = self._one("SELECT count(*) FROM open")
             size = math.ceil(total / math.ceil(total / BLOCK)) if total else 1
             for start in range(0, total, size):
-                self._balance(start, size)
+                self._balance(start, size, balance)
             return self._choice(agreed - total, self._one("SELECT count(*) FROM pairs") - agreed)
 
-    def _balance(self, start: int, size: int) -> None:
+    def _balance(self, start: int, size: int, balance: bool) -> None:
         query = (
-            "SELECT open.place, open.id, data, tools FROM open JOIN pair_bodies USING (id)"
+            "SELECT open.place, open.id, own, data, tools FROM open JOIN pairs USING (id) JOIN pair_bodies USING (id)"
             " WHERE open.place > ? AND open.place <= ? ORDER BY open.place"
         )
         places, surfaces = [], []
-        for place, number, data, tools in self._db.execute(query, (start, start + size)):
+        for place, number, own, data, tools in self._db.execute(query, (start, start + size)):
             places.append((place, number))
-            surfaces.append(surface(self._unpacked(data, tools)))
-        kept = [place for place, keep in zip(places, balanced(surfaces), strict=True) if keep]
+            surfaces.append(surface(self._unpacked(data, tools), bool(own)))
+        keeps = balanced(surfaces) if balance else [True] * len(places)
+        kept = [place for place, keep in zip(places, keeps, strict=True) if keep]
         self._db.executemany("INSERT INTO taken VALUES (?, ?)", kept)
 
     def _choice(self, same_prompt: int, contradicted: int) -> Choice:

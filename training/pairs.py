@@ -64,6 +64,8 @@ class Found:
 
     pair: PreferencePair
     critical: bool = False
+    own: bool = False
+    """Whether it rejects a decision of the trace itself, or a sample of its policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ async def find_pairs(
                 continue
             pair = _tried(wrong, whole)
             if pair is not None:
-                found.append(Found(pair, wrong.critical))
+                found.append(Found(pair, wrong.critical, wrong.rival is None))
     return found
 
 

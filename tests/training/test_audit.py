@@ -94,6 +94,13 @@ def test_balancing_removes_a_planted_word_that_half_of_the_pairs_can_do_without(
     assert left <= 0.2 * len(chosen) / 3
 
 
+def test_scripts_wrong_moves_are_left_out_before_what_the_policy_itself_did(chosen):
+    planted = [replace(p, chosen=(said(p.chosen[0], "carefully"),)) if n % 3 == 0 else p for n, p in enumerate(chosen)]
+    kept = balanced([surface(p, own=n % 2 == 0) for n, p in enumerate(planted)])
+    own, scripts = ([keep for n, keep in enumerate(kept) if n % 6 == rest] for rest in (0, 3))
+    assert sum(own) / len(own) > sum(scripts) / len(scripts)
+
+
 def test_an_audit_is_stored_and_read_again_whole(report):
     assert Audit.from_record(report.to_record()).kinds == report.kinds
     assert Audit.from_record(report.to_record()).problems == report.problems

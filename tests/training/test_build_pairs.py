@@ -173,6 +173,8 @@ def test_pairs_at_critical_steps_alone_name_their_step(runs, tmp_path):
     rows = load_dataset(str(tmp_path / "set"), split="train")
     assert rows.num_rows == report.rows > 0
     assert rows["fork_step"] == rows["critical_step"]
+    assert report.choice.critical > 0
+    assert not report.passed  # a repeater alone gives no mirror images
     assert set(rows["policy"]) == {"repeater"}
     assert report.rejected["other_policy"]
     card = (tmp_path / "set" / "README.md").read_text()
