@@ -54,7 +54,7 @@ def test_a_run_from_a_file_and_options_says_what_came_of_it(place, tmp_path, cap
 def test_a_dry_run_tells_memory_and_time_and_writes_nothing(place, tmp_path, capsys):
     assert train("sft", place / "messages", "--model", place / "model", "--out", tmp_path / "out", "--dry-run") == 0
     said = capsys.readouterr().out
-    for words in ("6 rows", "memory (by formula):", "free:", "time (from 3 timed steps):"):
+    for words in ("6 rows", "memory (by formula):", "free:", "time (from 2 timed batches):"):
         assert words in said
     assert not list(tmp_path.iterdir())
 

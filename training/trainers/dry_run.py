@@ -17,8 +17,8 @@ from faultgym.training.trainers.machine import Peak, device_name, free_on
 from faultgym.training.trainers.run import Job, job_of, load_model
 from faultgym.training.trainers.watch import Step, Watch
 
-TIMED = 3
-"""Steps that are timed, after one that warms up."""
+TIMED = 2
+"""Batches that are timed, after one that warms up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class Estimate:
     seconds: float | None
     """Of the whole run; None where nothing was timed, because it would not fit."""
     timed: int
-    """Steps that the time is from."""
+    """Batches that the time is from."""
     peak_mib: int | None
-    """What those steps took."""
+    """What those batches took."""
     config: TrainConfig
 
     @property
@@ -63,11 +63,11 @@ class Estimate:
         yield f"steps: {self.steps:,} of {batch}, learning rate {c.learning_rate:g}"
         yield f"memory (by formula): {self.memory.line()}; free: {self.free / estimate.MIB:,.0f} MiB"
         if self.peak_mib is not None:
-            yield f"memory (in {self.timed} steps on the longest rows): {self.peak_mib:,} MiB"
+            yield f"memory (in {self.timed + 1} batches of the longest rows): {self.peak_mib:,} MiB"
         if self.seconds is None:
             yield "time: not measured, as it would not fit into memory"
         else:
-            yield f"time (from {self.timed} timed steps): {self.seconds / 60:.1f} min"
+            yield f"time (from {self.timed} timed batches): {self.seconds / 60:.1f} min"
         if not self.fits:
             yield "it would not fit: lower batch_size or max_length, set gradient_checkpointing=true, or take qlora"
 
@@ -99,12 +99,15 @@ def dry_run(config: TrainConfig) -> Estimate:
 
 
 def _timed(job: Job, steps: int) -> tuple[float, int]:
-    """Seconds of the whole run and the peak, from steps on the longest rows: time in proportion to the tokens."""
+    """Seconds of the whole run and the peak, from batches of the longest rows: time in proportion to the tokens.
+
+    Attention takes longer the longer a row is, so that the time is rather too long than too short.
+    """
     from faultgym.training.trainers.making import trainer_for
 
-    config = replace(job.config, max_steps=1 + TIMED, epochs=None)
-    per_step = (config.batch_size or 1) * (config.accumulation or 1)
-    order = sorted(range(len(job.prepared.lengths)), key=lambda n: -job.prepared.lengths[n])[:per_step]
+    config = replace(job.config, max_steps=1 + TIMED, epochs=None, accumulation=1)
+    count = len(job.prepared.lengths)
+    order = sorted(range(count), key=lambda n: -job.prepared.lengths[n])[: config.batch_size]
     rows = job.prepared.rows.select(order)
     lengths = tuple(job.prepared.lengths[n] for n in order)
     few = Prepared(rows, lengths, 0, False, job.prepared.learned)
@@ -119,5 +122,5 @@ def _timed(job: Job, steps: int) -> tuple[float, int]:
         trainer = trainer_for(config, load_model(job), job.tokenizer, few, Path(folder), watch, save=False)
         trainer.train()
     seconds = median(after - before for before, after in pairwise(ends))
-    mean = sum(job.prepared.lengths) / len(job.prepared.lengths)
-    return seconds * steps * mean * len(lengths) / sum(lengths), peak.mib()
+    read = min(count, (config.batch_size or 1) * (job.config.accumulation or 1)) / count  # of all rows, in a step
+    return seconds * steps * read * sum(job.prepared.lengths) / sum(lengths), peak.mib()
