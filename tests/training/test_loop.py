@@ -198,5 +198,5 @@ def test_an_adapter_of_another_model_is_refused_and_nothing_is_lost(refused, tmp
     with pytest.raises(UserError, match=r"is another one than the loop in .* was begun with"):
         run_loop(loop, LoopConfig.of({**record["config"], "rounds": 2}), resume=True)
     with pytest.raises(UserError, match="is an adapter: begin a loop with a whole model"):
-        run_loop(tmp_path / "new", LoopConfig.of({**record["config"], "model": str(loop / "rounds/01/pref")}))
+        run_loop(tmp_path / "new", LoopConfig.of({**record["config"], "model": str(loop / "rounds/01/sft")}))
     assert (loop / "registry.json").read_bytes() == before
