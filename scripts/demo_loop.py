@@ -22,6 +22,7 @@ from faultgym.eval.compare import Comparison, Run, compare
 from faultgym.eval.runs import Scored
 from faultgym.training.loop.run import run_loop
 from faultgym.training.tiny_recipe import RECIPES
+from faultgym.training.trainers import quiet
 
 BASE, SFT, PREFERENCE = "base", "SFT", "SFT + DPO"
 
@@ -32,11 +33,12 @@ def close_the_loop(console: Console, out: Path, trial: Trial, seed: int) -> Comp
     _base(console, trial, seed)
     folder = out / "loop"
     watch = watching_on(Console(stderr=True))
-    run_loop(folder, trial.config(seed), resume=(folder / "loop.json").is_file(), watching=watch)
-    runs = [
-        examine(trial, name, model, out / "exams" / place, seed=seed, say=watch.say, watched=watched_on(console))
-        for name, (place, model) in models_of(folder).items()
-    ]
+    with quiet():
+        run_loop(folder, trial.config(seed), resume=(folder / "loop.json").is_file(), watching=watch)
+        runs = [
+            examine(trial, name, model, out / "exams" / place, seed=seed, say=watch.say, watched=watched_on(console))
+            for name, (place, model) in models_of(folder).items()
+        ]
     comparison = compare(runs[0], runs[1:])
     console.print(table(comparison, f"One round of the loop, from {trial.model}"))
     _legend(console, trial)
@@ -61,7 +63,6 @@ def _base(console: Console, trial: Trial, seed: int) -> None:
     """Train the base, where it is one that is trained here and was not yet."""
     if trial.model not in TRAINED or trained_folder(trial.model).is_dir():
         return
-    from faultgym.training.trainers import quiet
     from faultgym.training.trainers.tiny.making import make
 
     recipe = RECIPES[trial.model]

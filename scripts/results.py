@@ -104,10 +104,10 @@ def _repetition(folder: Path, seed: int, per_template: int, variants: bool, cons
 
 
 def _row(trial: Trial, name: str, model: Path, trained: Path | None, folder: Path, console: Console) -> Result:
-    adapter = (model / "adapter_config.json").is_file()
-    its = replace(trial, adapter="lora" if adapter else "none")
     place = folder / "exams" / name.replace(" ", "").replace("+", "-")
-    run = examine(its, name, None if trained is None else model, place, say=console.print, watched=watched_on(console))
+    run = examine(
+        trial, name, None if trained is None else model, place, say=console.print, watched=watched_on(console)
+    )
     facts = {} if trained is None else orjson.loads((trained / "training.json").read_bytes())["result"]
     return Result(name, (run,), facts.get("seconds", 0) / 60 or None, facts.get("peak_mib"))
 

@@ -100,27 +100,15 @@ class Trial:
         )
 
 
-SFT: Mapping[str, Any] = {
-    "optimizer": "muon",
-    "learning_rate": 1e-3,
-    "muon_lr": 3e-3,
-    "epochs": 3,
+_STEPS: Mapping[str, Any] = {
     "batch_size": 8,
     "accumulation": 1,
     "report_to": [],
     "too_long": "drop",
     "max_length": 768,
 }
-DPO: Mapping[str, Any] = {
-    "learning_rate": 2e-5,
-    "max_steps": 80,
-    "batch_size": 8,
-    "accumulation": 1,
-    "report_to": [],
-    "too_long": "drop",
-    "max_length": 768,
-    "nll_weight": 0.5,
-}
+SFT: Mapping[str, Any] = {**_STEPS, "optimizer": "muon", "learning_rate": 1e-3, "muon_lr": 3e-3, "epochs": 3}
+DPO: Mapping[str, Any] = {**_STEPS, "learning_rate": 2e-5, "max_steps": 80, "nll_weight": 0.5}
 
 
 def examine(
