@@ -117,7 +117,7 @@ def _variants(trial: Trial, stages: Path, seed: int) -> Iterator[tuple[str, Call
     from faultgym.training.trainers.grpo import train_grpo
     from faultgym.training.trainers.run import train
 
-    sft, pairs = str(stages / "sft"), str(stages / "data" / "pairs")
+    sft, pairs = str(stages / "sft"), str(stages / "preferences" / "pairs")
 
     def preferring(method: str, out: Path) -> object:
         data = pairs if method != "kto" else str(_labels(Path(pairs), out.with_name("labels")))

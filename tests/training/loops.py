@@ -34,6 +34,7 @@ def settings(model: Path, **more) -> dict:
         "faults": ["clean", "mild"],
         "dev_faults": ["mild"],
         "episodes": 4,
+        "pair_episodes": 2,
         "dev_tasks": 1,
         "samples": 1,
         "turns": 6,

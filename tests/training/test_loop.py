@@ -94,7 +94,7 @@ def test_the_next_round_rolls_out_what_was_promoted_replays_old_data_and_mends_a
     registry = status(loop)
     plan = RunDirectory.open(loop / "rounds" / "02" / "rollout").plan
     assert plan["policy"]["model"]["name"] == (loop / registry.version(1).served).name
-    counts = orjson.loads((loop / "rounds" / "02" / "data" / "counts.json").read_bytes())["sft"]
+    counts = orjson.loads((loop / "rounds" / "02" / "data" / "counts.json").read_bytes())
     assert counts["rows"]
     assert counts["replayed"] == min(round(counts["rows"] / 3), replayable(loop))
 
@@ -111,7 +111,7 @@ def until(stage):
 
 def replayable(loop):
     """Examples that the first round collected."""
-    return orjson.loads((loop / "rounds" / "01" / "data" / "counts.json").read_bytes())["sft"]["rows"]
+    return orjson.loads((loop / "rounds" / "01" / "data" / "counts.json").read_bytes())["rows"]
 
 
 def test_a_rolled_back_loop_goes_on_from_the_version_that_was_named(promoted, model, tmp_path):

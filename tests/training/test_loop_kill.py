@@ -15,7 +15,8 @@ from faultgym.agents.store import exclusive
 KILLS = 10
 ROUNDS = 2
 DEADLINE = 600.0
-STAGES = [(n, name) for n in range(1, ROUNDS + 1) for name in "rollout score collect data sft pref model eval".split()]
+NAMES = "rollout score collect data sft sft-model sft-rollout preferences pref model eval".split()
+STAGES = [(n, name) for n in range(1, ROUNDS + 1) for name in NAMES]
 COMPARED = ("decision.json", "plan.json", "README.md")
 
 

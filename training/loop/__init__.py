@@ -5,7 +5,9 @@
     LOOP/registry.json                   which model is in use, where it comes from, and what became of each round
     LOOP/rollbacks/03-1.json             a return to an earlier model, by hand, after round 3
     LOOP/rounds/03/plan.json             the episodes to be rolled out, chosen from the last round's scores
-    LOOP/rounds/03/{rollout,score,collect,data,sft,pref,model,eval}/    one folder for each stage
+    LOOP/rounds/03/{rollout,score,collect,data,sft}/                    one folder for each stage
+    LOOP/rounds/03/{sft-model,sft-rollout,preferences,pref}/            those of the preference stage
+    LOOP/rounds/03/{model,eval}/
     LOOP/rounds/03/decision.json         promoted or not, and why
     LOOP/rounds/03/README.md             the page of the ledger
 

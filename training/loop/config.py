@@ -72,6 +72,9 @@ class LoopConfig:
     """Continuations that the policy is asked for at each fork."""
     checks: int = 0
     """Further ones that verify a chosen continuation."""
+    pair_episodes: int = 400
+    """That the result of SFT rolls out on further train tasks: pairs are forked from these, so that what is rejected is
+    what it still does. 0: from the round's own rollout, and of the model before SFT."""
     at: At = "anchored"
     """Where pairs are made; see `pairs`. A trace's first slip comes at or before its first critical step."""
     mix: str = field(default_factory=lambda: Mix().text())
@@ -201,6 +204,7 @@ _RULES: dict[str, Rule] = {
     "turns": whole(1, 10_000),
     "samples": whole(0, 1000),
     "checks": whole(0, 1000),
+    "pair_episodes": whole(0, 1_000_000),
     "at": Rule(choices=get_args(At)),
     "replay": number(0, 0.9),
     "replay_sft": Rule("list"),

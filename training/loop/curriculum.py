@@ -33,8 +33,10 @@ FLOOR = 0.25
 """Part of an equal share that a template, and a preset, is looked at with however well or badly it goes."""
 LEAST = 0.05
 """Added to p (1 - p): what is solved, or hopeless, is tried again now and then."""
-BLOCK = 1_000_000
+BLOCK = 2_000_000
 """Tasks that a round may draw from: each round has tasks of its own."""
+HALF = BLOCK // 2
+"""The second half of them is for what is rolled out later in the same round."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -244,15 +246,24 @@ def preset_cells(suites: Sequence[str], templates: Sequence[str], presets: Seque
 
 
 def episodes_of(
-    parts: Sequence[Share], plans: Mapping[Cell, FaultPlan], split: str, seed: int, number: int, style: Style | None
+    parts: Sequence[Share],
+    plans: Mapping[Cell, FaultPlan],
+    split: str,
+    seed: int,
+    number: int,
+    style: Style | None,
+    first: int = 0,
 ) -> list[EpisodeSpec]:
-    """The episodes of a round, on tasks that no other round has; the same tasks under every setting."""
+    """The episodes of a round, on tasks that no other round has; the same tasks under every setting.
+
+    `first` is the first of the round's tasks that is taken.
+    """
     found = []
     for share in parts:
         cell = share.cell
         faults: Faults = plans.get(cell, cell.setting)
         for n in range(share.episodes):
-            task = suite_named(cell.suite).task_id(cell.template, split, (number - 1) * BLOCK + n, style)
+            task = suite_named(cell.suite).task_id(cell.template, split, (number - 1) * BLOCK + first + n, style)
             seeds = [stable_hash(what, seed, number, task, cell.setting) >> 11 for what in ("fault", "policy")]
             found.append(EpisodeSpec(task, faults, seeds[0], seeds[1]))
     return found

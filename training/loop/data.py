@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +17,7 @@ from faultgym.tools.types import JSON
 from faultgym.training.build_pairs import PairForm, PairOptions, PairReport, build_pairs
 from faultgym.training.build_sft import SFTOptions, SFTReport, build_sft
 from faultgym.training.card import header
+from faultgym.training.inputs import OnProgress
 from faultgym.training.loop.config import LoopConfig
 from faultgym.training.mix import parse_mix
 from faultgym.training.rows import Form
@@ -24,44 +25,45 @@ from faultgym.training.shards import Shard
 
 COUNTS = "counts.json"
 REPLAYED = "-replayed"
-SETS = ("sft", "pairs")
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a round's data are made of."""
+    """What a data set of a round is made of."""
 
-    rollout: Path
-    corrections: Path
+    runs: tuple[Path, ...]
     policy: str
     """Whose traces these are, by name."""
-    earlier: dict[str, tuple[Path, ...]]
-    """`sft` and `pairs` -> the data sets that are replayed."""
+    earlier: tuple[Path, ...]
+    """The data sets that are replayed."""
     seed: int
 
 
-def build(material: Material, config: LoopConfig, work: Path, on_progress: Callable[[str, int, int], None]) -> Path:
-    """Make all data sets; goes on where a killed process stopped."""
+def examples(material: Material, config: LoopConfig, work: Path, on_progress: OnProgress) -> Path:
+    """Make the examples of a round, and what is replayed beside them; goes on where a killed process stopped."""
     out = work / "data"
     out.mkdir(exist_ok=True)
     options = SFTOptions(mix=parse_mix(config.mix), seed=material.seed)
-    runs = [material.rollout, material.corrections]
-    sft = build_sft(runs, out / "sft", options, workers=config.workers, resume=True, on_progress=on_progress)
-    counts: JSON = {"sft": _of_examples(sft), "pairs": None}
-    counts["sft"]["replayed"] = replay(material, config, "sft", sft.rows, out)
-    if config.preference != "none":
-        pairs = _pairs(material, config, out, on_progress)
-        counts["pairs"] = _of_pairs(pairs)
-        rows = pairs.rows if pairs.passed or config.unaudited else 0
-        counts["pairs"]["replayed"] = replay(material, config, "pairs", rows, out)
+    made = build_sft(material.runs, out / "sft", options, workers=config.workers, resume=True, on_progress=on_progress)
+    return _counted(out, {**_of_examples(made), "replayed": replay(material, config, "sft", made.rows, out)})
+
+
+def preferences(material: Material, config: LoopConfig, work: Path, on_progress: OnProgress) -> Path:
+    """The same for pairs."""
+    out = work / "preferences"
+    out.mkdir(exist_ok=True)
+    made = _pairs(material, config, out, on_progress)
+    rows = made.rows if made.passed or config.unaudited else 0
+    return _counted(out, {**_of_pairs(made), "replayed": replay(material, config, "pairs", rows, out)})
+
+
+def _counted(out: Path, counts: JSON) -> Path:
     with atomic_file(out / COUNTS) as file:
         file.write(orjson.dumps(counts, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return out
 
 
-def _pairs(
-    material: Material, config: LoopConfig, out: Path, on_progress: Callable[[str, int, int], None]
-) -> PairReport:
+def _pairs(material: Material, config: LoopConfig, out: Path, on_progress: OnProgress) -> PairReport:
     asks = config.samples + config.checks > 0
     options = PairOptions(
         policy=material.policy if asks else "",
@@ -73,7 +75,7 @@ def _pairs(
     form: PairForm = "labels" if config.preference == "kto" else "pairs"
     workers = 1 if asks else config.workers
     return build_pairs(
-        [material.rollout], out / "pairs", options, form=form, workers=workers, resume=True, on_progress=on_progress
+        material.runs, out / "pairs", options, form=form, workers=workers, resume=True, on_progress=on_progress
     )
 
 
@@ -99,10 +101,9 @@ def _of_pairs(report: PairReport) -> JSON:
     }
 
 
-def learned_from(data: Path, name: str, counts: JSON, config: LoopConfig) -> tuple[str, ...]:
+def learned_from(data: Path, name: str, found: JSON, config: LoopConfig) -> tuple[str, ...]:
     """The folders of data sets that a training stage takes; none where there is nothing to learn."""
-    found = counts[name]
-    if found is None or not found["rows"] or not (found.get("passed", True) or config.unaudited):
+    if not found["rows"] or not (found.get("passed", True) or config.unaudited):
         return ()
     folders = [data / name, *([data / f"{name}{REPLAYED}"] if found["replayed"] else [])]
     return tuple(map(str, folders))
@@ -119,7 +120,7 @@ def replay(material: Material, config: LoopConfig, name: str, rows: int, out: Pa
     from datasets import Dataset
     from pyarrow.parquet import read_table
 
-    earlier = material.earlier.get(name, ())
+    earlier = material.earlier
     wanted = round(rows * config.replay / (1 - config.replay))
     place = out / f"{name}{REPLAYED}"
     if not wanted or not earlier:

@@ -40,7 +40,7 @@ def _page(folder: Path) -> Iterator[str]:
     yield f"{decision['why'][:1].upper()}{decision['why'][1:]}."
     yield from _practised(read_json(folder / "plan.json"), read_json(folder / "score" / SUMMARY))
     yield from _failed(read_json(folder / "score" / SUMMARY))
-    yield from _added(read_json(folder / "data" / COUNTS), read_json(folder / "collect" / COLLECTED))
+    yield from _added(folder)
     if decision["candidate"] is not None:
         yield from _changed(decision, read_json(folder / "eval" / "comparison.json"))
 
@@ -87,8 +87,9 @@ def _failed(summary: JSON) -> Iterator[str]:
 # ---- what was added -------------------------------------------------------------------------------
 
 
-def _added(counts: JSON, collected: Mapping[str, int]) -> Iterator[str]:
+def _added(folder: Path) -> Iterator[str]:
     yield "## What was added"
+    collected: Mapping[str, int] = read_json(folder / "collect" / COLLECTED)
     other = {name: n for name, n in collected.items() if name not in (ITSELF, OWN, EXPERT)}
     as_is, own, expert = (collected.get(name, 0) for name in (ITSELF, OWN, EXPERT))
     yield (
@@ -96,9 +97,11 @@ def _added(counts: JSON, collected: Mapping[str, int]) -> Iterator[str]:
         f" policy's own and {expert} by the expert."
         + (f" Of no use: {', '.join(f'{n} {name}' for name, n in sorted(other.items()))}." if other else "")
     )
-    yield from _set("examples", counts["sft"])
-    if counts["pairs"] is not None:
-        yield from _set("pairs", counts["pairs"])
+    yield from _set("examples", read_json(folder / "data" / COUNTS))
+    if (folder / "preferences").is_dir():
+        whose = "the result of SFT" if (folder / "sft-rollout").is_dir() else "the round's own episodes"
+        yield f"Pairs were forked from {whose}."
+        yield from _set("pairs", read_json(folder / "preferences" / COUNTS))
 
 
 def _set(what: str, found: JSON) -> Iterator[str]:

@@ -1,6 +1,10 @@
 """One round, stage by stage. Each stage says what it is made of; the last one says which model is in use after it.
 
-    plan -> rollout -> score -> collect -> data -> sft -> pref -> model -> eval -> decision
+    plan -> rollout -> score -> collect -> data -> sft
+         -> sft-model -> sft-rollout -> preferences -> pref -> model -> eval -> decision
+
+The second line begins with what SFT came to: pairs are forked from what that model does, not from what its predecessor
+did (`LoopConfig.pair_episodes`).
 
 Seeds are hashes of (the loop's seed, the round, the stage), so that a stage that is made again is made the same.
 """
@@ -24,8 +28,8 @@ from faultgym.tools.types import JSON
 from faultgym.training.inputs import OnProgress as OnBuild
 from faultgym.training.loop.collect import collect
 from faultgym.training.loop.config import LoopConfig
-from faultgym.training.loop.curriculum import Share, episodes_of, preset_cells, seen_in, shares
-from faultgym.training.loop.data import COUNTS, SETS, Material, build, learned_from
+from faultgym.training.loop.curriculum import HALF, Share, episodes_of, preset_cells, seen_in, shares
+from faultgym.training.loop.data import COUNTS, Material, examples, learned_from, preferences
 from faultgym.training.loop.judge import Judgement, judge
 from faultgym.training.loop.models import Served, policy_name, publish_model, serving
 from faultgym.training.loop.registry import DECISION, Version
@@ -44,6 +48,7 @@ from faultgym.training.loop.stage import Stage, digest
 from faultgym.training.ways import Sources
 
 VERDICT = "verdict.json"
+VERSION = "version.json"
 PLAN = "plan.json"
 TEXTS = "texts.json"
 
@@ -86,13 +91,14 @@ class Round:
         specs = self._plan()
         rollout = self._rollout(specs)
         self._stage("score", {"rollout": digest(rollout)}, lambda work: score_run(rollout, work))
-        corrections = self._collect(rollout)
-        data = self._data(rollout, corrections)
-        counts = read_json(data / COUNTS)
-        trained = self._train(data, counts)
+        data = self._examples(rollout, self._collect(rollout))
+        trained = self._trained("sft", "sft", data, "sft", None)
+        if self.config.preference != "none":
+            pairs = self._preferences(rollout, trained)
+            trained = self._trained("pref", self.config.preference, pairs, "pairs", trained) or trained
         if trained is None:
             return self._decide(None, None)
-        model = self._model(trained)
+        model = self._model("model", trained)
         return self._decide(self._evaluate(model, trained), trained)
 
     def seed(self, stage: str) -> int:
@@ -107,6 +113,14 @@ class Round:
     def _plan(self) -> list[EpisodeSpec]:
         """The episodes, from the last round's scores; the plan is written down for people."""
         config = self.config
+        parts, specs = self._planned(config.episodes)
+        expected = sum(p.expected * p.episodes for p in parts) / config.episodes
+        record = {"expected": round(expected, 4), "cells": [part.to_record() for part in parts]}
+        write_json(self.folder / PLAN, record)
+        return specs
+
+    def _planned(self, episodes: int, first: int = 0) -> tuple[list[Share], list[EpisodeSpec]]:
+        config = self.config
         cells = preset_cells(config.suites, config.templates, config.faults, "train")
         seen = seen_of({"counts": [], "plans": []})
         if self.number > 1:
@@ -114,15 +128,15 @@ class Round:
             candidate = before / "eval" / SEEN
             promoted = self.start.number == self.number - 1 and candidate.is_file()
             seen = seen_of(read_json(before / "score" / SEEN), read_json(candidate) if promoted else None)
-        parts = shares(cells, seen, config.episodes, config.target)
-        expected = sum(p.expected * p.episodes for p in parts) / config.episodes
-        record = {"expected": round(expected, 4), "cells": [part.to_record() for part in parts]}
-        write_json(self.folder / PLAN, record)
-        return episodes_of(parts, seen.plans, "train", config.seed, self.number, config.api)
+        parts = shares(cells, seen, episodes, config.target)
+        return parts, episodes_of(parts, seen.plans, "train", config.seed, self.number, config.api, first)
 
     def _rollout(self, specs: list[EpisodeSpec]) -> Path:
-        inputs = {**self._policy(self.config.sampling), "plan": plan_print(specs), "turns": self.config.turns}
-        return self._stage("rollout", inputs, lambda work: self._roll(specs, self._served(), work / "rollout"))
+        return self._rolled("rollout", specs, self._policy(self.config.sampling), self._served())
+
+    def _rolled(self, stage: str, specs: list[EpisodeSpec], policy: JSON, model: Served) -> Path:
+        inputs = {**policy, "plan": plan_print(specs), "turns": self.config.turns}
+        return self._stage(stage, inputs, lambda work: self._roll(specs, model, work / stage))
 
     def _roll(self, specs: list[EpisodeSpec], model: Served, folder: Path, *, dev: bool = False) -> Path:
         config, watching = self.config, self.watching
@@ -150,66 +164,79 @@ class Round:
             from faultgym.agents.registry import policy_named
 
             policy = policy_named(policy_name(self._served(), config, config.sampling))
-            with self._asked():
+            with self._asked(self._served()):
                 return collect(rollout, work, Sources(policy, config.samples, config.checks))
 
         return self._stage("collect", inputs, make)
 
-    def _asked(self) -> AbstractContextManager[None]:
-        """The model in use is served while continuations are sampled from it."""
+    def _asked(self, model: Served) -> AbstractContextManager[None]:
+        """A model is served while continuations are sampled from it."""
         asks = self.config.samples + self.config.checks > 0
-        return serving(self._served(), self.config, self.watching.say) if asks else nullcontext()
+        return serving(model, self.config, self.watching.say) if asks else nullcontext()
 
-    def _data(self, rollout: Path, corrections: Path) -> Path:
+    def _examples(self, rollout: Path, corrections: Path) -> Path:
         config = self.config
-        earlier = self._earlier()
+        earlier = self._earlier("data", "sft", config.replay_sft)
         inputs: JSON = {
             "rollout": digest(rollout),
             "collect": digest(corrections),
             "mix": config.mix,
             "replay": config.replay,
-            "at": config.at,
-            "preference": config.preference,
-            "earlier": {name: [self._print(folder) for folder in folders] for name, folders in earlier.items()},
+            "earlier": [self._print(folder) for folder in earlier],
         }
-        policy = policy_name(self._served(), config, config.sampling)
-        material = Material(rollout, corrections, policy, earlier, self.seed("data") >> 1)
+        material = Material((rollout, corrections), "", earlier, self.seed("data") >> 1)
 
         def make(work: Path) -> Path:
-            with self._asked(), self.watching.builds() as on_progress:
-                return build(material, config, work, on_progress)
+            with self.watching.builds() as on_progress:
+                return examples(material, config, work, on_progress)
 
         return self._stage("data", inputs, make)
 
-    def _earlier(self) -> dict[str, tuple[Path, ...]]:
-        """What earlier rounds collected, whatever became of their candidates, and what was there before."""
-        before = [folder_of(self.loop, number) / "data" for number in range(1, self.number)]
-        given = {"sft": self.config.replay_sft, "pairs": self.config.replay_pairs}
-        return {
-            name: (*map(Path, given[name]), *(data / name for data in before if (data / name).is_dir()))
-            for name in SETS
+    def _preferences(self, rollout: Path, trained: Path | None) -> Path:
+        """Pairs, forked from what the model does that they are for; where that is not rolled out, from the round's."""
+        config = self.config
+        model, policy = self._served(), self._policy(config.sampling)
+        if trained is not None and config.pair_episodes:
+            place = self._model("sft-model", trained)
+            model, policy = self._candidate(place), {**policy, "model": read_json(place / VERSION)}
+            rollout = self._rolled("sft-rollout", self._planned(config.pair_episodes, HALF)[1], policy, model)
+        earlier = self._earlier("preferences", "pairs", config.replay_pairs)
+        inputs: JSON = {
+            **policy,
+            "rollout": digest(rollout),
+            "samples": config.samples,
+            "checks": config.checks,
+            "at": config.at,
+            "preference": config.preference,
+            "replay": config.replay,
+            "earlier": [self._print(folder) for folder in earlier],
         }
+        name = policy_name(model, config, config.sampling)
+        material = Material((rollout,), name, earlier, self.seed("preferences") >> 1)
+
+        def make(work: Path) -> Path:
+            with self._asked(model), self.watching.builds() as on_progress:
+                return preferences(material, config, work, on_progress)
+
+        return self._stage("preferences", inputs, make)
+
+    def _earlier(self, stage: str, name: str, given: tuple[str, ...]) -> tuple[Path, ...]:
+        """What earlier rounds collected, whatever became of their candidates, and what was there before."""
+        before = [folder_of(self.loop, number) / stage / name for number in range(1, self.number)]
+        return (*map(Path, given), *(folder for folder in before if folder.is_dir()))
 
     def _print(self, folder: Path) -> str:
         return digest(folder.parent) if self.loop in folder.parents else str(folder)
 
-    def _train(self, data: Path, counts: JSON) -> Path | None:
-        """SFT, then the preference stage on its result; None where there is nothing to learn from."""
+    def _trained(self, stage: str, method: str, data: Path, name: str, start: Path | None) -> Path | None:
+        """One training stage, from `start` or the model in use; None where there is nothing to learn from."""
         config = self.config
-        model = self._model_in_use
-        trained: Path | None = None
-        for stage, method, name in (("sft", "sft", "sft"), ("pref", config.preference, "pairs")):
-            sets = learned_from(data, name, counts, config) if method != "none" else ()
-            if not sets:
-                continue
-            trained = self._trained(stage, method, model, sets, data)
-            model = str(trained)
-        return trained
-
-    def _trained(self, stage: str, method: str, model: str, sets: tuple[str, ...], data: Path) -> Path:
-        config = self.config
+        sets = learned_from(data, name, read_json(data / COUNTS), config)
+        if not sets:
+            return None
+        model = self._model_in_use if start is None else str(start)
         settings = dict(config.sft if stage == "sft" else config.pref)
-        before = digest(Path(model)) if Path(model).parent == self.folder else self._policy("")
+        before = self._policy("") if start is None else digest(start)
         inputs = {"method": method, "settings": settings, "data": digest(data), "model": before}
 
         def make(work: Path) -> Path:
@@ -225,17 +252,17 @@ class Round:
 
         return self._stage(stage, inputs, make)
 
-    def _model(self, trained: Path) -> Path:
+    def _model(self, stage: str, trained: Path) -> Path:
         """What policies load of it."""
 
         def make(work: Path) -> Path:
-            out = work / "model"
+            out = work / stage
             out.mkdir(exist_ok=True)
             named, sha256 = publish_model(trained, out, f"round-{self.number:02d}")
-            write_json(out / "version.json", {"name": named.name, "sha256": sha256, "trained": trained.name})
+            write_json(out / VERSION, {"name": named.name, "sha256": sha256, "trained": trained.name})
             return out
 
-        return self._stage("model", {"trained": digest(trained)}, make)
+        return self._stage(stage, {"trained": digest(trained)}, make)
 
     # ---- what came of it ----
 
@@ -247,7 +274,7 @@ class Round:
         margins = {name: getattr(config, name) for name in ("alpha", "clean_margin", "text_margin", "turns")}
         inputs = {
             **self._policy(config.dev_sampling),
-            "candidate": read_json(model / "version.json")["sha256"],
+            "candidate": read_json(model / VERSION)["sha256"],
             "plan": plan_print(specs),
             **margins,
         }
@@ -284,7 +311,7 @@ class Round:
         return str(self.loop / self.start.trained) if self.start.number else self.config.model
 
     def _candidate(self, model: Path) -> Served:
-        return Served.of(self.config.model, model / read_json(model / "version.json")["name"])
+        return Served.of(self.config.model, model / read_json(model / VERSION)["name"])
 
     def _write(self, found: Judgement, candidate: list[Score], out: Path) -> None:
         write_json(out / "comparison.json", found.comparison.to_json())
@@ -298,7 +325,7 @@ class Round:
         candidate: JSON | None = None
         if compared is not None and trained is not None:
             found = read_json(compared / VERDICT)
-            version = read_json(self.folder / "model" / "version.json")
+            version = read_json(self.folder / "model" / VERSION)
             place = self.folder.relative_to(self.loop)
             candidate = {
                 "trained": str(place / trained.name),
@@ -316,10 +343,12 @@ class Round:
         return decision
 
     def _nothing_learned(self) -> str:
-        pairs = read_json(self.folder / "data" / COUNTS)["pairs"]
-        failed = pairs is not None and pairs["rows"] and not pairs["passed"]
-        more = f", and the pairs failed their audit ({pairs['problems'][0]})" if failed else " and no pairs"
-        return f"nothing was learned: the rollouts gave no examples{more if pairs is not None else ''}"
+        what = "nothing was learned: the rollouts gave no examples"
+        if self.config.preference == "none":
+            return what
+        pairs = read_json(self.folder / "preferences" / COUNTS)
+        failed = pairs["rows"] and not pairs["passed"]
+        return what + (f", and the pairs failed their audit ({pairs['problems'][0]})" if failed else " and no pairs")
 
 
 def folder_of(loop: Path, number: int) -> Path:
