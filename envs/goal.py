@@ -7,12 +7,12 @@ customer-visible changes against the world as it was built: what is missing, wha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from faultgym.envs.answers import Atom, asserted, claims_absence, claims_blocked, crowded, words
-from faultgym.envs.world import World, visible_rows
+from faultgym.envs.world import RawRow, World, WorldImage, named, visible_rows
 
 MAX_ANSWER = 1_500
 """Characters beyond which a final text is a list of everything rather than an answer."""
@@ -88,22 +88,27 @@ def changes(world: World) -> tuple[Change, ...]:
         return ()
     found: list[Change] = []
     for table in world.image.suite.visible:
-        before, after = world.image.rows(table), visible_rows(world.db, world.image.suite, table)
-        found.extend(_differences(table, before, after))
+        found.extend(_differences(world.image, table, visible_rows(world.db, world.image.suite, table)))
     return tuple(found)
 
 
-def _differences(
-    table: str, before: Mapping[str, dict[str, Any]], after: Mapping[str, dict[str, Any]]
-) -> Iterable[Change]:
-    for key, row in after.items():
+def _differences(image: WorldImage, table: str, after: Sequence[RawRow]) -> Iterable[Change]:
+    """Few rows of a table change: the others are told by their raw values alone, which is most of the work."""
+    known = image.raw_rows(table)
+    fresh = [row for row in after if row not in known]
+    if not fresh and len(after) == len(known):
+        return
+    before = image.rows(table)
+    for raw in fresh:
+        key, row = str(raw[0]), named(image.suite, table, raw)
         old = before.get(key)
         if old is None:
             yield insert(table, **row)
-        elif old != row:
-            yield update(table, key, **{c: v for c, v in row.items() if v != old[c]})
+        elif changed := {c: v for c, v in row.items() if v != old[c]}:
+            yield update(table, key, **changed)
+    kept = {str(row[0]) for row in after}
     for key in before:
-        if key not in after:
+        if key not in kept:
             yield delete(table, key)
 
 

@@ -33,6 +33,8 @@ CLIENT_ID = "desk"
 """The API client that every agent is."""
 
 Row = dict[str, Any]
+RawRow = tuple[Any, ...]
+"""A row as SQLite gives it, its key first."""
 Rows = Mapping[str, Mapping[str, Row]]
 
 
@@ -64,6 +66,7 @@ class WorldImage:
         self.fingerprint = blake2b(self.image, digest_size=8).hexdigest()
         self._index: SearchIndex | None = None
         self._rows: dict[str, dict[str, Row]] = {}
+        self._raw: dict[str, frozenset[RawRow]] = {}
 
     @property
     def index(self) -> SearchIndex:
@@ -76,15 +79,27 @@ class WorldImage:
         """The customer-visible part of a table, by key."""
         found = self._rows.get(table)
         if found is None:
-            found = self._rows[table] = visible_rows(self.reader.raw, self.suite, table)
+            raw = visible_rows(self.reader.raw, self.suite, table)
+            found = self._rows[table] = {str(row[0]): named(self.suite, table, row) for row in raw}
+        return found
+
+    def raw_rows(self, table: str) -> frozenset[RawRow]:
+        """The same as `visible_rows` gives it."""
+        found = self._raw.get(table)
+        if found is None:
+            found = self._raw[table] = frozenset(visible_rows(self.reader.raw, self.suite, table))
         return found
 
 
-def visible_rows(db: sqlite3.Connection, suite: Suite, table: str) -> dict[str, Row]:
-    """The customer-visible columns of a table by key, with numbers normalised (5.0 is 5)."""
+def visible_rows(db: sqlite3.Connection, suite: Suite, table: str) -> list[RawRow]:
+    """Key and customer-visible columns of each row of a table."""
     key, columns = suite.visible[table]
-    cursor = db.execute(f"SELECT {key}, {', '.join(columns)} FROM {table}")
-    return {str(row[0]): {c: _normal(v) for c, v in zip(columns, row[1:], strict=True)} for row in cursor}
+    return db.execute(f"SELECT {key}, {', '.join(columns)} FROM {table}").fetchall()
+
+
+def named(suite: Suite, table: str, row: RawRow) -> Row:
+    """The customer-visible columns of a row by name, with numbers normalised (5.0 is 5)."""
+    return {c: _normal(v) for c, v in zip(suite.visible[table][1], row[1:], strict=True)}
 
 
 def _normal(value: Any) -> Any:
