@@ -102,3 +102,11 @@ def modes_of(story: Story) -> tuple[Mode, ...]:
             found[name] = [mode for mode in found[name] if mode.call not in calls]
     ending = next((name for name in ENDINGS if found[name]), None)
     return tuple(modes[0] for name, modes in found.items() if modes and (name not in ENDINGS or name == ending))
+
+
+def modes_at(story: Story, step: int) -> tuple[str, ...]:
+    """The failure modes that a turn shows, counted from 0, whatever explains them or showed them before."""
+    if story.trace.verdict is None:
+        return ()
+    case = Case(story)
+    return tuple(name for name, rule in RULES.items() if any(mode.step == step for mode in rule(case)))

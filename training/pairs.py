@@ -43,7 +43,7 @@ from faultgym.training.rivals import Rival, follower, rivals
 from faultgym.training.sampler import Sampler
 from faultgym.training.sayings import outage
 from faultgym.training.slips import first_slip
-from faultgym.training.voice import Voiced
+from faultgym.training.voice import Voiced, voiced_messages
 from faultgym.training.waiting import in_turn, wait_for
 from faultgym.training.ways import Sources, crossings
 
@@ -217,9 +217,7 @@ def _tried(wrong: _Wrong, whole: bool) -> PreferencePair | None:
     margin = at.right.worth - made.worth
     if margin <= 0:
         return None
-    chosen, rejected = at.right.messages, made.messages
-    if is_scripted(at.right.trace.policy) != is_scripted(made.trace.policy):
-        chosen, rejected = without_reasoning(chosen), without_reasoning(rejected)
+    chosen, rejected = _alike(at, made)
     if not whole:
         chosen, rejected = chosen[:1], rejected[:1]
     return PreferencePair(
@@ -239,8 +237,25 @@ def _tried(wrong: _Wrong, whole: bool) -> PreferencePair | None:
     )
 
 
+def _alike(at: Crossing, made: Continuation) -> tuple[tuple[JSON, ...], tuple[JSON, ...]]:
+    """Both sides, with thoughts that do not tell which is which.
+
+    A model's own on both sides are as they are. A script's beside anything get the common voice, and so does a model's
+    beside a script's: without a thought it would learn not to think, and a model that thinks before each call is lost
+    without it. Where the model never thinks, the scripts do not either.
+    """
+    sides = (at.right, made)
+    if not any(is_scripted(side.trace.policy) for side in sides):
+        return at.right.messages, made.messages
+    trace = at.forks.trace
+    if is_scripted(trace.policy) or any(step.turn.reasoning for step in trace.steps):
+        chosen, rejected = (voiced_messages(side.trace.steps, side.step, at.suite) for side in sides)
+        return chosen, rejected
+    return without_reasoning(at.right.messages), without_reasoning(made.messages)
+
+
 def without_reasoning(messages: Sequence[JSON]) -> tuple[JSON, ...]:
-    """The messages without thoughts: those of a script and a model would tell the one from the other."""
+    """The messages without thoughts."""
     return tuple({k: v for k, v in m.items() if k != "reasoning_content"} for m in messages)
 
 

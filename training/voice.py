@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from faultgym.agents.chat import chat_messages
 from faultgym.agents.policy import Actor
 from faultgym.envs.aims import aim_of
 from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.suite import Suite
 from faultgym.envs.turn import Observation, Turn
-from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
+from faultgym.tools.types import JSON, ToolCall, ToolResult, ToolSpec
 
 _ASIDE = frozenset({"wait", "issue_token"})
 """What is done on the way to a call and is not the call."""
@@ -30,6 +31,12 @@ def voiced(turn: Turn, suite: Suite, before: Sequence[StepRecord]) -> Turn:
     thoughts = [_about(suite, call, subject.literal if subject else "") for call in turn.tool_calls]
     text = "; ".join(thoughts)
     return replace(turn, reasoning=f"{text[:1].upper()}{text[1:]}.")
+
+
+def voiced_messages(steps: Sequence[StepRecord], first: int, suite: Suite) -> tuple[JSON, ...]:
+    """The messages of an episode from a step on, all turns in the common voice, in OpenAI's form."""
+    spoken = [replace(steps[n], turn=voiced(steps[n].turn, suite, steps[:n])) for n in range(first, len(steps))]
+    return tuple(chat_messages((), spoken))
 
 
 def _about(suite: Suite, call: ToolCall, latest: str) -> str:

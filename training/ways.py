@@ -10,6 +10,7 @@ from faultgym.agents.policy import Policy
 from faultgym.envs.continuing import continue_reference
 from faultgym.envs.turn import Turn
 from faultgym.eval.efficiency import futile_retries, redundant_reads
+from faultgym.eval.modes import modes_at
 from faultgym.eval.story import Story
 from faultgym.tools.types import JSON
 from faultgym.training.crossing import Crossing
@@ -23,8 +24,9 @@ Kind = Literal["mixed", "own", "scripted"]
 """`mixed`: the policy's own continuations, the expert's and wrong moves. `own`: the policy's own on both sides, what
 its trace did among them. `scripted`: the expert and wrong moves alone."""
 Prefer = Literal["own", "best", "expert"]
-"""`own`: a model's successful continuation before the expert's, if the decision itself wastes nothing; a script's only
-if it is as good as the expert's. `best`: anybody's only if it is as good. `expert`: the expert's, if there is one."""
+"""`own`: a model's successful continuation before the expert's, if the decision itself wastes nothing and shows no
+failure mode; a script's only if it is as good as the expert's. `best`: anybody's only if it is as good. `expert`: the
+expert's, if there is one."""
 _EXPERT: JSON = {"name": "expert", "scripted": True}
 
 
@@ -104,7 +106,11 @@ def _fork(forks: Forks, step: int, samples: Sequence[Continuation], sources: Sou
 
 def _sound(made: Continuation, best: Continuation | None, prefer: Prefer) -> bool:
     """Whether a successful continuation may be chosen before the expert's."""
-    if best is None or made is best:
+    if made is best:
+        return True
+    if not is_scripted(made.trace.policy) and modes_at(Story.of(made.trace), made.step):
+        return False  # it came right in spite of this turn
+    if best is None:
         return True
     if prefer == "expert":
         return False

@@ -170,6 +170,31 @@ class _RoundaboutActor:
         return self._expert.act(observation, tools)
 
 
+class Fumbling(Wavering):
+    """Makes its first call with an argument that no tool has, and goes the expert's way after that."""
+
+    def resume(self, opening, steps):
+        """An actor from wherever somebody else has got to."""
+        return _FumblingActor(Informed(opening.task, steps), bool(steps))
+
+
+class _FumblingActor:
+    def __init__(self, expert, fumbled):
+        self._expert, self._fumbled, self._held = expert, fumbled, None
+
+    async def act(self, observation, tools):
+        """The expert's turn, a broken one before the first."""
+        if self._held is not None:
+            turn, self._held = self._held, None
+            return turn
+        turn = self._expert.act(observation, tools)
+        if self._fumbled or turn.final:
+            return turn
+        self._fumbled, self._held = True, turn
+        (call,) = turn.tool_calls
+        return Turn("", (ToolCall("fumble", call.name, {**call.arguments, "whatever": 1}),), finish_reason="tool_calls")
+
+
 class Lost(Wavering):
     """The expert's first turn, and then, by its seed, the expert's way or the end."""
 

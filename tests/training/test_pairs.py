@@ -6,13 +6,15 @@ from typing import get_args
 
 import orjson
 import pytest
-from forked import Fresh, Impatient, Lost, Meeting, Roundabout, Wavering, broken, found, trace_of, traces
+from forked import Fresh, Fumbling, Impatient, Lost, Meeting, Roundabout, Wavering, broken, found, trace_of, traces
 
 from faultgym.agents.limits import Limits
 from faultgym.agents.registry import policy_named
 from faultgym.agents.trace import HarnessFailure
 from faultgym.envs.turn import Turn
 from faultgym.eval.critical import critical_step
+from faultgym.eval.modes import modes_at
+from faultgym.eval.story import Story
 from faultgym.tools.errors import TraceError, UserError
 from faultgym.tools.types import ToolCall
 from faultgym.training.audit import shares_prefix
@@ -166,6 +168,18 @@ def test_a_models_own_success_is_chosen_although_the_expert_needs_fewer_calls_un
         assert {f.pair.source for f in pairs_of(failed, sources, at="critical")} == {source}
 
 
+def test_what_came_right_in_spite_of_a_broken_call_is_not_chosen():
+    """The call has an argument that no tool knows; it is refused, and the episode succeeds all the same."""
+    trace = trace_of(Fumbling(), ORDER)
+    assert trace.verdict.success
+    assert modes_at(Story.of(trace), 0)
+    for f in pairs_of(trace):
+        if f.pair.fork_step == 0:
+            assert f.pair.source == "expert"
+    own = [f.pair for f in pairs_of(trace, Sources(kind="own"))]
+    assert not any(pair.fork_step == 0 for pair in own)
+
+
 def test_own_takes_nothing_from_scripts():
     trace = next(t for seed in range(50) if not (t := trace_of(Wavering(0.5), ORDER, seed=seed)).verdict.success)
     found = [f.pair for f in pairs_of(trace, Sources(Wavering(0.5), samples=6, kind="own"))]
@@ -241,12 +255,26 @@ def test_a_decision_that_further_samples_do_not_confirm_is_not_chosen():
         assert wait_for(crossings(forks, [1], checked))[0].right.source == "expert"
 
 
-def test_a_model_and_a_script_side_by_side_are_shown_without_their_thoughts():
+def test_a_model_and_a_script_side_by_side_think_in_the_common_voice_about_what_they_call():
     trace = trace_of(Wavering(), ORDER, broken("gone", 9))
-    assert any(m.get("reasoning_content") for m in trace.messages)
+    thoughts = {}
     for f in pairs_of(trace):
-        if "tool_calls" in f.pair.chosen[0]:
-            assert "reasoning_content" not in (f.pair.chosen[0] | f.pair.rejected[0])
+        for side in (f.pair.chosen[0], f.pair.rejected[0]):
+            assert ("tool_calls" in side) == bool(side.get("reasoning_content"))
+            if "tool_calls" in side:
+                call = orjson.dumps([f.pair.fork_step, [c["function"] for c in side["tool_calls"]]])
+                thoughts.setdefault(call, set()).add(side["reasoning_content"])
+    assert len(thoughts) > 1
+    assert all(len(same) == 1 for same in thoughts.values())
+
+
+def test_beside_a_model_that_never_thinks_a_script_does_not_either():
+    trace = trace_of(Wavering(), ORDER, broken("gone", 9))
+    silent = [replace(step, turn=replace(step.turn, reasoning="")) for step in trace.steps]
+    found = list(pairs_of(replace(trace, steps=tuple(silent))))
+    assert found
+    for f in found:
+        assert not any(m.get("reasoning_content") for m in (*f.pair.prompt, *f.pair.chosen, *f.pair.rejected))
 
 
 def test_an_early_retry_that_happened_to_succeed_is_not_chosen():
