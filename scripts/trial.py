@@ -65,6 +65,8 @@ class Trial:
     style: Style | None = STYLE
     episodes: int = 1200
     """Of the round, on training tasks."""
+    pair_episodes: int = 400
+    """Of what SFT came to, on others."""
     per_template: int = 12
     """Held-out tasks of each template in each exam."""
     engine: Engine = "hf"
@@ -90,6 +92,7 @@ class Trial:
             dev_sampling=self.sampling,
             turns=MOST_TURNS,
             samples=0,
+            pair_episodes=self.pair_episodes,
             replay=0.0,
             adapter=self.adapter,
             sft=self.sft,
@@ -108,7 +111,8 @@ _STEPS: Mapping[str, Any] = {
     "max_length": 768,
 }
 SFT: Mapping[str, Any] = {**_STEPS, "optimizer": "muon", "learning_rate": 1e-3, "muon_lr": 3e-3, "epochs": 3}
-DPO: Mapping[str, Any] = {**_STEPS, "learning_rate": 2e-5, "max_steps": 80, "nll_weight": 0.5}
+DPO: Mapping[str, Any] = {**_STEPS, "learning_rate": 3e-5, "beta": 0.3, "max_steps": 100, "nll_weight": 0.5}
+"""Gentle: at 1e-4 a model of this size forgets how to call."""
 
 
 def examine(
@@ -151,6 +155,7 @@ def trial_of(model: str, *, gpu: bool) -> Trial:
         model,
         f"max_tokens=256{more}",
         episodes=2000 if gpu else 200,
+        pair_episodes=1000 if gpu else 100,
         per_template=12 if gpu else 4,
         engine="server" if gpu else "hf",
         adapter="lora",
