@@ -23,6 +23,7 @@ from faultgym.cli.demo_loop import watched_on
 from faultgym.cli.trial import EXAMS, TITLES, Trial, cell_of, examine
 from faultgym.eval.compare import Comparison, Run, compare
 from faultgym.eval.comparison import Against, Cell
+from faultgym.training.build_pairs import PairOptions, build_pairs
 from faultgym.training.grpo_config import GrpoConfig
 from faultgym.training.loop.round import Watching
 from faultgym.training.loop.run import run_loop
@@ -33,8 +34,10 @@ from faultgym.training.trainers import quiet
 
 ADAPTERS = ("lora", "dora", "qlora", "qdora")
 PREFERENCES = ("orpo", "kto")
-RATES = {"orpo": 1e-4, "kto": 2e-5, "grpo": 1e-4, "adapter": 2e-3}
+RATES = {"orpo": 5e-5, "kto": 2e-5, "grpo": 1e-4, "adapter": 2e-3}
 GRPO_STEPS = 20
+ALONE = {"learning_rate": 5e-5, "beta": 0.1, "max_steps": 150}
+"""Of DPO from the base, which has further to go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ def _row(trial: Trial, name: str, model: Path, trained: Path | None, folder: Pat
 
 
 def _variants(trial: Trial, stages: Path, seed: int) -> Iterator[tuple[str, Callable[[Path], object]]]:
-    """(name, what makes it in a folder): all from the same data."""
+    """(name, what makes it in a folder): all from the same rollouts and data."""
     from faultgym.training.trainers.grpo import train_grpo
     from faultgym.training.trainers.run import train
 
@@ -139,6 +142,15 @@ def _variants(trial: Trial, stages: Path, seed: int) -> Iterator[tuple[str, Call
         values |= {"max_steps": GRPO_STEPS, "learning_rate": RATES["grpo"], "report_to": []}
         return train_grpo(GrpoConfig.of(values))
 
+    def alone(out: Path) -> object:
+        """From the base itself, on pairs forked from its own rollout."""
+        own = out.with_name("pairs-of-base")
+        build_pairs([stages / "rollout"], own, PairOptions(at="anchored"), resume=True)
+        given = {**trial.pref, **ALONE, "adapter": "none", "unaudited": True}
+        more = {"method": "dpo", "model": trial.model, "data": [str(own)], "out": str(out), "seed": seed}
+        return train(TrainConfig.of({**given, **more}))
+
+    yield "DPO alone", alone
     for method in PREFERENCES:
         yield f"SFT + {method.upper()}", partial(preferring, method)
     yield "SFT + GRPO", playing
