@@ -23,6 +23,9 @@ REST_SECONDS = 5.0
 """How long a replica that could not be reached is left alone while there are others."""
 LONGEST_WAIT = 60.0
 """Seconds that a server may ask us to wait."""
+SICK = 3
+"""Answers in a row that were none (429, 5xx, garbage) after which a replica counts as one that cannot be reached: it
+answers at once, so that it would look like the least loaded one."""
 PREFIXES = 4096
 """Openings remembered with the replica that has them in its cache."""
 
@@ -64,7 +67,7 @@ class Patience:
 class Replica:
     """One server of the fleet."""
 
-    __slots__ = ("connections", "gate", "given", "rests_until", "url")
+    __slots__ = ("connections", "failed", "gate", "given", "rests_until", "url")
 
     def __init__(self, url: str, path: str, api_key: str):
         self.url = url
@@ -73,6 +76,8 @@ class Replica:
         self.rests_until = float("-inf")
         self.given = 0
         """Episodes that were given to it."""
+        self.failed = 0
+        """Answers in a row that were none."""
 
 
 class Fleet:
@@ -153,10 +158,18 @@ class Fleet:
                     times = f"{attempt} times" if attempt > 1 else "once"
                     raise HarnessError(f"the model server failed {times}, at last {problem}") from again
                 wait = max(again.wait, patience.wait(attempt, *salt))
-                if again.lost:
+                if again.lost or self._sick(replica):
                     replica = self._least_loaded(replica)
             attempt += 1
             await self.sleep(wait)
+
+    def _sick(self, replica: Replica) -> bool:
+        """Note an answer that was none; whether there have been too many."""
+        replica.failed += 1
+        if replica.failed < SICK:
+            return False
+        replica.rests_until = self.clock() + REST_SECONDS
+        return True
 
     async def _once(self, replica: Replica, body: bytes, read: Callable[[bytes], T]) -> T:
         gate, timeout = replica.gate, self.patience.timeout
@@ -170,6 +183,7 @@ class Fleet:
                     gate.crowded(cuts)
                 raise trouble(reply)
             value = read(reply.body)
+            replica.failed = 0
             if self.clock() - begun > timeout / 2:
                 gate.crowded(cuts)  # it stood in a queue: more requests would only run into the timeout
             else:

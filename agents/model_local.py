@@ -147,9 +147,23 @@ class LocalPolicy:
             heard = tuple(record.result for record in step.calls)
         return actor
 
+    def prepare(self) -> None:
+        """Load the model. Raises UserError when it cannot be: no episode of a run would ever do."""
+        try:
+            self.loaded()
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"{self.name} cannot be loaded: {type(error).__name__}: {error}") from error
+
     def loaded(self) -> LoadedModel:
-        """The model as the running event loop uses it; the first call loads it, and everything waits."""
+        """The model as the running event loop uses it; the first call loads it, and everything waits.
+
+        Models of loops that have ended are forgotten.
+        """
         loop = asyncio.get_running_loop()
+        for ended in [one for one in self._loaded if one.is_closed()]:
+            del self._loaded[ended]
         if loop not in self._loaded or self._loaded[loop].dead:
             self._loaded[loop] = self.load(self.model, self.loading)
         return self._loaded[loop]

@@ -77,7 +77,7 @@ class OpenAIPolicy:
     """Where somebody wants to see what is asked: a class of his own."""
     api_key: str = field(default="", repr=False)
     _fleets: dict[asyncio.AbstractEventLoop, Fleet] = field(default_factory=dict, repr=False, compare=False)
-    _tails: dict[tuple[ToolSpec, ...], bytes] = field(default_factory=dict, repr=False, compare=False)
+    _tails: dict[tuple[tuple[ToolSpec, ...], bool], bytes] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.model or not self.urls:
@@ -130,15 +130,21 @@ class OpenAIPolicy:
             await found.guard()
         return found
 
-    def tail(self, tools: tuple[ToolSpec, ...]) -> bytes:
-        """What stands after the messages in each request that offers these tools, the seed left out."""
-        found = self._tails.get(tools)
+    def tail(self, tools: tuple[ToolSpec, ...], *, all_room: bool = False) -> bytes:
+        """What stands after the messages in each request that offers these tools, the seed left out.
+
+        With `all_room` the completion may take what the prompt leaves of the context, instead of `max_tokens`.
+        """
+        found = self._tails.get((tools, all_room))
         if found is None:
             rest = {"model": self.model, **self.sampling.data(), **self.asking.data()}
+            if all_room:
+                rest.pop("max_tokens", None)
             if tools:
                 rest["tools"] = [tool.openai() for tool in tools]
+                rest.update(_unparsed(self.manner.format))
                 rest.update(guide(self.manner.guided, tools))
-            found = self._tails[tools] = b"]," + orjson.dumps(rest)[1:-1]
+            found = self._tails[tools, all_room] = b"]," + orjson.dumps(rest)[1:-1]
         return found
 
     def unreachable(self) -> list[str]:
@@ -181,20 +187,27 @@ class ChatActor:
         self._hear(observation)
         if self._replica is None:
             self._replica = self._fleet.home(self._prefix)
+        limits = (False, True) if self._policy.sampling.max_tokens is not None else (False,)
+        for all_room in limits:  # a server may count `max_tokens` against a prompt that would fit with less
+            try:
+                return self._taken(await self._said(tools, all_room))
+            except Refused as error:
+                if not too_long(error.text):
+                    raise HarnessError(
+                        f"the model server at {self._replica.url} refused a request: {error}{_hint(error)}"
+                    ) from error
+        return Turn(finish_reason=CONTEXT_OVERFLOW)
+
+    async def _said(self, tools: tuple[ToolSpec, ...], all_room: bool) -> Said:
+        assert self._fleet is not None
+        assert self._replica is not None
         seed = b',"seed":%d' % (stable_hash("turn", self._seed, self._turns) >> 33) if self._seeded else b""
-        body = b"".join((self._chat, self._policy.tail(tools), seed, b"}"))
+        body = b"".join((self._chat, self._policy.tail(tools, all_room=all_room), seed, b"}"))
         format, number = self._policy.format, self._turns
-        try:
-            said, self._replica = await self._fleet.ask(
-                self._replica, body, lambda reply: read_reply(reply, format, number), self._seed, number
-            )
-        except Refused as error:
-            if too_long(error.text):
-                return Turn(finish_reason=CONTEXT_OVERFLOW)
-            raise HarnessError(
-                f"the model server at {self._replica.url} refused a request: {error}{_hint(error)}"
-            ) from error
-        return self._taken(said)
+        said, self._replica = await self._fleet.ask(
+            self._replica, body, lambda reply: read_reply(reply, format, number), self._seed, number
+        )
+        return said
 
     def recall(self, observation: Observation, said: JSON) -> None:
         """Hear what came before and take a turn as one's own."""
@@ -258,6 +271,15 @@ def continued(
     new = tuple(prompt[kept:])
     now.extend(sampled)
     return new, kept, now
+
+
+def _unparsed(format: str) -> JSON:
+    """The fields of a request for a server that shall leave tool calls in the text: one without a parser refuses tools
+    otherwise, and the words that mark calls are special tokens in some vocabularies."""
+    if format == "server":
+        return {}
+    marks = {} if FORMATS[format] is FORMATS["hermes"] else {"skip_special_tokens": False}
+    return {"tool_choice": "none", **marks}
 
 
 def guide(guided: str, tools: tuple[ToolSpec, ...]) -> JSON:

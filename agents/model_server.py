@@ -144,7 +144,7 @@ def served(
         for number, port in enumerate(ports):
             command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", model]
             command += ["--host", serving.host, "--port", str(port), *options]
-            environment = _environment(package, number, serving.replicas)
+            environment = _environment(package, number, serving)
             log = logs / f"{serving.name.replace('/', '_')}-{port}.log"
             process = _started(command, environment, log)
             server = Server(serving.name, f"http://{serving.host}:{port}/v1", log, process)
@@ -246,13 +246,32 @@ def vllm_defaults(package: str, replicas: int = 1) -> dict[str, str]:
     return defaults
 
 
-def _environment(package: str, replica: int, replicas: int) -> dict[str, str]:
-    """What a server inherits: each replica has a GPU of its own, where there are several."""
-    environment = {**vllm_defaults(package, replicas), **os.environ}
-    gpus = _gpus() if package == "vllm" and replicas > 1 else []
+def _environment(package: str, replica: int, serving: Serving) -> dict[str, str]:
+    """What a server inherits: each replica has GPUs of its own, where there are several."""
+    environment = {**vllm_defaults(package, serving.replicas), **os.environ}
+    gpus = _gpus() if package == "vllm" and serving.replicas > 1 else []
     if len(gpus) > 1:
-        environment["CUDA_VISIBLE_DEVICES"] = gpus[replica % len(gpus)]
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(_share(gpus, replica, _gpus_each(serving.more)))
     return environment
+
+
+def _share(gpus: Sequence[str], replica: int, each: int) -> list[str]:
+    """A replica's GPUs; where there are not enough for all, some are shared."""
+    first = replica * each if (replica + 1) * each <= len(gpus) else (replica * each) % len(gpus)
+    return [gpus[(first + n) % len(gpus)] for n in range(min(each, len(gpus)))]
+
+
+_PARALLEL = re.compile(r"(--tensor-parallel-size|-tp|--pipeline-parallel-size|-pp|--data-parallel-size|-dp)(?:=(.*))?")
+
+
+def _gpus_each(options: Sequence[str]) -> int:
+    """How many GPUs one server takes, by vLLM's options."""
+    each = 1
+    for option, following in zip(options, [*options[1:], ""], strict=True):
+        if found := _PARALLEL.fullmatch(option):
+            number = found[2] if found[2] is not None else following
+            each *= int(number) if number.isdigit() else 1
+    return each
 
 
 def _gpus() -> list[str]:

@@ -119,10 +119,12 @@ class TransformersModel(ChatTokenizer):
             batch = self._next_batch()
             try:
                 answers = await asyncio.to_thread(self._sampled, batch)
-            except (RuntimeError, MemoryError) as error:
+            except Exception as error:  # whatever it is: nobody may be left waiting
                 for asked in batch:
                     if not asked.answer.done():
-                        asked.answer.set_exception(HarnessError(f"transformers failed: {error}"))
+                        asked.answer.set_exception(
+                            HarnessError(f"transformers failed: {type(error).__name__}: {error}")
+                        )
                 continue
             for asked, answer in zip(batch, answers, strict=True):
                 if not asked.answer.done():

@@ -6,8 +6,8 @@ tokens, which are those that were sampled before.
 
 from __future__ import annotations
 
-import atexit
 import os
+import weakref
 from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
@@ -50,7 +50,8 @@ class VllmModel(ChatTokenizer):
             self.engine: Any = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
         except RuntimeError as error:
             raise HarnessError(f"vLLM's engine did not start: {error}") from error
-        atexit.register(self._end)
+        # Before the interpreter goes down, in whose rubble the engine's own end would trip; or when nobody needs it.
+        weakref.finalize(self, self.engine.shutdown, timeout=STOP_SECONDS)
         self.adapter = _adapter(loading.adapter)
         self.length = int(self.engine.model_config.max_model_len)
         try:
@@ -63,11 +64,6 @@ class VllmModel(ChatTokenizer):
     def dead(self) -> bool:
         """See `LoadedModel`."""
         return bool(self.engine.errored)
-
-    def _end(self) -> None:
-        """Before the interpreter goes down, in whose rubble the engine's own end would trip."""
-        self.engine.shutdown(timeout=STOP_SECONDS)
-        self.engine = None
 
     async def sample(self, ids: list[int], sampling: Sampling, most: int, seed: int) -> Sampled:
         """See `LoadedModel`."""

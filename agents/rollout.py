@@ -222,9 +222,12 @@ class Engine:
         """Play the episodes, `in_flight` at a time, and hand each record to `store` when it is done.
 
         `between` is awaited before the next one begins in its place. Returns early when a stop is asked for.
-        What `store` raises ends the batch.
+        What `store` raises ends the batch, and so does a policy's `prepare`, which is called first where there is one.
         """
         description = described(self.policy)
+        prepare = getattr(self.policy, "prepare", None)
+        if prepare is not None and specs:
+            prepare()
         source = iter(specs)
 
         async def lane() -> None:

@@ -73,6 +73,8 @@ BY_EPISODE: Mapping[str, tuple[str, ...]] = {
     "needless_call": ("wrong_tool",),
 }
 """Mode -> modes that it explains in the whole episode."""
+OF_EPISODES = frozenset({"over_iteration"})
+"""Modes whose evidence is the last of too many calls: that turn itself may be right."""
 COMPANIONS: Mapping[str, frozenset[str]] = {"overconfident": frozenset({"premature_stop"})}
 """What the policy of a mode commits besides, because the mode cannot stand alone: being sure of a failure
 needs a failure, and its policy fails in the plainest way."""

@@ -225,12 +225,12 @@ def build_pairs(
     """
     options = options or PairOptions()
     options.sources()  # before the long part: an unknown name is said at once
-    if resume and (done := finished(out, SUMMARY)) is not None:
+    asked = {**options.to_record(), "form": form}
+    if resume and (done := finished(out, SUMMARY, asked)) is not None:
         return PairReport.from_record(done)
     work = workplace(out, resume)
     progress = on_progress or (lambda what, done, total: None)
     with room_on_disk(work), closing(PairIndex(work / "index.sqlite")) as index:
-        asked = {**options.to_record(), "form": form}
         suites = planned(index, runs, asked)
         try:
             _fork(index, options, suites, workers, progress)
@@ -245,7 +245,7 @@ def build_pairs(
             index.progress()[1], rejected, choice, sum(s.rows for s in shards), audit(index.chosen_pairs())
         )
         card = _card(runs, out, options, form, report, index, shards)
-        describe(folder, card, report.to_record(), options.to_record(), index, shards)
+        describe(folder, card, report.to_record(), asked, index, shards)
     publish(folder, out, work)
     return report
 

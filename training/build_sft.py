@@ -138,7 +138,7 @@ def build_sft(
     """
     options = options or SFTOptions()
     options.rendering.rows_of()  # before the long part: what cannot be rendered is said at once
-    if resume and (done := finished(out, SUMMARY)) is not None:
+    if resume and (done := finished(out, SUMMARY, options.to_record())) is not None:
         return SFTReport.from_record(done)
     work = workplace(out, resume)
     progress = on_progress or (lambda what, done, total: None)

@@ -16,7 +16,7 @@
 Chosen is the policy's own decision where it succeeded (`ways.Sources` says when that is good enough), else the
 expert's who has read what the policy has read. Rejected is the policy's own where every sample of it turned out
 worse, or a wrong move of `rivals.py`. A decision that led to the same score is no pair. What the policy did at the
-first critical step of a failed trace always gives one, where a right way on is known.
+first critical step of a failed trace gives one, where a right way on is known and the two decisions are of a kind.
 
     for found in pairs_from(traces, Sources(policy=model, samples=4, checks=3), at="critical"):
         row = pair_row(found.pair)
@@ -247,8 +247,8 @@ def _alike(at: Crossing, made: Continuation) -> tuple[tuple[JSON, ...], tuple[JS
     sides = (at.right, made)
     if not any(is_scripted(side.trace.policy) for side in sides):
         return at.right.messages, made.messages
-    trace = at.forks.trace
-    if is_scripted(trace.policy) or any(step.turn.reasoning for step in trace.steps):
+    models = [side.trace for side in sides if not is_scripted(side.trace.policy)] or [at.forks.trace]
+    if any(is_scripted(t.policy) or any(step.turn.reasoning for step in t.steps) for t in models):
         chosen, rejected = (voiced_messages(side.trace.steps, side.step, at.suite) for side in sides)
         return chosen, rejected
     return without_reasoning(at.right.messages), without_reasoning(made.messages)

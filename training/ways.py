@@ -10,7 +10,7 @@ from faultgym.agents.policy import Policy
 from faultgym.envs.continuing import continue_reference
 from faultgym.envs.turn import Turn
 from faultgym.eval.efficiency import futile_retries, redundant_reads
-from faultgym.eval.modes import modes_at
+from faultgym.eval.modes import OF_EPISODES, modes_at
 from faultgym.eval.story import Story
 from faultgym.tools.types import JSON
 from faultgym.training.crossing import Crossing
@@ -108,7 +108,7 @@ def _sound(made: Continuation, best: Continuation | None, prefer: Prefer) -> boo
     """Whether a successful continuation may be chosen before the expert's."""
     if made is best:
         return True
-    if not is_scripted(made.trace.policy) and modes_at(Story.of(made.trace), made.step):
+    if not is_scripted(made.trace.policy) and set(modes_at(Story.of(made.trace), made.step)) - OF_EPISODES:
         return False  # it came right in spite of this turn
     if best is None:
         return True

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import orjson
 
+from faultgym.agents.plan import plan_difference
 from faultgym.agents.segment import sync_folder
 from faultgym.tools.errors import UserError
 from faultgym.tools.types import JSON
@@ -18,14 +19,25 @@ def work_folder(out: Path) -> Path:
     return out.parent / f".{out.name}.building"
 
 
-def finished(out: Path, summary: str) -> JSON | None:
-    """The report of a build that was done already, stopped at most while it cleaned up."""
+def finished(out: Path, summary: str, options: JSON) -> JSON | None:
+    """The report of a build that was done already, stopped at most while it cleaned up.
+
+    Raises `UserError` when what lies there was built with other options, or is something else.
+    """
     path = out / summary
     if not path.is_file():
         return None
+    try:
+        record = orjson.loads(path.read_bytes())
+        report, made = record["report"], record["options"]
+        difference = plan_difference(made, orjson.loads(orjson.dumps(options)))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read ({error!r}): choose another folder, or delete that one") from error
+    if difference:
+        raise UserError(f"{out} was built with other options ({difference}): choose another folder, or delete that one")
     shutil.rmtree(work_folder(out), ignore_errors=True)
-    report: JSON = orjson.loads(path.read_bytes())["report"]
-    return report
+    found: JSON = report
+    return found
 
 
 def workplace(out: Path, resume: bool) -> Path:

@@ -5,9 +5,12 @@ import asyncio
 import pytest
 
 from faultgym.agents.model_local import Loading, LocalPolicy, Sampled, identity, local_policy
+from faultgym.agents.plan import Asked, RolloutPlan
 from faultgym.agents.policy import Opening
 from faultgym.agents.prompts import system_text
+from faultgym.agents.rollout import rollout
 from faultgym.agents.sampling import Sampling
+from faultgym.agents.store import RunDirectory
 from faultgym.envs.episode import StepRecord
 from faultgym.envs.turn import Message, Observation
 from faultgym.tools.errors import UserError
@@ -174,3 +177,16 @@ def test_a_models_identity_follows_its_files(tmp_path):
     assert identity(str(tmp_path)) == before
     (tmp_path / "config.json").write_text("[]")
     assert identity(str(tmp_path)) != before
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_run_before_its_first_episode(tmp_path):
+    def load(name, loading):
+        raise OSError(f"{name} is not a folder")
+
+    made, plan = (
+        LocalPolicy("hf", "mistyped", load),
+        RolloutPlan.make(Asked(per_template=1, templates=("order_status",))),
+    )
+    with pytest.raises(UserError, match="hf:mistyped cannot be loaded: OSError: mistyped is not a folder"):
+        asyncio.run(rollout(plan, made, tmp_path / "run"))
+    assert not list(RunDirectory.open(tmp_path / "run").records())

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from served import OPENING, TOOLS, actor, compacted, make_plan, no_sleep, one_turn, policy, rolled_out, traces
 from stub_openai import OVERFLOW, Request, Stub, http, librarian, problem, said
 
+from faultgym.agents.fleet import Patience
 from faultgym.agents.limits import Limits
 from faultgym.agents.model_openai import continued, policy_from
 from faultgym.agents.rollout import rollout
@@ -109,6 +110,22 @@ def test_when_a_replica_dies_its_episodes_go_on_with_another(players, tmp_path):
     rolled_out(librarian, tmp_path / "calm", plan=make_plan(16))
     rolled_out(librarian, tmp_path / "upset", plan=make_plan(16), stubs=2, disturb=disturb)
     assert compacted(tmp_path / "calm") == compacted(tmp_path / "upset")
+
+
+def test_a_replica_that_answers_nothing_but_errors_loses_its_episodes_to_another():
+    """It answers at once, so that it always looks like the least loaded one."""
+
+    async def run():
+        async with Stub(lambda r: problem(500)) as sick, Stub(lambda r: said("done")) as sound:
+            made = policy(sick, sound, patience=Patience(retries=5, timeout=30))
+            turns = await asyncio.gather(*(actor(made, seed).act(OPENING, TOOLS) for seed in range(6)))
+            before = len(sick.requests)
+            turns += await asyncio.gather(*(actor(made, seed).act(OPENING, TOOLS) for seed in range(6, 12)))
+            return turns, len(sick.requests) - before
+
+    turns, later = asyncio.run(run())
+    assert {turn.text for turn in turns} == {"done"}
+    assert later == 0
 
 
 def test_samples_of_one_task_go_to_the_replica_that_knows_its_opening():
@@ -211,6 +228,24 @@ def test_a_key_goes_into_the_header_and_nowhere_else():
 
 
 # ---- what ends in data -----------------------------------------------------------------------------------
+
+
+def test_a_completion_takes_what_room_is_left_where_max_tokens_does_not_fit():
+    """As vLLM does: prompt and `max_tokens` together must fit, or the request is refused."""
+    turn, stub = one_turn(lambda r: OVERFLOW if "max_tokens" in r.body else said("short"), query="?max_tokens=500")
+    assert turn.text == "short"
+    assert [r.body.get("max_tokens") for r in stub.requests] == [500, None]
+
+
+def test_a_server_that_shall_leave_calls_in_the_text_is_not_asked_to_parse_them():
+    text = '<|python_tag|>{"name": "look", "parameters": {"at": "it"}}'
+    turn, stub = one_turn(lambda r: said(text), query="?format=llama3")
+    (request,) = stub.requests
+    assert [call.name for call in turn.tool_calls] == ["look"]
+    assert request.body["tools"]
+    assert (request.body["tool_choice"], request.body["skip_special_tokens"]) == ("none", False)
+    _, stub = one_turn(lambda r: said("done"))
+    assert not {"tool_choice", "skip_special_tokens"} & stub.requests[0].body.keys()
 
 
 def test_a_full_context_ends_the_episode_as_data(players, tmp_path):

@@ -163,7 +163,9 @@ def few(vllm, folder: Path, options: str) -> list[Trace]:
 
 
 def test_a_chat_that_does_not_fit_is_told_from_a_request_that_is_refused(vllm, tmp_path):
-    long = few(vllm, tmp_path / "long", "max_tokens=16000")
+    prompt = tmp_path / "prompt.md"
+    prompt.write_text("Be brief. " * 20_000)
+    long = few(vllm, tmp_path / "long", f"prompt={prompt}")
     assert {step.turn.finish_reason for trace in long for step in trace.steps} == {CONTEXT_OVERFLOW}
     assert not [trace for trace in long if trace.harness_error or trace.verdict is None]
     wrong = few(vllm, tmp_path / "wrong", 'body={"n":-1}')

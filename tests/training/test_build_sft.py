@@ -17,6 +17,7 @@ import stored
 from faultgym.agents.trace import Trace
 from faultgym.cli.main import main
 from faultgym.tools.errors import TraceError, UserError
+from faultgym.training.build_pairs import build_pairs
 from faultgym.training.build_sft import SFTOptions, SFTReport, build_sft
 from faultgym.training.dedupe import Grades, deduplicated
 from faultgym.training.index import Entry, Index
@@ -153,10 +154,15 @@ def test_workers_end_with_a_parent_that_is_killed(killed, child_environment):
 def test_a_finished_build_is_not_made_again(built):
     before = {path: path.stat().st_mtime_ns for path in built.rglob("*")}
     report = build_sft([], built, options(), resume=True)
-    assert (
-        report.rows == len(orjson.loads((built / "build.json").read_bytes())["report"]["mix"]["kinds"]) or report.rows
-    )
+    assert report.to_record() == orjson.loads((built / "build.json").read_bytes())["report"]
     assert {path: path.stat().st_mtime_ns for path in built.rglob("*")} == before
+
+
+def test_a_finished_build_of_other_options_is_not_taken_for_the_one_that_is_asked_for(built, runs):
+    with pytest.raises(UserError, match="was built with other options"):
+        build_sft(runs, built, replace(options(), seed=77), resume=True)
+    with pytest.raises(UserError, match="was built with other options"):
+        build_pairs(runs, built, resume=True)
 
 
 def test_what_is_there_already_is_not_overwritten(built, runs):
