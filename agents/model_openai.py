@@ -84,6 +84,11 @@ class OpenAIPolicy:
             raise UserError("an openai policy needs a model's name and a server's URL")
         if not self.api_key.isascii() or not self.api_key.isprintable():
             raise UserError("the API key holds characters that no HTTP header takes")
+        if self.manner.guided == "tags" and self.manner.format not in ("server", "hermes", "qwen"):
+            raise UserError(
+                f"policy option guided=tags binds calls in <tool_call> tags, which format={self.manner.format} does not"
+                " write: leave one of the two out"
+            )
         for url in self.urls:
             Address.of(url)
         self.describe()

@@ -15,6 +15,7 @@ from faultgym.agents.limits import Limits
 from faultgym.agents.model_openai import continued, policy_from
 from faultgym.agents.rollout import rollout
 from faultgym.envs.turn import Observation
+from faultgym.tools.errors import UserError
 
 # ---- whole runs ------------------------------------------------------------------------------------------
 
@@ -246,6 +247,11 @@ def test_a_server_that_shall_leave_calls_in_the_text_is_not_asked_to_parse_them(
     assert (request.body["tool_choice"], request.body["skip_special_tokens"]) == ("none", False)
     _, stub = one_turn(lambda r: said("done"))
     assert not {"tool_choice", "skip_special_tokens"} & stub.requests[0].body.keys()
+
+
+def test_tags_are_not_bound_where_the_model_writes_none():
+    with pytest.raises(UserError, match="format=llama3 does not write"):
+        policy_from("m@http://127.0.0.1:1/v1?format=llama3&guided=tags", {})
 
 
 def test_a_full_context_ends_the_episode_as_data(players, tmp_path):
