@@ -1,7 +1,7 @@
 """The results table, by one command: `python -m faultgym.cli.results --out runs/results --write docs/results.md`.
 
-For every seed: `tiny-base` from nothing, one round of the loop, and the exams. For the first seed also the other
-preference methods, GRPO, and SFT with each adapter. What is there already is not made again.
+For every seed: `tiny-base` from nothing, one round of the loop, DPO from the base alone, and the exams. For the first
+seed also the other preference methods, GRPO, and SFT with each adapter. What is there already is not made again.
 """
 
 from __future__ import annotations
@@ -95,9 +95,8 @@ def _repetition(folder: Path, seed: int, per_template: int, variants: bool, cons
     yield _row(trial, "base", base, None, folder, console)
     yield _row(trial, "SFT", stages / "sft", stages / "sft", folder, console)
     yield _row(trial, "SFT + DPO", stages / "pref", stages / "pref", folder, console)
-    if not variants:
-        return
-    for name, make_it in _variants(trial, stages, seed):
+    others = _variants(trial, stages, seed) if variants else ()
+    for name, make_it in (("DPO alone", partial(_alone, trial, stages, seed)), *others):
         place = folder / "variants" / name.replace(" ", "").replace("+", "-")
         if not (place / "training.json").is_file():
             say(name)
@@ -113,6 +112,17 @@ def _row(trial: Trial, name: str, model: Path, trained: Path | None, folder: Pat
     )
     facts = {} if trained is None else orjson.loads((trained / "training.json").read_bytes())["result"]
     return Result(name, (run,), facts.get("seconds", 0) / 60 or None, facts.get("peak_mib"))
+
+
+def _alone(trial: Trial, stages: Path, seed: int, out: Path) -> object:
+    """DPO from the base itself, on pairs forked from its own rollout: what a preference stage does without SFT."""
+    from faultgym.training.trainers.run import train
+
+    own = out.with_name("pairs-of-base")
+    build_pairs([stages / "rollout"], own, PairOptions(at="anchored"), resume=True)
+    given = {**trial.pref, **ALONE, "adapter": "none", "unaudited": True}
+    more = {"method": "dpo", "model": trial.model, "data": [str(own)], "out": str(out), "seed": seed}
+    return train(TrainConfig.of({**given, **more}))
 
 
 def _variants(trial: Trial, stages: Path, seed: int) -> Iterator[tuple[str, Callable[[Path], object]]]:
@@ -142,15 +152,6 @@ def _variants(trial: Trial, stages: Path, seed: int) -> Iterator[tuple[str, Call
         values |= {"max_steps": GRPO_STEPS, "learning_rate": RATES["grpo"], "report_to": []}
         return train_grpo(GrpoConfig.of(values))
 
-    def alone(out: Path) -> object:
-        """From the base itself, on pairs forked from its own rollout."""
-        own = out.with_name("pairs-of-base")
-        build_pairs([stages / "rollout"], own, PairOptions(at="anchored"), resume=True)
-        given = {**trial.pref, **ALONE, "adapter": "none", "unaudited": True}
-        more = {"method": "dpo", "model": trial.model, "data": [str(own)], "out": str(out), "seed": seed}
-        return train(TrainConfig.of({**given, **more}))
-
-    yield "DPO alone", alone
     for method in PREFERENCES:
         yield f"SFT + {method.upper()}", partial(preferring, method)
     yield "SFT + GRPO", playing
