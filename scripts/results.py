@@ -59,6 +59,7 @@ def results(
     per_template: Annotated[int, typer.Option(min=1, help="Held-out tasks of each template in each exam.")] = 12,
     variants: Annotated[bool, typer.Option(help="Also ORPO, KTO, GRPO and the adapters, for the first seed.")] = True,
     write: Annotated[Path | None, typer.Option(help="The Markdown page.")] = None,
+    notes: Annotated[Path | None, typer.Option(help="Markdown that is put at its end: what else was tried.")] = None,
 ) -> None:
     """Make the results table: train, examine, compare, and write it down with what it stands on."""
     console = Console(stderr=True)
@@ -70,6 +71,8 @@ def results(
     base, others = rows[0], rows[1:]
     compared = {row.name: compare(_joined(base, len(row.runs)), [_joined(row, len(row.runs))]) for row in others}
     page = _page(base, others, compared, seeds, per_template)
+    if notes is not None:
+        page += "\n" + notes.read_text(encoding="utf-8")
     print(page)
     if write is not None:
         with atomic_file(write) as file:
@@ -246,10 +249,11 @@ def _machine() -> str:
 HEADER = """# Results
 
 Made by `python -m faultgym.cli.results` ({machine}; no GPU). {seeds} seed(s): each trains `tiny-base` from nothing,
-does one round of the loop from it, and examines every model on {tasks} held-out tasks of each of six templates, clean,
-under `rough`, and under `rough` with kinds of faults that no training task has. Differences to the base, in points,
-with 95% paired intervals (tasks resampled, seeds as trials of a task); see compare.md for what a verdict needs.
-`tiny-base` begins with heads that look back and copy (models.md). Negative results stay in.
+does one round of the loop from it (SFT, then DPO on its result) and DPO without SFT, and examines every model on {tasks}
+held-out tasks of each of six templates: clean, under `rough`, and under `rough` with kinds of faults that no training
+task has. Differences to the base, in points, with 95% paired intervals (tasks resampled, seeds as trials of a task);
+see [compare.md](compare.md) for what a verdict needs. `tiny-base` begins with heads that look back and copy
+([models.md](models.md)). Negative results stay in.
 
 """
 
