@@ -249,10 +249,10 @@ def _machine() -> str:
 HEADER = """# Results
 
 Made by `python -m faultgym.cli.results` ({machine}; no GPU). {seeds} seed(s): each trains `tiny-base` from nothing,
-does one round of the loop from it (SFT, then DPO on its result) and DPO without SFT, and examines every model on {tasks}
-held-out tasks of each of six templates: clean, under `rough`, and under `rough` with kinds of faults that no training
-task has. Differences to the base, in points, with 95% paired intervals (tasks resampled, seeds as trials of a task);
-see [compare.md](compare.md) for what a verdict needs. `tiny-base` begins with heads that look back and copy
+does one round of the loop from it (SFT, then DPO on its result) and DPO without SFT, and examines every model on
+{tasks} held-out tasks of each of six templates: clean, under `rough`, and under `rough` with kinds of faults that no
+training task has. Differences to the base, in points, with 95% paired intervals (tasks resampled, seeds as trials of a
+task); see [compare.md](compare.md) for what a verdict needs. `tiny-base` begins with heads that look back and copy
 ([models.md](models.md)). Negative results stay in.
 
 """
