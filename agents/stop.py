@@ -43,7 +43,8 @@ class Stop:
     ) -> Iterator[None]:
         """Take these signals as the wish to stop; only in the main thread.
 
-        The second one ends the process at once: what was stored stays, and the rest is owed.
+        The second one ends the process at once: what was stored stays, and the rest is owed. Once a stop was asked for
+        that holds until the process has ended, however far it has come by then.
         """
 
         def asked(number: int, frame: FrameType | None) -> None:
@@ -57,5 +58,5 @@ class Stop:
         try:
             yield
         finally:
-            for number, previous in before.items():
+            for number, previous in () if self.asked else before.items():
                 signal.signal(number, previous)

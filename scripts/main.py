@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -94,6 +95,8 @@ def main(argv: list[str] | None = None) -> int:
         print(message, file=sys.stderr)
     if code == INTERRUPTED:
         print("interrupted", file=sys.stderr)
+        if argv is None:  # an interpreter that goes down would die of one more Ctrl-C, with another exit code
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code
 
 
