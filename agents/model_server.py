@@ -267,7 +267,7 @@ _PARALLEL = re.compile(r"(--tensor-parallel-size|-tp|--pipeline-parallel-size|-p
 def _gpus_each(options: Sequence[str]) -> int:
     """How many GPUs one server takes, by vLLM's options."""
     each = 1
-    for option, following in zip(options, [*options[1:], ""], strict=True):
+    for option, following in zip(options, [*options, ""][1:], strict=True):
         if found := _PARALLEL.fullmatch(option):
             number = found[2] if found[2] is not None else following
             each *= int(number) if number.isdigit() else 1

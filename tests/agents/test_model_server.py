@@ -8,6 +8,7 @@ import urllib.request
 
 import pytest
 
+from faultgym.agents import model_server
 from faultgym.agents.model_server import Serving, adapter_rank, find_vllm, served
 from faultgym.tools.errors import UserError
 
@@ -120,3 +121,18 @@ def test_an_adapter_that_vllm_does_not_serve_is_refused(tmp_path):
         adapter_rank([adapter(tmp_path / "dora", r=8, use_dora=True)])
     with pytest.raises(UserError, match=r"no readable adapter_config\.json"):
         adapter_rank([str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("options", "given"),
+    [
+        ((), ["0", "1", "2", "3"]),
+        (("--tensor-parallel-size", "2"), ["0,1", "2,3", "0,1", "2,3"]),
+        (("-tp=2", "--pipeline-parallel-size", "2"), ["0,1,2,3"] * 4),
+    ],
+)
+def test_each_replica_has_as_many_gpus_as_its_options_ask_for(monkeypatch, options, given):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    asked = Serving("m", replicas=4, more=options)
+    found = [model_server._environment("vllm", number, asked)["CUDA_VISIBLE_DEVICES"] for number in range(4)]
+    assert found == given
