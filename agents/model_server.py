@@ -257,8 +257,7 @@ def _environment(package: str, replica: int, serving: Serving) -> dict[str, str]
 
 def _share(gpus: Sequence[str], replica: int, each: int) -> list[str]:
     """A replica's GPUs; where there are not enough for all, some are shared."""
-    first = replica * each if (replica + 1) * each <= len(gpus) else (replica * each) % len(gpus)
-    return [gpus[(first + n) % len(gpus)] for n in range(min(each, len(gpus)))]
+    return [gpus[(replica * each + n) % len(gpus)] for n in range(min(each, len(gpus)))]
 
 
 _PARALLEL = re.compile(r"(--tensor-parallel-size|-tp|--pipeline-parallel-size|-pp|--data-parallel-size|-dp)(?:=(.*))?")

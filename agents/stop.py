@@ -58,5 +58,6 @@ class Stop:
         try:
             yield
         finally:
-            for number, previous in () if self.asked else before.items():
-                signal.signal(number, previous)
+            if not self.asked:
+                for number, previous in before.items():
+                    signal.signal(number, previous)

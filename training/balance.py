@@ -84,9 +84,8 @@ def balanced(surfaces: Sequence[Surface]) -> list[bool]:
         excess = np.sign(size) * np.maximum(0.0, np.abs(size) - COINS)
         pull = np.bincount(rows, values * (scale * excess)[columns], len(surfaces))
         plenty = np.bincount(kinds[kept], minlength=kinds.max() + 1)[kinds]
-        pull = np.where(
-            kept, pull * np.sqrt(plenty) * spared, 0.0
-        )  # of a rare kind less is left out than of a frequent one
+        # Of a rare kind less is left out than of a frequent one.
+        pull = np.where(kept, pull * np.sqrt(plenty) * spared, 0.0)
         worst = np.argsort(-pull, kind="stable")[: max(1, int(kept.sum()) // 500)]
         worst = worst[pull[worst] > 1e-9]
         if not len(worst):

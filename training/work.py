@@ -29,15 +29,14 @@ def finished(out: Path, summary: str, options: JSON) -> JSON | None:
         return None
     try:
         record = orjson.loads(path.read_bytes())
-        report, made = record["report"], record["options"]
-        difference = plan_difference(made, orjson.loads(orjson.dumps(options)))
+        report: JSON = record["report"]
+        difference = plan_difference(record["options"], orjson.loads(orjson.dumps(options)))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error!r}): choose another folder, or delete that one") from error
     if difference:
         raise UserError(f"{out} was built with other options ({difference}): choose another folder, or delete that one")
     shutil.rmtree(work_folder(out), ignore_errors=True)
-    found: JSON = report
-    return found
+    return report
 
 
 def workplace(out: Path, resume: bool) -> Path:

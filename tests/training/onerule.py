@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bookshelf
 from typing_extensions import TypedDict
-from vocabularies import with_template
+from vocabularies import tiny_model, with_template
 
 from faultgym.agents.chat import chat_messages
 from faultgym.agents.drive import run_episode
@@ -71,9 +71,8 @@ def texts():
 
 def make_model(folder: Path) -> Path:
     """A Llama that knows nothing, and a tokenizer to which what always stands together is one token."""
-    import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     from faultgym.training.rows import chat
 
@@ -93,19 +92,6 @@ def make_model(folder: Path) -> Path:
     )
     core.train_from_iterator([part for text in rendered for part in text.split("\n")], trainer)
     tokenizer = wrapped(core)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=32768,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        tie_word_embeddings=True,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    tiny_model(tokenizer, folder, 64, intermediate_size=128, num_hidden_layers=2, tie_word_embeddings=True)
     tokenizer.save_pretrained(folder)
     return folder

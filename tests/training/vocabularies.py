@@ -104,23 +104,27 @@ def trained_on(texts):
     return with_template(tokenizer, "chatml")
 
 
-def tiny_model(tokenizer, folder: Path, hidden: int = 16):
-    """A tiny model with random weights, from disk: trainers load their reference model from there."""
+def tiny_model(tokenizer, folder: Path, hidden: int = 16, **more):
+    """A tiny model with random weights, from disk: trainers load their reference model from there.
+
+    `more` are settings of the model beside its width.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=hidden,
-        intermediate_size=hidden,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=32768,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    settings = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": hidden,
+        "intermediate_size": hidden,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 32768,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    config = LlamaConfig(**{**settings, **more})
     LlamaForCausalLM(config).save_pretrained(folder)
     return LlamaForCausalLM.from_pretrained(folder)
 
