@@ -109,8 +109,9 @@ class LocalPolicy:
 
     @property
     def name(self) -> str:
-        """How people call it."""
-        return f"{self.kind}:{self.model}"
+        """How people call it; a folder by its own name, so that a trace says the same wherever it was made."""
+        model = Path(self.model).resolve().name if Path(self.model).is_dir() else self.model
+        return f"{self.kind}:{model}"
 
     def describe(self) -> JSON:
         """All that shapes its turns."""

@@ -53,12 +53,11 @@ def _but_prompt(policy: JSON) -> JSON:
 def _commands(base: Run, prompt: str) -> list[str]:
     if not base.asked:
         return [f"faultgym rollout --policy {quote(_with_prompt(str(base.policy.get('name')), prompt))} ..."]
-    several = len(base.asked) > 1
     commands = []
     for number, asked in enumerate(base.asked):
-        out = f"{(base.folder or base.name).rstrip('/')}-{prompt}" + (
-            f"/{asked.get('split', number)}" if several else ""
-        )
+        out = f"{(base.folder or base.name).rstrip('/')}-{prompt}"
+        if len(base.asked) > 1:
+            out += f"/{base.folders[number] if base.folders else number}"
         parts = ["faultgym", "rollout", "--out", out, "--policy", _with_prompt(str(asked.get("policy")), prompt)]
         commands.append(" ".join(map(quote, [*parts, *_options(asked, base)])))
     return commands
@@ -83,7 +82,7 @@ def _options(asked: JSON, base: Run) -> list[str]:
         options += ["--template", template]
     options += ["--per-template", str(asked.get("per_template", 4)), "--trials", str(asked.get("trials", 1))]
     for faults in asked.get("faults") or ():
-        options += ["--faults", faults if isinstance(faults, str) else str(faults.get("name") or "PLAN.json")]
+        options += ["--faults", faults if isinstance(faults, str) else _plan_file(faults)]
     options += ["--seed", str(asked.get("seed", 0))]
     if asked.get("style"):
         options += ["--style", str(asked["style"])]
@@ -92,3 +91,8 @@ def _options(asked: JSON, base: Run) -> list[str]:
         if (value := getattr(limits, name)) is not None:
             options += [option, f"{value:g}" if isinstance(value, float) else str(value)]
     return options
+
+
+def _plan_file(plan: JSON) -> str:
+    """What stands for the file of a plan, which a run does not know: its name, to be put in."""
+    return f"PLAN.json of {plan.get('name') or 'the plan'}"

@@ -22,8 +22,6 @@ class Metric:
     name: str
     value: Callable[[Score], float | None]
     higher_is_better: bool = True
-    whole: bool = False
-    """Whether it is 0 or 1 in every episode."""
 
 
 def _brier(s: Score) -> float | None:
@@ -31,7 +29,7 @@ def _brier(s: Score) -> float | None:
 
 
 METRICS = (
-    Metric("success", lambda s: None if s.success is None else float(s.success), whole=True),
+    Metric("success", lambda s: None if s.success is None else float(s.success)),
     Metric("spl", lambda s: s.spl),
     Metric("recovery", lambda s: None if s.recovery is None else s.recovery.rate),
     Metric("brier", _brier, higher_is_better=False),
@@ -87,7 +85,7 @@ def _slices(base: list[Score], other: list[Score]) -> Iterator[tuple[str, str, l
 
 
 def _rate_of(mode: str) -> Metric:
-    return Metric("mode", lambda s: float(mode in s.mode_names), higher_is_better=False, whole=True)
+    return Metric("mode", lambda s: float(mode in s.mode_names), higher_is_better=False)
 
 
 def _column(

@@ -29,6 +29,7 @@ from faultgym.eval.noninferior import NonInferiority, noninferior
 from faultgym.eval.paired import Interval, bootstrap, detectable, holm, mcnemar, sign_flips
 from faultgym.eval.pairing import Pair, paired
 from faultgym.eval.runs import Run, read_run
+from faultgym.eval.statistics import Floats
 from faultgym.tools.errors import UserError
 
 __all__ = ["METRICS", "Comparison", "Metric", "Run", "Settings", "Verdict", "clean_noninferior", "compare", "read_run"]
@@ -78,12 +79,17 @@ def clean_noninferior(base: Run, tuned: Run, margin: float, alpha: float = 0.05)
 
 
 def _clean(pairs: Sequence[Pair], settings: Settings) -> NonInferiority | None:
-    clean = list(_changes([pair for pair in pairs if pair.base.score.faults == "clean"]))
+    clean = list(_changes([pair for pair in pairs if _without_faults(pair)]))
     if not clean:
         return None
     base, tuned = {c.task: c.base for c in clean}, {c.task: c.other for c in clean}
     alpha, resamples, seed = settings.alpha, settings.resamples, settings.seed
     return noninferior(base, tuned, settings.clean_margin, alpha=alpha, resamples=resamples, seed=seed)
+
+
+def _without_faults(pair: Pair) -> bool:
+    """Whether nothing was to fail: some tasks bring an outage of their own, under whatever preset."""
+    return pair.base.score.faults == "clean" and not pair.base.score.planned
 
 
 # ---- task by task ---------------------------------------------------------------------------------
@@ -135,16 +141,16 @@ def _cells(pairs: Sequence[Pair], settings: Settings) -> list[Cell]:
     for members in families.values():
         adjusted = holm([ps[at] for at in members])
         for at, p in zip(members, adjusted, strict=True):
-            cells[at] = _cell(found[at], intervals[at], ps[at], p, settings.alpha, len(members))
+            cells[at] = _cell(found[at], intervals[at], ps[at], p, settings, len(members))
     return [cells[at] for at in range(len(found))]
 
 
-def _cell(column: Column, interval: Interval, p: float, adjusted: float, alpha: float, slices: int) -> Cell:
+def _cell(column: Column, interval: Interval, p: float, adjusted: float, settings: Settings, slices: int) -> Cell:
     """The cell with its verdict; what it could detect is taken at the strictest of Holm's levels."""
     found = column.differences[~np.isnan(column.differences)]
     spread = float(found.std(ddof=1)) if len(found) > 1 else 0.0
     verdict: Verdict = "not shown"
-    if adjusted < alpha and (interval.low > 0 or interval.high < 0):
+    if adjusted < settings.alpha and (interval.low > 0 or interval.high < 0):
         verdict = "better" if (interval.low > 0) == column.metric.higher_is_better else "worse"
     return Cell(
         column.metric.name,
@@ -156,8 +162,14 @@ def _cell(column: Column, interval: Interval, p: float, adjusted: float, alpha: 
         interval.high,
         p,
         adjusted,
-        detectable(spread, len(found), alpha / slices, whole=column.metric.whole),
+        detectable(spread, len(found), settings.alpha / slices, step=_step(column, found), flips=settings.flips),
         column.pairs,
         len(found),
         verdict,
     )
+
+
+def _step(column: Column, found: Floats) -> float:
+    """The smallest amount by which a task changes: as seen, or by one of its episodes where none has changed."""
+    changed = np.abs(found[found != 0])
+    return float(changed.min()) if len(changed) else len(found) / column.pairs

@@ -17,6 +17,8 @@ NAME = 12
 """Characters of a run's name at the head of a column."""
 ALWAYS = ("suite", "split", "intensity")
 """Slices of which every row is shown: there are few."""
+WHOLE = (*ALWAYS, "template")
+"""Slices into which every pair falls: where there is one only, it is all pairs."""
 LABELS = {"success": "success", "spl": "SPL", "recovery": "recovery", "brier": "Brier score", "dose_auc": "dose AUC"}
 _PARTS = frozenset({"success", "recovery", "mode", *(f"pass{sign}{k}" for sign in "@^" for k in KS)})
 """Metrics that are shares: they are shown in percent, and their differences in points."""
@@ -104,7 +106,7 @@ def _one(comparison: Comparison, one: Against, full: bool, listed: int) -> Itera
     hidden = 0
     for by in (*SLICES, "mode"):
         cells = [c for c in one.cells if c.by == by]
-        if by != "mode" and len({c.name for c in cells}) < 2:
+        if by in WHOLE and len({c.name for c in cells}) < 2:
             continue
         kept = [c for c in cells if full or _worth(c)]
         hidden += len(cells) - len(kept)
@@ -131,9 +133,17 @@ def _worth(cell: Cell) -> bool:
 
 def _warnings(base: Facts, one: Against) -> Iterator[str]:
     for run in (base, one.run):
+        lost = f"{run.harness_errors} of its {run.episodes} episodes are harness errors"
+        lost += f", and {_count(run.damaged, 'trace')} cannot be read" if run.damaged else ""
         if not run.valid:
-            errors = f"{run.harness_errors} of its {run.episodes} episodes are harness errors"
-            yield f"INVALID: {_plain(run.name)}: {errors}, more than 1%; there is no verdict. Roll them out again."
+            yield f"INVALID: {_plain(run.name)}: {lost}, more than 1%; there is no verdict. Roll them out again."
+        elif run.damaged:
+            yield f"Damaged: {_plain(run.name)}: {lost}; they are left out."
+        if (there := run.episodes + run.damaged) < run.planned:
+            yield (
+                f"UNFINISHED: {_plain(run.name)} holds {there:,} of {run.planned:,} episodes, and those that end first"
+                f" are no fair part of them. To go on: faultgym rollout --out {_plain(run.folder)} --resume"
+            )
     pairing = one.pairing
     if pairing.unscored:
         broken = [pair.base if not pair.base.score.valid else pair.other for pair in pairing.unscored]

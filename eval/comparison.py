@@ -146,11 +146,17 @@ class Facts:
     episodes: int
     harness_errors: int
     valid: bool
+    planned: int = 0
+    """Episodes that were to be rolled out; 0 where that is not known."""
+    damaged: int = 0
+    """Traces that could not be read."""
+    folder: str = ""
 
     @classmethod
     def of(cls, run: Run) -> Facts:
         """Those of a run."""
-        return cls(run.name, run.policy, run.prompt, len(run.episodes), run.harness_errors, run.valid)
+        size, errors = len(run.episodes), run.harness_errors
+        return cls(run.name, run.policy, run.prompt, size, errors, run.valid, run.planned, run.damaged, run.folder)
 
     def to_record(self) -> JSON:
         """As JSON."""

@@ -65,10 +65,10 @@ def noninferior(
     """Compare two policies unit by unit (task -> success rate, paragraph -> log-loss).
 
     The worst loss is the one-sided bound of the paired bootstrap over units. Where values are `bounded` in [0, 1]
-    (success; the default unless lower is better), losses too rare to have been seen count too: the bound is no
-    better than the gain that was seen less the Clopper-Pearson bound on the share of units that lose.
+    (success; the default unless lower is better), losses too rare to have been seen count too: the bound is no better
+    than the largest share of units that may lose, less the smallest share that gains (Clopper and Pearson's bounds).
 
-    Raises UserError when the two do not hold the same units, or none.
+    Raises UserError when the two do not hold the same units, or none, and for a value that is no number.
     """
     units = sorted(base)
     if not units or units != sorted(tuned):
@@ -77,6 +77,10 @@ def noninferior(
         raise UserError(f"two policies are compared on the same tasks or texts: {what}")
     check_margin(margin)
     before, after = (np.array([side[unit] for unit in units], dtype=np.float64) for side in (base, tuned))
+    for what, side in (("base", before), ("tuned", after)):
+        if not np.isfinite(side).all():
+            odd_one = units[int(np.argmin(np.isfinite(side)))]
+            raise UserError(f"the {what} policy's value of {odd_one!r} is no finite number")
     gains = before - after if lower_is_better else after - before
     found = bootstrap(gains[:, None], resamples=resamples, alpha=2 * alpha, seed=seed)[0]
     worst = -found.low
@@ -92,8 +96,16 @@ def check_margin(margin: float) -> None:
 
 
 def _unseen(gains: Floats, alpha: float) -> float:
-    """The loss that remains possible although it was seen too rarely for a bootstrap."""
-    losing = gains[gains < 0]
-    size = float(-losing.mean()) if len(losing) else 1.0
-    share = most_likely_share(len(losing), len(gains), alpha)
-    return share * size - float(gains[gains > 0].sum()) / len(gains)
+    """The loss that remains possible although it was seen too rarely for a bootstrap.
+
+    Losses are as large as those that were seen, or as a whole unit where rarer ones are concerned. A gain counts as far
+    as it is sure: what was seen of it in a handful of units is chance.
+    """
+    units = len(gains)
+    losing, winning = gains[gains < 0], gains[gains > 0]
+    lost = most_likely_share(0, units, alpha)
+    if len(losing):
+        lost = max(lost, most_likely_share(len(losing), units, alpha) * float(-losing.mean()))
+    if not len(winning):
+        return lost
+    return lost - (1 - most_likely_share(units - len(winning), units, alpha)) * float(winning.mean())

@@ -103,19 +103,19 @@ def fewest_tasks(alpha: float) -> int:
     return math.ceil(math.log2(2 / alpha) - _TIE)
 
 
-def detectable(spread: float, tasks: int, alpha: float, *, whole: bool) -> float | None:
+def detectable(spread: float, tasks: int, alpha: float, *, step: float = 0.0, flips: int = FLIPS) -> float | None:
     """The smallest true difference that these many tasks would show with a chance of `POWER`.
 
-    `spread` is the standard deviation of the differences between tasks. `whole` says that a task either changes
-    entirely or not at all: then the difference cannot be smaller than the fewest tasks that show anything. None when
-    there are too few tasks to show any difference.
+    `spread` is the standard deviation of the differences between tasks, and `step` the smallest amount by which a task
+    changes if it changes at all: so many tasks have to change that `fewest_tasks` of them are seen to. None when there
+    are too few tasks to show any difference, or too few `flips` for a p-value below `alpha`.
     """
     needed = fewest_tasks(alpha)
-    if tasks < needed:
+    if tasks < needed or alpha * (flips + 1) <= 1:
         return None
     normal = NormalDist()
     effect = (normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(POWER)) * spread / math.sqrt(tasks)
-    return max(effect, needed / tasks) if whole or spread == 0 else effect
+    return max(effect, step * most_likely_share(needed - 1, tasks, 1 - POWER))
 
 
 def most_likely_share(count: int, n: int, alpha: float) -> float:

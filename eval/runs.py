@@ -68,6 +68,12 @@ class Run:
     """What each of its folders was asked for, where that is known: how to make a run like it."""
     folder: str = ""
     """Where it was read from; empty when it was not."""
+    folders: tuple[str, ...] = ()
+    """The names of the folders in it that `asked` is of, in the same order."""
+    planned: int = 0
+    """Episodes that its folders were to hold; 0 where that is not known."""
+    damaged: int = 0
+    """Traces that could not be read, and were left out."""
 
     @classmethod
     def of(cls, name: str, traces: Iterable[Trace], asked: tuple[JSON, ...] = ()) -> Run:
@@ -95,8 +101,9 @@ class Run:
 
     @property
     def valid(self) -> bool:
-        """Whether at most 1% of the episodes are harness errors."""
-        return self.harness_errors <= MAX_HARNESS_ERRORS * len(self.episodes)
+        """Whether at most 1% of the episodes are harness errors, or cannot be read."""
+        broken = self.harness_errors + self.damaged
+        return broken <= MAX_HARNESS_ERRORS * (len(self.episodes) + self.damaged)
 
     @property
     def prompt(self) -> str:
@@ -114,13 +121,38 @@ def read_run(
     """
     folders = run_folders(path)
     runs = [RunDirectory.open(folder) for folder in folders]
-    asked = tuple(run.plan["asked"] for run in runs if isinstance(run.plan.get("asked"), dict))
-    traces = (trace for run in runs for _, trace in located_traces(run, on_error, tick))
+    known = [(f.name, run.plan["asked"]) for f, run in zip(folders, runs, strict=True) if _was_asked(run)]
+    asked = tuple(asked for _, asked in known)
+    damaged: list[TraceError] = []
+
+    def note(error: TraceError) -> None:
+        damaged.append(error)
+        if on_error is None:
+            raise error from None
+        on_error(error)
+
+    traces = (trace for run in runs for _, trace in located_traces(run, note, tick))
     found = Run.of(name or path.name or str(path), traces, asked)
-    found = replace(found, folder=str(path))
+    found = replace(
+        found,
+        folder=str(path),
+        folders=tuple(name for name, _ in known),
+        planned=planned_episodes(runs),
+        damaged=len(damaged),
+    )
     if not found.episodes:
         raise UserError(f"{path} holds no traces yet: roll it out first, with faultgym rollout --out {path} --resume")
     return found
+
+
+def _was_asked(run: RunDirectory) -> bool:
+    return isinstance(run.plan.get("asked"), dict)
+
+
+def planned_episodes(runs: Iterable[RunDirectory]) -> int:
+    """How many episodes these folders are to hold in all, as far as their plans say."""
+    counts = (run.plan.get("episodes") for run in runs)
+    return sum(count for count in counts if isinstance(count, int))
 
 
 def run_folders(path: Path) -> list[Path]:

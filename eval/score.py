@@ -21,6 +21,7 @@ from faultgym.eval.modes import modes_of
 from faultgym.eval.recovery import Recovery, recovery
 from faultgym.eval.story import Story
 from faultgym.tools.errors import TraceError
+from faultgym.tools.faults.presets import PRESETS
 from faultgym.tools.faults.registry import kind_named
 from faultgym.tools.types import JSON
 
@@ -159,8 +160,11 @@ def score(trace: Trace, task: Task | None = None) -> Score:
 
 
 def faults_name(faults: str | JSON) -> str:
-    """What people call the faults of a trace: the preset's name, or the plan's own."""
-    return faults if isinstance(faults, str) else str(faults.get("name") or "plan")
+    """What people call the faults of a trace: the preset's name, or the plan's own, never taken for a preset's."""
+    if isinstance(faults, str):
+        return faults
+    name = str(faults.get("name") or "plan")
+    return f"{name} (plan)" if name in PRESETS else name
 
 
 def _reward(story: Story) -> tuple[tuple[str, float], ...]:

@@ -23,7 +23,7 @@ from faultgym.eval.compare_report import LISTED, Block, Grid, blocks, forgotten,
 from faultgym.eval.comparison import Forgetting
 from faultgym.eval.noninferior import CLEAN_MARGIN, TEXT_MARGIN, check_margin
 from faultgym.eval.paired import RESAMPLES
-from faultgym.eval.runs import run_folders
+from faultgym.eval.runs import planned_episodes, run_folders
 from faultgym.tools.errors import UserError
 from faultgym.tools.types import JSON
 
@@ -83,26 +83,29 @@ def compare(
     runs = runs or []
     if len(runs) < 2 and not (models and not runs):
         raise UserError("a comparison needs two runs: faultgym compare BASE OTHER ...")
+    if fail_if_worse and not runs:
+        raise UserError("--fail-if-worse is about runs: name two of them, or leave it out")
     if lm_eval and not models:
         raise UserError("--lm-eval asks two models: name them with --models BASE TUNED")
     check_margin(text_margin)
     called = names or (_names(runs) if runs else [])
     if len(called) != len(runs):
         raise UserError(f"{len(runs)} runs and {len(called)} names: give --name once for each run, in their order")
-    settings = Settings(alpha, resamples, seed=seed, clean_margin=clean_margin, modes=tuple(mode) if mode else None)
+    modes = tuple(dict.fromkeys(mode)) if mode else None
+    settings = Settings(alpha, resamples, seed=seed, clean_margin=clean_margin, modes=modes)
     aside = Console(stderr=True)
     read = [_read(path, name, aside) for path, name in zip(runs, called, strict=True)]
     forgetting = _forgetting(*models, settings, text_margin, lm_eval or []) if models else ()
     console = Console()
     if not runs:
-        show(console, forgotten(forgetting))
+        said = list(forgotten(forgetting))
+        show(console, said)
         _write(json_path, {"forgetting": [one.to_record() for one in forgetting]})
+        _write_text(markdown_path, "\n\n".join(["# Forgetting", *said]) + "\n")
         return
     found = replace(compared(read[0], read[1:], settings), forgetting=forgetting)
     _write(json_path, found.to_json())
-    if markdown_path is not None:
-        with atomic_file(markdown_path) as file:
-            file.write(markdown(found).encode())
+    _write_text(markdown_path, markdown(found))
     show(console, blocks(found, full=full, listed=tasks))
     if fail_if_worse and found.any_worse:
         raise typer.Exit(1)
@@ -118,17 +121,23 @@ def _forgetting(base: str, tuned: str, settings: Settings, margin: float, tasks:
         check_harness()
     with quiet():
         print(f"reading general text with {base} and {tuned}", file=sys.stderr)
-        found = [Forgetting("General text", "bits per byte", general_text(base, tuned, margin, settings.alpha))]
+        drawn: dict[str, Any] = {"alpha": settings.alpha, "resamples": settings.resamples, "seed": settings.seed}
+        text = general_text(base, tuned, margin, **drawn)
+        found = [Forgetting("General text", "bits per byte", text)]
         for name in tasks:
             print(f"lm-evaluation-harness: {name}", file=sys.stderr)
-            found.append(Forgetting(name, *harness_task(name, base, tuned, settings.clean_margin, settings.alpha)))
+            found.append(Forgetting(name, *harness_task(name, base, tuned, settings.clean_margin, **drawn)))
     return tuple(found)
 
 
 def _write(path: Path | None, figures: JSON) -> None:
+    _write_text(path, orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode())
+
+
+def _write_text(path: Path | None, text: str) -> None:
     if path is not None:
         with atomic_file(path) as file:
-            file.write(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+            file.write(text.encode())
 
 
 def _names(runs: list[Path]) -> list[str]:
@@ -144,8 +153,7 @@ def _names(runs: list[Path]) -> list[str]:
 
 
 def _read(path: Path, name: str, aside: Console) -> Run:
-    plans = [RunDirectory.open(folder).plan for folder in run_folders(path)]
-    total = sum(plan.get("episodes") or 0 for plan in plans)
+    total = planned_episodes(RunDirectory.open(folder) for folder in run_folders(path))
     with progress_of(aside, total, f"scoring {name}") as tick:
         return read_run(path, name, complaining(aside), tick)
 

@@ -84,10 +84,22 @@ def demo(
         return
     if missing := _missing():
         raise UserError(f"the loop needs {', '.join(missing)}: {install_command('faultgym[data,train]')}")
+    if gpu:
+        _check_gpu(model)
     from faultgym.cli.demo_loop import close_the_loop
     from faultgym.cli.trial import trial_of
 
     close_the_loop(console, loop_out, trial_of(model or "tiny", gpu=gpu), seed)
+
+
+def _check_gpu(model: str | None) -> None:
+    """Raise UserError where --gpu can do nothing."""
+    from faultgym.agents.model_files import TRAINED
+    from faultgym.training.trainers.models import check_gpu
+
+    if model is None or model in TRAINED:
+        raise UserError("--gpu is for a pretrained model: name one with --model, such as --model Qwen/Qwen3-0.6B")
+    check_gpu()
 
 
 def _missing() -> list[str]:

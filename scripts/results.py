@@ -6,7 +6,6 @@ seed also the other preference methods, GRPO, and SFT with each adapter. What is
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +19,8 @@ from rich.console import Console
 
 from faultgym.agents.store import atomic_file
 from faultgym.cli.demo_loop import watched_on
-from faultgym.cli.trial import EXAMS, TITLES, Trial, cell_of, examine
-from faultgym.eval.compare import Comparison, Run, compare
+from faultgym.cli.trial import EXAMS, TITLES, Trial, cell_of, examine, trial_of
+from faultgym.eval.compare import Run, compare
 from faultgym.eval.comparison import Against, Cell
 from faultgym.training.build_pairs import PairOptions, build_pairs
 from faultgym.training.grpo_config import GrpoConfig
@@ -67,10 +66,7 @@ def results(
     for seed in range(seeds):
         for row in _repetition(out / f"seed-{seed}", seed, per_template, variants and seed == 0, console):
             found.setdefault(row.name, []).append(row)
-    rows = [_pooled(name, its) for name, its in found.items()]
-    base, others = rows[0], rows[1:]
-    compared = {row.name: compare(_joined(base, len(row.runs)), [_joined(row, len(row.runs))]) for row in others}
-    page = _page(base, others, compared, seeds, per_template)
+    page = _page([_pooled(name, its) for name, its in found.items()], seeds, per_template)
     if notes is not None:
         page += "\n" + notes.read_text(encoding="utf-8")
     print(page)
@@ -91,7 +87,7 @@ def _repetition(folder: Path, seed: int, per_template: int, variants: bool, cons
 
         with quiet():
             make(RECIPES["tiny-base"], base, seed=seed, say=say)
-    trial = replace(Trial(str(base)), per_template=per_template)
+    trial = replace(trial_of("tiny", gpu=False), model=str(base), per_template=per_template)
     loop = folder / "loop"
     run_loop(loop, trial.config(seed), resume=(loop / "loop.json").is_file(), watching=Watching(say))
     stages = loop / "rounds" / "01"
@@ -202,27 +198,58 @@ def _joined(row: Result, seeds: int) -> Run:
     return replace(row.runs[0], episodes=tuple(episodes))
 
 
-def _page(base: Result, others: Sequence[Result], compared: dict[str, Comparison], seeds: int, tasks: int) -> str:
-    first = next(iter(compared.values())).against[0]
+def _page(rows: Sequence[Result], seeds: int, tasks: int) -> str:
+    base, *others = rows
+    tables = _tables(base, others) + BY_SEED + _by_seed(base, others)
+    sft = next((row for row in others if row.name == "SFT"), None)
+    stages = [row for row in others if row.name.startswith("SFT + ")]
+    if sft is not None and stages:
+        tables += STAGES + _tables(sft, stages)
+    return HEADER.format(seeds=seeds, tasks=tasks, machine=_machine()) + tables
+
+
+def _tables(base: Result, others: Sequence[Result]) -> str:
+    """How far the others are from a base, and in which failure modes they differ from it, each over its own seeds."""
+    against = {
+        row.name: compare(_joined(base, len(row.runs)), [_joined(row, len(row.runs))]).against[0] for row in others
+    }
+    first = against[max(others, key=lambda row: len(row.runs)).name]
     head = ["model", "seeds", *(TITLES[exam.name] for exam in EXAMS), "SPL", "minutes", "peak MiB"]
-    own = [_own(cell_of(first, exam)) for exam in EXAMS]
     lines = [_line(head), _line(["---"] * len(head))]
-    lines.append(_line([base.name, str(len(base.runs)), *own, _own(first.cell("spl")), "", ""]))
+    own = [_own(cell_of(first, exam)) for exam in EXAMS]
+    lines.append(_line([base.name, str(len(base.runs)), *own, _own(first.cell("spl")), *_cost(base)]))
     for row in others:
-        against = compared[row.name].against[0]
-        cells = [_against(cell_of(against, exam)) for exam in EXAMS]
-        minutes = "" if row.minutes is None else f"{row.minutes:.1f}"
-        peak = "" if row.peak_mib is None else f"{row.peak_mib:,}"
-        lines.append(_line([row.name, str(len(row.runs)), *cells, _against(against.cell("spl"), 2), minutes, peak]))
-    modes = [_line(["model", "failure mode", "base", "model's", "verdict"]), _line(["---"] * 5)]
-    modes += [line for row in others for line in _modes(row.name, compared[row.name].against[0])]
-    return HEADER.format(seeds=seeds, tasks=tasks, machine=_machine()) + "\n".join([*lines, "", *modes]) + "\n"
+        found = against[row.name]
+        cells = [_against(cell_of(found, exam)) for exam in EXAMS]
+        lines.append(_line([row.name, str(len(row.runs)), *cells, _against(found.cell("spl"), 2), *_cost(row)]))
+    lines += ["", _line(["model", "failure mode", base.name, "model's", "difference", "verdict"]), _line(["---"] * 6)]
+    lines += [line for row in others for line in _modes(row.name, against[row.name])]
+    return "\n".join(lines) + "\n"
+
+
+def _by_seed(base: Result, others: Sequence[Result]) -> str:
+    """The exams again, each seed by itself."""
+    head = ["model", "seed", *(TITLES[exam.name] for exam in EXAMS)]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for row in others:
+        for seed, run in enumerate(row.runs if len(row.runs) > 1 else ()):
+            found = compare(base.runs[seed], [run]).against[0]
+            lines.append(_line([row.name, str(seed), *(_against(cell_of(found, exam)) for exam in EXAMS)]))
+    return "\n".join(lines) + "\n"
+
+
+def _cost(row: Result) -> tuple[str, str]:
+    return (
+        "" if row.minutes is None else f"{row.minutes:.1f}",
+        "" if row.peak_mib is None else f"{row.peak_mib:,}",
+    )
 
 
 def _modes(name: str, against: Against) -> Iterator[str]:
     for cell in against.cells:
         if cell.by == "mode" and cell.verdict in ("better", "worse"):
-            yield _line([name, cell.name, f"{cell.base:.1%}", f"{cell.other:.1%}", cell.verdict])
+            rates = (f"{cell.base:.1%}", f"{cell.other:.1%}")
+            yield _line([name, cell.name, *rates, _points(cell), cell.verdict])
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -236,24 +263,43 @@ def _own(cell: Cell | None) -> str:
 def _against(cell: Cell | None, digits: int = 0) -> str:
     if cell is None:
         return "-"
-    scale = 1 if digits else 100
-    ends = f"[{cell.low * scale:+.{digits}f}, {cell.high * scale:+.{digits}f}]"
     value = f"{cell.other:.2f}" if digits else f"{cell.other:.0%}"
-    return f"{value}, {cell.difference * scale:+.{digits}f} {ends}, {cell.verdict or 'invalid'}"
+    return f"{value}, {_points(cell, digits)}, {cell.verdict or 'invalid'}"
+
+
+def _points(cell: Cell, digits: int = 0) -> str:
+    """The difference with its interval: in points, or as it is where digits are asked for."""
+    scale = 1 if digits else 100
+    low, high = cell.low * scale, cell.high * scale
+    return f"{cell.difference * scale:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
 
 
 def _machine() -> str:
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, CPython {platform.python_version()}"
+    from faultgym.training.trainers.machine import device_name
+    from faultgym.training.trainers.models import uses_gpu
+
+    device = device_name("cuda" if uses_gpu(TrainConfig("sft", "tiny", ("none",), "none")) else "cpu")
+    return f"{device}; {platform.system()}, CPython {platform.python_version()}"
 
 
 HEADER = """# Results
 
-Made by `python -m faultgym.cli.results` ({machine}; no GPU). {seeds} seed(s): each trains `tiny-base` from nothing,
+Made by `python -m faultgym.cli.results` ({machine}). {seeds} seed(s): each trains `tiny-base` from nothing,
 does one round of the loop from it (SFT, then DPO on its result) and DPO without SFT, and examines every model on
 {tasks} held-out tasks of each of six templates: clean, under `rough`, and under `rough` with kinds of faults that no
 training task has. Differences to the base, in points, with 95% paired intervals (tasks resampled, seeds as trials of a
 task); see [compare.md](compare.md) for what a verdict needs. `tiny-base` begins with heads that look back and copy
 ([models.md](models.md)). Negative results stay in.
+
+"""
+BY_SEED = """
+Each seed by itself:
+
+"""
+STAGES = """
+## What is trained on top of SFT, against SFT
+
+The same runs, with what SFT came to as the base: what the second stage adds or costs.
 
 """
 

@@ -18,7 +18,7 @@ from faultgym.eval.evidence import Mode
 from faultgym.eval.paired import mcnemar
 from faultgym.eval.recovery import Delivery, Recovery
 from faultgym.eval.runs import Scored
-from faultgym.eval.score import Score
+from faultgym.eval.score import Score, faults_name
 from faultgym.tools.errors import UserError
 
 QUICK = Settings(resamples=200, flips=399)
@@ -323,6 +323,24 @@ def test_forgetting_is_judged_on_episodes_without_faults_only():
                              outcomes("b", [True], key=("t", "rough", 7, 0)), 0.05).units == 1  # fmt: skip
 
 
+def test_a_task_that_brings_its_own_outage_is_no_task_without_faults():
+    def side(name, won):
+        one = outcomes(name, [True] * 70)
+        broken = episode("outage", won, who=name)
+        return replace(
+            one,
+            episodes=(*one.episodes, replace(broken, score=replace(broken.score, planned=(("outage", "REROUTE"),)))),
+        )
+
+    found = clean_noninferior(side("a", True), side("b", False), 0.05)
+    assert (found.units, found.change) == (70, 0.0)
+
+
+def test_a_plan_that_is_called_clean_is_not_taken_for_the_preset():
+    assert faults_name({"version": 1, "name": "clean", "rules": []}) == "clean (plan)"
+    assert (faults_name("clean"), faults_name({"name": "mine"})) == ("clean", "mine")
+
+
 def model(prompt, name="m", **more):
     return {"name": f"openai:{name}", "kind": "openai", "model": name, "prompt": {"name": prompt}, **more}
 
@@ -351,6 +369,14 @@ def test_nothing_is_missing_when_the_base_is_there_under_both_prompts_or_is_no_m
     assert compare(outcomes("a", [True]), [outcomes("b", [True])], QUICK).missing == ()
 
 
+def test_each_folder_of_a_base_gets_a_folder_of_its_own():
+    a = replace(
+        outcomes("a", [True]), policy=model("plain"), asked=(ASKED, ASKED), folders=("clean", "rough"), folder="a"
+    )
+    (missing,) = compare(a, [outcomes("b", [True])], QUICK).missing
+    assert [command.split()[3] for command in missing.commands] == ["a-best/clean", "a-best/rough"]
+
+
 # ---- what is said -------------------------------------------------------------------------------------
 
 
@@ -359,6 +385,21 @@ def test_no_difference_stands_without_a_verdict():
     for block in blocks(compare(a, [b], QUICK), full=True):
         if not isinstance(block, str) and "difference [95%]" in block.columns:
             assert all(row[-1] in ("better", "worse", "not shown") for row in block.rows)
+
+
+@pytest.mark.parametrize("by", ["kind", "contract"])
+def test_the_only_kind_of_fault_has_a_row_beside_the_episodes_without_faults(by):
+    a, b = two([(True, n % 2 == 0, ("clean", "rough")[n % 2]) for n in range(8)])
+    assert f"**By {by}**" in markdown(compare(a, [b], QUICK))
+
+
+def test_what_is_unfinished_or_damaged_is_said():
+    a, b = outcomes("a", [True] * 300), replace(outcomes("b", [True] * 300), planned=900, damaged=2, folder="runs/b")
+    text = markdown(compare(a, [b], QUICK))
+    assert "UNFINISHED: b holds 302 of 900 episodes" in text
+    assert "--out runs/b --resume" in text
+    assert "Damaged: b: 0 of its 300 episodes are harness errors, and 2 traces cannot be read" in text
+    assert not replace(b, damaged=4).valid
 
 
 def test_names_cannot_steer_the_terminal_or_break_a_table():

@@ -56,12 +56,12 @@ def test_holm_never_lowers_a_p_value_and_keeps_their_order(ps):
 
 def test_the_detectable_effect_is_the_usual_formula():
     expected = (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * 0.5 / math.sqrt(100)
-    assert detectable(0.5, 100, 0.05, whole=False) == pytest.approx(expected)
+    assert detectable(0.5, 100, 0.05) == pytest.approx(expected)
 
 
 def test_a_detectable_effect_is_found_four_times_in_five():
     generator = np.random.default_rng(3)
-    effect = detectable(0.6, 80, 0.05, whole=False)
+    effect = detectable(0.6, 80, 0.05)
     drawn = generator.normal(effect, 0.6, size=(80, 400))
     found = np.mean([p < 0.05 for p in sign_flips(drawn, flips=999)])
     assert 0.74 < found < 0.86
@@ -70,8 +70,19 @@ def test_a_detectable_effect_is_found_four_times_in_five():
 def test_below_six_tasks_no_difference_can_be_shown():
     assert fewest_tasks(0.05) == 6
     assert mcnemar(5, 0) > 0.05 > mcnemar(6, 0)
-    assert detectable(0.1, 5, 0.05, whole=False) is None
-    assert detectable(0.0, 12, 0.05, whole=True) == 0.5
+    assert detectable(0.1, 5, 0.05) is None
+
+
+def test_so_small_a_share_is_detectable_that_enough_tasks_change_four_times_in_five():
+    share = detectable(0.0, 40, 0.05, step=1.0)
+    assert stats.binom.sf(fewest_tasks(0.05) - 1, 40, share) == pytest.approx(0.8)
+    assert detectable(0.0, 40, 0.05, step=0.125) == pytest.approx(share / 8)
+
+
+def test_an_alpha_below_what_so_many_flips_can_come_to_detects_nothing():
+    assert sign_flips(np.ones((200, 1)), flips=999)[0] == 1 / 1000
+    assert detectable(0.1, 200, 0.001, flips=999) is None
+    assert detectable(0.1, 200, 0.0011, flips=999) is not None
 
 
 columns = st.integers(2, 12).flatmap(
@@ -151,6 +162,24 @@ def test_a_loss_of_more_than_the_margin_is_not_let_through():
 def test_gains_are_set_against_losses():
     assert noninferior(*sides(380, lost=2, gained=40), 0.02).holds
     assert noninferior(*sides(380, lost=2, gained=40), 0.02).worst < 0
+
+
+@pytest.mark.parametrize("gained", [1, 2, 3])
+def test_a_few_gains_of_a_few_tasks_prove_nothing(gained):
+    assert not noninferior(*sides(0, gained=gained), 0.05).holds
+
+
+def test_a_small_loss_never_leaves_less_possible_than_none():
+    before = {str(n): 1.0 for n in range(12)}
+    none = noninferior(before, before, 0.05)
+    some = noninferior(before, {**before, "0": 0.875}, 0.05)
+    assert none.worst <= some.worst
+
+
+def test_what_is_no_number_is_refused():
+    before = {str(n): 1.0 for n in range(60)}
+    with pytest.raises(UserError, match="tuned policy's value of '7' is no finite number"):
+        noninferior(before, {**before, "7": math.nan}, 0.02, lower_is_better=True)
 
 
 def test_a_policy_that_loses_exactly_the_margin_passes_in_about_alpha_of_all_cases():

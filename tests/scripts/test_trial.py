@@ -1,7 +1,9 @@
 """What the demo's second half and the results table are made of."""
 
 import pytest
+import torch
 
+from faultgym.cli.main import main
 from faultgym.cli.trial import EXAMS, Trial, trial_of
 from faultgym.envs.suite import suite_named
 from faultgym.tools.faults.presets import HELD_OUT_KINDS
@@ -21,6 +23,26 @@ def test_every_template_is_examined(exam):
 
 def test_the_models_of_the_recipes_are_compared_with_their_base():
     assert all(trial_of(name, gpu=False).model == "tiny-base" for name in RECIPES)
+
+
+@pytest.mark.parametrize(("model", "says"), [(None, "name one with --model"), ("tiny", "name one with --model")])
+def test_a_gpu_that_can_do_nothing_is_refused(model, says, capsys):
+    named = ["--model", model] if model else []
+    assert main(["demo", "--no-tables", "--gpu", *named]) == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_is_said_at_once(capsys):
+    assert main(["demo", "--no-tables", "--gpu", "--model", "smollm2"]) == 2
+    assert "PyTorch sees no GPU" in capsys.readouterr().err
+
+
+def test_a_folder_that_holds_anything_is_not_given_to_a_model(tmp_path, capsys):
+    (tmp_path / "thesis.tex").write_text("mine")
+    assert main(["tiny", "--out", str(tmp_path)]) == 2
+    assert "is not an empty folder" in capsys.readouterr().err
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
 
 
 def test_another_model_gets_adapters_and_on_a_gpu_a_server():

@@ -1,6 +1,8 @@
 """Real rounds on a task that a very small model learns in seconds: promoted, kept, rolled back, put right again."""
 
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import loops
 import onerule
@@ -9,9 +11,11 @@ import pytest
 
 from faultgym.agents.registry import policy_named
 from faultgym.agents.store import RunDirectory
+from faultgym.eval.compare import read_run
 from faultgym.tools.errors import UserError
+from faultgym.training.loop.judge import judge
 from faultgym.training.loop.models import Served, policy_name
-from faultgym.training.loop.round import Watching
+from faultgym.training.loop.round import Round, Watching
 from faultgym.training.loop.run import opened, rollback, run_loop, status
 
 LEARNING = {
@@ -161,11 +165,6 @@ def test_a_model_that_has_not_learned_is_not_promoted_and_the_old_one_stays(refu
 
 
 def test_forgetting_alone_stands_against_a_promotion(promoted, model, tmp_path):
-    from dataclasses import replace
-
-    from faultgym.eval.compare import read_run
-    from faultgym.training.loop.judge import judge
-
     place = promoted / "rounds" / "01" / "eval"
     runs = [read_run(place / name, name) for name in ("current", "candidate")]
     texts = orjson.loads((place / "texts.json").read_bytes())
@@ -178,6 +177,45 @@ def test_forgetting_alone_stands_against_a_promotion(promoted, model, tmp_path):
     assert "general text" in worse.why
     assert "worse under faults" in backwards.why
     assert "without faults" in backwards.why
+
+
+def test_a_candidate_whose_losses_are_no_numbers_is_not_promoted(promoted, model):
+    place = promoted / "rounds" / "01" / "eval"
+    runs = [read_run(place / name, name) for name in ("current", "candidate")]
+    texts = orjson.loads((place / "texts.json").read_bytes())
+    found = judge(runs[0], runs[1], (texts["current"], dict.fromkeys(texts["current"])), asked(model))
+    assert not found.promoted
+    assert "losses are no numbers" in found.why
+    assert found.to_record()["text"] is None
+
+
+def test_a_round_does_not_begin_from_weights_that_have_changed(promoted, model, tmp_path):
+    loop = shutil.copytree(promoted, tmp_path / "loop")
+    weights = loop / status(loop).model.served / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.unlink()  # it is one file with what was trained
+    weights.write_bytes(content)
+    with pytest.raises(UserError, match=r"version 1 in .* are not those that were promoted"):
+        run_loop(loop, asked(model, rounds=2), resume=True)
+
+
+def test_more_rounds_and_the_place_are_remembered(promoted, model, tmp_path, monkeypatch):
+    loop = shutil.copytree(promoted, tmp_path / "loop")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run_loop(Path("loop"), asked(model, rounds=2), resume=True, watching=until("02/rollout"))
+    assert opened(loop).config.rounds == 2
+    with pytest.raises(KeyboardInterrupt):
+        run_loop(loop, opened(loop).config, resume=True, watching=until("02/rollout"))
+
+
+def test_after_a_rollback_the_curriculum_goes_by_how_that_version_did(promoted, model):
+    def seen(start):
+        return Round(promoted, 2, asked(model), status(promoted).version(start), {}, Watching())._seen()
+
+    before, after = seen(0), seen(1)
+    assert sum(k for _, k in before.counts.values()) < sum(k for _, k in after.counts.values())
 
 
 def test_an_adapter_of_another_model_is_refused_and_nothing_is_lost(refused, tmp_path):

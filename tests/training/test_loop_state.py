@@ -2,14 +2,15 @@
 
 import orjson
 import pytest
+import torch
 
 from faultgym.agents.store import exclusive
 from faultgym.tools.errors import UserError
 from faultgym.training.loop.config import LoopConfig, nested
 from faultgym.training.loop.models import check_model
-from faultgym.training.loop.registry import note_rollback, read_registry, write_registry
+from faultgym.training.loop.registry import decided_after, note_rollback, read_registry, write_registry
 from faultgym.training.loop.run import opened, rollback, run_loop, status
-from faultgym.training.loop.stage import SEAL, Stage, damage, digest
+from faultgym.training.loop.stage import SEAL, Stage, damage, digest, weights_digest
 
 INPUTS = {"model": {"name": "m"}, "seed": 1}
 
@@ -190,6 +191,29 @@ def test_a_torn_registry_is_made_again(tmp_path):
         assert (tmp_path / "registry.json").read_bytes() == whole
 
 
+def test_a_missing_decision_of_an_earlier_round_hides_the_later_ones_until_it_is_made_again(tmp_path):
+    for number, start in ((1, 0), (2, 1), (3, 2)):
+        decide(tmp_path, number, start, True)
+    whole = read_registry(tmp_path, "m")
+    path = tmp_path / "rounds" / "01" / "decision.json"
+    content = path.read_bytes()
+    path.unlink()
+    assert (read_registry(tmp_path, "m").current, decided_after(tmp_path, 1)) == (0, 2)
+    path.write_bytes(content)
+    assert read_registry(tmp_path, "m") == whole
+
+
+def test_nothing_is_rolled_back_while_a_decision_is_missing(tmp_path):
+    loop = tmp_path / "loop"
+    begun(loop, rounds=3)
+    for number, start in ((1, 0), (2, 1), (3, 2)):
+        decide(loop, number, start, True)
+    (loop / "rounds" / "02" / "decision.json").unlink()
+    with pytest.raises(UserError, match="round 2 has no decision, and round 3 has one"):
+        rollback(loop, 0)
+    assert (loop / "rounds" / "03" / "decision.json").is_file()
+
+
 def test_a_version_that_never_was_is_refused_with_those_that_are(tmp_path):
     decide(tmp_path, 1, 0, False)
     with pytest.raises(UserError, match="no version 1: this loop has the versions 0"):
@@ -228,7 +252,7 @@ def test_a_changed_setting_is_refused_at_resumption_and_named(tmp_path):
     begun(tmp_path / "loop", sft={"max_steps": 5})
     for more, said in (
         ({"episodes": 300, "sft": {"max_steps": 5}}, "episodes was 400, and is now 300"),
-        ({"sft": {"max_steps": 6}}, "sft.max_steps was 5, and is now 6"),
+        ({"samples": 2, "sft": {"max_steps": 6}}, "samples was 4, and is now 2"),
     ):
         with pytest.raises(UserError, match=said):
             run_loop(tmp_path / "loop", LoopConfig.of({"model": "smollm2", **more}), resume=True)
@@ -318,6 +342,28 @@ def test_a_dora_adapter_for_vllm_has_to_be_merged(preference):
         check_model(LoopConfig.of(asked))
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("section", ["sft", "pref"])
+def test_a_missing_gpu_is_said_before_anything_is_rolled_out(section):
+    with pytest.raises(UserError, match="PyTorch sees no GPU"):
+        check_model(LoopConfig.of({"model": "m", section: {"device": "cuda"}}))
+
+
+def test_how_long_training_took_makes_no_difference_to_what_follows(tmp_path):
+    def trained(seconds):
+        def make(work):
+            (work / "sft").mkdir()
+            (work / "sft" / "model.safetensors").write_bytes(b"weights")
+            (work / "sft" / "training.json").write_text(str(seconds))
+            return work / "sft"
+
+        return Stage(tmp_path / str(seconds), "sft", {}, lambda line: None).run(make)
+
+    one, two = trained(1), trained(2)
+    assert digest(one) != digest(two)
+    assert weights_digest(one) == weights_digest(two)
+
+
 def test_dotted_settings_become_sections():
     assert nested({"sft.max_steps": "5", "sft.beta": "1", "rounds": "2"}) == {
         "sft": {"max_steps": "5", "beta": "1"},
@@ -327,7 +373,8 @@ def test_dotted_settings_become_sections():
         nested({"dpo.beta": 1})
 
 
-def test_rounds_and_speed_may_change_and_nothing_else():
+def test_rounds_speed_and_training_may_change_and_nothing_else():
     one = LoopConfig.of({"model": "m"})
-    assert not one.difference(LoopConfig.of({"model": "m", "rounds": 9, "in_flight": 1, "workers": 2}).to_record())
+    free = {"rounds": 9, "in_flight": 1, "workers": 2, "port": 9000, "sft": {"too_long": "drop"}, "pref": {"beta": 1}}
+    assert not one.difference(LoopConfig.of({"model": "m", **free}).to_record())
     assert one.difference(LoopConfig.of({"model": "m", "seed": 1}).to_record())

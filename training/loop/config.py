@@ -178,14 +178,15 @@ class LoopConfig:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in record.items()}
 
     def difference(self, record: JSON) -> str:
-        """The first setting in which an earlier configuration differs, in words; empty when the result is the same."""
-        kept = {name: value for name, value in record.items() if name not in WITHOUT_EFFECT}
-        mine = {name: value for name, value in self.to_record().items() if name not in WITHOUT_EFFECT}
+        """The first setting in which an earlier configuration differs, in words; empty when a loop may go on."""
+        kept = {name: value for name, value in record.items() if name not in CHANGEABLE}
+        mine = {name: value for name, value in self.to_record().items() if name not in CHANGEABLE}
         return plan_difference(kept, mine)
 
 
-WITHOUT_EFFECT = frozenset({"rounds", "in_flight", "workers"})
-"""Settings that may change while a loop goes on."""
+CHANGEABLE = frozenset({"rounds", "in_flight", "workers", "port", "sft", "pref"})
+"""Settings that may change while a loop goes on: those that nothing follows from, and those of training, which may have
+to change for a stage to fit into memory. A stage that has ended keeps those that it was made with."""
 
 
 _RULES: dict[str, Rule] = {
@@ -200,7 +201,7 @@ _RULES: dict[str, Rule] = {
     "dev_tasks": whole(0, 100_000),
     "dev_faults": Rule("list", filled=True),
     "engine": Rule(choices=get_args(Engine)),
-    "port": whole(0, 65535),
+    "port": whole(1, 65535),
     "turns": whole(1, 10_000),
     "samples": whole(0, 1000),
     "checks": whole(0, 1000),
@@ -239,4 +240,4 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-__all__ = ["WITHOUT_EFFECT", "Engine", "LoopConfig", "Preference", "nested"]
+__all__ = ["CHANGEABLE", "Engine", "LoopConfig", "Preference", "nested"]

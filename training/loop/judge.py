@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -25,7 +26,8 @@ class Judgement:
     faulted: tuple[Cell, ...]
     """On episodes with faults: `METRICS`."""
     clean: NonInferiority | None
-    text: NonInferiority
+    text: NonInferiority | None
+    """None when the candidate's losses are no numbers."""
     comparison: Comparison = field(repr=False)
     """All slices, clean ones among them."""
 
@@ -36,18 +38,24 @@ class Judgement:
             "why": self.why,
             "faulted": [cell.to_record() for cell in self.faulted],
             "clean": None if self.clean is None else self.clean.to_record(),
-            "text": self.text.to_record(),
+            "text": None if self.text is None else self.text.to_record(),
         }
 
 
 def judge(
-    current: Run, candidate: Run, texts: tuple[Mapping[str, float], Mapping[str, float]], config: LoopConfig
+    current: Run, candidate: Run, texts: tuple[Mapping[str, float], Mapping[str, float | None]], config: LoopConfig
 ) -> Judgement:
-    """Compare two runs of the same dev episodes, and the losses (bits per byte) on the same general texts."""
+    """Compare two runs of the same dev episodes, and the losses (bits per byte) on the same general texts.
+
+    A model that fell apart has losses that are no numbers, None in JSON: it is not promoted.
+    """
     settings = Settings(alpha=config.alpha, clean_margin=config.clean_margin)
     faulted = compare(_faulted(current), [_faulted(candidate)], settings).against[0]
     clean = clean_noninferior(current, candidate, config.clean_margin, config.alpha)
-    text = noninferior(*texts, config.text_margin, lower_is_better=True, alpha=config.alpha)
+    after = {name: loss for name, loss in texts[1].items() if loss is not None and math.isfinite(loss)}
+    text = None
+    if len(after) == len(texts[1]):
+        text = noninferior(texts[0], after, config.text_margin, lower_is_better=True, alpha=config.alpha)
     against = list(_against(faulted, clean, text))
     why = "; ".join(against) or _for(faulted)
     cells = tuple(cell for metric in METRICS if (cell := faulted.cell(metric)) is not None)
@@ -58,7 +66,7 @@ def _faulted(run: Run) -> Run:
     return replace(run, episodes=tuple(one for one in run.episodes if one.score.faults != "clean"))
 
 
-def _against(faulted: Against, clean: NonInferiority | None, text: NonInferiority) -> Iterator[str]:
+def _against(faulted: Against, clean: NonInferiority | None, text: NonInferiority | None) -> Iterator[str]:
     """What stands against a promotion."""
     cell = faulted.cell("success")
     if cell is None or cell.verdict is None or clean is None:
@@ -73,7 +81,9 @@ def _against(faulted: Against, clean: NonInferiority | None, text: NonInferiorit
             f"without faults {clean.base:.1%} became {clean.tuned:.1%}, and a loss of {100 * clean.worst:.1f} points is"
             f" not ruled out ({100 * clean.margin:.1f} are accepted)"
         )
-    if not text.holds:
+    if text is None:
+        yield "general text: the candidate's losses are no numbers, so its weights are broken"
+    elif not text.holds:
         yield (
             f"general text costs {text.tuned:.3f} bits a byte instead of {text.base:.3f}, and {text.worst:.3f} more is"
             f" not ruled out ({text.margin:.3f} are accepted)"

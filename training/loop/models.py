@@ -83,19 +83,26 @@ def publish_model(trained: Path, work: Path, prefix: str) -> tuple[Path, str]:
     weights = sorted(path for pattern in _WEIGHTS for path in source.glob(pattern) if path.name not in _VARYING)
     if not weights:
         raise UserError(f"{source} holds no weights: delete the folder of this stage to train it again")
-    found = sha256()
     for path in weights:
         _link(path, place / path.name)
+    found = published_hash(place)
+    for path in sorted(path for pattern in _SETTINGS for path in source.glob(pattern) if path.name not in _VARYING):
+        (place / path.name).write_bytes(_fixed(path))
+    named = work / f"{prefix}-{found[:8]}"
+    shutil.rmtree(named, ignore_errors=True)
+    place.rename(named)
+    return named, found
+
+
+def published_hash(place: Path) -> str:
+    """SHA-256 over the weights in a published folder, by name and content."""
+    found = sha256()
+    for path in sorted(path for pattern in _WEIGHTS for path in place.glob(pattern)):
         found.update(path.name.encode())
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 found.update(block)
-    for path in sorted(path for pattern in _SETTINGS for path in source.glob(pattern) if path.name not in _VARYING):
-        (place / path.name).write_bytes(_fixed(path))
-    named = work / f"{prefix}-{found.hexdigest()[:8]}"
-    shutil.rmtree(named, ignore_errors=True)
-    place.rename(named)
-    return named, found.hexdigest()
+    return found.hexdigest()
 
 
 def _is_dora(trained: Path) -> bool:
@@ -140,5 +147,9 @@ def check_model(config: LoopConfig) -> None:
         for name, settings in stages.items():
             if settings.get("merge") not in (True, "true", "yes"):
                 raise UserError(f"engine {config.engine} serves no DoRA adapter: set {name}.merge=true")
+    if "cuda" in (config.sft.get("device"), config.pref.get("device")):
+        from faultgym.training.trainers.models import check_gpu
+
+        check_gpu()
     if folder.is_dir() and is_embedded(config.model):
         raise UserError(f"{config.model} is an embedded model and a folder here: write ./{config.model} for the folder")

@@ -101,11 +101,14 @@ class Registry:
 
 
 def read_registry(folder: Path, model: str, until: int | None = None) -> Registry:
-    """The registry as the decisions and rollbacks give it, `until` a round. Raises UserError when one is unreadable."""
+    """The registry as the decisions and rollbacks give it, `until` a round, or the last before which all are decided.
+
+    Raises UserError when a decision is unreadable.
+    """
     versions = [Version(0, None, model, model, "")]
     history: list[JSON] = []
     current = 0
-    for number in range(1, 1 + (_rounds(folder) if until is None else until)):
+    for number in range(1, 1 + (_decided(folder) if until is None else until)):
         path = folder / "rounds" / f"{number:02d}" / DECISION
         if path.is_file():
             decision = _read(path)
@@ -145,9 +148,18 @@ def note_rollback(folder: Path, registry: Registry, to: int) -> None:
         file.write(orjson.dumps({"rollback": to, "after_round": after}, option=orjson.OPT_APPEND_NEWLINE))
 
 
-def _rounds(folder: Path) -> int:
-    names = [path.name for path in (folder / "rounds").glob("[0-9]*") if path.name.isdigit()]
-    return max(map(int, names), default=0)
+def decided_after(folder: Path, number: int) -> int | None:
+    """The first round after this one that has a decision; None when there is none."""
+    names = [path.parent.name for path in (folder / "rounds").glob(f"[0-9]*/{DECISION}")]
+    return min((int(name) for name in names if name.isdigit() and int(name) > number), default=None)
+
+
+def _decided(folder: Path) -> int:
+    """How many rounds from the first on have a decision."""
+    number = 0
+    while (folder / "rounds" / f"{number + 1:02d}" / DECISION).is_file():
+        number += 1
+    return number
 
 
 def _rollbacks(folder: Path, after: int) -> list[JSON]:

@@ -88,6 +88,11 @@ def check_valid(scores: Sequence[Score], run: Path) -> None:
         )
 
 
+def check_run(run: Path) -> None:
+    """`check_valid` of a run that is used without its scores."""
+    check_valid([score(trace) for _, trace in located_traces(RunDirectory.open(run))], run)
+
+
 def failures(scores: Sequence[Score]) -> JSON:
     """What failed, and how often: by mode, template, setting, kind and contract."""
     valid = [s for s in scores if s.valid]
@@ -154,5 +159,8 @@ def read_json(path: Path) -> JSON:
     try:
         found: JSON = orjson.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}): delete its folder to make it again") from error
+        raise UserError(
+            f"{path} cannot be read ({error}): put it back from a copy; or delete its folder, and the round's"
+            " decision.json if there is one, to make it again"
+        ) from error
     return found

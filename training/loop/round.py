@@ -23,18 +23,20 @@ from faultgym.agents.stop import Stop
 from faultgym.eval.compare import read_run
 from faultgym.eval.compare_report import markdown
 from faultgym.eval.score import Score
+from faultgym.tools.errors import UserError
 from faultgym.tools.hashing import stable_hash
 from faultgym.tools.types import JSON
 from faultgym.training.inputs import OnProgress as OnBuild
 from faultgym.training.loop.collect import collect
 from faultgym.training.loop.config import LoopConfig
-from faultgym.training.loop.curriculum import HALF, Share, episodes_of, preset_cells, seen_in, shares
+from faultgym.training.loop.curriculum import HALF, Seen, Share, episodes_of, preset_cells, seen_in, shares
 from faultgym.training.loop.data import COUNTS, Material, examples, learned_from, preferences
 from faultgym.training.loop.judge import Judgement, judge
-from faultgym.training.loop.models import Served, policy_name, publish_model, serving
+from faultgym.training.loop.models import Served, policy_name, publish_model, published_hash, serving
 from faultgym.training.loop.registry import DECISION, Version
 from faultgym.training.loop.rollouts import (
     SEEN,
+    check_run,
     check_valid,
     plan_print,
     read_json,
@@ -44,7 +46,7 @@ from faultgym.training.loop.rollouts import (
     seen_record,
     write_json,
 )
-from faultgym.training.loop.stage import Stage, digest
+from faultgym.training.loop.stage import Stage, digest, weights_digest
 from faultgym.training.ways import Sources
 
 VERDICT = "verdict.json"
@@ -87,6 +89,7 @@ class Round:
 
     def run(self) -> JSON:
         """Do what is still to be done, and return the decision, which is written down."""
+        self._check_start()
         self.folder.mkdir(parents=True, exist_ok=True)
         specs = self._plan()
         rollout = self._rollout(specs)
@@ -100,6 +103,17 @@ class Round:
             return self._decide(None, None)
         model = self._model("model", trained)
         return self._decide(self._evaluate(model, trained), trained)
+
+    def _check_start(self) -> None:
+        """Raise UserError when the model in use is not the one that was promoted."""
+        if not self.start.number:
+            return
+        place = self.loop / self.start.served
+        if not place.is_dir() or published_hash(place) != self.start.sha256:
+            raise UserError(
+                f"the weights of version {self.start.number} in {place} are not those that were promoted: put them back"
+                f" from a copy, or use an earlier version with `faultgym loop rollback {self.loop} VERSION`"
+            )
 
     def seed(self, stage: str) -> int:
         """Of one stage, 32 bits."""
@@ -122,14 +136,20 @@ class Round:
     def _planned(self, episodes: int, first: int = 0) -> tuple[list[Share], list[EpisodeSpec]]:
         config = self.config
         cells = preset_cells(config.suites, config.templates, config.faults, "train")
-        seen = seen_of({"counts": [], "plans": []})
-        if self.number > 1:
-            before = folder_of(self.loop, self.number - 1)
-            candidate = before / "eval" / SEEN
-            promoted = self.start.number == self.number - 1 and candidate.is_file()
-            seen = seen_of(read_json(before / "score" / SEEN), read_json(candidate) if promoted else None)
+        seen = self._seen()
         parts = shares(cells, seen, episodes, config.target)
         return parts, episodes_of(parts, seen.plans, "train", config.seed, self.number, config.api, first)
+
+    def _seen(self) -> Seen:
+        """How the model in use did when it was last rolled out: after a rollback that is not the last round's."""
+        for number in range(self.number - 1, 0, -1):
+            before = folder_of(self.loop, number)
+            decision = read_json(before / DECISION)
+            if decision["from"] == self.start.number:
+                return seen_of(read_json(before / "score" / SEEN))
+            if decision["promoted"] and number == self.start.number:
+                return seen_of(read_json(before / "score" / SEEN), read_json(before / "eval" / SEEN))
+        return seen_of({"counts": [], "plans": []})
 
     def _rollout(self, specs: list[EpisodeSpec]) -> Path:
         return self._rolled("rollout", specs, self._policy(self.config.sampling), self._served())
@@ -215,6 +235,7 @@ class Round:
         material = Material((rollout,), name, earlier, self.seed("preferences") >> 1)
 
         def make(work: Path) -> Path:
+            check_run(rollout)
             with self._asked(model), self.watching.builds() as on_progress:
                 return preferences(material, config, work, on_progress)
 
@@ -223,7 +244,11 @@ class Round:
     def _earlier(self, stage: str, name: str, given: tuple[str, ...]) -> tuple[Path, ...]:
         """What earlier rounds collected, whatever became of their candidates, and what was there before."""
         before = [folder_of(self.loop, number) / stage / name for number in range(1, self.number)]
-        return (*map(Path, given), *(folder for folder in before if folder.is_dir()))
+        return (*map(Path, given), *(folder for folder in before if folder.is_dir() and self._sound(folder.parent)))
+
+    def _sound(self, data: Path) -> bool:
+        """Whether a round's data may be learned from: pairs that failed their audit may not, later either."""
+        return self.config.unaudited or read_json(data / COUNTS).get("passed", True)
 
     def _print(self, folder: Path) -> str:
         return digest(folder.parent) if self.loop in folder.parents else str(folder)
@@ -236,7 +261,7 @@ class Round:
             return None
         model = self._model_in_use if start is None else str(start)
         settings = dict(config.sft if stage == "sft" else config.pref)
-        before = self._policy("") if start is None else digest(start)
+        before = self._policy("") if start is None else weights_digest(start)
         inputs = {"method": method, "settings": settings, "data": digest(data), "model": before}
 
         def make(work: Path) -> Path:
@@ -262,13 +287,14 @@ class Round:
             write_json(out / VERSION, {"name": named.name, "sha256": sha256, "trained": trained.name})
             return out
 
-        return self._stage(stage, {"trained": digest(trained)}, make)
+        return self._stage(stage, {"trained": weights_digest(trained)}, make)
 
     # ---- what came of it ----
 
     def _evaluate(self, model: Path, trained: Path) -> Path:
         config = self.config
-        cells = preset_cells(config.suites, config.templates, ("clean", *config.dev_faults), "dev")
+        presets = tuple(dict.fromkeys(("clean", *config.dev_faults)))
+        cells = preset_cells(config.suites, config.templates, presets, "dev")
         parts = [Share(cell, config.target, config.dev_each) for cell in cells]
         specs = episodes_of(parts, {}, "dev", config.seed, self.number, config.api)
         margins = {name: getattr(config, name) for name in ("alpha", "clean_margin", "text_margin", "turns")}

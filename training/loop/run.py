@@ -21,6 +21,7 @@ from faultgym.training.loop.models import check_model
 from faultgym.training.loop.registry import (
     DECISION,
     Registry,
+    decided_after,
     note_rollback,
     read_registry,
     write_registry,
@@ -52,6 +53,7 @@ def run_loop(folder: Path, config: LoopConfig, *, resume: bool = False, watching
     everything in a round that a person can put right; KeyboardInterrupt when it was stopped.
     """
     watching = watching or Watching()
+    folder = Path(os.path.abspath(folder))  # stages and builds remember paths, and may be resumed from elsewhere
     if not resume:
         _refuse_used(folder)
     elif not (folder / ASKED).is_file():
@@ -70,9 +72,19 @@ def run_loop(folder: Path, config: LoopConfig, *, resume: bool = False, watching
             if not (folder_of(folder, number) / DECISION).is_file():
                 watching.say(f"round {number} of {loop.config.rounds}, from version {registry.current}")
                 _tell(Round(folder, number, loop.config, registry.model, loop.base, watching).run(), watching)
-            write_page(folder, number)
+                write_page(folder, number)
+            else:
+                _write_page_again(folder, number, watching)
             write_registry(folder, read_registry(folder, loop.config.model))
         return read_registry(folder, loop.config.model)
+
+
+def _write_page_again(folder: Path, number: int, watching: Watching) -> None:
+    """Of a round that ended before: what its page is made from is not made again, and may be damaged by now."""
+    try:
+        write_page(folder, number)
+    except UserError as error:
+        watching.say(f"note: the page of round {number} stays as it is: {error}")
 
 
 def _tell(decision: JSON, watching: Watching) -> None:
@@ -105,6 +117,11 @@ def rollback(folder: Path, to: int, say: Watching | None = None) -> Registry:
         if registry.current == to:
             raise UserError(f"version {to} is in use already")
         registry.version(to)
+        if later := decided_after(folder, registry.rounds + 1):
+            raise UserError(
+                f"round {registry.rounds + 1} has no decision, and round {later} has one: make it again first, with"
+                f" `faultgym loop run --out {folder} --resume`"
+            )
         _set_aside_unfinished(folder, registry.rounds + 1, say or Watching())
         note_rollback(folder, registry, to)
         registry = read_registry(folder, loop.config.model)
@@ -146,6 +163,9 @@ def _resumed(folder: Path, config: LoopConfig) -> Loop:
             f"the model {config.model} is another one than the loop in {folder} was begun with ({difference}): put it"
             " back, or begin another loop"
         )
+    if before.config.to_record() != config.to_record():
+        record: JSON = orjson.loads((folder / ASKED).read_bytes())
+        write_json(folder / ASKED, {**record, "config": config.to_record()})
     return Loop(folder, config, before.base)
 
 

@@ -138,6 +138,13 @@ def digest(folder: Path) -> str:
     return sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
+def weights_digest(folder: Path) -> str:
+    """The same of a training result's weights alone: nothing follows from how long they took to train."""
+    files = sealed(folder)["files"].items()
+    record = {name: told for name, told in files if name.endswith(".safetensors") and "checkpoints/" not in name}
+    return sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
 def damage(folder: Path) -> str:
     """What is wrong with a finished stage, in words; empty when nothing is."""
     if not folder.is_dir():

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faultgym.eval.noninferior import TEXT_MARGIN, NonInferiority, noninferior
+from faultgym.eval.paired import RESAMPLES
 from faultgym.tools.errors import UserError
 from faultgym.training.train_config import TrainConfig
+from faultgym.training.trainers.machine import release
 from faultgym.training.trainers.models import base_model, check_base, start_of, tokenizer_at, weights_hash, with_adapter
 
 if TYPE_CHECKING:
@@ -31,13 +33,22 @@ def paragraphs() -> dict[str, str]:
     return {f"p{number:02}": " ".join(text.split()) for number, text in enumerate(found, 1)}
 
 
-def general_text(base: str, tuned: str, margin: float = TEXT_MARGIN, alpha: float = 0.05) -> NonInferiority:
+def general_text(
+    base: str,
+    tuned: str,
+    margin: float = TEXT_MARGIN,
+    alpha: float = 0.05,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> NonInferiority:
     """Whether the tuned model predicts the text as well as its base, up to a margin in bits per byte.
 
     Each is an embedded model's name, a folder, a hub id, or the folder of an adapter on its base. Raises UserError for
-    one that cannot be loaded.
+    one that cannot be loaded, or whose losses are no numbers.
     """
-    return noninferior(text_losses(base), text_losses(tuned), margin, lower_is_better=True, alpha=alpha)
+    before, after = text_losses(base), text_losses(tuned)
+    return noninferior(before, after, margin, lower_is_better=True, alpha=alpha, resamples=resamples, seed=seed)
 
 
 def text_losses(model: str, texts: dict[str, str] | None = None, tick: Callable[[], object] = int) -> dict[str, float]:
@@ -63,6 +74,8 @@ def text_losses(model: str, texts: dict[str, str] | None = None, tick: Callable[
         for name, bits in zip(batch, _bits(loaded, [rows[name] for name in batch]), strict=True):
             losses[name] = bits / len(wanted[name].encode())
         tick()
+    del loaded
+    release()
     return losses
 
 

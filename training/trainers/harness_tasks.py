@@ -6,6 +6,7 @@ from importlib import import_module, util
 from typing import Any
 
 from faultgym.eval.noninferior import CLEAN_MARGIN, NonInferiority, noninferior
+from faultgym.eval.paired import RESAMPLES
 from faultgym.tools.errors import UserError
 from faultgym.training.train_config import TrainConfig
 from faultgym.training.trainers.models import start_of
@@ -22,7 +23,14 @@ def check_harness() -> None:
 
 
 def harness_task(
-    task: str, base: str, tuned: str, margin: float = CLEAN_MARGIN, alpha: float = 0.05
+    task: str,
+    base: str,
+    tuned: str,
+    margin: float = CLEAN_MARGIN,
+    alpha: float = 0.05,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> tuple[str, NonInferiority]:
     """(metric, answer) of a task, document by document.
 
@@ -31,7 +39,7 @@ def harness_task(
     check_harness()
     metric, before = _scores(task, base)
     _, after = _scores(task, tuned, metric)
-    return metric, noninferior(before, after, margin, alpha=alpha)
+    return metric, noninferior(before, after, margin, alpha=alpha, resamples=resamples, seed=seed)
 
 
 def _scores(task: str, model: str, metric: str = "") -> tuple[str, dict[str, float]]:

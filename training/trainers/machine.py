@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import os
 import platform
 import resource
@@ -62,6 +63,18 @@ def free_on(device: str) -> int:
 
         return int(torch.cuda.mem_get_info()[0])
     return free_memory()
+
+
+def release() -> None:
+    """Give back the memory of models that nobody uses any more: trainers hold theirs in cycles, PyTorch keeps a GPU's.
+
+    A server that is started next looks at what is free on the whole GPU.
+    """
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def device_name(device: str) -> str:

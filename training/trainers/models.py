@@ -209,10 +209,17 @@ def uses_gpu(config: TrainConfig) -> bool:
     """Whether this run is for a GPU; raises UserError when one is asked for and there is none."""
     import torch
 
-    there = torch.cuda.is_available()
-    if config.device == "cuda" and not there:
-        raise UserError("device=cuda, but PyTorch sees no GPU: leave --device out, or see `faultgym doctor`")
-    return there and config.device != "cpu"
+    if config.device == "cuda":
+        check_gpu()
+    return torch.cuda.is_available() and config.device != "cpu"
+
+
+def check_gpu() -> None:
+    """Raise UserError when PyTorch sees no GPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UserError("PyTorch sees no GPU: leave --gpu or device=cuda out, or see `faultgym doctor`")
 
 
 def base_model(path: str, config: TrainConfig, *, quantised: bool) -> Any:

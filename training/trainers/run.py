@@ -24,7 +24,7 @@ from faultgym.training.shards import sync_tree
 from faultgym.training.train_config import TrainConfig
 from faultgym.training.trainers import checkpoints, outcome
 from faultgym.training.trainers.data import DataSet, Prepared, load_all, prepare
-from faultgym.training.trainers.machine import Peak, alone, device_name, free_on, understood
+from faultgym.training.trainers.machine import Peak, alone, device_name, free_on, release, understood
 from faultgym.training.trainers.models import (
     LINEAGE,
     Start,
@@ -221,6 +221,7 @@ def carried_out(
         result = TrainResult(Path(job.config.out), metrics, round(watch.seconds, 1), peak.mib(), steps, warnings)
         outcome.write_weights(trainer, job.tokenizer, folder)
     del trainer
+    release()
     if state.is_main_process:
         _finish(job, work, made_of, result)
     state.wait_for_everyone()

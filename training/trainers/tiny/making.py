@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from faultgym.agents.model_files import keep, trained_folder
+from faultgym.tools.errors import UserError
 from faultgym.tools.types import JSON
 from faultgym.training.rows import features
 from faultgym.training.templates import template_text
@@ -49,11 +50,14 @@ def make(
     progress: OnStep | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Made:
-    """Train the recipe's model into `out`, or into the user's cache under the recipe's name; replaces what is there.
+    """Train the recipe's model into `out`, or into the user's cache under its name, where it replaces what is there.
 
     The same seed on the same machine, with the same number of threads, gives the same weights. Needs the extra `train`.
+    Raises UserError when `out` holds anything.
     """
     began = time.monotonic()
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is not an empty folder: choose another one for the model, or delete it")
     folder = out or trained_folder(recipe.name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{recipe.name}-") as place:
