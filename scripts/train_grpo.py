@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,5 +96,6 @@ def run(config: GrpoConfig, *, dry_run: bool = False) -> None:
             return
         with shown() as on_step:
             result = train_grpo(config, on_step)
-    report(result, config.train)
-    print(f"episodes: faultgym score {Path(result.out) / TRACES}")
+    if os.environ.get("RANK", "0") == "0":
+        report(result, config.train)
+        print(f"episodes: faultgym score {Path(result.out) / TRACES}")

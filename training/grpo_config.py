@@ -151,10 +151,11 @@ class GrpoConfig:
 
     def difference(self, record: JSON) -> str:
         """The first setting of an earlier run that would make another result; empty when there is none."""
+        own = {one.name for one in fields(self)} - {"train"}  # `prompt` among them, which a TrainConfig has too
         for name, value in self.to_record().items():
-            if name not in TrainConfig.__slots__ and record.get(name) != value:
+            if name in own and record.get(name) != value:
                 return f"{name} was {record.get(name)!r} and is now {value!r}"
-        return self.train.difference(record)
+        return self.train.difference({**record, "prompt": self.train.prompt})
 
 
 _BOUNDS: dict[str, tuple[float, float]] = {
@@ -194,6 +195,8 @@ def _converted(name: str, value: Any) -> Any:
         return tuple(named_faults(str(one).strip()) if name == "faults" else str(one).strip() for one in parts)
     if name in _BOUNDS:
         return _number(name, value)
+    if name == "vllm" and value is False:  # YAML's off
+        return "off"
     return None if name == "style" and value in ("", "none") else value
 
 

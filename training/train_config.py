@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from faultgym.tools.errors import UserError
 from faultgym.tools.types import JSON
-from faultgym.training.rules import Rule, check, check_names, converted, number, whole
+from faultgym.training.rules import Rule, check, check_names, converted, nearest, number, whole
 from faultgym.training.train_defaults import ADAPTERS, METHODS, Adapter, Defaults, Method, defaults_for
 
 __all__ = [
@@ -117,6 +117,12 @@ class TrainConfig:
             raise UserError(
                 f"init_adapter={self.init_adapter!r} with adapter='none': there is no adapter to go on with"
             )
+        if self.dtype == "float16" and self.adapter == "none":
+            raise UserError("dtype='float16': a whole model loses small steps in it; take bfloat16, or an adapter")
+        for name in self.report_to:
+            if name not in REPORTERS:
+                near = nearest(name, REPORTERS)
+                raise UserError(f"report_to: {name!r} is not known{near}; there are {', '.join(REPORTERS)}")
         if self.method == "kto" and self.batch_size == 1:
             raise UserError("batch_size=1: KTO compares the rows of a batch; give 2 or more")
 
@@ -128,7 +134,10 @@ class TrainConfig:
         for name in ("method", "model", "data", "out"):
             if not values.get(name) and (name != "data" or values.get("method") != "grpo"):
                 raise UserError(f"{name} is missing: every training run needs it")
-        return cls(**{name: converted(_RULES.get(name, _TEXT), value) for name, value in values.items()})
+        found = {name: converted(_RULES.get(name, _TEXT), value) for name, value in values.items()}
+        if isinstance(reporters := found.get("report_to"), tuple):  # given several times, or with commas, or both
+            found["report_to"] = converted(_RULES["report_to"], ",".join(map(str, reporters)))
+        return cls(**found)
 
     def resolved(self, parameters: int) -> TrainConfig:
         """The same with every None that depends on the model filled in."""
@@ -152,6 +161,11 @@ class TrainConfig:
         return ""
 
 
+REPORTERS = (
+    *("azure_ml", "clearml", "codecarbon", "comet_ml", "dagshub", "dvclive", "flyte", "kubeflow", "mlflow", "neptune"),
+    *("swanlab", "tensorboard", "trackio", "wandb"),
+)
+"""Those that transformers knows."""
 _WITHOUT_EFFECT = {
     *("out", "resume", "save_steps", "keep_checkpoints", "report_to", "merge", "unaudited", "ignore_memory")
 }

@@ -13,7 +13,7 @@ from faultgym.cli.main import main
 from faultgym.eval.score import score
 from faultgym.tools.errors import UserError
 from faultgym.training.grpo_config import GrpoConfig
-from faultgym.training.trainers.grpo import train_grpo, warnings_of
+from faultgym.training.trainers.grpo import Replayed, train_grpo, warnings_of
 from faultgym.training.work import work_folder
 
 SMALL = {
@@ -146,12 +146,29 @@ def test_what_is_there_already_stays(tmp_path):
         ({"vllm": "server", "vllm_url": "http://localhost:1"}, "vllm=server needs a GPU"),
         ({"model": "./nowhere"}, "there is no model folder"),
         ({"batch_size": 6}, "group=4 does not divide the 6 episodes"),
+        ({"batch_size": 16, "per_template": 1}, "2 tasks are to be played, and a step takes 4 groups"),
     ],
 )
 def test_a_run_that_cannot_be_is_refused_before_a_model_is_loaded_and_leaves_nothing(more, match, tmp_path):
     with pytest.raises(UserError, match=match):
         train_grpo(config(tmp_path / "tuned", **more))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_each_pass_through_the_tasks_has_an_order_that_follows_from_its_number_alone():
+    from trl.trainer.utils import RepeatSampler
+
+    def passes(first, count):
+        epoch, found = first, []
+        sampler = Replayed(RepeatSampler(range(12), 2, batch_size=3, seed=5), lambda: epoch)
+        for epoch in range(first, first + count):  # noqa: B007  the sampler reads it
+            found.append(list(sampler))
+        return found
+
+    whole = passes(0, 4)
+    assert passes(2, 2) == whole[2:]
+    assert whole[0] != whole[1]
+    assert sorted(whole[3]) == sorted([*range(12), *range(12)])
 
 
 def test_what_makes_a_run_worthless_is_said():

@@ -98,6 +98,13 @@ def test_a_resumed_run_must_be_asked_the_same():
     config = GrpoConfig.of(LEAST)
     record = config.to_record()
     assert GrpoConfig.of({**LEAST, "resume": True, "save_steps": 3}).difference(record) == ""
+    best = GrpoConfig.of({**LEAST, "prompt": "best"})
+    assert best.difference(best.to_record()) == ""
+    assert "prompt was 'best' and is now 'plain'" in config.difference(best.to_record())
     assert "turns was 12 and is now 9" in GrpoConfig.of({**LEAST, "turns": 9}).difference(record)
     assert "reward was" in GrpoConfig.of({**LEAST, "reward.calls": -0.5}).difference(record)
     assert "seed was 0" in GrpoConfig.of({**LEAST, "seed": 4}).difference(record)
+
+
+def test_yamls_off_is_no_vllm():
+    assert GrpoConfig.of({**LEAST, "vllm": False}).vllm == "off"

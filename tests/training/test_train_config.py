@@ -4,7 +4,7 @@ import pytest
 
 from faultgym.cli.train_options import asked
 from faultgym.tools.errors import UserError
-from faultgym.training.train_config import ADAPTERS, METHODS, TrainConfig, defaults_for, read_yaml, settings
+from faultgym.training.train_config import ADAPTERS, METHODS, REPORTERS, TrainConfig, defaults_for, read_yaml, settings
 
 LEAST = {"method": "dpo", "model": "tiny-random", "data": ["pairs"], "out": "out"}
 
@@ -26,6 +26,7 @@ def made(**more):
         ("learning_rate", -1e-4, "learning_rate: -0.0001 is not allowed"),
         ("merge", "maybe", "merge: 'maybe' is not allowed; it has to be true or false"),
         ("report_to", 3, "report_to: 3 is not allowed; it has to be names"),
+        ("report_to", "tensorbord", "report_to: 'tensorbord' is not known (did you mean 'tensorboard'?)"),
         ("learning_rat", 1, "unknown setting 'learning_rat' (did you mean 'learning_rate'?)"),
         ("model", "", "model is missing"),
     ],
@@ -43,6 +44,23 @@ def test_settings_that_exclude_one_another_are_refused():
         made(method="kto", batch_size=1)
     with pytest.raises(UserError, match="no adapter to go on with"):
         made(adapter="none", init_adapter="a")
+
+
+def test_a_whole_model_is_not_trained_in_float16():
+    with pytest.raises(UserError, match="take bfloat16"):
+        made(adapter="none", dtype="float16")
+    assert made(adapter="lora", dtype="float16").dtype == "float16"
+
+
+@pytest.mark.parametrize("given", ["wandb,tensorboard", ["wandb,tensorboard"], ["wandb", "tensorboard"]])
+def test_reporters_are_named_with_commas_or_one_by_one(given):
+    assert made(report_to=given).report_to == ("wandb", "tensorboard")
+
+
+def test_the_reporters_are_those_of_transformers():
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+    assert set(REPORTERS) == set(INTEGRATION_TO_CALLBACK)
 
 
 def test_numbers_of_yaml_and_of_the_command_line_are_the_same(tmp_path):

@@ -31,6 +31,19 @@ train(TrainConfig.of(json.loads(sys.argv[1])), at_five)
 """
 
 
+LIMITED = """
+import json, resource, sys
+from faultgym.tools.errors import UserError
+from faultgym.training.train_config import TrainConfig
+from faultgym.training.trainers.run import train
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+try:
+    train(TrainConfig.of(json.loads(sys.argv[1])))
+except UserError as error:
+    print(error)
+"""
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A model and data sets."""
@@ -112,6 +125,34 @@ def test_a_further_trained_adapter_goes_on_with_its_own_reference(place, tmp_pat
     stop(resumed)
     assert train(replace(resumed, resume=True)).metrics == one.metrics
     assert lessons.same(lessons.weights(tmp_path / "whole"), lessons.weights(tmp_path / "r"))
+
+
+def test_a_run_that_failed_after_its_last_step_takes_no_other(tmp_path):
+    """The merged weights do not fit onto the disk, the adapter's checkpoints do."""
+    lessons.write_model(tmp_path / "model", 128)
+    lessons.write_set(tmp_path / "messages", "messages")
+    asked = config(tmp_path, tmp_path / "out", lora_r=1, scheduler="constant", merge=True, max_steps=4)
+    limit = (tmp_path / "model" / "model.safetensors").stat().st_size - 1
+    child = subprocess.run(
+        [sys.executable, "-c", LIMITED, json.dumps(asked.to_record()), str(limit)],
+        env=dict(os.environ),
+        capture_output=True,
+    )
+    assert b"is full" in child.stdout, child.stderr.decode()[-2000:]
+    work = work_folder(tmp_path / "out") / "out"
+    last = lessons.weights(work / FOLDER / "checkpoint-4")
+    result = train(replace(asked, resume=True))
+    assert result.steps == 4
+    assert lessons.same(lessons.weights(tmp_path / "out"), last)
+    assert (tmp_path / "out" / "merged" / "model.safetensors").stat().st_size > limit
+
+
+def test_a_finished_run_is_not_taken_for_another(place, tmp_path):
+    asked = config(place, tmp_path / "out")
+    first = train(asked)
+    assert train(replace(asked, resume=True)).metrics == first.metrics
+    with pytest.raises(UserError, match=r"holds the result of another run \(learning_rate was"):
+        train(replace(asked, resume=True, learning_rate=1e-6))
 
 
 def test_a_checkpoint_that_was_never_finished_is_passed_over(place, tmp_path):

@@ -64,8 +64,8 @@ def test_a_step_tells_loss_and_the_time_that_is_left():
     watch.begin(4)
     for step in (5, 6):
         now[0] += 10
-        watch.saw(1.0, step, lambda: "")
-        watch.saw(3.0, step, lambda: "")
+        watch.saw(0.5, step, lambda: "")
+        watch.saw(1.5, step, lambda: "")
         watch.stepped(step, 10)
     assert [(step.step, step.total, step.loss, step.seconds, step.left) for step in seen] == [
         (5, 10, 2.0, 10.0, 50.0),
@@ -138,6 +138,17 @@ def test_only_whole_checkpoints_are_kept_and_found(tmp_path):
 def test_what_libraries_say_of_disk_and_memory_is_understood(error, said, tmp_path):
     with pytest.raises(UserError, match=said), understood(tmp_path):
         raise error
+
+
+def test_a_full_disk_is_understood_although_the_writer_fails_once_more_when_it_closes(tmp_path):
+    def write():
+        try:
+            raise RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/0")
+        finally:
+            raise RuntimeError("[enforce fail at inline_container.cc] . unexpected pos 64 vs 0")
+
+    with pytest.raises(UserError, match="is full"), understood(tmp_path):
+        write()
 
 
 def test_other_errors_pass_as_they_are(tmp_path):

@@ -6,6 +6,7 @@ without a word, its SFT cuts off their ends: here every row is measured before a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -65,7 +66,7 @@ class Prepared:
     """Tokens of each row; of a pair, of its longer side."""
     left_out: int
     """Rows that were too long, where that was allowed."""
-    unpaired: bool
+    unpaired: int
     """Whether a last row was left out, which KTO could compare with no other."""
     learned: int
     """Tokens that carry loss."""
@@ -212,16 +213,27 @@ def prepare(sets: Sequence[DataSet], config: TrainConfig, tokenizer: PreTrainedT
         )
     if left_out:
         rows = rows.select(fitting)
-    unpaired = False
+    unpaired = 0
     if config.method == "kto":
         if len(rows) < 2:
             raise UserError(f"{', '.join(config.data)}: KTO compares rows with one another, and there is only one")
-        unpaired = len(rows) % (config.batch_size or 2) == 1
+        unpaired = _unpaired(len(rows), config.batch_size or 2)
         rows = rows.shuffle(seed=config.seed).select(range(len(rows) - unpaired))
     learned = _learned(rows, config.method)
     if not learned:
         raise UserError(f"{', '.join(config.data)}: the assistant wrote nothing in these rows")
     return Prepared(rows.remove_columns("length"), tuple(rows["length"]), left_out, unpaired, learned)
+
+
+def _unpaired(rows: int, batch: int) -> int:
+    """Rows that KTO has to leave out: one that would be alone; among several processes all of a last batch not full.
+
+    There accelerate fills it up with rows whose companions, for the KL term, are in another batch.
+    """
+    left = rows % batch
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and rows > batch:
+        return left
+    return int(left == 1)
 
 
 def _learned(rows: Any, method: Method) -> int:

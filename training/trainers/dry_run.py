@@ -13,7 +13,7 @@ from statistics import median
 from faultgym.training import estimate
 from faultgym.training.train_config import TrainConfig
 from faultgym.training.trainers.data import Prepared
-from faultgym.training.trainers.machine import Peak, device_name, free_on
+from faultgym.training.trainers.machine import Peak, device_name, free_on, understood
 from faultgym.training.trainers.run import Job, job_of, load_model
 from faultgym.training.trainers.watch import Step, Watch
 
@@ -80,7 +80,8 @@ def dry_run(config: TrainConfig) -> Estimate:
     prepared, free = job.prepared, free_on(job.device)
     steps = total_steps(job.config, len(prepared.rows))
     fits = not free or job.memory.total <= free
-    seconds, peak = _timed(job, steps) if fits else (None, None)
+    with understood(Path(config.out)):
+        seconds, peak = _timed(job, steps) if fits else (None, None)
     return Estimate(
         rows=len(prepared.rows),
         left_out=prepared.left_out,

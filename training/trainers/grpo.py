@@ -22,6 +22,7 @@ import orjson
 from faultgym.agents.model_local import identity
 from faultgym.agents.prompts import prompt_description
 from faultgym.tools.errors import UserError
+from faultgym.tools.hashing import stable_hash
 from faultgym.tools.types import JSON
 from faultgym.training import estimate
 from faultgym.training.episode_log import EpisodeLog, logged
@@ -32,7 +33,7 @@ from faultgym.training.task_rows import task_rows
 from faultgym.training.train_config import TrainConfig
 from faultgym.training.trainers import outcome
 from faultgym.training.trainers.machine import device_name, free_on
-from faultgym.training.trainers.making import arguments, watched
+from faultgym.training.trainers.making import arguments, on_one_gpu, watched
 from faultgym.training.trainers.models import (
     Start,
     check_adapter,
@@ -109,8 +110,16 @@ def train_grpo(config: GrpoConfig, progress: OnStep | None = None) -> TrainResul
     """
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     return in_work_folder(
-        config.train, lambda work, state: _train(config, work, state, progress or (lambda step: None))
+        config.train,
+        lambda work, state: _train(config, work, state, progress or (lambda step: None)),
+        partial(_differs, config),
     )
+
+
+def _differs(config: GrpoConfig, record: JSON) -> str:
+    """In what a finished run was another one than is asked for."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    return config.resolved(record["base"]["parameters"], processes).difference(record["config"])
 
 
 def grpo_job(config: GrpoConfig, processes: int = 1) -> GrpoJob:
@@ -125,6 +134,12 @@ def grpo_job(config: GrpoConfig, processes: int = 1) -> GrpoJob:
     tokenizer.padding_side = "left"
     resolved = config.resolved(facts.parameters, processes)
     rows = task_rows(resolved.needed(processes), resolved.prompt)
+    groups = resolved.episodes(processes) // resolved.group
+    if len(rows) < groups:
+        raise UserError(
+            f"{len(rows)} tasks are to be played, and a step takes {groups} groups, each of another one: raise"
+            " per_template, or lower batch_size or accumulation"
+        )
     longest = _longest(rows, tokenizer)
     if longest + resolved.max_completion > facts.context:
         raise UserError(
@@ -225,7 +240,7 @@ def grpo_trainer(job: GrpoJob, model: Any, folder: Path, watch: Watch, log: Epis
 
     grpo, limits = job.grpo, job.grpo.limits
     given = arguments(job.config, len(job.rows), folder)
-    args = GRPOConfig(
+    settings = GRPOConfig(
         **given,
         num_generations=grpo.group,
         max_completion_length=grpo.max_completion,
@@ -243,7 +258,7 @@ def grpo_trainer(job: GrpoJob, model: Any, folder: Path, watch: Watch, log: Epis
         folder,
         watch,
         lambda more: watched_class()(
-            args=args,
+            args=on_one_gpu(settings),
             train_dataset=Dataset.from_list(job.rows),
             processing_class=tokenizer,
             environment_factory=environments,
@@ -267,6 +282,23 @@ def _vllm_arguments(job: GrpoJob) -> JSON:
     }
 
 
+class Replayed:
+    """TRL's order of the tasks, that of each pass through them drawn from the seed and the number of the pass.
+
+    TRL draws the passes from one generator in turn, so that a run that is resumed in the third would see the first's.
+    """
+
+    def __init__(self, sampler: Any, epoch: Callable[[], int]) -> None:
+        self.sampler, self.epoch = sampler, epoch
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[int]:
+        self.sampler.generator.manual_seed(stable_hash("pass", self.sampler.seed, self.epoch()) % 2**63)
+        return iter(self.sampler)
+
+
 @cache
 def watched_class() -> Any:
     """The trainer, watched as all are; each row comes as often as a group is large."""
@@ -274,7 +306,8 @@ def watched_class() -> Any:
 
     class WatchedEpisodes(Watched, base):  # type: ignore[valid-type,misc]
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-            return base._get_train_sampler(self, train_dataset)
+            sampler = base._get_train_sampler(self, train_dataset)
+            return Replayed(sampler, lambda: int((self.state.epoch or 0) + 1e-6))
 
     return WatchedEpisodes
 

@@ -111,15 +111,38 @@ def understood(work: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        text = f"{type(error).__name__}: {error}".lower()
-        if getattr(error, "errno", None) in _FULL or any(word in text for word in _FULL_WORDS):
+        causes = list(_chain(error))
+        text = " ".join(f"{type(one).__name__}: {one}".lower() for one in causes)
+        if any(getattr(one, "errno", None) in _FULL for one in causes) or any(word in text for word in _FULL_WORDS):
             raise UserError(
                 f"the disk of {work.parent} is full, or a file may not grow so large: free some of it, then go on from"
                 " the last whole checkpoint with --resume"
             ) from error
-        if isinstance(error, MemoryError) or any(word in text for word in _MEMORY_WORDS):
+        if any(isinstance(one, MemoryError) for one in causes) or any(word in text for word in _MEMORY_WORDS):
             raise UserError(
                 "the memory was not enough: lower batch_size (and raise accumulation) or max_length, set"
                 " gradient_checkpointing=true, or take adapter qlora"
             ) from error
         raise
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception and what it followed from: on a full disk PyTorch's writer fails again when it closes the file."""
+    seen: set[int] = set()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield one
+        one = one.__cause__ or one.__context__
+
+
+def unused_gpus(device: str) -> str:
+    """A warning where GPUs stay idle because nobody launched a process for each; empty where none does."""
+    import torch
+
+    count = torch.cuda.device_count() if device == "cuda" and "WORLD_SIZE" not in os.environ else 1
+    if count < 2:
+        return ""
+    return (
+        f"{count} GPUs are visible, and one was used: begin with `accelerate launch --num_processes {count}` to use all"
+    )

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from faultgym.tools.errors import UserError
 from faultgym.training.train_config import TrainConfig
 from faultgym.training.trainers.collators import LabelCollator, PairCollator, orpo_trainer
 from faultgym.training.trainers.data import Prepared
@@ -74,15 +75,35 @@ def watched(config: TrainConfig, model: Any, folder: Path, watch: Watch, make: C
     from transformers import PrinterCallback
 
     new_adapter = None if config.adapter == "none" or isinstance(model, PeftModel) else adapter_config(config)
-    with _logging_to(folder / LOGS):
-        trainer = make({"model": model, "callbacks": [callback(watch)], "peft_config": new_adapter})
+    begun_with = {name: weight.detach().clone() for name, weight in _trained_in_4_bits(model)}
+    try:
+        with _logging_to(folder / LOGS):
+            trainer = make({"model": model, "callbacks": [callback(watch)], "peft_config": new_adapter})
+    except (ValueError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "installed" not in str(error):
+            raise
+        raise UserError(f"no trainer can be made with these settings: {error}") from error
     trainer.remove_callback(PrinterCallback)  # our own progress says it
     trainer.watch = watch
-    if getattr(model, "is_loaded_in_4bit", False):
-        for weight in trainer.model.parameters():  # TRL rounds them to bfloat16, whose steps are coarse for small rates
-            if weight.requires_grad:
-                weight.data = weight.data.float()
+    for name, weight in _trained_in_4_bits(trainer.model):
+        # TRL rounds them to bfloat16, whose steps are coarse for small rates; and an adapter that is trained further
+        # would no longer be what its reference is.
+        weight.data = begun_with.get(name, weight.data).float()
     return trainer
+
+
+def _trained_in_4_bits(model: Any) -> list[tuple[str, Any]]:
+    """The weights that are trained on a base in 4 bits, by name; none on another base."""
+    if not getattr(model, "is_loaded_in_4bit", False):
+        return []
+    return [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+
+
+def on_one_gpu(args: Any) -> Any:
+    """The trainer's arguments, for one GPU where nobody launched several processes: TRL shares no batch out."""
+    if "WORLD_SIZE" not in os.environ and args.n_gpu > 1:
+        args._n_gpu = 1
+    return args
 
 
 def arguments(config: TrainConfig, rows: int, folder: Path, save: bool = True) -> dict[str, Any]:
@@ -121,7 +142,7 @@ def arguments(config: TrainConfig, rows: int, folder: Path, save: bool = True) -
 def _sft(config: TrainConfig, arguments: dict[str, Any], common: dict[str, Any], prepared: Prepared) -> Any:
     from trl import SFTConfig, SFTTrainer
 
-    return _watched(SFTTrainer)(args=SFTConfig(**arguments, max_length=None), **common)
+    return _watched(SFTTrainer)(args=on_one_gpu(SFTConfig(**arguments, max_length=None)), **common)
 
 
 def _dpo(config: TrainConfig, arguments: dict[str, Any], common: dict[str, Any], prepared: Prepared) -> Any:
@@ -130,7 +151,7 @@ def _dpo(config: TrainConfig, arguments: dict[str, Any], common: dict[str, Any],
     losses: dict[str, Any] = {"loss_type": ["sigmoid"]}
     if config.nll_weight:
         losses = {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, config.nll_weight]}
-    args = DPOConfig(**arguments, beta=config.beta, max_length=None, **losses)
+    args = on_one_gpu(DPOConfig(**arguments, beta=config.beta, max_length=None, **losses))
     collator = PairCollator.of(common["processing_class"], args)
     return _watched(DPOTrainer)(args=args, data_collator=collator, **common)
 
@@ -138,7 +159,7 @@ def _dpo(config: TrainConfig, arguments: dict[str, Any], common: dict[str, Any],
 def _kto(config: TrainConfig, arguments: dict[str, Any], common: dict[str, Any], prepared: Prepared) -> Any:
     from trl import KTOConfig, KTOTrainer
 
-    args = KTOConfig(**arguments, beta=config.beta, max_length=None)
+    args = on_one_gpu(KTOConfig(**arguments, beta=config.beta, max_length=None))
     collator = LabelCollator.of(common["processing_class"], args)
     return _watched(KTOTrainer)(args=args, data_collator=collator, **common)
 
@@ -148,7 +169,8 @@ def _orpo(config: TrainConfig, arguments: dict[str, Any], common: dict[str, Any]
     from trl.experimental.orpo import ORPOConfig
 
     longest = max(prepared.lengths) + 8  # for the ends that it may add
-    return orpo_trainer(args=ORPOConfig(**arguments, beta=config.beta, max_length=longest), watched=_watched, **common)
+    args = on_one_gpu(ORPOConfig(**arguments, beta=config.beta, max_length=longest))
+    return orpo_trainer(args=args, watched=_watched, **common)
 
 
 _MAKERS = {"sft": _sft, "dpo": _dpo, "orpo": _orpo, "kto": _kto}

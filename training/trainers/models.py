@@ -153,19 +153,39 @@ def _training_template(tokenizer: PreTrainedTokenizerBase, place: str) -> str:
 
 
 def weights_hash(path: str) -> str:
-    """SHA-256 over a model's weight files, by name and content; for a hub id, over the files in the cache."""
-    folder = Path(path)
-    if not folder.is_dir():
-        from transformers.utils import cached_file
+    """SHA-256 over a model's weight files, by name and content; those of a hub id are fetched into its cache.
 
-        folder = Path(cached_file(path, "config.json")).parent
+    Raises UserError when there are none.
+    """
+    folder = Path(path) if Path(path).is_dir() else _fetched(path)
     digest = sha256()
-    for file in sorted(one for pattern in _WEIGHTS for one in folder.glob(pattern)):
+    files = _weight_files(folder)
+    if not files:
+        raise UserError(f"{path} holds no weights ({' or '.join(_WEIGHTS)})")
+    for file in files:
         digest.update(f"{file.name}\n".encode())
         with file.open("rb") as stream:
             while block := stream.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    return sorted(one for pattern in _WEIGHTS for one in folder.glob(pattern))
+
+
+def _fetched(hub_id: str) -> Path:
+    """A hub model's folder in the cache, with all of its weights: nothing else has asked for them yet."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        for pattern in _WEIGHTS:  # safetensors where there are any
+            folder = Path(snapshot_download(hub_id, allow_patterns=["*.json", pattern], ignore_patterns=["*/*"]))
+            if _weight_files(folder):
+                break
+    except (OSError, ValueError) as error:
+        raise UserError(f"the weights of {hub_id} cannot be had from the hub or its cache ({_first(error)})") from error
+    return folder
 
 
 def facts_of(path: str) -> Facts:

@@ -113,12 +113,20 @@ def describe(folder: Path, out: Path, made_of: JSON, result: TrainResult) -> Non
 
 def finished_result(out: Path) -> TrainResult:
     """The result in a folder that a run finished. Raises UserError when it cannot be read."""
+    record = dict(record_of(out)["result"])
+    record.pop("sha256")
+    return TrainResult.from_record(out, record)
+
+
+def record_of(out: Path) -> JSON:
+    """What the result in a folder says of itself. Raises UserError when it cannot be read."""
     path = out / LINEAGE
     try:
-        record = dict(orjson.loads(path.read_bytes())["result"])
-        record.pop("sha256")
-        return TrainResult.from_record(out, record)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        record: JSON = orjson.loads(path.read_bytes())
+        for part in ("base", "config", "result"):
+            record[part].items()
+        return record
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error})") from error
 
 

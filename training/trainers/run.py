@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,7 +25,7 @@ from faultgym.training.shards import sync_tree
 from faultgym.training.train_config import TrainConfig
 from faultgym.training.trainers import checkpoints, outcome
 from faultgym.training.trainers.data import DataSet, Prepared, load_all, prepare
-from faultgym.training.trainers.machine import Peak, alone, device_name, free_on, release, understood
+from faultgym.training.trainers.machine import Peak, alone, device_name, free_on, release, understood, unused_gpus
 from faultgym.training.trainers.models import (
     LINEAGE,
     Start,
@@ -93,11 +94,14 @@ class Job:
 
     def warnings(self) -> list[str]:
         """What a person should know of its data."""
-        found = []
+        found = [idle] if (idle := unused_gpus(self.device)) else []
         if self.prepared.left_out:
             found.append(f"{self.prepared.left_out} rows were left out: they are too long")
-        if self.prepared.unpaired:
-            found.append("1 row was left out: KTO compares the rows of a batch, and it would have been alone in one")
+        if count := self.prepared.unpaired:
+            left = "1 row was" if count == 1 else f"{count} rows were"
+            found.append(
+                f"{left} left out: KTO compares the rows of a batch, and there was no whole batch for the last ones"
+            )
         return found
 
     @property
@@ -113,16 +117,30 @@ def train(config: TrainConfig, progress: OnStep | None = None) -> TrainResult:
     of the wrong form or that failed its audit, rows that are too long, an adapter of another base, a damaged
     checkpoint, a full disk, a loss that is no number. What was there stays: `out` is written whole or not at all.
     """
-    return in_work_folder(config, lambda work, state: _train(config, work, state, progress or (lambda step: None)))
+    return in_work_folder(
+        config,
+        lambda work, state: _train(config, work, state, progress or (lambda step: None)),
+        partial(_differs, config),
+    )
 
 
-def in_work_folder(config: TrainConfig, run: Callable[[Path, Any], TrainResult]) -> TrainResult:
+def _differs(config: TrainConfig, record: JSON) -> str:
+    """In what a finished run was another one than is asked for."""
+    return config.resolved(record["base"]["parameters"]).difference(record["config"])
+
+
+def in_work_folder(
+    config: TrainConfig, run: Callable[[Path, Any], TrainResult], differs: Callable[[JSON], str]
+) -> TrainResult:
     """What `run` makes in a work folder that no other process is in, or what it made before.
 
-    `run` is given that folder and accelerate's state of the processes.
+    `run` is given that folder and accelerate's state of the processes; `differs` says in what an earlier run, by its
+    record, was another one.
     """
     out, work = Path(config.out), work_folder(Path(config.out))
     if config.resume and (out / LINEAGE).is_file():
+        if difference := differs(outcome.record_of(out)):
+            raise UserError(f"{out} holds the result of another run ({difference}): choose another --out, or delete it")
         shutil.rmtree(work, ignore_errors=True)
         return outcome.finished_result(out)
     from accelerate import PartialState
@@ -206,6 +224,7 @@ def carried_out(
     """
     check_memory(job)
     folder = work / "out"
+    made_of["processes"] = state.num_processes
     differs = difference or TrainConfig.of(made_of["config"]).difference
     found = [_checkpoint(work, made_of, differs) if state.is_main_process else None]
     if state.num_processes > 1:
@@ -230,8 +249,25 @@ def carried_out(
 
 def fit(trainer: Any, watch: Watch, checkpoint: Path | None = None) -> None:
     """Train, from a checkpoint on where there is one. Raises UserError when weights are no numbers any more."""
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if checkpoint is not None and _had_ended(trainer, checkpoint):
+        trainer._load_from_checkpoint(str(checkpoint))
+        trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
+    else:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     watch.check_weights(trainer.model, trainer.state.global_step)
+
+
+def _had_ended(trainer: Any, checkpoint: Path) -> bool:
+    """Whether a checkpoint is of the last step; the trainer then takes its state. transformers would take one more."""
+    from transformers import TrainerState
+
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:  # they load a checkpoint while they set training up
+        return False
+    state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+    if state.global_step < state.max_steps:
+        return False
+    trainer.state.log_history, trainer.state.global_step = state.log_history, state.global_step
+    return True
 
 
 def _checkpoint(work: Path, made_of: JSON, differs: Callable[[JSON], str]) -> Path | None:
@@ -240,8 +276,8 @@ def _checkpoint(work: Path, made_of: JSON, differs: Callable[[JSON], str]) -> Pa
     if path.is_file():
         before = orjson.loads(path.read_bytes())
         difference = differs(before["config"])
-        for name in ("base", "init_adapter", "data"):
-            if not difference and before[name] != orjson.loads(orjson.dumps(made_of[name])):
+        for name in ("base", "init_adapter", "data", "processes"):
+            if not difference and before.get(name) != orjson.loads(orjson.dumps(made_of[name])):
                 difference = f"{name} has changed since"
         if difference:
             raise UserError(f"the run to resume was another one ({difference}); delete {work} to begin anew")

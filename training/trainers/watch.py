@@ -36,7 +36,7 @@ class Step:
     step: int
     total: int
     loss: float
-    """Of this step's batches, their mean."""
+    """Of this step: the sum over its batches, each of which trainers have divided by their number."""
     seconds: float
     """Since training began, or was resumed."""
     left: float
@@ -99,7 +99,7 @@ class Watch:
         """The optimizer has taken a step."""
         seconds = self.clock() - self.begun
         done = max(step - self.first, 1)
-        loss = sum(self.losses) / len(self.losses) if self.losses else math.nan
+        loss = sum(self.losses) if self.losses else math.nan
         self.losses.clear()
         self.speeds.append(seconds - sum(self.speeds))
         self.progress(Step(step, total, loss, seconds, seconds / done * (total - step)))
@@ -194,6 +194,7 @@ def layer_of_zeros(model: Any) -> str:
 
 def callback(watch: Watch) -> TrainerCallback:
     """What tells the watch of a trainer's steps, and seals its checkpoints."""
+    from accelerate import PartialState
     from transformers import TrainerCallback
 
     class Told(TrainerCallback):  # type: ignore[misc]
@@ -211,6 +212,7 @@ def callback(watch: Watch) -> TrainerCallback:
                 watch.stepped(state.global_step, state.max_steps)
 
         def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            PartialState().wait_for_everyone()  # each process writes the state of its random numbers
             if state.is_world_process_zero:
                 folder = Path(args.output_dir)
                 checkpoint = folder / f"checkpoint-{state.global_step}"
