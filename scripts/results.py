@@ -7,7 +7,8 @@ seed also the other preference methods, GRPO, and SFT with each adapter. What is
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,9 +22,10 @@ from faultgym.agents.store import atomic_file
 from faultgym.cli.demo_loop import watched_on
 from faultgym.cli.trial import EXAMS, TITLES, Trial, cell_of, examine, trial_of
 from faultgym.eval.compare import Run, compare
-from faultgym.eval.comparison import Against, Cell
+from faultgym.eval.comparison import Against, Cell, Settings
 from faultgym.training.build_pairs import PairOptions, build_pairs
 from faultgym.training.grpo_config import GrpoConfig
+from faultgym.training.loop.rollouts import LEFT, read_json
 from faultgym.training.loop.round import Watching
 from faultgym.training.loop.run import run_loop
 from faultgym.training.rows import features
@@ -35,6 +37,8 @@ ADAPTERS = ("lora", "dora", "qlora", "qdora")
 PREFERENCES = ("orpo", "kto")
 RATES = {"orpo": 5e-5, "kto": 2e-5, "grpo": 1e-4, "adapter": 2e-3}
 GRPO_STEPS = 20
+STAGES = Path("loop", "rounds", "01")
+"""Of a seed's folder: the round that all of its models come from."""
 ALONE = {"learning_rate": 5e-5, "beta": 0.1, "max_steps": 150}
 """Of DPO from the base, which has further to go."""
 
@@ -66,7 +70,8 @@ def results(
     for seed in range(seeds):
         for row in _repetition(out / f"seed-{seed}", seed, per_template, variants and seed == 0, console):
             found.setdefault(row.name, []).append(row)
-    page = _page([_pooled(name, its) for name, its in found.items()], seeds, per_template)
+    left = [read_json(out / f"seed-{seed}" / STAGES / "preferences" / LEFT)["modes"] for seed in range(seeds)]
+    page = _page([_pooled(name, its) for name, its in found.items()], per_template, _target(left))
     if notes is not None:
         page += "\n" + notes.read_text(encoding="utf-8")
     print(page)
@@ -90,8 +95,10 @@ def _repetition(folder: Path, seed: int, per_template: int, variants: bool, cons
     trial = replace(trial_of("tiny", gpu=False), model=str(base), per_template=per_template)
     loop = folder / "loop"
     run_loop(loop, trial.config(seed), resume=(loop / "loop.json").is_file(), watching=Watching(say))
-    stages = loop / "rounds" / "01"
+    stages = folder / STAGES
     yield _row(trial, "base", base, None, folder, console)
+    prompted = replace(trial, sampling=f"{trial.sampling}&prompt=best")
+    yield _row(prompted, "base, best prompt", base, None, folder, console)
     yield _row(trial, "SFT", stages / "sft", stages / "sft", folder, console)
     yield _row(trial, "SFT + DPO", stages / "pref", stages / "pref", folder, console)
     others = _variants(trial, stages, seed) if variants else ()
@@ -198,14 +205,37 @@ def _joined(row: Result, seeds: int) -> Run:
     return replace(row.runs[0], episodes=tuple(episodes))
 
 
-def _page(rows: Sequence[Result], seeds: int, tasks: int) -> str:
+def _target(left: Sequence[Mapping[str, int]]) -> str:
+    """The failure mode that a preference stage has most to mend in: which one is settled on train tasks."""
+    counts: Counter[str] = Counter()
+    for modes in left:
+        counts.update(modes)
+    return max(sorted(counts), key=counts.__getitem__)
+
+
+def _page(rows: Sequence[Result], tasks: int, target: str) -> str:
     base, *others = rows
-    tables = _tables(base, others) + BY_SEED + _by_seed(base, others)
+    text = HEADER.format(seeds=len(base.runs), tasks=tasks, machine=_machine()) + _tables(base, others)
+    if len(base.runs) > 1:
+        text += SEEDS + _by_seed(base, others)
     sft = next((row for row in others if row.name == "SFT"), None)
     stages = [row for row in others if row.name.startswith("SFT + ")]
     if sft is not None and stages:
-        tables += STAGES + _tables(sft, stages)
-    return HEADER.format(seeds=seeds, tasks=tasks, machine=_machine()) + tables
+        text += SECOND.format(target=target) + _aimed(sft, stages, target) + "\n" + _tables(sft, stages)
+    return text
+
+
+def _aimed(sft: Result, stages: Sequence[Result], target: str) -> str:
+    """One failure mode alone, which nothing has to be adjusted for."""
+    head = ["model", "seeds", f"`{target}` after SFT", "after this stage", "difference", "verdict"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for row in stages:
+        count = len(row.runs)
+        cell = compare(_joined(sft, count), [_joined(row, count)], Settings(modes=(target,))).against[0].mode(target)
+        if cell is not None:
+            rates = f"{cell.base:.1%}", f"{cell.other:.1%}"
+            lines.append(_line([row.name, str(count), *rates, _points(cell, 1), cell.verdict or "invalid"]))
+    return "\n".join(lines) + "\n"
 
 
 def _tables(base: Result, others: Sequence[Result]) -> str:
@@ -213,11 +243,12 @@ def _tables(base: Result, others: Sequence[Result]) -> str:
     against = {
         row.name: compare(_joined(base, len(row.runs)), [_joined(row, len(row.runs))]).against[0] for row in others
     }
-    first = against[max(others, key=lambda row: len(row.runs)).name]
+    most = max(others, key=lambda row: len(row.runs))
+    first = against[most.name]
     head = ["model", "seeds", *(TITLES[exam.name] for exam in EXAMS), "SPL", "minutes", "peak MiB"]
     lines = [_line(head), _line(["---"] * len(head))]
     own = [_own(cell_of(first, exam)) for exam in EXAMS]
-    lines.append(_line([base.name, str(len(base.runs)), *own, _own(first.cell("spl")), *_cost(base)]))
+    lines.append(_line([base.name, str(len(most.runs)), *own, _own(first.cell("spl")), *_cost(base)]))
     for row in others:
         found = against[row.name]
         cells = [_against(cell_of(found, exam)) for exam in EXAMS]
@@ -263,13 +294,13 @@ def _own(cell: Cell | None) -> str:
 def _against(cell: Cell | None, digits: int = 0) -> str:
     if cell is None:
         return "-"
-    value = f"{cell.other:.2f}" if digits else f"{cell.other:.0%}"
-    return f"{value}, {_points(cell, digits)}, {cell.verdict or 'invalid'}"
+    values = [f"{value:.2f}" if cell.metric == "spl" else f"{value:.0%}" for value in (cell.base, cell.other)]
+    return f"{' → '.join(values)}, {_points(cell, digits)}, {cell.verdict or 'invalid'}"
 
 
 def _points(cell: Cell, digits: int = 0) -> str:
-    """The difference with its interval: in points, or as it is where digits are asked for."""
-    scale = 1 if digits else 100
+    """The difference with its interval: in points, or as it is for SPL."""
+    scale = 1 if cell.metric == "spl" else 100
     low, high = cell.low * scale, cell.high * scale
     return f"{cell.difference * scale:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
 
@@ -287,19 +318,22 @@ HEADER = """# Results
 Made by `python -m faultgym.cli.results` ({machine}). {seeds} seed(s): each trains `tiny-base` from nothing,
 does one round of the loop from it (SFT, then DPO on its result) and DPO without SFT, and examines every model on
 {tasks} held-out tasks of each of six templates: clean, under `rough`, and under `rough` with kinds of faults that no
-training task has. Differences to the base, in points, with 95% paired intervals (tasks resampled, seeds as trials of a
-task); see [compare.md](compare.md) for what a verdict needs. `tiny-base` begins with heads that look back and copy
-([models.md](models.md)). Negative results stay in.
+training task has. `a → b`: the base's figure and the model's, on the episodes of which both have one; then the
+difference in points with its 95% paired interval (tasks resampled, seeds as trials of a task), and the verdict; see
+[compare.md](compare.md). SPL is over all three exams. Failure modes are shares of all episodes; those are listed that
+were shown to differ. Rows with fewer seeds are compared on those seeds alone. `tiny-base` begins with heads that look
+back and copy ([models.md](models.md)). Negative results stay in.
 
 """
-BY_SEED = """
+SEEDS = """
 Each seed by itself:
 
 """
-STAGES = """
-## What is trained on top of SFT, against SFT
+SECOND = """
+## What a second stage adds to SFT
 
-The same runs, with what SFT came to as the base: what the second stage adds or costs.
+The same runs, with what SFT came to as the base. Pairs are forked from what that model does on train tasks, and what it
+still did wrong there most often was `{target}`; that mode is compared first, and alone.
 
 """
 

@@ -13,7 +13,7 @@ from faultgym.training.loop.collect import EXPERT, ITSELF, OWN
 from faultgym.training.loop.collect import SUMMARY as COLLECTED
 from faultgym.training.loop.data import COUNTS
 from faultgym.training.loop.registry import DECISION
-from faultgym.training.loop.rollouts import SUMMARY, read_json
+from faultgym.training.loop.rollouts import LEFT, SUMMARY, read_json
 
 PAGE = "README.md"
 MOST = 8
@@ -101,7 +101,15 @@ def _added(folder: Path) -> Iterator[str]:
     if (folder / "preferences").is_dir():
         whose = "the result of SFT" if (folder / "sft-rollout").is_dir() else "the round's own episodes"
         yield f"Pairs were forked from {whose}."
+        yield from _left(read_json(folder / "preferences" / LEFT)) if (folder / "sft-rollout").is_dir() else ()
         yield from _set("pairs", read_json(folder / "preferences" / COUNTS))
+
+
+def _left(summary: JSON) -> Iterator[str]:
+    """What SFT had left to be mended."""
+    rate = summary["success"] / summary["episodes"] if summary["episodes"] else 0.0
+    yield f"It did {rate:.0%} of {summary['episodes']} further episodes, and showed these failure modes:"
+    yield table(["failure mode", "episodes"], [[name, n] for name, n in list(summary["modes"].items())[:MOST]])
 
 
 def _set(what: str, found: JSON) -> Iterator[str]:

@@ -28,6 +28,8 @@ from faultgym.training.waiting import wait_for
 SCORES = "scores.jsonl"
 SEEN = "seen.json"
 SUMMARY = "summary.json"
+LEFT = "left.json"
+"""What the result of SFT still failed at, beside the pairs that are to mend it."""
 
 
 def plan_print(specs: Sequence[EpisodeSpec]) -> str:
@@ -88,9 +90,11 @@ def check_valid(scores: Sequence[Score], run: Path) -> None:
         )
 
 
-def check_run(run: Path) -> None:
-    """`check_valid` of a run that is used without its scores."""
-    check_valid([score(trace) for _, trace in located_traces(RunDirectory.open(run))], run)
+def failures_of(run: Path) -> JSON:
+    """What failed in a run, and how often. Raises UserError when our own side broke too much of it."""
+    scores = [score(trace) for _, trace in located_traces(RunDirectory.open(run))]
+    check_valid(scores, run)
+    return failures(scores)
 
 
 def failures(scores: Sequence[Score]) -> JSON:

@@ -35,9 +35,10 @@ from faultgym.training.loop.judge import Judgement, judge
 from faultgym.training.loop.models import Served, policy_name, publish_model, published_hash, serving
 from faultgym.training.loop.registry import DECISION, Version
 from faultgym.training.loop.rollouts import (
+    LEFT,
     SEEN,
-    check_run,
     check_valid,
+    failures_of,
     plan_print,
     read_json,
     roll_out,
@@ -235,9 +236,11 @@ class Round:
         material = Material((rollout,), name, earlier, self.seed("preferences") >> 1)
 
         def make(work: Path) -> Path:
-            check_run(rollout)
+            left = failures_of(rollout)
             with self._asked(model), self.watching.builds() as on_progress:
-                return preferences(material, config, work, on_progress)
+                place = preferences(material, config, work, on_progress)
+            write_json(place / LEFT, left)
+            return place
 
         return self._stage("preferences", inputs, make)
 
