@@ -20,6 +20,7 @@ from faultgym.cli.train import shown as training_shown
 from faultgym.cli.trial import EXAMS, Trial, examine, table
 from faultgym.eval.compare import Comparison, Run, compare
 from faultgym.eval.runs import Scored
+from faultgym.tools.errors import UserError
 from faultgym.training.loop.run import run_loop
 from faultgym.training.tiny_recipe import RECIPES
 from faultgym.training.trainers import quiet
@@ -39,6 +40,11 @@ def close_the_loop(console: Console, out: Path, trial: Trial, seed: int) -> Comp
             examine(trial, name, model, out / "exams" / place, seed=seed, say=watch.say, watched=watched_on(console))
             for name, (place, model) in models_of(folder).items()
         ]
+    if len(runs) < 2:
+        raise UserError(
+            f"the round learned nothing from {trial.model}'s episodes: {folder}/rounds/01/README.md says what failed;"
+            " begin anew in another --loop-out, with another --seed or model"
+        )
     comparison = compare(runs[0], runs[1:])
     console.print(table(comparison, f"One round of the loop, from {trial.model}"))
     _legend(console, trial)
