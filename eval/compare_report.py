@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from shlex import quote
 
 from faultgym.envs.render import neutralised
 from faultgym.eval.columns import KS
@@ -142,7 +143,7 @@ def _warnings(base: Facts, one: Against) -> Iterator[str]:
         if (there := run.episodes + run.damaged) < run.planned:
             yield (
                 f"UNFINISHED: {_plain(run.name)} holds {there:,} of {run.planned:,} episodes, and those that end first"
-                f" are no fair part of them. To go on: faultgym rollout --out {_plain(run.folder)} --resume"
+                f" are no fair part of them. To go on: faultgym rollout --out {quote(_plain(run.folder))} --resume"
             )
     pairing = one.pairing
     if pairing.unscored:
