@@ -86,12 +86,15 @@ class TransformersModel(ChatTokenizer):
 
         path = model_path(name)
         super().__init__(path)
-        self.model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=loading.dtype)
+        gpu = torch.cuda.is_available()
+        # Most CPUs have no arithmetic in 16 bits: there bfloat16 takes several times as long as float32.
+        dtype = "float32" if loading.dtype == "auto" and not gpu else loading.dtype
+        self.model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
         if loading.adapter:
             from peft import PeftModel
 
             self.model = PeftModel.from_pretrained(self.model, loading.adapter)
-        self.model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+        self.model.eval().to("cuda" if gpu else "cpu")
         self.stops = self.ends(self.model.generation_config)
         most = getattr(self.model.config, "max_position_embeddings", None) or DEFAULT_LENGTH
         self.length = min(most, loading.max_model_len) if loading.max_model_len else most
