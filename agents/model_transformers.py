@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from faultgym.agents.cpu import has_bfloat16
 from faultgym.agents.model_files import model_path
 from faultgym.agents.model_local import Loading, LocalPolicy, Sampled, local_policy
 from faultgym.agents.sampling import Sampling
@@ -87,8 +88,7 @@ class TransformersModel(ChatTokenizer):
         path = model_path(name)
         super().__init__(path)
         gpu = torch.cuda.is_available()
-        # Most CPUs have no arithmetic in 16 bits: there bfloat16 takes several times as long as float32.
-        dtype = "float32" if loading.dtype == "auto" and not gpu else loading.dtype
+        dtype = "float32" if loading.dtype == "auto" and not (gpu or has_bfloat16()) else loading.dtype
         self.model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
         if loading.adapter:
             from peft import PeftModel
