@@ -179,8 +179,9 @@ def _pretrained_on_cpu(model: str) -> Trial:
         "report_to": [],
         "too_long": "drop",
         "device": "cpu",
-        "batch_size": 4,
-        "accumulation": 1,
+        "batch_size": 2,
+        "accumulation": 2,
+        "max_length": 2048,
     }
     served = _vllm_is_there()
     return Trial(
