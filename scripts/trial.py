@@ -194,7 +194,7 @@ def _pretrained_on_cpu(model: str) -> Trial:
         engine="server" if served else "hf",
         adapter="lora",
         sft={**settings, "epochs": 1},
-        pref={**settings, "max_steps": 20},
+        pref={**settings, "max_steps": 8},
         text_margin=TEXT_MARGIN,
     )
 
