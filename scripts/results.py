@@ -316,7 +316,8 @@ def _machine() -> str:
 HEADER = """# Results
 
 Made by `python -m faultgym.cli.results` ({machine}).
-{seeds} seed(s): each trains `tiny-base` from nothing, does one round of the loop from it (SFT, then DPO on its result) and DPO without SFT, and examines every model on
+{seeds} seed(s): each trains `tiny-base` from nothing, does one round of the loop from it (SFT, then DPO on its result)
+and DPO without SFT, and examines every model on
 {tasks} held-out tasks of each of six templates: clean, under `rough`, and under `rough` with kinds of faults that no
 training task has. `a → b`: the base's figure and the model's, on the episodes of which both have one; then the
 difference in points with its 95% paired interval (tasks resampled, seeds as trials of a task), and the verdict; see
