@@ -1,7 +1,7 @@
 """The results table, by one command: `python -m faultgym.cli.results --out runs/results --write docs/results.md`.
 
-For every seed: `tiny-base` from nothing, one round of the loop, DPO from the base alone, and the exams. For the first
-seed also the other preference methods, GRPO, and SFT with each adapter. What is there already is not made again.
+For every seed: `tiny-base` from nothing, one round of the loop, the other preference methods, DPO from the base alone,
+and the exams. For the first seed also GRPO, and SFT with each adapter. What is there already is not made again.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from faultgym.training.trainers import quiet
 ADAPTERS = ("lora", "dora", "qlora", "qdora")
 PREFERENCES = ("orpo", "kto")
 RATES = {"orpo": 5e-5, "kto": 2e-5, "grpo": 1e-4, "adapter": 2e-3}
+EVERY_SEED = tuple(f"SFT + {method.upper()}" for method in PREFERENCES)
 GRPO_STEPS = 20
 STAGES = Path("loop", "rounds", "01")
 """Of a seed's folder: the round that all of its models come from."""
@@ -60,7 +61,7 @@ def results(
     ),
     seeds: Annotated[int, typer.Option(min=1, help="Whole repetitions, from the base on.")] = 3,
     per_template: Annotated[int, typer.Option(min=1, help="Held-out tasks of each template in each exam.")] = 12,
-    variants: Annotated[bool, typer.Option(help="Also ORPO, KTO, GRPO and the adapters, for the first seed.")] = True,
+    variants: Annotated[bool, typer.Option(help="Also GRPO and the adapters, for the first seed.")] = True,
     write: Annotated[Path | None, typer.Option(help="The Markdown page.")] = None,
     notes: Annotated[Path | None, typer.Option(help="Markdown that is put at its end: what else was tried.")] = None,
 ) -> None:
@@ -101,8 +102,9 @@ def _repetition(folder: Path, seed: int, per_template: int, variants: bool, cons
     yield _row(prompted, "base, best prompt", base, None, folder, console)
     yield _row(trial, "SFT", stages / "sft", stages / "sft", folder, console)
     yield _row(trial, "SFT + DPO", stages / "pref", stages / "pref", folder, console)
-    others = _variants(trial, stages, seed) if variants else ()
-    for name, make_it in (("DPO alone", partial(_alone, trial, stages, seed)), *others):
+    others = [made for made in _variants(trial, stages, seed) if variants or made[0] in EVERY_SEED]
+    others.append(("DPO alone", partial(_alone, trial, stages, seed)))
+    for name, make_it in others:
         place = folder / "variants" / name.replace(" ", "").replace("+", "-")
         if not (place / "training.json").is_file():
             say(name)
