@@ -101,11 +101,13 @@ def compare(
         said = list(forgotten(forgetting))
         show(console, said)
         _write(json_path, {"forgetting": [one.to_record() for one in forgetting]})
-        _write_text(markdown_path, "\n\n".join(["# Forgetting", *said]) + "\n")
+        if markdown_path is not None:
+            _write_text(markdown_path, "\n\n".join(["# Forgetting", *said]) + "\n")
         return
     found = replace(compared(read[0], read[1:], settings), forgetting=forgetting)
     _write(json_path, found.to_json())
-    _write_text(markdown_path, markdown(found))
+    if markdown_path is not None:
+        _write_text(markdown_path, markdown(found))
     show(console, blocks(found, full=full, listed=tasks))
     if fail_if_worse and found.any_worse:
         raise typer.Exit(1)
@@ -131,13 +133,13 @@ def _forgetting(base: str, tuned: str, settings: Settings, margin: float, tasks:
 
 
 def _write(path: Path | None, figures: JSON) -> None:
-    _write_text(path, orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode())
-
-
-def _write_text(path: Path | None, text: str) -> None:
     if path is not None:
-        with atomic_file(path) as file:
-            file.write(text.encode())
+        _write_text(path, orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode())
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_file(path) as file:
+        file.write(text.encode())
 
 
 def _names(runs: list[Path]) -> list[str]:

@@ -21,6 +21,18 @@ TOOLS = (
     },
 )
 SET_OF = {"sft": "messages", "dpo": "pairs", "orpo": "pairs", "kto": "labels"}
+LIMITED = """
+import json, resource, sys
+from faultgym.tools.errors import UserError
+from faultgym.training.train_config import TrainConfig
+from faultgym.training.trainers.run import train
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+try:
+    train(TrainConfig.of(json.loads(sys.argv[1])))
+except UserError as error:
+    print(error)
+"""
+"""A child that trains where no file may grow beyond a limit, as on a full disk: the settings, the limit."""
 
 
 def called(n: int, order: int) -> dict:

@@ -205,19 +205,6 @@ def test_a_folder_that_holds_something_is_left_alone(place, tmp_path):
     assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
 
 
-LIMITED = """
-import json, resource, sys
-from faultgym.training.train_config import TrainConfig
-from faultgym.training.trainers.run import train
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
-from faultgym.tools.errors import UserError
-try:
-    train(TrainConfig.of(json.loads(sys.argv[1])))
-except UserError as error:
-    print(error)
-"""
-
-
 def test_a_full_disk_keeps_the_checkpoints_before(place, tmp_path):
     """Files may not grow beyond a limit here, which writers are told in the same ways as of a full disk."""
     from dataclasses import replace
@@ -225,7 +212,7 @@ def test_a_full_disk_keeps_the_checkpoints_before(place, tmp_path):
     asked = lessons.config(place, tmp_path / "out", save_steps=1)
     sizes = sorted(file.stat().st_size for file in (place / "model").iterdir())
     child = subprocess.run(
-        [sys.executable, "-c", LIMITED, json.dumps(asked.to_record()), str(sizes[-1] // 4)],
+        [sys.executable, "-c", lessons.LIMITED, json.dumps(asked.to_record()), str(sizes[-1] // 4)],
         env=dict(os.environ),
         capture_output=True,
         text=True,

@@ -31,19 +31,6 @@ train(TrainConfig.of(json.loads(sys.argv[1])), at_five)
 """
 
 
-LIMITED = """
-import json, resource, sys
-from faultgym.tools.errors import UserError
-from faultgym.training.train_config import TrainConfig
-from faultgym.training.trainers.run import train
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
-try:
-    train(TrainConfig.of(json.loads(sys.argv[1])))
-except UserError as error:
-    print(error)
-"""
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A model and data sets."""
@@ -134,7 +121,7 @@ def test_a_run_that_failed_after_its_last_step_takes_no_other(tmp_path):
     asked = config(tmp_path, tmp_path / "out", lora_r=1, scheduler="constant", merge=True, max_steps=4)
     limit = (tmp_path / "model" / "model.safetensors").stat().st_size - 1
     child = subprocess.run(
-        [sys.executable, "-c", LIMITED, json.dumps(asked.to_record()), str(limit)],
+        [sys.executable, "-c", lessons.LIMITED, json.dumps(asked.to_record()), str(limit)],
         env=dict(os.environ),
         capture_output=True,
     )

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faultgym.eval.noninferior import TEXT_MARGIN, NonInferiority, noninferior
-from faultgym.eval.paired import RESAMPLES
 from faultgym.tools.errors import UserError
 from faultgym.training.train_config import TrainConfig
 from faultgym.training.trainers.machine import release
@@ -33,22 +32,15 @@ def paragraphs() -> dict[str, str]:
     return {f"p{number:02}": " ".join(text.split()) for number, text in enumerate(found, 1)}
 
 
-def general_text(
-    base: str,
-    tuned: str,
-    margin: float = TEXT_MARGIN,
-    alpha: float = 0.05,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> NonInferiority:
+def general_text(base: str, tuned: str, margin: float = TEXT_MARGIN, **drawn: Any) -> NonInferiority:
     """Whether the tuned model predicts the text as well as its base, up to a margin in bits per byte.
 
     Each is an embedded model's name, a folder, a hub id, or the folder of an adapter on its base. Raises UserError for
     one that cannot be loaded, or whose losses are no numbers.
+    `drawn` are `alpha`, `resamples` and `seed` as `noninferior` takes them.
     """
     before, after = text_losses(base), text_losses(tuned)
-    return noninferior(before, after, margin, lower_is_better=True, alpha=alpha, resamples=resamples, seed=seed)
+    return noninferior(before, after, margin, lower_is_better=True, **drawn)
 
 
 def text_losses(model: str, texts: dict[str, str] | None = None, tick: Callable[[], object] = int) -> dict[str, float]:

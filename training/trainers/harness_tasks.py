@@ -6,7 +6,6 @@ from importlib import import_module, util
 from typing import Any
 
 from faultgym.eval.noninferior import CLEAN_MARGIN, NonInferiority, noninferior
-from faultgym.eval.paired import RESAMPLES
 from faultgym.tools.errors import UserError
 from faultgym.training.train_config import TrainConfig
 from faultgym.training.trainers.models import start_of
@@ -23,23 +22,16 @@ def check_harness() -> None:
 
 
 def harness_task(
-    task: str,
-    base: str,
-    tuned: str,
-    margin: float = CLEAN_MARGIN,
-    alpha: float = 0.05,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    task: str, base: str, tuned: str, margin: float = CLEAN_MARGIN, **drawn: Any
 ) -> tuple[str, NonInferiority]:
-    """(metric, answer) of a task, document by document.
+    """(metric, answer) of a task, document by document; `drawn` as for `general_text`.
 
     Raises UserError when the harness is not installed, does not know the task, or cannot get its data.
     """
     check_harness()
     metric, before = _scores(task, base)
     _, after = _scores(task, tuned, metric)
-    return metric, noninferior(before, after, margin, alpha=alpha, resamples=resamples, seed=seed)
+    return metric, noninferior(before, after, margin, **drawn)
 
 
 def _scores(task: str, model: str, metric: str = "") -> tuple[str, dict[str, float]]:
