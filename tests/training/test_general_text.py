@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from faultgym.agents.model_files import model_path
 from faultgym.eval.noninferior import noninferior
 from faultgym.tools.errors import UserError
-from faultgym.training.trainers.general_text import paragraphs, text_losses
+from faultgym.training.plain_text import blind_bits, paragraphs
+from faultgym.training.trainers.general_text import text_losses
 from faultgym.training.trainers.harness_tasks import check_harness, scores_of
 
 FEW = dict(list(paragraphs().items())[:12])
@@ -24,6 +25,10 @@ def base():
 @pytest.fixture(scope="module")
 def losses(base):
     return text_losses(base, FEW)
+
+
+def test_knowing_how_frequent_letters_are_is_between_knowing_nothing_and_knowing_english(losses):
+    assert 3 < blind_bits() < 5 < sum(losses.values()) / len(losses)
 
 
 def test_the_text_is_sixty_different_paragraphs_of_plain_length():

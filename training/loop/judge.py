@@ -11,6 +11,7 @@ from faultgym.eval.comparison import Against, Cell, Comparison
 from faultgym.eval.noninferior import NonInferiority, noninferior
 from faultgym.tools.types import JSON
 from faultgym.training.loop.config import LoopConfig
+from faultgym.training.plain_text import blind_bits
 
 METRICS = ("success", "recovery", "spl")
 """What a decision tells of the episodes with faults; success decides."""
@@ -57,7 +58,7 @@ def judge(
     if len(after) == len(texts[1]):
         text = noninferior(texts[0], after, config.text_margin, lower_is_better=True, alpha=config.alpha)
     against = list(_against(faulted, clean, text))
-    why = "; ".join(against) or _for(faulted)
+    why = "; ".join(against) if against or text is None else _for(faulted, text)
     cells = tuple(cell for metric in METRICS if (cell := faulted.cell(metric)) is not None)
     return Judgement(not against, why, cells, clean, text, compare(current, [candidate], settings))
 
@@ -83,17 +84,23 @@ def _against(faulted: Against, clean: NonInferiority | None, text: NonInferiorit
         )
     if text is None:
         yield "general text: the candidate's losses are no numbers, so its weights are broken"
-    elif not text.holds:
+    elif not text.holds and not knows_no_english(text):
         yield (
             f"general text costs {text.tuned:.3f} bits a byte instead of {text.base:.3f}, and {text.worst:.3f} more is"
             f" not ruled out ({text.margin:.3f} are accepted)"
         )
 
 
-def _for(faulted: Against) -> str:
+def _for(faulted: Against, text: NonInferiority) -> str:
     cell = faulted.cell("success")
     assert cell is not None
-    return f"better under faults: {_change(cell)}; not inferior without faults and on general text"
+    english = "; of general text it knew nothing" if knows_no_english(text) else " and on general text"
+    return f"better under faults: {_change(cell)}; not inferior without faults{english}"
+
+
+def knows_no_english(text: NonInferiority) -> bool:
+    """Whether the model in use has nothing to forget there, as one that was trained from nothing on tasks alone."""
+    return text.base >= blind_bits()
 
 
 def _change(cell: Cell) -> str:

@@ -14,6 +14,7 @@ from faultgym.training.loop.collect import SUMMARY as COLLECTED
 from faultgym.training.loop.data import COUNTS
 from faultgym.training.loop.registry import DECISION
 from faultgym.training.loop.rollouts import LEFT, SUMMARY, read_json
+from faultgym.training.plain_text import blind_bits
 
 PAGE = "README.md"
 MOST = 8
@@ -138,7 +139,7 @@ def _changed(decision: JSON, comparison: JSON) -> Iterator[str]:
         " difference, paired and clustered by task, unless the loop was given another alpha."
     )
     yield table(_NAMES, [_row(f"{c['metric']}, faulted", c) for c in decision["faulted"]])
-    for name, title in (("clean", "success without faults"), ("text", "general text, bits a byte")):
+    for name, title in (("clean", "success without faults"), ("text", _TEXT)):
         if (found := decision[name]) is not None:
             yield _noninferior(title, found)
     cells = [Cell(**{key: cell[key] for key in Cell.__slots__}) for cell in comparison["against"][0]["cells"]]
@@ -150,6 +151,7 @@ def _changed(decision: JSON, comparison: JSON) -> Iterator[str]:
     yield "All slices, and the tasks gained and lost: [eval/comparison.md](eval/comparison.md)."
 
 
+_TEXT = "general text, bits a byte"
 _NAMES = ["what", "before", "after", "difference", "low", "high", "verdict"]
 
 
@@ -160,6 +162,8 @@ def _row(name: str, cell: JSON) -> list[object]:
 
 def _noninferior(title: str, found: JSON) -> str:
     verdict = "not inferior" if found["holds"] else "not shown to be no worse"
+    if title == _TEXT and found["base"] >= blind_bits():
+        verdict = f"nothing to forget, for letters alone can be guessed at {blind_bits():.3f}"
     return (
         f"- {title}: {found['base']:.3f} before, {found['tuned']:.3f} after; a loss of {max(0.0, found['worst']):.3f}"
         f" is not ruled out, {found['margin']:.3f} is accepted: {verdict} ({found['units']} units)."

@@ -1,19 +1,18 @@
 """How well a model still predicts plain English that has nothing to do with our tasks: a sign of forgetting.
 
-The text ships with the package (`training/general_text.md`): sixty paragraphs on everyday subjects, written for
-this purpose, so that no model has been trained on them before. Each is scored by itself, in bits per byte, which do
-not depend on how a tokenizer cuts the text.
+The text ships with the package (see `plain_text`). Each paragraph is scored by itself, in bits per byte, which do not
+depend on how a tokenizer cuts the text.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faultgym.eval.noninferior import TEXT_MARGIN, NonInferiority, noninferior
 from faultgym.tools.errors import UserError
+from faultgym.training.plain_text import paragraphs
 from faultgym.training.train_config import TrainConfig
 from faultgym.training.trainers.machine import release
 from faultgym.training.trainers.models import base_model, check_base, start_of, tokenizer_at, weights_hash, with_adapter
@@ -21,15 +20,8 @@ from faultgym.training.trainers.models import base_model, check_base, start_of, 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-TEXT = Path(__file__).parents[1] / "general_text.md"
 BATCH = 8
 """Paragraphs at a time, padded to the longest."""
-
-
-def paragraphs() -> dict[str, str]:
-    """The text, by `p01`, `p02`, ..."""
-    found = TEXT.read_text("utf-8").strip().split("\n\n")
-    return {f"p{number:02}": " ".join(text.split()) for number, text in enumerate(found, 1)}
 
 
 def general_text(base: str, tuned: str, margin: float = TEXT_MARGIN, **drawn: Any) -> NonInferiority:

@@ -1,0 +1,30 @@
+"""The general text that ships with the package: sixty paragraphs of plain English on everyday subjects.
+
+They were written for this purpose, so that no model has been trained on them before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+TEXT = Path(__file__).with_name("general_text.md")
+
+
+def paragraphs() -> dict[str, str]:
+    """The text, by `p01`, `p02`, ..."""
+    found = TEXT.read_text("utf-8").strip().split("\n\n")
+    return {f"p{number:02}": " ".join(text.split()) for number, text in enumerate(found, 1)}
+
+
+@cache
+def blind_bits() -> float:
+    """Bits per byte for who knows only how frequent each byte is in this text (its entropy of order zero).
+
+    A model that needs as many knows no English that it could forget.
+    """
+    counts = Counter(b"".join(text.encode() for text in paragraphs().values()))
+    total = counts.total()
+    return -sum(n / total * math.log2(n / total) for n in counts.values())
