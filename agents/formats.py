@@ -76,7 +76,7 @@ def parse_mistral(text: str) -> Turn:
         calls.extend(
             _call(v["name"], v.get("arguments", {}))
             if isinstance(v, dict) and isinstance(v.get("name"), str)
-            else ToolCall("", "", None, json.dumps(v))
+            else ToolCall("", "", None, _dumped(v, inside))
             for v in values
         )
     return _turn(head, calls, reasoning)
@@ -118,8 +118,16 @@ def _named(inside: str, sep: str) -> ToolCall:
 def _call(name: str, arguments: Any) -> ToolCall:
     if isinstance(arguments, dict):
         return ToolCall("", name, arguments)
-    raw = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    raw = arguments if isinstance(arguments, str) else _dumped(arguments, "")
     return ToolCall("", name, None, raw)
+
+
+def _dumped(value: object, written: str) -> str:
+    """The value as JSON; what was written where it is nested so deeply that it can be read and not be written."""
+    try:
+        return json.dumps(value)
+    except RecursionError:
+        return written
 
 
 def _value(text: str) -> tuple[Any, str]:

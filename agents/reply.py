@@ -17,7 +17,7 @@ import orjson
 from faultgym.agents.chat import call_text, storable
 from faultgym.agents.fleet import Unread
 from faultgym.agents.formats import Format
-from faultgym.envs.hermes import split_thoughts
+from faultgym.envs.hermes import json_text, split_thoughts
 from faultgym.envs.turn import Turn
 from faultgym.tools.types import JSON, ToolCall
 
@@ -113,14 +113,14 @@ def _listed(value: Any) -> list[Any]:
 def _call(data: Any) -> ToolCall:
     function = data.get("function") if isinstance(data, dict) else None
     if not isinstance(function, dict):
-        return ToolCall("", "", None, orjson.dumps(data).decode())
+        return ToolCall("", "", None, json_text(data, ""))
     name, arguments = function.get("name"), function.get("arguments")
     name = name if isinstance(name, str) else ""
     if isinstance(arguments, dict):
         return ToolCall("", name, arguments)
     if arguments is None or arguments == "":
         return ToolCall("", name, {})
-    return ToolCall("", name, None, arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode())
+    return ToolCall("", name, None, arguments if isinstance(arguments, str) else json_text(arguments, ""))
 
 
 def _asked(call: ToolCall) -> JSON:

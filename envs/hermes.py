@@ -68,7 +68,15 @@ def _call(call_id: str, inside: str) -> ToolCall:
     if isinstance(arguments, dict):
         return ToolCall(call_id, value["name"], arguments)
     name, _, raw = _pieces(inside)
-    return ToolCall(call_id, value["name"], None, raw if name else orjson.dumps(arguments).decode())
+    return ToolCall(call_id, value["name"], None, raw if name else json_text(arguments, inside))
+
+
+def json_text(value: object, written: str) -> str:
+    """The value as JSON; what was written where it is nested too deeply for that, for more can be read than written."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return written
 
 
 def _pieces(inside: str) -> tuple[str, None, str]:

@@ -41,6 +41,15 @@ def test_a_call_is_read_in_the_models_own_form(name):
     assert turn.finish_reason == "tool_calls"
 
 
+@pytest.mark.parametrize("depth", [253, 254, 300, 985, 990, 993, 1000, 1100, 5000])
+@pytest.mark.parametrize("name", sorted(WRITTEN))
+def test_a_call_may_be_nested_as_deeply_as_it_likes(name, depth):
+    nested = "[" * depth + "]" * depth
+    other = {"hermes": f'<tool_call>{{"arguments": {nested}, "name": "sql"}}</tool_call>'}.get(name, "")
+    for text in (WRITTEN[name].replace(ONE, nested), other):
+        assert all(call.arguments is None for call in FORMATS[name].parse(text).tool_calls)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "calls"),
     [
