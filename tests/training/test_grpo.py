@@ -129,6 +129,21 @@ def test_a_stopped_run_goes_on_to_the_weights_of_an_undisturbed_one(run, tmp_pat
     assert all(replay(trace).proven for trace in found)
 
 
+def test_episodes_that_were_played_before_the_first_checkpoint_are_kept(tmp_path):
+    out = tmp_path / "tuned"
+    asked = {"max_steps": 2, "save_steps": 9, "faults": "rough"}
+
+    def stop(step):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_grpo(config(out, **asked), stop)
+    played = list(RunDirectory.open(work_folder(out) / "out" / "traces").records())
+    assert len(played) >= 4
+    train_grpo(config(out, **asked, resume=True))
+    assert {record["episode_id"] for record in played} <= {trace.episode_id for trace in traces(out)}
+
+
 def test_what_is_there_already_stays(tmp_path):
     out = tmp_path / "mine"
     out.mkdir()

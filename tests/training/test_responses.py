@@ -287,6 +287,13 @@ def test_a_saved_tokenizer_keeps_the_declared_template_and_loads_without_us(tmp_
     assert call["function"] == {"name": "sql", "arguments": {}}
 
 
+def test_no_other_form_is_declared_as_hermes(tmp_path):
+    tokenizer = tokenizer_of(model_path("tiny-random"))
+    reads_turns(tokenizer, "llama3")
+    tokenizer.save_pretrained(tmp_path)
+    assert getattr(tokenizer_of(tmp_path), "response_template", None) is None
+
+
 def test_an_unknown_format_is_refused():
     with pytest.raises(UserError, match="there is no tool-call format 'yaml'; the formats are"):
         reads_turns(tokenizer_of(model_path("tiny-random")), "yaml")

@@ -13,7 +13,7 @@ from faultgym.training.train_config import TrainConfig
 from faultgym.training.trainers.checkpoints import keep, newest, seal, sealed
 from faultgym.training.trainers.machine import Peak, alone, understood
 from faultgym.training.trainers.making import total_steps
-from faultgym.training.trainers.watch import Order, Watch, displaced, summary
+from faultgym.training.trainers.watch import HARNESS_ERRORS, Order, Watch, displaced, summary
 
 
 def config(method="dpo", **more):
@@ -85,6 +85,15 @@ def test_a_loss_that_is_no_number_stops_the_run(loss):
 
 def history(name, values):
     return [{"loss": 1.0, name: value} for value in values]
+
+
+def test_what_could_not_be_told_of_a_step_is_left_out():
+    entries = [{"loss": 1.0, "reward": None}, {"loss": 1.0, "reward": 0.5}]
+    assert summary(entries, config("sft"))["reward"] == 0.5
+
+
+def test_episodes_that_broke_at_the_beginning_are_not_forgotten_at_the_end():
+    assert summary(history("episodes/harness_errors", [1, 0, 0, 0, 0, 0, 0, 0]), config("sft"))[HARNESS_ERRORS] > 0
 
 
 def test_falling_chosen_completions_are_warned_about_with_the_cure():

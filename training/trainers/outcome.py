@@ -17,14 +17,13 @@ from faultgym.tools.errors import UserError
 from faultgym.tools.types import JSON
 from faultgym.training.card import table
 from faultgym.training.card_grpo import played
-from faultgym.training.train_config import TrainConfig
+from faultgym.training.train_config import MERGED, TrainConfig
 from faultgym.training.trainers.models import LINEAGE, Start, base_model, weights_hash, with_adapter
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 CARD = "README.md"
-MERGED = "merged"
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets")
 _TITLES = {"sft": "supervised fine-tuning", "dpo": "DPO", "orpo": "ORPO", "kto": "KTO", "grpo": "GRPO"}
 _PAPERS = {

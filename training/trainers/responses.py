@@ -8,6 +8,7 @@ policies have, every call goes to its environment, and the schemas are handed ov
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -93,7 +94,8 @@ def message_of(turn: Turn) -> JSON:
 def reads_turns(
     tokenizer: PreTrainedTokenizerBase, format: str = "hermes", generation: Any = None
 ) -> PreTrainedTokenizerBase:
-    """The tokenizer itself, which from now on reads what a model says as model policies do.
+    """The tokenizer itself, which from now on reads what a model says as model policies do; a copy for other forms
+    than Hermes's, which alone is declared where the tokenizer is saved.
 
     `generation` are the model's generation settings, for further tokens that end a turn. Raises UserError for
     an unknown format.
@@ -102,6 +104,8 @@ def reads_turns(
         raise UserError(f"there is no tool-call format {format!r}; the formats are {', '.join(FORMATS)}")
     more = getattr(generation, "eos_token_id", None)
     ends = [tokenizer.eos_token_id, *([more] if isinstance(more, int) else more or [])]
+    if FORMATS[format] is not FORMATS["hermes"]:
+        tokenizer = copy.copy(tokenizer)
     tokenizer.response_template = HERMES
     tokenizer.parse_response = TurnReader(tokenizer, FORMATS[format], frozenset(e for e in ends if e is not None))
     return tokenizer

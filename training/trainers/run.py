@@ -22,7 +22,7 @@ from faultgym.tools.errors import UserError
 from faultgym.tools.types import JSON
 from faultgym.training import estimate
 from faultgym.training.shards import sync_tree
-from faultgym.training.train_config import TrainConfig
+from faultgym.training.train_config import MERGED, TrainConfig
 from faultgym.training.trainers import checkpoints, outcome
 from faultgym.training.trainers.data import DataSet, Prepared, load_all, prepare
 from faultgym.training.trainers.machine import Peak, alone, device_name, free_on, release, understood, unused_gpus
@@ -154,9 +154,15 @@ def in_work_folder(
         try:
             return run(work, state)
         except BaseException:
-            if new and state.is_main_process and not checkpoints.sealed(work / "out" / checkpoints.FOLDER):
-                shutil.rmtree(work, ignore_errors=True)  # nothing in it to go on from
+            if new and state.is_main_process and not _worth_keeping(work / "out"):
+                shutil.rmtree(work, ignore_errors=True)
             raise
+
+
+def _worth_keeping(out: Path) -> bool:
+    """Whether a stopped run left anything to go on from: a checkpoint, or episodes that were played."""
+    played = any(path.stat().st_size for path in out.glob("traces/traces/*"))
+    return played or bool(checkpoints.sealed(out / checkpoints.FOLDER))
 
 
 def job_of(config: TrainConfig) -> Job:
@@ -187,7 +193,7 @@ def check_memory(job: Ready) -> None:
         raise UserError(
             f"this run takes about {needed.line()}, and {free / mib:,.0f} MiB are free: lower batch_size (and raise"
             f" accumulation) or {length}, set gradient_checkpointing=true, take adapter qlora, or try all the same"
-            " with --set ignore_memory=true"
+            " with --set ignore_memory=true (in a loop: sft.ignore_memory=true, pref.ignore_memory=true)"
         )
 
 
@@ -290,7 +296,7 @@ def _checkpoint(work: Path, made_of: JSON, differs: Callable[[JSON], str]) -> Pa
 def _finish(job: Ready, work: Path, made_of: JSON, result: TrainResult) -> None:
     folder = work / "out"
     if job.config.merge and job.config.adapter != "none":
-        outcome.merge(job.config, job.start, job.tokenizer, folder, folder / outcome.MERGED)
+        outcome.merge(job.config, job.start, job.tokenizer, folder, folder / MERGED)
     outcome.describe(folder, result.out, made_of, result)
     sync_tree(folder, [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()])
     publish(folder, result.out, work)

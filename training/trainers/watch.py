@@ -226,13 +226,17 @@ def callback(watch: Watch) -> TrainerCallback:
 
 
 def summary(history: Sequence[JSON], config: TrainConfig) -> dict[str, float]:
-    """The last quarter's mean of what a trainer logged, and `chosen_change` in preference training.
+    """The last quarter's mean of what a trainer logged, of all harness errors, and `chosen_change` for preferences.
+
+    TRL logs None for what it could not tell of a step, such as the reward where every episode was broken.
 
     `chosen_change` is how much more likely the chosen completions have become, in nats: of a whole completion against
     the reference (DPO, KTO), or of a token of the first rows since before the first step (ORPO).
     """
-    logged = {name: [float(e[name]) for e in history if name in e and "loss" in e] for name in _KEPT}
+    logged = {name: [float(e[name]) for e in history if e.get(name) is not None and "loss" in e] for name in _KEPT}
     found = {name: _mean(values[-_quarter(values) :]) for name, values in logged.items() if values}
+    if broken := logged[HARNESS_ERRORS]:
+        found[HARNESS_ERRORS] = _mean(broken)
     if probed := [float(entry[_PROBE]) for entry in history if _PROBE in entry]:
         found["chosen_change"] = probed[-1] - probed[0]
     elif "rewards/chosen" in found:
@@ -240,6 +244,7 @@ def summary(history: Sequence[JSON], config: TrainConfig) -> dict[str, float]:
     return {name: round(value, 6) for name, value in found.items()}
 
 
+HARNESS_ERRORS = "episodes/harness_errors"
 _KEPT = (
     "loss",
     "mean_token_accuracy",
