@@ -106,6 +106,10 @@ def _trained(name: str) -> Path:
 
 def keep(made: Path, folder: Path) -> None:
     """Put a finished model where it is kept, instead of what was there."""
+    if folder.is_dir() and not any(folder.iterdir()):  # it may be one that cannot be replaced, such as a mount point
+        for path in sorted(made.iterdir()):
+            shutil.move(path, folder / path.name)
+        return
     if folder.is_dir():
         old = made.with_name(f"{made.name}.old")
         folder.rename(old)

@@ -41,6 +41,8 @@ POLICIES = {
     "fabricated_answer": "makes a value up",
 }
 """What is rolled out: the expert, and agents with one flaw each."""
+MARK = ".faultgym-demo"
+"""A file in a demo's folder: what a shell's `*` does not name, as the runs beside it are given to other commands so."""
 PRESETS = ("clean", "mild", "rough", "hostile", "outage")
 SUITES = ("orders", "incidents")
 
@@ -63,18 +65,21 @@ def demo(
         bool, typer.Option("--loop", help="The second part too: a model that learns. About 15 min.")
     ] = False,
     model: Annotated[
-        str | None, typer.Option(help="The second part with smollm2, a folder or a hub id. (default: tiny)")
+        str | None, typer.Option(help="The second part with smollm2, a folder or a hub id. (default: tiny-base)")
     ] = None,
-    gpu: Annotated[bool, typer.Option("--gpu", help="Sample with vLLM and train on the GPU.")] = False,
-    loop_out: Annotated[Path, typer.Option(help="Where the loop is written; it goes on where it was stopped.")] = Path(
-        "runs/demo-loop"
-    ),
+    gpu: Annotated[bool, typer.Option("--gpu", help="With --model: sample with vLLM and train on the GPU.")] = False,
+    loop_out: Annotated[
+        Path | None,
+        typer.Option(help="Where the loop is written; it goes on where it was stopped. (default: runs/demo-loop)"),
+    ] = None,
 ) -> None:
-    """Roll out sound and flawed agents under faults and score them; then let a model learn from its failures.
+    """Agents under faults; then a model that learns from its failures.
 
-    The first part takes seconds. The second trains a small model from nothing, rolls it out under faults, turns its
-    failures into verified data, trains on them (SFT, then DPO), and compares base and tuned on unseen entities and
-    unseen kinds of faults: about a quarter of an hour on two cores. It needs the extras data and train.
+    The first part takes seconds. The second trains a small model from nothing,
+    rolls it out under faults, turns its failures into verified data, trains on
+    them (SFT, then DPO), and compares base and tuned on unseen entities and
+    unseen kinds of faults: about a quarter of an hour on two cores.
+    It needs the extras data and train; with --gpu also vllm.
     """
     console = Console()
     if tables:
@@ -89,7 +94,13 @@ def demo(
     from faultgym.cli.demo_loop import close_the_loop
     from faultgym.cli.trial import trial_of
 
-    close_the_loop(console, loop_out, trial_of(model or "tiny", gpu=gpu), seed)
+    close_the_loop(console, loop_out or _place(model, seed), trial_of(model or "tiny", gpu=gpu), seed)
+
+
+def _place(model: str | None, seed: int) -> Path:
+    """A folder for each model and seed, as a loop belongs to one of each."""
+    name = "loop" if model is None else Path(model).name
+    return Path("runs", f"demo-{name}" + (f"-{seed}" if seed else ""))
 
 
 def _check_gpu(model: str | None) -> None:
@@ -133,13 +144,18 @@ def _plan(per_template: int, seed: int) -> RolloutPlan:
 
 
 def _clear(out: Path) -> None:
-    """Remove what an earlier demo wrote, and nothing else."""
-    if not out.exists():
-        return
-    strange = sorted(p.name for p in out.iterdir() if p.name not in POLICIES)
-    if strange or not out.is_dir():
+    """Remove what an earlier demo wrote, and nothing else: a folder that holds anything is a demo's by its mark."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file: choose another folder with --out")
+    out.mkdir(parents=True, exist_ok=True)
+    there = sorted(path.name for path in out.iterdir())
+    if strange := [name for name in there if name not in (*POLICIES, MARK)]:
         raise UserError(f"{out} holds something that is not a demo's ({strange[0]}): choose another folder with --out")
-    shutil.rmtree(out)
+    if there and MARK not in there:
+        raise UserError(f"{out} holds runs that are not a demo's ({there[0]}): choose another folder with --out")
+    (out / MARK).touch()
+    for name in POLICIES:
+        shutil.rmtree(out / name, ignore_errors=True)
 
 
 def _runs(console: Console, out: Path, per_template: int, seed: int) -> Iterator[Found]:

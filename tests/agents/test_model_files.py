@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from faultgym.agents.model_files import cache_folder, made_by, make_tiny_random, model_path
+from faultgym.agents.model_files import cache_folder, keep, made_by, make_tiny_random, model_path
 from faultgym.agents.registry import policy_named
 
 pytest.importorskip("transformers")
@@ -126,3 +126,13 @@ def test_an_embedded_model_is_made_once_in_the_cache(tmp_path, monkeypatch):
     assert made_by("/nowhere/python", "tiny-random") == model_path("tiny-random") == str(folder)
     assert (folder / "model.safetensors").stat().st_mtime_ns == made
     assert model_path("some/hub-id") == "some/hub-id"
+
+
+def test_an_empty_folder_is_filled_where_it_is(tmp_path):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "model.safetensors").write_text("new")
+    (tmp_path / "out").mkdir()
+    before = (tmp_path / "out").stat().st_ino
+    keep(tmp_path / "made", tmp_path / "out")
+    assert (tmp_path / "out").stat().st_ino == before
+    assert (tmp_path / "out" / "model.safetensors").read_text() == "new"

@@ -29,6 +29,16 @@ def test_the_demo_scores_every_agent_and_shows_two_episodes(tmp_path: Path, caps
         assert text in said
 
 
+def test_runs_that_only_have_the_names_of_a_demos_are_not_touched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "expert").mkdir()
+    (tmp_path / "expert" / "plan.json").write_text("mine")
+    assert main(["demo", "--out", str(tmp_path)]) == 2
+    assert "runs that are not a demo's (expert)" in capsys.readouterr().err
+    assert (tmp_path / "expert" / "plan.json").read_text() == "mine"
+
+
 def test_the_demo_replaces_only_what_a_demo_wrote(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = demo / "notes.txt"
     kept.write_text("mine")
