@@ -239,6 +239,11 @@ class Comparison:
         """Whether anything at all was shown to be worse."""
         return any(cell.verdict == "worse" for one in self.against for cell in one.cells)
 
+    @property
+    def any_invalid(self) -> bool:
+        """Whether there is a run of which nothing can be said."""
+        return any(cell.verdict is None for one in self.against for cell in one.cells)
+
     def to_json(self) -> JSON:
         """As JSON values, ready for `orjson.dumps`."""
         return {

@@ -46,7 +46,7 @@ Full = Annotated[bool, typer.Option("--all", help="Show every slice and metric."
 Tasks = Annotated[int, typer.Option(min=0, help="Gained and lost tasks to list.")]
 JsonPath = Annotated[Path | None, typer.Option("--json", metavar="PATH", help="Also write all figures as JSON.")]
 MarkdownPath = Annotated[Path | None, typer.Option("--markdown", metavar="PATH", help="Also write all as Markdown.")]
-Worse = Annotated[bool, typer.Option("--fail-if-worse", help="Exit with 1 when anything is worse.")]
+Worse = Annotated[bool, typer.Option("--fail-if-worse", help="Exit with 1 when anything is worse or a run invalid.")]
 FORGETTING: dict[str, Any] = {"rich_help_panel": "What a tuned model has forgotten"}
 Models = Annotated[
     tuple[str, str] | None,
@@ -109,7 +109,7 @@ def compare(
     if markdown_path is not None:
         _write_text(markdown_path, markdown(found))
     show(console, blocks(found, full=full, listed=tasks))
-    if fail_if_worse and found.any_worse:
+    if fail_if_worse and (found.any_worse or found.any_invalid):
         raise typer.Exit(1)
 
 

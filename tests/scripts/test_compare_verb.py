@@ -170,7 +170,7 @@ def test_an_invalid_run_is_marked_and_gets_no_verdict(few, tmp_path, capsys):
                 record = {**record, "verdict": None, "stop": "harness_error", "harness_error": failure}
             writer.append(record)
     code, shown = run(capsys, few / "expert", path, "--fail-if-worse")
-    assert code == 0
+    assert code == 1
     assert "INVALID: broken" in shown.out
     assert "worse" not in shown.out.replace("of which none is worse", "")
 
