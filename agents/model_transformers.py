@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from faultgym.agents.cpu import has_bfloat16
@@ -32,15 +33,18 @@ def policy_from(text: str) -> LocalPolicy:
 
 
 class ChatTokenizer:
-    """A transformers tokenizer with its chat template."""
+    """A transformers tokenizer with its chat template; that of an adapter comes first, where it brings one."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, adapter: str = ""):
         from transformers import AutoTokenizer
 
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
         except (OSError, ValueError) as error:
             raise UserError(f"there is no model at {path}: {error}") from error
+        own = Path(adapter) / "chat_template.jinja"
+        if adapter and own.is_file():
+            self.tokenizer.chat_template = own.read_text(encoding="utf-8")
         if not self.tokenizer.chat_template:
             raise UserError(f"the tokenizer of {path} has no chat template: this is no chat model")
 
@@ -86,7 +90,7 @@ class TransformersModel(ChatTokenizer):
         from transformers import AutoModelForCausalLM
 
         path = model_path(name)
-        super().__init__(path)
+        super().__init__(path, loading.adapter)
         gpu = torch.cuda.is_available()
         dtype = "float32" if loading.dtype == "auto" and not (gpu or has_bfloat16()) else loading.dtype
         self.model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)

@@ -38,7 +38,7 @@ class VllmModel(ChatTokenizer):
         from vllm.v1.engine.async_llm import AsyncLLM
 
         path = model_path(name)
-        super().__init__(path)
+        super().__init__(path, loading.adapter)
         arguments: dict[str, Any] = {"model": path, "dtype": loading.dtype, "enforce_eager": loading.eager}
         if loading.max_model_len:
             arguments["max_model_len"] = loading.max_model_len

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -25,14 +26,34 @@ from faultgym.training.loop.run import run_loop
 from faultgym.training.tiny_recipe import RECIPES
 from faultgym.training.trainers import quiet
 
-BASE, SFT, PREFERENCE = "base", "SFT", "SFT + DPO"
+LOOP = "loop"
+"""The loop's folder beneath the demo's."""
+BASE, SFT, PREFERENCE, ALONE = "base", "SFT", "SFT + DPO", "DPO"
 
 
 def close_the_loop(console: Console, out: Path, trial: Trial, seed: int) -> Comparison:
     """Base, rollouts under faults, verified data, SFT, DPO, and the comparison; goes on where it was stopped."""
     began = time.monotonic()
-    _base(console, trial, seed)
-    folder = out / "loop"
+    model = trial.model
+    trial = _with_base(console, out, trial, seed)
+    folder = out / LOOP
+    runs = one_round(console, out, trial, seed)
+    comparison = compare(runs[0], runs[1:])
+    console.print(table(comparison, f"One round of the loop, from {model}"))
+    _legend(console, trial, model in TRAINED)
+    _before_and_after(console, out / "exams", runs)
+    _say(console, f"{duration(time.monotonic() - began)} for the loop. Everything is in {out}:")
+    _say(console, f"  {folder}/rounds/01/README.md   what failed, what was added, what changed")
+    _say(console, f"  faultgym compare {out}/exams/base {out}/exams/sft {out}/exams/dpo   all of the comparison")
+    return comparison
+
+
+def one_round(console: Console, out: Path, trial: Trial, seed: int) -> list[Run]:
+    """One round of the loop in `out`, and the exams of its models, the base's first; goes on where it was stopped.
+
+    Raises UserError when the round trained nothing.
+    """
+    folder = out / LOOP
     watch = watching_on(Console(stderr=True))
     with quiet():
         run_loop(folder, trial.config(seed), resume=(folder / "loop.json").is_file(), watching=watch)
@@ -43,16 +64,9 @@ def close_the_loop(console: Console, out: Path, trial: Trial, seed: int) -> Comp
     if len(runs) < 2:
         raise UserError(
             f"the round learned nothing from {trial.model}'s episodes: {folder}/rounds/01/README.md says what failed;"
-            " begin anew in another --loop-out, with another --seed or model"
+            " begin anew in another folder, with another seed or model"
         )
-    comparison = compare(runs[0], runs[1:])
-    console.print(table(comparison, f"One round of the loop, from {trial.model}"))
-    _legend(console, trial)
-    _before_and_after(console, out / "exams", runs)
-    _say(console, f"{duration(time.monotonic() - began)} for the loop. Everything is in {out}:")
-    _say(console, f"  {folder}/rounds/01/README.md   what failed, what was added, what changed")
-    _say(console, f"  faultgym compare {out}/exams/base {out}/exams/sft {out}/exams/dpo   all of the comparison")
-    return comparison
+    return runs
 
 
 def models_of(folder: Path) -> dict[str, tuple[str, Path | None]]:
@@ -61,21 +75,27 @@ def models_of(folder: Path) -> dict[str, tuple[str, Path | None]]:
     for name, place, stage in ((SFT, "sft", "sft"), (PREFERENCE, "dpo", "pref")):
         trained = folder / "rounds" / "01" / stage
         if trained.is_dir():
-            found[name] = (place, trained)
+            found[name if place == "sft" or SFT in found else ALONE] = (place, trained)
     return found
 
 
-def _base(console: Console, trial: Trial, seed: int) -> None:
-    """Train the base, where it is one that is trained here and was not yet."""
-    if trial.model not in TRAINED or trained_folder(trial.model).is_dir():
-        return
-    from faultgym.training.trainers.tiny.making import make
+def _with_base(console: Console, out: Path, trial: Trial, seed: int) -> Trial:
+    """The same trial with a base that is there: where that is one to be trained here and was not yet, it is now.
 
-    recipe = RECIPES[trial.model]
-    _say(console, f"{trial.model}, from nothing: it {recipe.summary}. Kept in the cache folder for the next time.")
-    with quiet(), training_shown() as on_step:
-        made = make(recipe, seed=seed, progress=on_step, say=lambda line: _say(console, f"  {line}"))
-    _say(console, f"{made.parameters:,} parameters after {duration(made.seconds)}\n")
+    Seed 0 has the user's own, in the cache folder; any other one of its own, so that a seed repeats all of it.
+    """
+    if trial.model not in TRAINED:
+        return trial
+    kept = trained_folder(trial.model) if not seed else out / trial.model
+    if not kept.is_dir():
+        from faultgym.training.trainers.tiny.making import make
+
+        recipe = RECIPES[trial.model]
+        _say(console, f"{trial.model}, from nothing: it {recipe.summary}. Kept in {kept} for the next time.")
+        with quiet(), training_shown() as on_step:
+            made = make(recipe, kept, seed=seed, progress=on_step, say=lambda line: _say(console, f"  {line}"))
+        _say(console, f"{made.parameters:,} parameters after {duration(made.seconds)}\n")
+    return trial if not seed else replace(trial, model=str(kept))
 
 
 def watched_on(console: Console) -> Callable[[str], AbstractContextManager[OnProgress]]:
@@ -90,17 +110,17 @@ def watched_on(console: Console) -> Callable[[str], AbstractContextManager[OnPro
     return watched
 
 
-def _legend(console: Console, trial: Trial) -> None:
+def _legend(console: Console, trial: Trial, structured: bool) -> None:
     templates = ", ".join(name for names in trial.templates.values() for name in names)
     _say(console, f"templates      {templates}")
     _say(console, "clean success  on tasks of the test split: other worlds, other entities than in training")
     _say(console, "recovery       of the delivered faults that have a way past; on tasks of the test split")
     _say(console, "unseen kinds   the same with kinds of faults that no training task has")
     _say(console, "[a, b]         95% interval of the difference to the base, in points, paired by task\n")
-    if trial.model in TRAINED:
+    if structured:
         _say(
             console,
-            f"{trial.model} begins with heads that look back and copy (a structured initialisation; every weight is"
+            "the base begins with heads that look back and copy (a structured initialisation; every weight is"
             " trained afterwards): docs/models.md says how and why.\n",
         )
 
@@ -118,7 +138,7 @@ def _before_and_after(console: Console, exams: Path, runs: list[Run]) -> None:
     key = min(turned, key=lambda k: (len(_met(after[k])), dict(after[k].score.reward)["calls"], k))
     for title, place, one in (("Before", "base", before[key]), ("After", "", after[key])):
         console.rule(f"{title}: {runs[0].name if place else runs[-1].name}", align="left")
-        folder = exams / (place or {SFT: "sft", PREFERENCE: "dpo"}[runs[-1].name])
+        folder = exams / (place or ("sft" if runs[-1].name == SFT else "dpo"))
         print_trace(console, _trace(folder, one.id), found=one.score)
         console.print()
 

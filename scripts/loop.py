@@ -98,7 +98,7 @@ def run(
 ) -> None:
     """Do rounds: roll out, find failures, put them right, train, compare, and promote what is better.
 
-    Stop it as you like, even with kill -9: --resume goes on, with the same result.
+    Stop it as you like, even with kill -9: --resume goes on, and no finished stage is lost.
     """
     given = {name: value for name, value in locals().items() if name in LoopConfig.__slots__}
     given |= {"suites": suite, "templates": template}

@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 
 from faultgym.agents.store import atomic_file
-from faultgym.cli.demo_loop import watched_on
+from faultgym.cli.demo_loop import LOOP, models_of, one_round, watched_on
 from faultgym.cli.trial import EXAMS, TITLES, Trial, cell_of, examine, trial_of
 from faultgym.eval.compare import Run, compare
 from faultgym.eval.comparison import Against, Cell, Settings
@@ -62,6 +62,9 @@ def results(
     seeds: Annotated[int, typer.Option(min=1, help="Whole repetitions, from the base on.")] = 3,
     per_template: Annotated[int, typer.Option(min=1, help="Held-out tasks of each template in each exam.")] = 12,
     variants: Annotated[bool, typer.Option(help="Also GRPO and the adapters, for the first seed.")] = True,
+    more: Annotated[
+        list[str] | None, typer.Option(help="Also one round from a pretrained model, in numbers that a CPU can do.")
+    ] = None,
     write: Annotated[Path | None, typer.Option(help="The Markdown page.")] = None,
     notes: Annotated[Path | None, typer.Option(help="Markdown that is put at its end: what else was tried.")] = None,
 ) -> None:
@@ -73,6 +76,8 @@ def results(
             found.setdefault(row.name, []).append(row)
     left = [read_json(out / f"seed-{seed}" / STAGES / "preferences" / LEFT)["modes"] for seed in range(seeds)]
     page = _page([_pooled(name, its) for name, its in found.items()], per_template, _target(left))
+    for model in more or ():
+        page += part_of(out / model.replace("/", "--"), trial_of(model, gpu=False), console)
     if notes is not None:
         page += "\n" + notes.read_text(encoding="utf-8")
     print(page)
@@ -118,8 +123,22 @@ def _row(trial: Trial, name: str, model: Path, trained: Path | None, folder: Pat
     run = examine(
         trial, name, None if trained is None else model, place, say=console.print, watched=watched_on(console)
     )
-    facts = {} if trained is None else orjson.loads((trained / "training.json").read_bytes())["result"]
-    return Result(name, (run,), facts.get("seconds", 0) / 60 or None, facts.get("peak_mib"))
+    return Result(name, (run,), *_spent(trained))
+
+
+def part_of(folder: Path, trial: Trial, console: Console) -> str:
+    """One round from another model, as the demo does it in that folder, and its part of the page."""
+    runs = one_round(console, folder, trial, 0)
+    base, *others = [Result(run.name, (run,), *_spent(models_of(folder / LOOP)[run.name][1])) for run in runs]
+    return MORE.format(trial=trial) + _tables(base, others)
+
+
+def _spent(trained: Path | None) -> tuple[float | None, int | None]:
+    """(minutes, peak MiB) of what a training stage left in a folder."""
+    if trained is None:
+        return None, None
+    facts = orjson.loads((trained / "training.json").read_bytes())["result"]
+    return facts["seconds"] / 60, facts["peak_mib"]
 
 
 def _alone(trial: Trial, stages: Path, seed: int, out: Path) -> object:
@@ -130,7 +149,7 @@ def _alone(trial: Trial, stages: Path, seed: int, out: Path) -> object:
     build_pairs([stages / "rollout"], own, PairOptions(at="anchored"), resume=True)
     given = {**trial.pref, **ALONE, "adapter": "none", "unaudited": True}
     more = {"method": "dpo", "model": trial.model, "data": [str(own)], "out": str(out), "seed": seed}
-    return train(TrainConfig.of({**given, **more}))
+    return train(TrainConfig.of({**given, **more, "resume": True}))
 
 
 def _variants(trial: Trial, stages: Path, seed: int) -> Iterator[tuple[str, Callable[[Path], object]]]:
@@ -144,20 +163,19 @@ def _variants(trial: Trial, stages: Path, seed: int) -> Iterator[tuple[str, Call
         data = pairs if method != "kto" else str(_labels(Path(pairs), out.with_name("labels")))
         given = {**trial.pref, "learning_rate": RATES[method], "adapter": "none", "unaudited": True}
         own = {"method": method, "model": sft, "data": [data], "out": str(out), "seed": seed}
-        return train(TrainConfig.of({**{k: v for k, v in given.items() if k != "nll_weight"}, **own}))
+        return train(TrainConfig.of({**{k: v for k, v in given.items() if k != "nll_weight"}, **own, "resume": True}))
 
     def adapting(adapter: str, out: Path) -> object:
         given = {k: v for k, v in trial.sft.items() if k not in ("optimizer", "muon_lr")}
         own = {"method": "sft", "model": trial.model, "data": [str(stages / "data" / "sft")], "out": str(out)}
-        return train(
-            TrainConfig.of({**given, **own, "adapter": adapter, "learning_rate": RATES["adapter"], "seed": seed})
-        )
+        more = {"adapter": adapter, "learning_rate": RATES["adapter"], "seed": seed, "resume": True}
+        return train(TrainConfig.of({**given, **own, **more}))
 
     def playing(out: Path) -> object:
         names = [name for its in trial.templates.values() for name in its]
         values: dict[str, Any] = {"model": sft, "out": str(out), "adapter": "none", "seed": seed}
         values |= {"suites": list(trial.templates), "templates": names, "style": trial.style, "faults": ["rough"]}
-        values |= {"max_steps": GRPO_STEPS, "learning_rate": RATES["grpo"], "report_to": []}
+        values |= {"max_steps": GRPO_STEPS, "learning_rate": RATES["grpo"], "report_to": [], "resume": True}
         return train_grpo(GrpoConfig.of(values))
 
     for method in PREFERENCES:
@@ -184,8 +202,10 @@ def _labels(pairs: Path, out: Path) -> Path:
     ]
     wanted = features("labels")
     kept = Features({name: wanted[name] for name in ("prompt", "completion", "label", "tools")})
-    out.mkdir(parents=True)
-    Dataset.from_list(made, features=kept).to_parquet(out / "rows.parquet")
+    work = out.with_name(f".{out.name}.work")
+    work.mkdir(parents=True, exist_ok=True)
+    Dataset.from_list(made, features=kept).to_parquet(work / "rows.parquet")
+    work.rename(out)
     return out
 
 
@@ -337,6 +357,14 @@ SECOND = """
 
 The same runs, with what SFT came to as the base. Pairs are forked from what that model does on train tasks, and what it
 still did wrong there most often was `{target}`; that mode is compared first, and alone.
+
+"""
+MORE = """
+## {trial.model}
+
+One round from a pretrained model, in numbers that two cores can do: {trial.episodes} rollouts and
+{trial.pair_episodes} for pairs, adapter {trial.adapter}, {trial.per_template} held-out tasks of each template in each
+exam, one seed (`faultgym demo --model {trial.model}`). Templates, exams and columns are those of the first table.
 
 """
 

@@ -13,7 +13,7 @@ import typer
 
 from faultgym.agents.model_server import Server, Serving, last_words, served
 
-Model = Annotated[str, typer.Argument(help="tiny-random, smollm2, a folder, or a hub id.")]
+Model = Annotated[str, typer.Argument(help="tiny, smollm2, a folder, or a hub id.")]
 More = Annotated[list[str] | None, typer.Argument(help="After --: options for vLLM's own server.")]
 Adapters = Annotated[list[Path] | None, typer.Option("--adapter", help="A LoRA adapter's folder; may be repeated.")]
 Replicas = Annotated[int, typer.Option(min=1, help="Servers, on this port and those that follow.")]

@@ -28,7 +28,7 @@ train = typer.Typer(no_args_is_help=True, help="Train a model, or an adapter for
 HELP: dict[Method, str] = {
     "sft": "Imitate verified examples (faultgym build sft).",
     "dpo": "Prefer the chosen of two continuations (faultgym build pairs).",
-    "orpo": "The same, without a reference model (faultgym build pairs).",
+    "orpo": "Prefer the chosen of two continuations, without a reference model (faultgym build pairs).",
     "kto": "Learn from completions that are labelled good or bad (faultgym build kto).",
 }
 

@@ -24,7 +24,7 @@ PerTemplate = Annotated[
     int | None, typer.Option(help="Tasks of each template. (default: as many as the steps need)", **TASKS)
 ]
 StyleName = Annotated[str | None, typer.Option(help="http or tools, for all tasks.", **TASKS)]
-Prompt = Annotated[str | None, typer.Option(help="plain, best, few_shot, or a file.", **PLAY)]
+Prompt = Annotated[str | None, typer.Option(help="none, plain, best, few_shot, or a file.", **PLAY)]
 Group = Annotated[int | None, typer.Option(help="Episodes that are compared with each other. (default: 8)", **PLAY)]
 Turns = Annotated[int | None, typer.Option(help="Of an episode. (default: 12)", **PLAY)]
 Completion = Annotated[

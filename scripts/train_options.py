@@ -20,7 +20,7 @@ WORK = "Running"
 AdapterName = StrEnum("AdapterName", {name.upper(): name for name in ADAPTERS})  # type: ignore[misc]
 
 Data = Annotated[list[Path] | None, typer.Argument(help="Folders that `faultgym build` made.")]
-Model = Annotated[str | None, typer.Option(help="tiny-random, smollm2, a folder, a hub id, or an adapter's folder.")]
+Model = Annotated[str | None, typer.Option(help="tiny, smollm2, a folder, a hub id, or an adapter's folder.")]
 Out = Annotated[Path | None, typer.Option(help="The result's folder: new, or with --resume the same as before.")]
 AdapterOption = Annotated[AdapterName | None, typer.Option(help="Default: lora.", rich_help_panel=SHAPE)]
 InitAdapter = Annotated[
@@ -34,9 +34,7 @@ Template = Annotated[
     str | None, typer.Option(help="A training template, where the model's own marks no turns: chatml, qwen3, ...")
 ]
 Config = Annotated[Path | None, typer.Option("--config", help="A YAML file of settings.")]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting; may be repeated. See docs.")
-]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting of docs/training.md.")]
 Epochs = Annotated[float | None, typer.Option(rich_help_panel=STEPS)]
 MaxSteps = Annotated[int | None, typer.Option(help="Instead of --epochs.", rich_help_panel=STEPS)]
 BatchSize = Annotated[int | None, typer.Option(help="Rows at a time.", rich_help_panel=STEPS)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -16,14 +17,16 @@ from faultgym.agents.model_server import find_vllm
 from faultgym.agents.plan import Asked
 from faultgym.agents.rollout import OnProgress
 from faultgym.agents.stop import Stop
+from faultgym.agents.store import atomic_file
 from faultgym.envs.task import Style
 from faultgym.eval.compare import Comparison, Run, read_run
 from faultgym.eval.comparison import Against, Cell
 from faultgym.eval.noninferior import TEXT_MARGIN
 from faultgym.tools.errors import UserError
 from faultgym.training.loop.config import Engine, LoopConfig
-from faultgym.training.loop.models import Served, policy_name, serving
-from faultgym.training.loop.rollouts import roll_out
+from faultgym.training.loop.models import Served, policy_name, serving, what_serves, with_port
+from faultgym.training.loop.rollouts import check_valid, roll_out
+from faultgym.training.loop.stage import weights_digest
 from faultgym.training.tiny_recipe import MOST_TURNS, STYLE, TEMPLATES
 from faultgym.training.train_config import Adapter
 
@@ -132,15 +135,28 @@ def examine(
 
     `folder` holds what was trained from the trial's model; None for that model itself.
     """
-    config = trial.config(seed)
-    model = Served.of(trial.model, folder)
+    config = with_port(trial.config(seed))
+    model = Served.of(trial.model, folder and what_serves(folder))
+    _of_these_weights(out, "" if folder is None else weights_digest(folder))
     with serving(model, config, say):
         policy = policy_name(model, config, config.dev_sampling)
         for exam in EXAMS:
             specs = [spec for suite in trial.templates for spec in _asked(trial, exam, suite, seed).episodes()]
             with watched(f"{name}: {exam.name}") as on_progress:
                 roll_out(specs, policy, out / exam.name, config, Stop(), on_progress)
-    return read_run(out, name)
+    run = read_run(out, name)
+    check_valid([one.score for one in run.episodes], out)
+    return run
+
+
+def _of_these_weights(out: Path, weights: str) -> None:
+    """Remove the exams of a model that was trained anew since: to a server's clients both have one name."""
+    note = out.with_name(f".{out.name}.weights")
+    if note.is_file() and note.read_text(encoding="utf-8") != weights:
+        shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    with atomic_file(note) as file:
+        file.write(weights.encode())
 
 
 def _asked(trial: Trial, exam: Exam, suite: str, seed: int) -> Asked:
@@ -175,6 +191,7 @@ def _pretrained_on_gpu(model: str) -> Trial:
 
 def _pretrained_on_cpu(model: str) -> Trial:
     """As small as shows anything: a hundred million parameters read some twenty rows a minute on two cores."""
+    served = _vllm_is_there()
     settings: Mapping[str, Any] = {
         "report_to": [],
         "too_long": "drop",
@@ -182,8 +199,8 @@ def _pretrained_on_cpu(model: str) -> Trial:
         "batch_size": 2,
         "accumulation": 2,
         "max_length": 2048,
+        "merge": served,
     }
-    served = _vllm_is_there()
     return Trial(
         model,
         "max_tokens=160" if served else "max_tokens=160&batch=16",
@@ -194,7 +211,7 @@ def _pretrained_on_cpu(model: str) -> Trial:
         engine="server" if served else "hf",
         adapter="lora",
         sft={**settings, "epochs": 1},
-        pref={**settings, "max_steps": 8},
+        pref={**settings, "batch_size": 1, "accumulation": 4, "max_steps": 8},
         text_margin=TEXT_MARGIN,
     )
 

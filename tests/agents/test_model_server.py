@@ -25,7 +25,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(json.dumps(options).encode())
+        self.wfile.write(json.dumps([] if "--foreign" in options else options).encode())
 
 HTTPServer(("127.0.0.1", int(options[options.index("--port") + 1])), Handler).serve_forever()
 """
@@ -91,6 +91,19 @@ def test_a_server_that_dies_while_starting_is_quoted(tmp_path):
 
 
 @pytest.mark.usefixtures("installed")
+def test_another_server_that_answers_at_the_port_is_not_taken_for_ours(tmp_path):
+    with pytest.raises(UserError, match="another server answers"), served(serving(tmp_path, more=("--foreign",))):
+        pass
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_proxy_has_no_part_in_what_stays_on_this_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with served(serving(tmp_path)) as (server,):
+        assert server.healthy
+
+
+@pytest.mark.usefixtures("installed")
 def test_a_port_in_use_is_named(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -109,6 +122,14 @@ def test_without_vllm_it_says_how_to_get_it():
 def test_an_interpreter_that_is_not_there_is_named():
     with pytest.raises(UserError, match="--python /nowhere/python: No such file"):
         find_vllm("/nowhere/python")
+
+
+def test_folders_of_merged_weights_are_told_apart_by_what_they_belong_to(tmp_path):
+    for name in ("a/merged", "b/merged", "c"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "tuned").symlink_to(tmp_path / "a" / "merged")
+    names = [Serving(str(tmp_path / name)).name for name in ("a/merged", "b/merged", "c", "tuned")]
+    assert names == ["a-merged", "b-merged", "c", "tuned"]
 
 
 @pytest.mark.parametrize(("rank", "largest"), [(1, 8), (8, 8), (12, 16), (512, 512)])

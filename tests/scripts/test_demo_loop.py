@@ -8,8 +8,9 @@ from rich.console import Console
 
 pytest.importorskip("torch")
 
-from faultgym.cli.demo_loop import close_the_loop
-from faultgym.cli.trial import EXAMS, Trial
+from faultgym.cli.demo_loop import close_the_loop, models_of
+from faultgym.cli.results import part_of
+from faultgym.cli.trial import EXAMS, Trial, cell_of
 
 STEPS = {"max_steps": 1, "batch_size": 2, "accumulation": 1, "report_to": [], "too_long": "drop"}
 TRIAL = Trial(
@@ -53,6 +54,19 @@ def test_a_demo_that_is_called_again_makes_nothing_again(done):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")} == made
 
 
+def test_the_results_page_has_a_part_for_a_further_model(done):
+    folder, comparison, _ = done
+    made = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+    part = part_of(folder, TRIAL, Console(file=io.StringIO()))
+    rows = {line.split(" | ")[0].strip("| "): line.split(" | ") for line in reversed(part.splitlines())}
+    assert "## tiny-random" in part
+    for one in comparison.against:
+        (clean,) = (cell_of(one, exam) for exam in EXAMS if exam.name == "clean")
+        assert f"{clean.base:.0%} → {clean.other:.0%}" in rows[one.run.name][2]
+        assert float(rows[one.run.name][6]) >= 0
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")} == made
+
+
 def test_another_trial_in_the_same_folder_is_refused_and_nothing_is_lost(done):
     from faultgym.tools.errors import UserError
 
@@ -60,3 +74,21 @@ def test_another_trial_in_the_same_folder_is_refused_and_nothing_is_lost(done):
     with pytest.raises(UserError, match="episodes"):
         told(folder, replace(TRIAL, episodes=7))
     assert (folder / "loop" / "registry.json").is_file()
+
+
+def test_an_exam_is_not_taken_for_that_of_other_weights(done):
+    folder, _, _ = done
+    note = folder / "exams" / ".sft.weights"
+    note.write_text("of another training")
+    before = (folder / "exams" / "sft" / "clean" / "plan.json").stat().st_ino
+    told(folder)
+    assert note.read_text() != "of another training"
+    assert (folder / "exams" / "sft" / "clean" / "plan.json").stat().st_ino != before
+
+
+def test_a_preference_stage_without_sft_is_not_called_both(tmp_path):
+    for stage in ("sft", "pref"):
+        (tmp_path / "rounds" / "01" / stage).mkdir(parents=True)
+    assert list(models_of(tmp_path)) == ["base", "SFT", "SFT + DPO"]
+    (tmp_path / "rounds" / "01" / "sft").rmdir()
+    assert list(models_of(tmp_path)) == ["base", "DPO"]

@@ -1,5 +1,7 @@
 """What a loop writes down: stages that are whole or not there, a registry that follows from decisions, settings."""
 
+import shutil
+
 import orjson
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from faultgym.agents.store import exclusive
 from faultgym.tools.errors import UserError
 from faultgym.training.loop.config import LoopConfig, nested
-from faultgym.training.loop.models import check_model
+from faultgym.training.loop.models import check_model, publish_model, with_port
 from faultgym.training.loop.registry import decided_after, note_rollback, read_registry, write_registry
 from faultgym.training.loop.run import opened, rollback, run_loop, status
 from faultgym.training.loop.stage import SEAL, Stage, damage, digest, weights_digest
@@ -340,6 +342,43 @@ def test_a_dora_adapter_for_vllm_has_to_be_merged(preference):
     check_model(LoopConfig.of({**asked, **merged}))
     with pytest.raises(UserError, match=r"serves no DoRA adapter: set sft\.merge=true"):
         check_model(LoopConfig.of(asked))
+
+
+@pytest.mark.parametrize(
+    ("values", "prompt"),
+    [
+        ({}, "plain"),
+        ({"sampling": "temperature=1&prompt=best"}, "best"),
+        ({"sampling": "temperature=1&prompt=best", "sft": {"prompt": "plain"}}, "plain"),
+    ],
+)
+def test_rows_are_learned_under_the_prompt_they_were_sampled_with_unless_another_is_named(values, prompt):
+    assert LoopConfig.of({"model": "m", **values}).training("sft", "m", ("d",), "o", 0).prompt == prompt
+
+
+def test_a_row_that_is_too_long_does_not_stop_a_loop_unless_it_is_to():
+    assert LoopConfig.of({"model": "m"}).training("dpo", "m", ("d",), "o", 0).too_long == "drop"
+    strict = LoopConfig.of({"model": "m", "pref": {"too_long": "refuse"}})
+    assert strict.training("dpo", "m", ("d",), "o", 0).too_long == "refuse"
+
+
+def test_a_loop_without_a_port_takes_a_free_one_and_keeps_it(tmp_path):
+    asked = LoopConfig.of({"model": "tiny-random", "engine": "server"})
+    assert with_port(asked).port > 0
+    assert with_port(LoopConfig.of({**asked.to_record(), "port": 8123})).port == 8123
+    assert with_port(LoopConfig.of({"model": "tiny-random"})).port == 0
+
+
+def test_merged_weights_are_served_where_there_are_any(tmp_path):
+    trained = tmp_path / "sft"
+    (trained / "merged").mkdir(parents=True)
+    for place, content in ((trained, "adapter"), (trained / "merged", "whole")):
+        (place / f"{content}_model.safetensors").write_text(content)
+    whole, _ = publish_model(trained, tmp_path, "round-01")
+    assert [path.read_text() for path in whole.iterdir()] == ["whole"]
+    shutil.rmtree(trained / "merged")
+    adapter, _ = publish_model(trained, tmp_path, "round-01")
+    assert [path.read_text() for path in adapter.iterdir()] == ["adapter"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

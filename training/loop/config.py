@@ -14,6 +14,7 @@ from typing import Any, Literal, cast, get_args
 
 from faultgym.agents.limits import MAX_TURNS, Limits
 from faultgym.agents.plan import plan_difference
+from faultgym.agents.sampling import options
 from faultgym.envs.schedule import check_faults
 from faultgym.envs.suite import suite_named
 from faultgym.envs.task import Style
@@ -64,8 +65,8 @@ class LoopConfig:
     """Options of the policy when it is rolled out and sampled, as after `hf:MODEL?`."""
     dev_sampling: str = "max_tokens=256&temperature=0"
     """The same for the comparison."""
-    port: int = 8000
-    """Of the engine `server`."""
+    port: int = 0
+    """Of the engine `server`; 0 for one that is free."""
     turns: int = MAX_TURNS
     """Of an episode."""
     samples: int = 4
@@ -98,7 +99,7 @@ class LoopConfig:
     clean_margin: float = CLEAN_MARGIN
     """Loss of success without faults that is accepted."""
     text_margin: float = TEXT_MARGIN
-    """Bits per byte by which general text may become harder to predict."""
+    """Bits per byte by which general text may become harder to predict, for a model that can predict it."""
     in_flight: int = 64
     """Episodes at a time."""
     workers: int = 1
@@ -152,15 +153,19 @@ class LoopConfig:
         return cast(Style, self.style) if self.style else None
 
     def training(self, method: str, model: str, data: tuple[str, ...], out: str, seed: int) -> TrainConfig:
-        """The configuration of one training stage."""
+        """The configuration of one training stage.
+
+        Rows are learned under the prompt that they were sampled with, and one that is too long does not stop the loop.
+        """
         section = "sft" if method == "sft" else "pref"
         given: Mapping[str, Any] = getattr(self, section)
         for name in given:
             if name in _OWN:
                 raise UserError(f"{section}.{name}: the loop decides that; leave it out of {section}")
         own = {"method": method, "model": model, "data": data, "out": out, "seed": seed, "resume": True}
+        usual = {"prompt": options(self.sampling).get("prompt", "plain"), "too_long": "drop"}
         try:
-            return TrainConfig.of({**given, **own, "adapter": self.adapter, "unaudited": True})
+            return TrainConfig.of({**usual, **given, **own, "adapter": self.adapter, "unaudited": True})
         except UserError as error:
             raise UserError(f"{section}: {error}") from error
 
@@ -201,7 +206,7 @@ _RULES: dict[str, Rule] = {
     "dev_tasks": whole(0, 100_000),
     "dev_faults": Rule("list", filled=True),
     "engine": Rule(choices=get_args(Engine)),
-    "port": whole(1, 65535),
+    "port": whole(0, 65535),
     "turns": whole(1, 10_000),
     "samples": whole(0, 1000),
     "checks": whole(0, 1000),

@@ -7,12 +7,11 @@ candidate is published once more with its weights and settings alone, in one fix
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,10 @@ from urllib.parse import quote
 import orjson
 
 from faultgym.agents.model_files import is_embedded
-from faultgym.agents.model_server import Serving, served
+from faultgym.agents.model_server import Serving, free_port, served
 from faultgym.tools.errors import UserError
 from faultgym.training.loop.config import LoopConfig
+from faultgym.training.train_config import MERGED
 
 ADAPTER = "adapter_config.json"
 LINEAGE = "training.json"
@@ -48,6 +48,11 @@ class Served:
         if folder is None:
             return cls(base)
         return cls(base, str(folder)) if (folder / ADAPTER).is_file() else cls(str(folder))
+
+
+def with_port(config: LoopConfig) -> LoopConfig:
+    """The same with a port that is free now, where it names none. A loop keeps its own: policies are named by it."""
+    return replace(config, port=free_port()) if config.engine == "server" and not config.port else config
 
 
 def policy_name(model: Served, config: LoopConfig, sampling: str) -> str:
@@ -76,7 +81,7 @@ def publish_model(trained: Path, work: Path, prefix: str) -> tuple[Path, str]:
     Its name tells versions apart: it is what servers and traces call the model. Weights are linked, not copied, where
     the file system can do that.
     """
-    source = trained / "merged" if (trained / "merged").is_dir() and _is_dora(trained) else trained
+    source = what_serves(trained)
     place = work / "unnamed"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
@@ -105,10 +110,10 @@ def published_hash(place: Path) -> str:
     return found.hexdigest()
 
 
-def _is_dora(trained: Path) -> bool:
-    """vLLM serves no DoRA adapter, so what was merged is used where there is such a folder."""
-    path = trained / ADAPTER
-    return path.is_file() and bool(json.loads(path.read_bytes()).get("use_dora"))
+def what_serves(trained: Path) -> Path:
+    """The merged weights of a training result, where it has them: vLLM serves no DoRA adapter, on a CPU none fast."""
+    merged = trained / MERGED
+    return merged if merged.is_dir() else trained
 
 
 def _link(source: Path, target: Path) -> None:

@@ -41,15 +41,20 @@ def plan_print(specs: Sequence[EpisodeSpec]) -> str:
 def roll_out(
     specs: Sequence[EpisodeSpec], policy: str, folder: Path, config: LoopConfig, stop: Stop, on_progress: OnProgress
 ) -> Path:
-    """Roll out into a run folder, or go on where a killed process stopped. Raises KeyboardInterrupt when stopped."""
+    """Roll out into a run folder, or go on where a killed process stopped and with what the harness broke.
+
+    Raises KeyboardInterrupt when stopped.
+    """
     plan = RolloutPlan(tuple(specs), config.limits)
+    begun = (folder / "plan.json").exists()
     progress = wait_for(
         rollout(
             plan,
             policy_named(policy),
             folder,
             in_flight=config.in_flight,
-            resume=(folder / "plan.json").exists(),
+            resume=begun,
+            retry_errors=begun,
             stop=stop,
             on_progress=on_progress,
         )
@@ -86,7 +91,7 @@ def check_valid(scores: Sequence[Score], run: Path) -> None:
         total = summary.episodes + summary.harness_errors
         raise UserError(
             f"{summary.harness_errors} of {total} episodes in {run} ended in harness errors ({last}): put right what"
-            f" broke, delete {run}, and resume the loop"
+            " broke, and go on: they are rolled out again"
         )
 
 

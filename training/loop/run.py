@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -17,7 +17,7 @@ from faultgym.tools.errors import UserError
 from faultgym.tools.types import JSON
 from faultgym.training.loop.config import LoopConfig
 from faultgym.training.loop.ledger import write_page
-from faultgym.training.loop.models import check_model
+from faultgym.training.loop.models import check_model, with_port
 from faultgym.training.loop.registry import (
     DECISION,
     Registry,
@@ -145,6 +145,7 @@ def _refuse_used(folder: Path) -> None:
 def _begun(folder: Path, config: LoopConfig) -> Loop:
     _refuse_used(folder)  # two processes may have come this far with one folder
     check_model(config)
+    config = with_port(config)
     base = identity(config.model)
     asked = {"schema": SCHEMA, "faultgym": __version__, "base": base, "config": config.to_record()}
     write_json(folder / ASKED, asked)
@@ -153,6 +154,7 @@ def _begun(folder: Path, config: LoopConfig) -> Loop:
 
 def _resumed(folder: Path, config: LoopConfig) -> Loop:
     before = opened(folder)
+    config = with_port(config if config.port else replace(config, port=before.config.port))
     if difference := config.difference(before.config.to_record()):
         raise UserError(
             f"the loop in {folder} was begun with other settings: {difference}. Resume it with what it was begun with,"

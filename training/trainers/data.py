@@ -209,7 +209,7 @@ def prepare(sets: Sequence[DataSet], config: TrainConfig, tokenizer: PreTrainedT
         raise UserError(
             f"{left_out} of {len(lengths)} rows have more tokens than {why} (the longest {max(lengths)}): nothing is"
             " cut off here. Raise max_length, take a model that reads more, or leave these rows out with"
-            " --set too_long=drop"
+            " --set too_long=drop (in a loop: sft.too_long=drop, pref.too_long=drop)"
         )
     if left_out:
         rows = rows.select(fitting)
