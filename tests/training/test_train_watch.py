@@ -1,6 +1,10 @@
 """The order of rows, what is said at each step, and the warning about chosen completions that become less likely."""
 
+import ctypes
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -225,3 +229,29 @@ def test_memory_is_less_in_4_bits_and_with_an_adapter_and_more_with_longer_rows(
 
 def test_free_memory_is_known_here():
     assert estimate.free_memory() > 0
+
+
+GIVEN_BACK = """
+import os, torch
+from pathlib import Path
+from faultgym.training.trainers.machine import release
+
+def held():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+pairs = [(torch.ones(1 << 20), torch.ones(1000)) for _ in range(64)]
+small = [small for _, small in pairs]
+del pairs
+before = held()
+release()
+print(before - held())
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this C library gives memory back by itself")
+def test_memory_that_a_training_step_needed_goes_back_to_the_system():
+    kept = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_ARENA_MAX": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", GIVEN_BACK], env={**os.environ, **kept}, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) > 200
