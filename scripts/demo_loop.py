@@ -39,7 +39,7 @@ def close_the_loop(console: Console, out: Path, trial: Trial, seed: int) -> Comp
     folder = out / LOOP
     runs = one_round(console, out, trial, seed)
     comparison = compare(runs[0], runs[1:])
-    console.print(table(comparison, f"One round of the loop, from {model}"))
+    console.print(table(comparison, runs, f"One round of the loop, from {model}"))
     _legend(console, trial, model in TRAINED)
     _before_and_after(console, out / "exams", runs)
     _say(console, f"{duration(time.monotonic() - began)} for the loop. Everything is in {out}:")

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from faultgym.agents.store import atomic_file
 from faultgym.cli.demo_loop import LOOP, models_of, one_round, watched_on
-from faultgym.cli.trial import EXAMS, TITLES, Trial, cell_of, examine, trial_of
+from faultgym.cli.trial import EXAMS, TITLES, Trial, by_itself, cell_of, examine, trial_of
 from faultgym.eval.compare import Run, compare
 from faultgym.eval.comparison import Against, Cell, Settings
 from faultgym.training.build_pairs import PairOptions, build_pairs
@@ -273,7 +273,7 @@ def _tables(base: Result, others: Sequence[Result]) -> str:
     lines.append(_line([base.name, str(len(most.runs)), *own, _own(first.cell("spl")), *_cost(base)]))
     for row in others:
         found = against[row.name]
-        cells = [_against(cell_of(found, exam)) for exam in EXAMS]
+        cells = [_against(cell) if (cell := cell_of(found, exam)) else by_itself(row.runs[0], exam) for exam in EXAMS]
         lines.append(_line([row.name, str(len(row.runs)), *cells, _against(found.cell("spl"), 2), *_cost(row)]))
     lines += ["", _line(["model", "failure mode", base.name, "model's", "difference", "verdict"]), _line(["---"] * 6)]
     lines += [line for row in others for line in _modes(row.name, against[row.name])]

@@ -21,6 +21,7 @@ from faultgym.agents.store import atomic_file
 from faultgym.envs.task import Style
 from faultgym.eval.compare import Comparison, Run, read_run
 from faultgym.eval.comparison import Against, Cell
+from faultgym.eval.metrics import summarize
 from faultgym.eval.noninferior import TEXT_MARGIN
 from faultgym.tools.errors import UserError
 from faultgym.training.loop.config import Engine, LoopConfig
@@ -229,7 +230,16 @@ def cell_of(against: Against, exam: Exam) -> Cell | None:
     return against.cell(exam.metric, exam.by, exam.faults if exam.by == "intensity" else exam.split)
 
 
-def table(comparison: Comparison, title: str) -> Table:
+def by_itself(run: Run, exam: Exam) -> str:
+    """The recovery rate of a model whose base met no fault, as one that calls no tool: there is nothing to pair."""
+    if exam.metric != "recovery":
+        return "-"
+    scores = (one.score for one in run.episodes)
+    found = summarize(s for s in scores if s.split == exam.split and s.faults == exam.faults).recovery
+    return "-" if found.rate.value is None else f"{found.rate.value:.0%} (n={found.counted}), base: none met"
+
+
+def table(comparison: Comparison, runs: Sequence[Run], title: str) -> Table:
     """One row for each model: its numbers, and how far they are from the base's, with intervals and verdicts."""
     grid = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     grid.add_column("model", no_wrap=True)
@@ -238,7 +248,9 @@ def table(comparison: Comparison, title: str) -> Table:
     first = comparison.against[0]
     grid.add_row(comparison.base.name, *(_base(cell_of(first, exam)) for exam in EXAMS))
     for against in comparison.against:
-        grid.add_row(against.run.name, *(_cell(cell_of(against, exam)) for exam in EXAMS))
+        run = next(one for one in runs if one.name == against.run.name)
+        cells = ((cell_of(against, exam), exam) for exam in EXAMS)
+        grid.add_row(run.name, *(_cell(cell) if cell else by_itself(run, exam) for cell, exam in cells))
     return grid
 
 
@@ -246,8 +258,6 @@ def _base(cell: Cell | None) -> str:
     return "-" if cell is None else f"{cell.base:.0%} (n={cell.pairs})"
 
 
-def _cell(cell: Cell | None) -> str:
-    if cell is None:
-        return "-"
+def _cell(cell: Cell) -> str:
     points = f"{cell.difference * 100:+.0f} [{cell.low * 100:+.0f}, {cell.high * 100:+.0f}]"
     return f"{cell.other:.0%}\n{points}\n{cell.verdict or 'no verdict'}"

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from faultgym.cli.main import main
-from faultgym.cli.trial import EXAMS, Trial, trial_of
+from faultgym.cli.trial import EXAMS, Trial, by_itself, trial_of
 from faultgym.envs.suite import suite_named
+from faultgym.eval.compare import read_run
 from faultgym.tools.faults.presets import HELD_OUT_KINDS
 from faultgym.training.tiny_recipe import RECIPES
 
@@ -19,6 +20,17 @@ def test_no_exam_shares_a_split_with_what_is_practised():
 def test_every_template_is_examined(exam):
     for suite, names in Trial("tiny-base").templates.items():
         assert set(names) <= set(suite_named(suite).names(exam.split))
+
+
+def test_a_model_whose_base_met_no_fault_is_shown_by_itself(tmp_path, capsys):
+    asked = ["--suite", "orders", "--template", "order_status", "--per-template", "4", "--split", "test"]
+    for faults in ("clean", "rough"):
+        out = str(tmp_path / "run" / faults)
+        assert main(["rollout", *asked, "--policy", "expert", "--faults", faults, "--out", out]) == 0
+    capsys.readouterr()
+    shown = {exam.name: by_itself(read_run(tmp_path / "run", "expert"), exam) for exam in EXAMS}
+    assert shown["faults"].startswith("100% (n=")
+    assert (shown["clean"], shown["unseen"]) == ("-", "-")
 
 
 def test_the_models_of_the_recipes_are_compared_with_their_base():
