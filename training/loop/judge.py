@@ -84,7 +84,7 @@ def _against(faulted: Against, clean: NonInferiority | None, text: NonInferiorit
         )
     if text is None:
         yield "general text: the candidate's losses are no numbers, so its weights are broken"
-    elif not text.holds and not knows_no_english(text):
+    elif not text.holds and not knows_no_english(text.base):
         yield (
             f"general text costs {text.tuned:.3f} bits a byte instead of {text.base:.3f}, and {text.worst:.3f} more is"
             f" not ruled out ({text.margin:.3f} are accepted)"
@@ -94,13 +94,13 @@ def _against(faulted: Against, clean: NonInferiority | None, text: NonInferiorit
 def _for(faulted: Against, text: NonInferiority) -> str:
     cell = faulted.cell("success")
     assert cell is not None
-    english = "; of general text it knew nothing" if knows_no_english(text) else " and on general text"
+    english = "; of general text it knew nothing" if knows_no_english(text.base) else " and on general text"
     return f"better under faults: {_change(cell)}; not inferior without faults{english}"
 
 
-def knows_no_english(text: NonInferiority) -> bool:
-    """Whether the model in use has nothing to forget there, as one that was trained from nothing on tasks alone."""
-    return text.base >= blind_bits()
+def knows_no_english(bits: float) -> bool:
+    """Whether a model that needs so many bits a byte has nothing to forget, as one that was trained on tasks alone."""
+    return bits >= blind_bits()
 
 
 def _change(cell: Cell) -> str:

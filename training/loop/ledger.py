@@ -12,6 +12,7 @@ from faultgym.training.card import table
 from faultgym.training.loop.collect import EXPERT, ITSELF, OWN
 from faultgym.training.loop.collect import SUMMARY as COLLECTED
 from faultgym.training.loop.data import COUNTS
+from faultgym.training.loop.judge import knows_no_english
 from faultgym.training.loop.registry import DECISION
 from faultgym.training.loop.rollouts import LEFT, SUMMARY, read_json
 from faultgym.training.plain_text import blind_bits
@@ -162,7 +163,7 @@ def _row(name: str, cell: JSON) -> list[object]:
 
 def _noninferior(title: str, found: JSON) -> str:
     verdict = "not inferior" if found["holds"] else "not shown to be no worse"
-    if title == _TEXT and found["base"] >= blind_bits():
+    if title == _TEXT and knows_no_english(found["base"]):
         verdict = f"nothing to forget, for letters alone can be guessed at {blind_bits():.3f}"
     return (
         f"- {title}: {found['base']:.3f} before, {found['tuned']:.3f} after; a loss of {max(0.0, found['worst']):.3f}"

@@ -19,11 +19,10 @@ from urllib.parse import quote
 
 import orjson
 
-from faultgym.agents.model_files import is_embedded
+from faultgym.agents.model_files import MERGED, is_embedded
 from faultgym.agents.model_server import Serving, free_port, served
 from faultgym.tools.errors import UserError
 from faultgym.training.loop.config import LoopConfig
-from faultgym.training.train_config import MERGED
 
 ADAPTER = "adapter_config.json"
 LINEAGE = "training.json"

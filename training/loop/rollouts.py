@@ -91,7 +91,7 @@ def check_valid(scores: Sequence[Score], run: Path) -> None:
         total = summary.episodes + summary.harness_errors
         raise UserError(
             f"{summary.harness_errors} of {total} episodes in {run} ended in harness errors ({last}): put right what"
-            " broke, and go on: they are rolled out again"
+            f" broke, delete {run}, and go on"
         )
 
 

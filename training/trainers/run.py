@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
+from faultgym.agents.model_files import MERGED
 from faultgym.tools.errors import UserError
 from faultgym.tools.types import JSON
 from faultgym.training import estimate
 from faultgym.training.shards import sync_tree
-from faultgym.training.train_config import MERGED, TrainConfig
+from faultgym.training.train_config import TrainConfig
 from faultgym.training.trainers import checkpoints, outcome
 from faultgym.training.trainers.data import DataSet, Prepared, load_all, prepare
 from faultgym.training.trainers.machine import Peak, alone, device_name, free_on, release, understood, unused_gpus
