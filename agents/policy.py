@@ -10,8 +10,8 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
+from faultgym.envs.messages.turn import Message, Observation, Turn
 from faultgym.envs.task import Task
-from faultgym.envs.turn import Message, Observation, Turn
 from faultgym.tools.types import JSON, ToolSpec
 
 

@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import Any
 
 from faultgym.agents.policy import Policy
-from faultgym.tools.errors import UserError
+from faultgym.core.errors import UserError
 
 MODELS = {
-    "openai": "faultgym.agents.model_openai",
-    "vllm": "faultgym.agents.model_vllm",
-    "hf": "faultgym.agents.model_transformers",
+    "openai": "faultgym.agents.models.openai",
+    "vllm": "faultgym.agents.models.vllm",
+    "hf": "faultgym.agents.models.transformers",
 }
 """Prefix -> the module whose `policy_from` makes the policy of what stands after it; imported when asked for."""
 

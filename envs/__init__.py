@@ -9,17 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from faultgym.envs.env import RewardParts, Snapshot, ToolEnv
     from faultgym.envs.episode import Episode, StepRecord
-    from faultgym.envs.goal import Goal, Verdict
-    from faultgym.envs.hermes import format_hermes, parse_hermes
-    from faultgym.envs.registration import environment_ids, register_environments
-    from faultgym.envs.render import neutralised, transcript
-    from faultgym.envs.spaces import ObservationSpace, TurnSpace
-    from faultgym.envs.suite import Suite, Template, register_suite, suite_named, suites, task_by_id
-    from faultgym.envs.task import Task
-    from faultgym.envs.turn import Message, Observation, Turn
-    from faultgym.envs.wrappers import (
+    from faultgym.envs.gym.env import RewardParts, Snapshot, ToolEnv
+    from faultgym.envs.gym.registration import environment_ids, register_environments
+    from faultgym.envs.gym.spaces import ObservationSpace, TurnSpace
+    from faultgym.envs.gym.wrappers import (
         HermesText,
         RewardShaping,
         TextSpace,
@@ -28,19 +22,25 @@ if TYPE_CHECKING:
         TurnLimit,
         forked,
     )
+    from faultgym.envs.judging.goal import Goal, Verdict
+    from faultgym.envs.messages.hermes import format_hermes, parse_hermes
+    from faultgym.envs.messages.turn import Message, Observation, Turn
+    from faultgym.envs.render import neutralised, transcript
+    from faultgym.envs.suite import Suite, Template, register_suite, suite_named, suites, task_by_id
+    from faultgym.envs.task import Task
 
 _WHERE = {
-    "env": ("RewardParts", "Snapshot", "ToolEnv"),
+    "gym.env": ("RewardParts", "Snapshot", "ToolEnv"),
     "episode": ("Episode", "StepRecord"),
-    "goal": ("Goal", "Verdict"),
-    "hermes": ("format_hermes", "parse_hermes"),
-    "registration": ("environment_ids", "register_environments"),
+    "judging.goal": ("Goal", "Verdict"),
+    "messages.hermes": ("format_hermes", "parse_hermes"),
+    "gym.registration": ("environment_ids", "register_environments"),
     "render": ("neutralised", "transcript"),
-    "spaces": ("ObservationSpace", "TurnSpace"),
+    "gym.spaces": ("ObservationSpace", "TurnSpace"),
     "suite": ("Suite", "Template", "register_suite", "suite_named", "suites", "task_by_id"),
     "task": ("Task",),
-    "turn": ("Message", "Observation", "Turn"),
-    "wrappers": (
+    "messages.turn": ("Message", "Observation", "Turn"),
+    "gym.wrappers": (
         "HermesText",
         "RewardShaping",
         "TextSpace",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from faultgym.envs import reference, schedule, suite
+from faultgym.envs import suite
+from faultgym.envs.reference import run as reference
+from faultgym.envs.reference import schedule
 from faultgym.tools.faults import plan
 
 

@@ -6,17 +6,17 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from faultgym.envs.goal import Verdict, judge
+from faultgym.core.values import fast_init
+from faultgym.envs.judging.goal import Verdict, judge
+from faultgym.envs.messages.turn import Message, Observation, Turn
 from faultgym.envs.suite import Suite, suite_named
 from faultgym.envs.task import Task
-from faultgym.envs.turn import Message, Observation, Turn
-from faultgym.envs.world import World, world_image
+from faultgym.envs.worlds.world import World, world_image
 from faultgym.tools.faults.layer import FaultLayer, FaultSchedule
 from faultgym.tools.faults.types import FaultEvent
 from faultgym.tools.session import Session
 from faultgym.tools.toolbox import CallRecord, Toolbox
 from faultgym.tools.types import ToolSpec
-from faultgym.tools.values import quick
 
 MAX_CALLS_PER_TURN = 16
 """Calls of one turn beyond this number are answered with an error and not done."""
@@ -26,7 +26,7 @@ LAST_TURN_TEXT = 20_000
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class StepRecord:
     """One turn and what it caused."""
@@ -140,7 +140,7 @@ class Episode:
             return any(e.kind in BLOCKING for e in self.layer.events)
         if not any(e.kind in BLOCKING for e in self.layer.events):
             return False
-        from faultgym.envs.reference import feasible
+        from faultgym.envs.reference.run import feasible
 
         return not feasible(self.task, self.schedule)
 

@@ -16,7 +16,7 @@ from faultgym.tools.types import ToolCall
 
 if TYPE_CHECKING:
     from faultgym.envs.episode import Episode, StepRecord
-    from faultgym.envs.goal import Verdict
+    from faultgym.envs.judging.goal import Verdict
 
 SYSTEM_SHOWN = 300
 """Characters of the system message that a transcript shows."""

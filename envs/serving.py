@@ -27,16 +27,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
+from faultgym.core.errors import UserError
+from faultgym.core.hashing import stable_hash
 from faultgym.envs.episode import Episode
-from faultgym.envs.schedule import Faults, check_faults, schedule_for
+from faultgym.envs.reference.schedule import Faults, check_faults, schedule_for
 from faultgym.envs.suite import Suite, task_by_id
-from faultgym.envs.world import CLIENT_ID
-from faultgym.tools.errors import UserError
+from faultgym.envs.worlds.world import CLIENT_ID
+from faultgym.tools.channels.http.openapi import openapi
+from faultgym.tools.channels.http.service import ServiceError
 from faultgym.tools.exchange import HttpRequest, HttpResponse
 from faultgym.tools.faults.plan import FaultPlan
-from faultgym.tools.hashing import stable_hash
-from faultgym.tools.openapi import openapi
-from faultgym.tools.service import ServiceError
 from faultgym.tools.session import exchange_http, http_site
 from faultgym.tools.types import JSON
 

@@ -11,25 +11,25 @@ from functools import cache, cached_property, lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from faultgym.envs.goal import Goal
-from faultgym.envs.names import SPLITS, WORLDS, Names
+from faultgym.core.errors import TaskError
+from faultgym.core.hashing import stable_hash
+from faultgym.envs.judging.goal import Goal
 from faultgym.envs.task import Style, Task
-from faultgym.envs.world import CLIENT_ID, WorldImage, world_image
-from faultgym.tools.context import FieldHints as FieldHints
-from faultgym.tools.errors import TaskError
-from faultgym.tools.hashing import stable_hash
-from faultgym.tools.search import Document
-from faultgym.tools.service import Service
+from faultgym.envs.worlds.names import SPLITS, WORLDS, Names
+from faultgym.envs.worlds.world import CLIENT_ID, WorldImage, world_image
+from faultgym.tools.channels.context import FieldHints as FieldHints
+from faultgym.tools.channels.http.service import Service
+from faultgym.tools.channels.search import Document
 from faultgym.tools.toolbox import STANDARD, Tool, endpoint_tools
 
 if TYPE_CHECKING:
-    from faultgym.envs.reference import Desk, Move
+    from faultgym.envs.reference.run import ReferenceAgent, ReferenceStep
 
 HELD_OUT = 2
 """The last phrasings of every template are kept for the split `unseen_phrasings`."""
 BUILT_IN = {"orders": "faultgym.envs.suites.orders", "incidents": "faultgym.envs.suites.incidents"}
 
-Script = Generator["Move", Sequence[str], str]
+Script = Generator["ReferenceStep", Sequence[str], str]
 """A reference solution: yields moves, receives the results' texts, returns the final text."""
 
 
@@ -53,7 +53,7 @@ class Template:
     """Format strings over the drawn parameters; the last two are held out."""
     draw: Callable[[sqlite3.Connection, random.Random], Drawn]
     """Chooses the parameters from the world and says what the goal is; reads only."""
-    solve: Callable[[Desk], Script]
+    solve: Callable[[ReferenceAgent], Script]
     """The reference solution: sees what a model sees, and recovers by the contracts."""
     tools: tuple[str, ...] = ("search", "sql", "http", "wait")
     """Standard tools offered; `http` stands for the typed tools in that style."""
@@ -67,7 +67,7 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class EntitySource:
     """One way to read an entity, for reference solutions: an operation, or a statement."""
 
     operation: str = ""
@@ -83,7 +83,7 @@ class Entity:
     """Such as `order`."""
     parameter: str
     """The operations' parameter with its id, such as `order_id`."""
-    sources: tuple[Source, ...]
+    sources: tuple[EntitySource, ...]
     """In the order in which they are tried."""
 
 

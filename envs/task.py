@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from faultgym.envs.goal import Goal
+from faultgym.envs.judging.goal import Goal
 
 Style = Literal["http", "tools"]
 """`http`: one tool for the whole REST API. `tools`: one typed tool for each operation."""

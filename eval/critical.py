@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from faultgym.agents.trace import Trace
-from faultgym.envs.continuing import reaches_goal
+from faultgym.agents.traces.trace import Trace
 from faultgym.envs.episode import Episode
+from faultgym.envs.reference.continuing import reaches_goal
 from faultgym.envs.suite import task_by_id
 from faultgym.envs.task import Task
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from faultgym.envs.desk import TRIES
-from faultgym.envs.goal import Change
-from faultgym.envs.reference import optimal_calls
-from faultgym.eval.backoff import too_early
-from faultgym.eval.resolution import ANSWERING, HARMLESS, SHAPES, repeatable, tables_of
-from faultgym.eval.story import Story
+from faultgym.envs.judging.goal import Change
+from faultgym.envs.reference.run import optimal_calls
+from faultgym.envs.reference_agent.client import MAX_RETRIES
+from faultgym.eval.context import ScoringContext
+from faultgym.eval.recovery.backoff import too_early
+from faultgym.eval.recovery.resolution import ANSWERING, HARMLESS, SHAPES, repeatable, tables_of
 from faultgym.tools.faults.types import Contract, FaultEvent
 from faultgym.tools.types import JSON
 
@@ -73,7 +73,7 @@ class Efficiency:
         return cls(**{**record, "waste": Waste(**record["waste"])})
 
 
-def efficiency(story: Story) -> Efficiency:
+def efficiency(story: ScoringContext) -> Efficiency:
     """The cost of an episode; runs the reference solution once for each task and schedule."""
     calls = len(story.records)
     optimal = optimal_calls(story.task, story.schedule)
@@ -96,11 +96,11 @@ def path_efficiency(optimal: int, calls: int) -> float:
     return optimal / longest if longest else 1.0
 
 
-def redundant_reads(story: Story) -> int:
+def redundant_reads(story: ScoringContext) -> int:
     """Readings that had been answered before, with no write to their tables in between."""
     known: dict[str, frozenset[str]] = {}
     count = 0
-    for n, (aim, record) in enumerate(zip(story.aims, story.records, strict=True)):
+    for n, (aim, record) in enumerate(zip(story.intents, story.records, strict=True)):
         written = {e.table for e in record.effects}
         if record.result.code in _CHANGED:
             written |= tables_of(story, n)
@@ -108,9 +108,9 @@ def redundant_reads(story: Story) -> int:
             known = {exact: tables for exact, tables in known.items() if tables and not tables & written}
         if aim.write or aim.tool == "wait" or aim.target == "issue_token":
             continue
-        count += aim.exact in known
+        count += aim.normalized in known
         if record.result.ok and not _spoilt(story.events_of(n)):
-            known[aim.exact] = tables_of(story, n)
+            known[aim.normalized] = tables_of(story, n)
     return count
 
 
@@ -119,22 +119,22 @@ def _spoilt(events: Sequence[FaultEvent]) -> bool:
     return any(e.kind not in HARMLESS | ANSWERING and e.contract != Contract.IGNORE for e in events)
 
 
-def futile_retries(story: Story) -> int:
+def futile_retries(story: ScoringContext) -> int:
     """Identical calls after an error that repeating does not cure, before a wait is over, or beyond the budget."""
     last: dict[str, int] = {}
     failures: dict[str, int] = {}
     count = 0
-    for n, aim in enumerate(story.aims):
+    for n, aim in enumerate(story.intents):
         if aim.tool == "wait":
             continue
-        if aim.literal in last:
-            count += _futile(story, last[aim.literal], n, failures.get(aim.literal, 0))
-        failures[aim.literal] = failures.get(aim.literal, 0) + 1 if _failed(story, n) else 0
-        last[aim.literal] = n
+        if aim.verbatim in last:
+            count += _futile(story, last[aim.verbatim], n, failures.get(aim.verbatim, 0))
+        failures[aim.verbatim] = failures.get(aim.verbatim, 0) + 1 if _failed(story, n) else 0
+        last[aim.verbatim] = n
     return count
 
 
-def _failed(story: Story, call: int) -> bool:
+def _failed(story: ScoringContext, call: int) -> bool:
     if not story.records[call].result.ok:
         return True
     return any(
@@ -144,36 +144,36 @@ def _failed(story: Story, call: int) -> bool:
     )
 
 
-def _futile(story: Story, before: int, now: int, failures: int) -> bool:
+def _futile(story: ScoringContext, before: int, now: int, failures: int) -> bool:
     """Whether calling the same again, after the call `before`, could not help."""
     if not failures or any(r.effects for r in story.records[before + 1 : now]):
         return False
     events = [e for e in story.events_of(before) if e.kind not in HARMLESS]
     if not events:
-        return story.records[before].result.code not in _PASSING or failures >= TRIES
+        return story.records[before].result.code not in _PASSING or failures >= MAX_RETRIES
     event = events[-1]
     if repeatable(story, event):
-        return failures >= TRIES
+        return failures >= MAX_RETRIES
     if event.contract == Contract.BACKOFF:
         return too_early(story, events, now)
     if event.contract == Contract.REAUTH:
-        return all(a.target != "issue_token" for a in story.aims[before + 1 : now])
+        return all(a.target != "issue_token" for a in story.intents[before + 1 : now])
     if event.contract == Contract.RECONCILE:
-        return not story.aims[before].key or story.aims[now].key != story.aims[before].key
+        return not story.intents[before].key or story.intents[now].key != story.intents[before].key
     return True
 
 
-def calls_after_goal(story: Story) -> int:
+def calls_after_goal(story: ScoringContext) -> int:
     """Calls after the goal held: its state, and each of its facts read in so many words."""
     goal, verdict = story.task.goal, story.verdict
-    if not verdict.success or not (goal.changes or goal.atoms):
+    if not verdict.success or not (goal.changes or goal.expected):
         return 0
     reached = 0
     if goal.changes:
         digests = [step.digest for step in story.trace.steps]
         first = next((n for n, digest in enumerate(digests) if digest == digests[-1]), len(digests))
         reached = sum(step <= first for step in story.steps)
-    missing = set(goal.atoms)
+    missing = set(goal.expected)
     for n, record in enumerate(story.records):
         if not missing:
             break
@@ -183,7 +183,7 @@ def calls_after_goal(story: Story) -> int:
     return 0 if missing else len(story.records) - reached
 
 
-def bad_writes(story: Story) -> int:
+def bad_writes(story: ScoringContext) -> int:
     """Calls whose effects the goal does not want, or wants fewer times."""
     verdict = story.verdict
     extra = (*verdict.extra_changes, *verdict.duplicate_changes)
@@ -196,13 +196,13 @@ def bad_writes(story: Story) -> int:
     return len(bad) if bad or not extra else min(1, len(writing))
 
 
-def _made(story: Story, call: int, change: Change) -> bool:
+def _made(story: ScoringContext, call: int, change: Change) -> bool:
     """Whether a call's effects can have made a change."""
     for effect in story.records[call].effects:
         tables = effect.table.split(",")
         if change.op == "insert":
             if change.table in tables:
                 return True
-        elif change.key in effect.key or change.key.rpartition("-")[2] in story.aims[call].names:
+        elif change.key in effect.key or change.key.rpartition("-")[2] in story.intents[call].names:
             return True
     return False

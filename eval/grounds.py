@@ -6,15 +6,23 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from faultgym.envs.answers import Atom, Facts, claims_absence, claims_blocked, claims_inability, read, words
-from faultgym.eval.story import Story
+from faultgym.envs.judging.answers import (
+    Atom,
+    StatedFacts,
+    claims_absence,
+    claims_blocked,
+    claims_inability,
+    read,
+    words,
+)
+from faultgym.eval.context import ScoringContext
 
 _IDENTIFIER = re.compile(r"\b[A-Z]{2,8}-\d+\b")
 _SMALL = 1000
 """Whole numbers below this may be counted, and need not have been read anywhere."""
 
 
-def invented(story: Story) -> str:
+def invented(story: ScoringContext) -> str:
     """A value that the final text asserts and that no message gave; empty when there is none.
 
     Sums, counts and dates may be worked out from what was read: they are inventions only where nothing of
@@ -25,7 +33,7 @@ def invented(story: Story) -> str:
         return ""
     given = [read(message.content) for message in story.trace.opening]
     told = [*given, *(read(r.result.content) for r in story.records)]
-    for atom in (*story.task.goal.atoms, *story.task.goal.rivals):
+    for atom in (*story.task.goal.expected, *story.task.goal.distractors):
         if atom.kind in ("text", "id") and atom.found_in(story.text) and not _told(atom, told):
             return atom.text
     for identifier in sorted({found[0] for found in _IDENTIFIER.finditer(story.text)}):
@@ -38,14 +46,14 @@ def invented(story: Story) -> str:
     return "" if any(f.numbers for f in results) else next(_numbers(story, mine, given), "")
 
 
-def _told(atom: Atom, told: list[Facts]) -> bool:
+def _told(atom: Atom, told: list[StatedFacts]) -> bool:
     """Whether a message holds the words; an identifier counts without its prefix too."""
     phrase = f" {words(atom.text)} "
     bare = f" {words(atom.text).rpartition(' ')[2]} "
     return any(phrase in f.words or (atom.kind == "id" and bare in f.words) for f in told)
 
 
-def _numbers(story: Story, mine: Facts, given: list[Facts]) -> Iterator[str]:
+def _numbers(story: ScoringContext, mine: StatedFacts, given: list[StatedFacts]) -> Iterator[str]:
     """Numbers of the final text that the task does not give; small ones only where they are the answer."""
     for number in sorted(mine.numbers):
         if number == int(number) and abs(number) < _SMALL and not _is_asked(story, number):
@@ -54,18 +62,18 @@ def _numbers(story: Story, mine: Facts, given: list[Facts]) -> Iterator[str]:
             yield str(number)
 
 
-def _is_asked(story: Story, number: Decimal) -> bool:
+def _is_asked(story: ScoringContext, number: Decimal) -> bool:
     """Whether the number is stated as the answer: the goal, or a competing candidate, is such a number."""
     cents = number * 100
     goal = story.task.goal
     return any(
         (atom.kind == "number" and Decimal(atom.text) == number)
         or (atom.kind == "money" and Decimal(atom.text) == cents)
-        for atom in (*goal.atoms, *goal.rivals)
+        for atom in (*goal.expected, *goal.distractors)
     )
 
 
-def claims_done(story: Story) -> bool:
+def claims_done(story: ScoringContext) -> bool:
     """Whether the final text speaks as if all had been done."""
     return bool(story.text) and not (
         claims_inability(story.text) or claims_absence(story.text) or claims_blocked(story.text)

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from faultgym.cli.bench_table import Row, document, show
-from faultgym.tools.errors import HarnessError, UserError
+from faultgym.core.errors import HarnessError, UserError
 
 
 class Suite(StrEnum):

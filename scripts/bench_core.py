@@ -16,18 +16,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from faultgym.agents.drive import run_episode
-from faultgym.agents.lines import encode
 from faultgym.agents.registry import policy_named
-from faultgym.agents.spec import EpisodeSpec
-from faultgym.agents.store import RunDirectory
-from faultgym.agents.trace import Trace
+from faultgym.agents.rollouts.play import run_episode
+from faultgym.agents.storage.lines import encode
+from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.spec import EpisodeSpec
+from faultgym.agents.traces.trace import Trace
 from faultgym.cli.bench_table import Row, interleaved, medians, timed
-from faultgym.envs.env import ToolEnv
-from faultgym.envs.schedule import schedule_for
+from faultgym.envs.gym.env import ToolEnv
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.suite import suite_named
 from faultgym.envs.task import Task
-from faultgym.envs.turn import Turn
 from faultgym.tools.types import ToolCall
 
 SUITE = "orders"

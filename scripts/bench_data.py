@@ -19,23 +19,23 @@ from pathlib import Path
 
 import orjson
 
-from faultgym.agents.limits import Limits
 from faultgym.agents.registry import policy_named
-from faultgym.agents.rollout import Engine
-from faultgym.agents.spec import EpisodeSpec
-from faultgym.agents.trace import Trace
+from faultgym.agents.rollouts.engine import Engine
+from faultgym.agents.traces.spec import EpisodeSpec
+from faultgym.agents.traces.trace import Trace
 from faultgym.cli.bench_table import Row
 from faultgym.envs.caches import forget_tasks
+from faultgym.envs.limits import Limits
 from faultgym.envs.suite import suite_named
-from faultgym.training.dedupe import Grades
+from faultgym.training.builds.index import Entry, Index
+from faultgym.training.builds.shards import write_shards
+from faultgym.training.builds.verify import Check
 from faultgym.training.examples import SFTExample
-from faultgym.training.index import Entry, Index
-from faultgym.training.mix import Caps, Mix
-from faultgym.training.pairs import pairs_of
+from faultgym.training.filters.dedupe import DedupThresholds
+from faultgym.training.filters.mix import MixWeights, SampleCaps
+from faultgym.training.filters.select import example_of, example_record, select
+from faultgym.training.preferences.pairs import pairs_of
 from faultgym.training.rendering import Rendering
-from faultgym.training.select import example_of, example_record, select
-from faultgym.training.shards import write_shards
-from faultgym.training.verify import Check
 
 SUITE = "orders"
 TRACES = 96
@@ -118,13 +118,16 @@ def built(count: int) -> dict[str, float]:
 
 
 def _built(count: int) -> dict[str, float]:
-    caps, grades = Caps(count, count), Grades(near=2.0)  # nothing is dropped: all has to be carried to the end
+    caps, grades = (
+        SampleCaps(count, count),
+        DedupThresholds(near=2.0),
+    )  # nothing is dropped: all has to be carried to the end
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         examples = synthetic(count)
         start = time.process_time()
         with closing(Index(Path(folder) / "index.sqlite")) as index:
             fill(index, examples)
-            index.choose(grades, caps, Mix({}, 0))
+            index.choose(grades, caps, MixWeights({}, 0))
             rows_of = Rendering().rows_of()
             rows = (row for example in index.chosen() for row in rows_of(example))
             shards = write_shards(rows, "messages", Path(folder))

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 
 from faultgym.cli.bench_table import Row, medians, number
-from faultgym.tools.errors import HarnessError, UserError
+from faultgym.core.errors import HarnessError, UserError
 
 CONTENDER = Path(__file__).parent / "peers" / "contender.py"
 
@@ -215,7 +215,7 @@ def orders_world() -> bytes:
     """The database that `faultgym/Orders-v0` works on after `reset(seed=0)`, serialized."""
     import gymnasium
 
-    from faultgym.envs.env import ToolEnv
+    from faultgym.envs.gym.env import ToolEnv
 
     env = gymnasium.make("faultgym:faultgym/Orders-v0").unwrapped
     assert isinstance(env, ToolEnv)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from faultgym.cli.bench_peers import run_step
 from faultgym.cli.bench_table import Row, number
-from faultgym.tools.errors import HarnessError
+from faultgym.core.errors import HarnessError
 
 FOLDER = Path(__file__).parent / "peers"
 LATENCY = 0.05

@@ -19,16 +19,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from faultgym.agents.fleet import Fleet, Replica
-from faultgym.agents.limits import Limits
-from faultgym.agents.model_openai import OpenAIPolicy
-from faultgym.agents.model_server import Server, Serving, find_vllm, served
-from faultgym.agents.plan import Asked, RolloutPlan
-from faultgym.agents.reply import Said, read_reply
-from faultgym.agents.rollout import Progress, rollout
-from faultgym.agents.sampling import Sampling
+from faultgym.agents.models.openai import OpenAIPolicy
+from faultgym.agents.models.replicas import Replica, ReplicaPool
+from faultgym.agents.models.reply import ChatResponse, read_reply
+from faultgym.agents.models.sampling import Sampling
+from faultgym.agents.models.server import Server, Serving, find_vllm, served
+from faultgym.agents.rollouts.engine import Progress, rollout
+from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
 from faultgym.cli.bench_table import Row, number
-from faultgym.tools.errors import HarnessError
+from faultgym.core.errors import HarnessError
+from faultgym.envs.limits import Limits
 
 SEQUENCES = 64
 """Requests that the server works on at a time."""
@@ -69,7 +69,7 @@ class Record:
     """When for the first time fewer episodes were left than the server takes at a time."""
 
 
-class HeardFleet(Fleet):
+class HeardFleet(ReplicaPool):
     """A fleet that writes down what it is asked."""
 
     def __init__(self, record: Record, *about: Any):
@@ -77,7 +77,7 @@ class HeardFleet(Fleet):
         self.record = record
 
     async def ask(self, replica: Replica, body: bytes, read: Callable[[bytes], T], *salt: object) -> tuple[T, Replica]:
-        """See `Fleet`."""
+        """See `ReplicaPool`."""
         self.record.bodies.append(body)
         said, replica = await super().ask(replica, body, read, *salt)
         self.record.replies.append((time.perf_counter(), _tokens(said)))
@@ -85,7 +85,7 @@ class HeardFleet(Fleet):
 
 
 def _tokens(said: object) -> int:
-    ids = said.turn.token_ids if isinstance(said, Said) else None
+    ids = said.turn.token_ids if isinstance(said, ChatResponse) else None
     if ids is None:
         raise ValueError("the server does not return token ids: this bench needs vLLM")
     return len(ids)
@@ -93,13 +93,13 @@ def _tokens(said: object) -> int:
 
 async def played(server: Server, per_template: int, folder: Path) -> tuple[Lap, Lap, Record]:
     """(the whole rollout, the same until its end thins out, what it asked for)."""
-    asked = Asked(per_template=per_template, faults=("rough",))
+    asked = RolloutRequest(per_template=per_template, faults=("rough",))
     plan = RolloutPlan.make(asked, Limits(turns=MAX_TURNS))
     record = Record()
     policy = OpenAIPolicy(server.name, (server.url,), SAMPLING, make_fleet=partial(HeardFleet, record))
 
     def on_progress(progress: Progress) -> None:
-        if not record.thin and progress.owed < SEQUENCES:
+        if not record.thin and progress.pending < SEQUENCES:
             record.thin = time.perf_counter()
 
     begun = time.perf_counter()

@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from faultgym.cli.progress import LINE_SECONDS
-from faultgym.training.inputs import OnProgress
-from faultgym.training.mix import Caps, Mix, parse_mix
+from faultgym.training.builds.inputs import OnProgress
+from faultgym.training.filters.mix import MixWeights, SampleCaps, parse_mix
+from faultgym.training.filters.select import MAX_CALL_RATIO
 from faultgym.training.rows import Form, Reasoning
-from faultgym.training.select import WASTE
 
 if TYPE_CHECKING:
-    from faultgym.training.build_pairs import PairOptions
+    from faultgym.training.builds.pairs import PairOptions
 
 build = typer.Typer(no_args_is_help=True, help="Make data sets for trainers from stored traces.")
 
@@ -53,7 +53,7 @@ class Sourced(StrEnum):
     SCRIPTED = "scripted"
 
 
-class Taken(StrEnum):
+class SourceRuns(StrEnum):
     """Whose success is chosen."""
 
     OWN = "own"
@@ -103,17 +103,17 @@ def sft(
     mix: Annotated[
         str,
         typer.Option(help="Shares of the kinds, or all to keep everything.", rich_help_panel=SIZE),
-    ] = Mix().text(),
+    ] = MixWeights().text(),
     waste: Annotated[
         float,
         typer.Option(min=1, help="Most calls, as a multiple of the reference solution's.", rich_help_panel=SIZE),
-    ] = WASTE,
+    ] = MAX_CALL_RATIO,
     per_task: Annotated[int, typer.Option(min=1, help="Most examples of one task.", rich_help_panel=SIZE)] = (
-        Caps().per_task
+        SampleCaps().per_task
     ),
     per_template: Annotated[
         int, typer.Option(min=1, help="Most examples of one template.", rich_help_panel=SIZE)
-    ] = Caps().per_template,
+    ] = SampleCaps().per_template,
     seed: Seed = 0,
     reasoning: Think = Kept.KEEP,
     format: Annotated[Rows, typer.Option(help="What a row is.", rich_help_panel=SHAPE)] = Rows.MESSAGES,
@@ -132,13 +132,13 @@ def sft(
 
     Stop it as you like: --resume goes on. Exits with 1 when nothing is left to learn from.
     """
-    from faultgym.training.build_sft import SFTOptions, build_sft
+    from faultgym.training.builds.sft import SFTOptions, build_sft
+    from faultgym.training.builds.verify import Check, policy_names
     from faultgym.training.rendering import Rendering
-    from faultgym.training.verify import Check, policy_names
 
     rendering = Rendering(FORMS[format], REASONING[reasoning], tokenizer=tokenizer, template=template)
     check = Check(waste, policies=policy_names(policies or ()))
-    options = SFTOptions(check, parse_mix(mix), Caps(per_task, per_template), rendering=rendering, seed=seed)
+    options = SFTOptions(check, parse_mix(mix), SampleCaps(per_task, per_template), rendering=rendering, seed=seed)
     with progress() as on_progress:
         report = build_sft(runs, out, options, workers=workers, resume=resume, on_progress=on_progress)
     for line in report.lines():
@@ -165,7 +165,7 @@ Source = Annotated[
     ),
 ]
 Preferred = Annotated[
-    Taken,
+    SourceRuns,
     typer.Option(
         help="Which success is chosen. own: the policy's before the expert's; best: only if it is as good; expert: "
         "the expert's.",
@@ -192,7 +192,7 @@ def pairs(
     samples: Samples = 0,
     checks: Checks = 0,
     source: Source = Sourced.MIXED,
-    prefer: Preferred = Taken.OWN,
+    prefer: Preferred = SourceRuns.OWN,
     at: Where = Forked.EVERY,
     reasoning: Think = Kept.KEEP,
     seed: Seed = 0,
@@ -218,7 +218,7 @@ def kto(
     samples: Samples = 0,
     checks: Checks = 0,
     source: Source = Sourced.MIXED,
-    prefer: Preferred = Taken.OWN,
+    prefer: Preferred = SourceRuns.OWN,
     at: Where = Forked.EVERY,
     reasoning: Think = Kept.KEEP,
     seed: Seed = 0,
@@ -241,13 +241,13 @@ def _options(
     samples: int,
     checks: int,
     source: Sourced,
-    prefer: Taken,
+    prefer: SourceRuns,
     at: Forked,
     reasoning: Kept,
     seed: int,
 ) -> PairOptions:
-    from faultgym.training.build_pairs import PairOptions
-    from faultgym.training.verify import policy_names
+    from faultgym.training.builds.pairs import PairOptions
+    from faultgym.training.builds.verify import policy_names
 
     return PairOptions(
         policy,
@@ -272,7 +272,7 @@ def _pairs(
     unaudited: bool,
     push_to_hub: str,
 ) -> None:
-    from faultgym.training.build_pairs import build_pairs
+    from faultgym.training.builds.pairs import build_pairs
 
     with progress() as on_progress:
         report = build_pairs(runs, out, options, form=form, workers=workers, resume=resume, on_progress=on_progress)
@@ -285,7 +285,7 @@ def _pairs(
 
 def _push(out: Path, name: str) -> None:
     if name:
-        from faultgym.training.shards import push_to_hub
+        from faultgym.training.builds.shards import push_to_hub
 
         print(f"pushed to {push_to_hub(out, name)}")
 

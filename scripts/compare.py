@@ -15,16 +15,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from faultgym.agents.store import RunDirectory, atomic_file
+from faultgym.agents.storage.store import RunDirectory, atomic_file
 from faultgym.cli.score import complaining, progress_of
-from faultgym.eval.compare import Run, Settings, read_run
-from faultgym.eval.compare import compare as compared
-from faultgym.eval.compare_report import LISTED, Block, Grid, blocks, forgotten, markdown
-from faultgym.eval.comparison import Forgetting
-from faultgym.eval.noninferior import CLEAN_MARGIN, TEXT_MARGIN, check_margin
-from faultgym.eval.paired import RESAMPLES
-from faultgym.eval.runs import planned_episodes, run_folders
-from faultgym.tools.errors import UserError
+from faultgym.core.errors import UserError
+from faultgym.eval.comparison.compare import Run, Settings, read_run
+from faultgym.eval.comparison.compare import compare as compared
+from faultgym.eval.comparison.noninferior import CLEAN_MARGIN, TEXT_MARGIN, check_margin
+from faultgym.eval.comparison.paired import RESAMPLES
+from faultgym.eval.comparison.report import LISTED, Block, Grid, blocks, forgotten, markdown
+from faultgym.eval.comparison.result import Forgetting
+from faultgym.eval.scoring.runs import planned_episodes, run_folders
 from faultgym.tools.types import JSON
 
 WIDTH = 100

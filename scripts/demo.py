@@ -19,18 +19,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from faultgym.agents.plan import Asked, RolloutPlan
 from faultgym.agents.registry import policy_named
-from faultgym.agents.rollout import Progress as RolloutProgress
-from faultgym.agents.rollout import rollout
-from faultgym.agents.store import RunDirectory
-from faultgym.agents.trace import Trace
+from faultgym.agents.rollouts.engine import Progress as RolloutProgress
+from faultgym.agents.rollouts.engine import rollout
+from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
+from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.trace import Trace
 from faultgym.cli.extras import install_command
 from faultgym.cli.score import SCORES, scored, write_scores
 from faultgym.cli.show import print_trace
-from faultgym.eval.metrics import Summary, summarize
-from faultgym.eval.score import Score
-from faultgym.tools.errors import UserError
+from faultgym.core.errors import UserError
+from faultgym.eval.scoring.metrics import Summary, summarize
+from faultgym.eval.scoring.score import Score
 
 POLICIES = {
     "expert": "recovers by the contracts, from what it sees",
@@ -48,7 +48,7 @@ SUITES = ("orders", "incidents")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TellingEpisode:
     """One run of the demo, scored."""
 
     policy: str
@@ -105,7 +105,7 @@ def _place(model: str | None, seed: int) -> Path:
 
 def _check_gpu(model: str | None) -> None:
     """Raise UserError where --gpu can do nothing."""
-    from faultgym.agents.model_files import TRAINED
+    from faultgym.agents.models.files import TRAINED
     from faultgym.training.trainers.models import check_gpu
 
     if model is None or model in TRAINED:
@@ -140,7 +140,7 @@ def _tables(console: Console, out: Path, per_template: int, seed: int) -> None:
 
 
 def _plan(per_template: int, seed: int) -> RolloutPlan:
-    return RolloutPlan.make(Asked(SUITES, "train", per_template=per_template, faults=PRESETS, seed=seed))
+    return RolloutPlan.make(RolloutRequest(SUITES, "train", per_template=per_template, faults=PRESETS, seed=seed))
 
 
 def _clear(out: Path) -> None:
@@ -158,7 +158,7 @@ def _clear(out: Path) -> None:
         shutil.rmtree(out / name, ignore_errors=True)
 
 
-def _runs(console: Console, out: Path, per_template: int, seed: int) -> Iterator[Found]:
+def _runs(console: Console, out: Path, per_template: int, seed: int) -> Iterator[TellingEpisode]:
     """Roll out and score policy after policy."""
     plan = _plan(per_template, seed)
     columns = (TextColumn("{task.description:28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -174,10 +174,10 @@ def _runs(console: Console, out: Path, per_template: int, seed: int) -> Iterator
             bar.update(task, description=f"{name}: scoring")
             scores = scored(RunDirectory.open(out / name), False, Console(quiet=True))
             write_scores(out / name / SCORES, scores)
-            yield Found(name, out / name, scores)
+            yield TellingEpisode(name, out / name, scores)
 
 
-def _table(runs: Sequence[Found]) -> Table:
+def _table(runs: Sequence[TellingEpisode]) -> Table:
     table = Table(
         title="Agents under faults", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
     )
@@ -202,7 +202,7 @@ def _cells(s: Summary) -> tuple[str, ...]:
     return success, spl, recovery, s.main_mode or "-"
 
 
-def _episodes(console: Console, runs: Sequence[Found]) -> None:
+def _episodes(console: Console, runs: Sequence[TellingEpisode]) -> None:
     """One episode that was recovered, and the same task under the same faults botched by another agent."""
     scores = {run.policy: {(s.task, s.faults): s for s in run.scores} for run in runs}
     good, bad = scores["expert"], scores["repeater"]
@@ -231,7 +231,7 @@ def _recovered(s: Score) -> bool:
     return bool(s.success) and s.recovery is not None and any(d.recovered for d in s.recovery.deliveries)
 
 
-def _trace(runs: Sequence[Found], policy: str, episode: str) -> Trace:
+def _trace(runs: Sequence[TellingEpisode], policy: str, episode: str) -> Trace:
     path = next(run.path for run in runs if run.policy == policy)
     records = RunDirectory.open(path).records()
     return Trace.from_record(next(r for r in records if r["episode_id"] == episode))
@@ -247,7 +247,7 @@ NEXT = (
 """What to try after the demo, and what it shows."""
 
 
-def _farewell(console: Console, out: Path, runs: Sequence[Found], seconds: float) -> None:
+def _farewell(console: Console, out: Path, runs: Sequence[TellingEpisode], seconds: float) -> None:
     total = sum(len(run.scores) for run in runs)
     _say(
         console,

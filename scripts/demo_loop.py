@@ -10,20 +10,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from faultgym.agents.model_files import TRAINED, trained_folder
-from faultgym.agents.rollout import OnProgress
-from faultgym.agents.store import RunDirectory
-from faultgym.agents.trace import Trace
+from faultgym.agents.models.files import TRAINED, trained_folder
+from faultgym.agents.rollouts.engine import OnProgress
+from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.trace import Trace
 from faultgym.cli.loop import watching_on
 from faultgym.cli.progress import duration, shown
 from faultgym.cli.show import print_trace
 from faultgym.cli.train import shown as training_shown
 from faultgym.cli.trial import EXAMS, Trial, examine, table
-from faultgym.eval.compare import Comparison, Run, compare
-from faultgym.eval.runs import Scored
-from faultgym.tools.errors import UserError
+from faultgym.core.errors import UserError
+from faultgym.eval.comparison.compare import Comparison, Run, compare
+from faultgym.eval.scoring.runs import ScoredEpisode
+from faultgym.training.configs.tiny_recipe import RECIPES
 from faultgym.training.loop.run import run_loop
-from faultgym.training.tiny_recipe import RECIPES
 from faultgym.training.trainers import quiet
 
 LOOP = "loop"
@@ -143,7 +143,7 @@ def _before_and_after(console: Console, exams: Path, runs: list[Run]) -> None:
         console.print()
 
 
-def _met(one: Scored) -> list[str]:
+def _met(one: ScoredEpisode) -> list[str]:
     found = one.score.recovery
     return [] if found is None else [d.kind for d in found.deliveries if d.recovered]
 

@@ -9,7 +9,7 @@ import orjson
 import typer
 
 from faultgym.agents.imports.exports import openai_log, otlp_log
-from faultgym.agents.store import atomic_file
+from faultgym.agents.storage.store import atomic_file
 from faultgym.cli.replay import stored_traces
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from faultgym.agents.imports.reading import Refused
+from faultgym.agents.imports.reading import UnreadableRecord
 from faultgym.agents.imports.taking import VERIFIED, Format, take
 from faultgym.envs.render import neutralised, shortened
 
@@ -32,7 +32,7 @@ def import_logs(
     """
     shown = 0
 
-    def on_refused(what: Refused) -> None:
+    def on_refused(what: UnreadableRecord) -> None:
         nonlocal shown
         shown += 1
         if shown <= SHOWN:

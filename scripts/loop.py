@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 from rich.console import Console
 
-from faultgym.agents.stop import INTERRUPTED
+from faultgym.agents.rollouts.stop import INTERRUPTED
 from faultgym.cli.build import progress as build_progress
 from faultgym.cli.progress import shown
-from faultgym.tools.errors import UserError
+from faultgym.core.errors import UserError
+from faultgym.training.configs.train import ADAPTERS, read_yaml, settings
 from faultgym.training.loop.config import Engine, LoopConfig, Preference, nested
-from faultgym.training.train_config import ADAPTERS, read_yaml, settings
 
 if TYPE_CHECKING:
-    from faultgym.training.loop.round import Watching
+    from faultgym.training.loop.round import LoopCallbacks
 
 loop = typer.Typer(no_args_is_help=True, help="Rounds of rollouts, data, training and comparison, kept on disk.")
 
@@ -130,10 +130,10 @@ def status(folder: Folder) -> None:
 @loop.command()
 def rollback(folder: Folder, version: Annotated[int, typer.Argument(help="0 is the model it began with.")]) -> None:
     """Put an earlier version in use again; the next round begins from it. Nothing is deleted."""
-    from faultgym.training.loop.round import Watching
+    from faultgym.training.loop.round import LoopCallbacks
     from faultgym.training.loop.run import rollback as roll_back
 
-    registry = roll_back(folder, version, Watching(say=lambda text: print(text, file=sys.stderr)))
+    registry = roll_back(folder, version, LoopCallbacks(say=lambda text: print(text, file=sys.stderr)))
     print(f"in use: version {registry.current} ({registry.model.served})")
 
 
@@ -154,12 +154,12 @@ def _asked(out: Path, resume: bool, config: Path | None, texts: list[str] | None
     return LoopConfig.of(values)
 
 
-def watching_on(console: Console) -> Watching:
+def watching_on(console: Console) -> LoopCallbacks:
     """What tells how far a loop is."""
     from faultgym.cli.train import shown as steps_shown
-    from faultgym.training.loop.round import Watching
+    from faultgym.training.loop.round import LoopCallbacks
 
-    return Watching(lambda text: _say(console, text), lambda: shown(console), build_progress, steps_shown)
+    return LoopCallbacks(lambda text: _say(console, text), lambda: shown(console), build_progress, steps_shown)
 
 
 def _say(console: Console, text: str) -> None:

@@ -159,7 +159,7 @@ def _options(
 
 def _explain(exc: Exception, verb: str) -> tuple[str, int]:
     """One line for a person, and the exit code."""
-    from faultgym.tools.errors import UserError
+    from faultgym.core.errors import UserError
 
     text = _one_line(str(exc))
     if isinstance(exc, UserError):

@@ -15,20 +15,20 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from faultgym.agents.collection import collection
-from faultgym.agents.human import Human, Left
+from faultgym.agents.human.policy import Human, Left
 from faultgym.agents.policy import Opening
-from faultgym.agents.spec import EpisodeSpec, episode_id, faults_data
-from faultgym.agents.store import RunDirectory
-from faultgym.agents.trace import NO_LIMITS, Trace
-from faultgym.agents.trace_schema import SCHEMA_VERSION
+from faultgym.agents.storage.collection import collection
+from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.schema import SCHEMA_VERSION
+from faultgym.agents.traces.spec import EpisodeSpec, episode_id, faults_data
+from faultgym.agents.traces.trace import NO_LIMITS, Trace
 from faultgym.cli.rollout import named_faults
+from faultgym.core.hashing import stable_hash
 from faultgym.envs.episode import Episode
+from faultgym.envs.messages.turn import Message
+from faultgym.envs.reference.schedule import Faults, schedule_for
 from faultgym.envs.render import neutralised
-from faultgym.envs.schedule import Faults, schedule_for
 from faultgym.envs.suite import Suite, suite_named, task_by_id
-from faultgym.envs.turn import Message
-from faultgym.tools.hashing import stable_hash
 from faultgym.tools.types import JSON
 
 KIND = "played"

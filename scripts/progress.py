@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from faultgym.agents.rollout import OnProgress, Progress
+from faultgym.agents.rollouts.engine import OnProgress, Progress
 
 LINE_SECONDS = 10.0
 """Between two plain lines."""
@@ -38,7 +38,7 @@ def _on_bar(bar: Bar, clock: Callable[[], float]) -> OnProgress:
     def on_progress(progress: Progress) -> None:
         nonlocal drawn
         now = clock()
-        if now - drawn < REDRAW_SECONDS and progress.owed:
+        if now - drawn < REDRAW_SECONDS and progress.pending:
             return
         drawn = now
         bar.update(
@@ -57,7 +57,7 @@ def _on_lines(console: Console, clock: Callable[[], float]) -> OnProgress:
     def on_progress(progress: Progress) -> None:
         nonlocal said
         now = clock()
-        if now - said < LINE_SECONDS and progress.owed:
+        if now - said < LINE_SECONDS and progress.pending:
             return
         said = now
         text = f"{progress.before + progress.done}/{progress.planned} episodes, {summary(progress, now - begun)}"
@@ -75,8 +75,8 @@ def summary(progress: Progress, seconds: float) -> str:
         parts.append(f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.2g}/s")
         if progress.tokens:
             parts.append(f"{progress.tokens / seconds:,.0f} tokens/s")
-        if progress.owed:
-            parts.append(f"{duration(progress.owed / speed)} left")
+        if progress.pending:
+            parts.append(f"{duration(progress.pending / speed)} left")
     if progress.failed:
         parts.append(f"{progress.failed} harness errors")
     return ", ".join(parts)

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from faultgym.agents.lines import damaged, parse
-from faultgym.agents.replay import ReplayResult
-from faultgym.agents.replay import replay as replayed
-from faultgym.agents.segment import read_lines
-from faultgym.agents.store import RunDirectory
-from faultgym.agents.trace import Trace
-from faultgym.tools.errors import TraceError, UserError
+from faultgym.agents.storage.lines import damaged, parse
+from faultgym.agents.storage.segment import read_lines
+from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.replay import ReplayResult
+from faultgym.agents.traces.replay import replay as replayed
+from faultgym.agents.traces.trace import Trace
+from faultgym.core.errors import TraceError, UserError
 from faultgym.tools.types import JSON
 
 

@@ -18,19 +18,19 @@ import orjson
 import typer
 from rich.console import Console
 
-from faultgym.agents.store import atomic_file
+from faultgym.agents.storage.store import atomic_file
 from faultgym.cli.demo_loop import LOOP, models_of, one_round, watched_on
 from faultgym.cli.trial import EXAMS, TITLES, Trial, by_itself, cell_of, examine, trial_of
-from faultgym.eval.compare import Run, compare
-from faultgym.eval.comparison import Against, Cell, Settings
-from faultgym.training.build_pairs import PairOptions, build_pairs
-from faultgym.training.grpo_config import GrpoConfig
+from faultgym.eval.comparison.compare import Run, compare
+from faultgym.eval.comparison.result import ComparisonCell, RunComparison, Settings
+from faultgym.training.builds.pairs import PairOptions, build_pairs
+from faultgym.training.configs.grpo import GrpoConfig
+from faultgym.training.configs.tiny_recipe import RECIPES
+from faultgym.training.configs.train import TrainConfig
 from faultgym.training.loop.rollouts import LEFT, read_json
-from faultgym.training.loop.round import Watching
+from faultgym.training.loop.round import LoopCallbacks
 from faultgym.training.loop.run import run_loop
 from faultgym.training.rows import features
-from faultgym.training.tiny_recipe import RECIPES
-from faultgym.training.train_config import TrainConfig
 from faultgym.training.trainers import quiet
 
 ADAPTERS = ("lora", "dora", "qlora", "qdora")
@@ -100,7 +100,7 @@ def _repetition(folder: Path, seed: int, per_template: int, variants: bool, cons
             make(RECIPES["tiny-base"], base, seed=seed, say=say)
     trial = replace(trial_of("tiny", gpu=False), model=str(base), per_template=per_template)
     loop = folder / "loop"
-    run_loop(loop, trial.config(seed), resume=(loop / "loop.json").is_file(), watching=Watching(say))
+    run_loop(loop, trial.config(seed), resume=(loop / "loop.json").is_file(), watching=LoopCallbacks(say))
     stages = folder / STAGES
     yield _row(trial, "base", base, None, folder, console)
     prompted = replace(trial, sampling=f"{trial.sampling}&prompt=best")
@@ -298,7 +298,7 @@ def _cost(row: Result) -> tuple[str, str]:
     )
 
 
-def _modes(name: str, against: Against) -> Iterator[str]:
+def _modes(name: str, against: RunComparison) -> Iterator[str]:
     for cell in against.cells:
         if cell.by == "mode" and cell.verdict in ("better", "worse"):
             rates = (f"{cell.base:.1%}", f"{cell.other:.1%}")
@@ -309,18 +309,18 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _own(cell: Cell | None) -> str:
+def _own(cell: ComparisonCell | None) -> str:
     return "-" if cell is None else f"{cell.base:.2f}" if cell.metric == "spl" else f"{cell.base:.0%} (n={cell.pairs})"
 
 
-def _against(cell: Cell | None, digits: int = 0) -> str:
+def _against(cell: ComparisonCell | None, digits: int = 0) -> str:
     if cell is None:
         return "-"
     values = [f"{value:.2f}" if cell.metric == "spl" else f"{value:.0%}" for value in (cell.base, cell.other)]
     return f"{' → '.join(values)}, {_points(cell, digits)}, {cell.verdict or 'invalid'}"
 
 
-def _points(cell: Cell, digits: int = 0) -> str:
+def _points(cell: ComparisonCell, digits: int = 0) -> str:
     """The difference with its interval: in points, or as it is for SPL."""
     scale = 1 if cell.metric == "spl" else 100
     low, high = cell.low * scale, cell.high * scale

@@ -14,21 +14,21 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from faultgym.agents.limits import Limits
-from faultgym.agents.model_openai import OpenAIPolicy
-from faultgym.agents.plan import Asked, RolloutPlan
+from faultgym.agents.models.openai import OpenAIPolicy
 from faultgym.agents.policy import Policy
 from faultgym.agents.registry import policy_named
-from faultgym.agents.rollout import IN_FLIGHT, Progress
-from faultgym.agents.rollout import rollout as run_rollout
-from faultgym.agents.spec import faults_of
-from faultgym.agents.stop import INTERRUPTED, Stop
-from faultgym.agents.store import RunDirectory
-from faultgym.agents.trace_io import flat
-from faultgym.agents.workers import rollout_in_processes
+from faultgym.agents.rollouts.engine import IN_FLIGHT, Progress
+from faultgym.agents.rollouts.engine import rollout as run_rollout
+from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
+from faultgym.agents.rollouts.stop import INTERRUPTED, Stop
+from faultgym.agents.rollouts.workers import rollout_in_processes
+from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.records import flat
+from faultgym.agents.traces.spec import faults_of
 from faultgym.cli.progress import shown
-from faultgym.envs.schedule import Faults
-from faultgym.tools.errors import PlanError, UserError
+from faultgym.core.errors import PlanError, UserError
+from faultgym.envs.limits import Limits
+from faultgym.envs.reference.schedule import Faults
 from faultgym.tools.faults.plan import load_plan
 from faultgym.tools.faults.presets import PRESETS
 from faultgym.tools.types import JSON
@@ -155,7 +155,7 @@ def find_modules_here(policy: str) -> None:
 def make_plan(policy: str, asked: JSON, limits: JSON, old: JSON) -> RolloutPlan:
     """The plan for what was asked, on top of what the resumed run was asked for."""
     before: JSON = old.get("asked") or {}
-    known = {name: value for name, value in before.items() if name in Asked.__slots__}
+    known = {name: value for name, value in before.items() if name in RolloutRequest.__slots__}
     if "faults" in known:
         known["faults"] = [faults_of(f) for f in known["faults"]]
     merged: dict[str, Any] = {**known, **asked}
@@ -165,7 +165,7 @@ def make_plan(policy: str, asked: JSON, limits: JSON, old: JSON) -> RolloutPlan:
     if merged.get("style") not in (None, "http", "tools"):
         raise UserError(f"--style is http or tools, not {merged['style']!r}")
     budgets = Limits(**{**flat(Limits()), **old.get("limits", {}), **limits})
-    plan = RolloutPlan.make(Asked(**merged), budgets)
+    plan = RolloutPlan.make(RolloutRequest(**merged), budgets)
     return replace(plan, asked={"policy": policy, **(plan.asked or {})})
 
 
@@ -182,15 +182,15 @@ def run(
     with stop.on_signals(say), shown(console) as on_progress:
         how |= {"stop": stop, "on_progress": on_progress}
         if engine == "ray":
-            from faultgym.agents.ray_actors import rollout_on_ray
+            from faultgym.agents.rollouts.ray_actors import rollout_on_ray
 
             progress = rollout_on_ray(plan, make_policy, out, workers=workers, **how)
         elif workers is None or workers == 1:
             progress = asyncio.run(run_rollout(plan, make_policy(), out, **how))
         else:
             progress = rollout_in_processes(plan, make_policy, out, workers=workers, **how)
-    if stop.asked and progress.owed:
-        say(f"{progress.owed} of {progress.planned} episodes are owed: faultgym rollout --out {out} --resume")
+    if stop.asked and progress.pending:
+        say(f"{progress.pending} of {progress.planned} episodes are owed: faultgym rollout --out {out} --resume")
         raise typer.Exit(INTERRUPTED)
     return progress
 

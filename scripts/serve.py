@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from faultgym.envs.schedule import Faults
-from faultgym.tools.errors import UserError
+from faultgym.core.errors import UserError
+from faultgym.envs.reference.schedule import Faults
 
 
 def serve(
@@ -55,6 +55,6 @@ def load_faults(text: str) -> Faults:
         from faultgym.tools.faults.plan import load_plan
 
         return load_plan(text)
-    from faultgym.envs.schedule import check_faults
+    from faultgym.envs.reference.schedule import check_faults
 
     return check_faults(text)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from faultgym.agents.model_server import Server, Serving, last_words, served
+from faultgym.agents.models.server import Server, Serving, last_words, served
 
 Model = Annotated[str, typer.Argument(help="tiny, smollm2, a folder, or a hub id.")]
 More = Annotated[list[str] | None, typer.Argument(help="After --: options for vLLM's own server.")]

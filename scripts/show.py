@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from faultgym.agents.trace import Trace
+from faultgym.agents.traces.trace import Trace
 from faultgym.cli.replay import stored_traces
+from faultgym.core.errors import UserError
 from faultgym.envs.render import Shown, neutralised, transcript_of
-from faultgym.eval.score import Score, score
-from faultgym.tools.errors import UserError
+from faultgym.eval.scoring.score import Score, score
 
 LISTED = 25
 """Traces that a list shows unless more are asked for."""

@@ -16,7 +16,7 @@ from faultgym.envs.suite import Suite, suite_named, suites, task_by_id
 from faultgym.envs.task import Task
 
 if TYPE_CHECKING:
-    from faultgym.eval.gate import GateRow
+    from faultgym.eval.gate.admission import GateRow
 
 MATRIX_WIDTH = 140
 """Columns of a terminal from which on the whole confusion matrix is printed."""
@@ -84,7 +84,7 @@ def _show(console: Console, task: Task, json: bool) -> None:
     console.print(f"[cyan]user:[/] {escape(task.instruction)}", highlight=False)
     console.print(f"tools: {', '.join(task.tools)}", highlight=False)
     goal = task.goal
-    console.print(f"goal: {goal.kind}; answer holds {[a.text for a in goal.atoms]}; {len(goal.changes)} changes")
+    console.print(f"goal: {goal.kind}; answer holds {[a.text for a in goal.expected]}; {len(goal.changes)} changes")
     for change in goal.changes:
         console.print(f"  {change.op} {change.table} {change.key} {dict(change.values)}", markup=False)
 
@@ -105,8 +105,8 @@ def _faults(console: Console, json: bool) -> None:
 
 def _check(console: Console, chosen: Iterable[Suite], per_template: int) -> bool:
     """Print the gate's table and the confusion matrix; whether both are clean."""
-    from faultgym.eval.confusion import confusion_matrix
-    from faultgym.eval.gate import gate
+    from faultgym.eval.gate.admission import gate
+    from faultgym.eval.gate.confusion import confusion_matrix
 
     chosen = list(chosen)
     rows = []

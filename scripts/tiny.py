@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from faultgym.tools.errors import UserError
-from faultgym.training.tiny_recipe import RECIPES, STYLE
+from faultgym.core.errors import UserError
+from faultgym.training.configs.tiny_recipe import RECIPES, STYLE
 
 Name = Annotated[str, typer.Option(help=f"{' or '.join(RECIPES)}.")]
 Out = Annotated[Path | None, typer.Option(help="Its folder. (default: under its name in the cache folder)")]

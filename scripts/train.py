@@ -17,11 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from faultgym.cli import train_options as options
 from faultgym.cli.progress import LINE_SECONDS, duration
 from faultgym.cli.train_grpo import grpo
-from faultgym.training.train_config import METHODS, Method, TrainConfig
+from faultgym.training.configs.train import METHODS, Method, TrainConfig
 
 if TYPE_CHECKING:
     from faultgym.training.trainers.outcome import TrainResult
-    from faultgym.training.trainers.watch import OnStep, Step
+    from faultgym.training.trainers.watch import OnStep, TrainingStep
 
 train = typer.Typer(no_args_is_help=True, help="Train a model, or an adapter for it, on data or on the environments.")
 
@@ -111,7 +111,7 @@ def shown(clock: Callable[[], float] = time.monotonic) -> Iterator[OnStep]:
         return
     said = clock()
 
-    def on_step(step: Step) -> None:
+    def on_step(step: TrainingStep) -> None:
         nonlocal said
         if clock() - said >= LINE_SECONDS or step.step == step.total:
             said = clock()
@@ -121,6 +121,6 @@ def shown(clock: Callable[[], float] = time.monotonic) -> Iterator[OnStep]:
     yield on_step
 
 
-def _words(step: Step) -> str:
+def _words(step: TrainingStep) -> str:
     loss = "" if math.isnan(step.loss) else f"loss {step.loss:.4f}, "
     return f"{loss}{duration(step.left)} left"

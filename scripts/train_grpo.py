@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from faultgym.cli import train_options as options
-from faultgym.training.grpo_config import GrpoConfig
+from faultgym.training.configs.grpo import GrpoConfig
 
 TASKS: dict[str, Any] = {"rich_help_panel": "Tasks (of the split train)"}
 PLAY: dict[str, Any] = {"rich_help_panel": "Episodes"}

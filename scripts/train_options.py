@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from faultgym.training.train_config import ADAPTERS, TrainConfig, read_yaml, settings
+from faultgym.training.configs.train import ADAPTERS, TrainConfig, read_yaml, settings
 
 STEPS = "Steps and rates (what is not given follows from the model's size)"
 SHAPE = "Adapter"

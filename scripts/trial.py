@@ -12,23 +12,23 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from faultgym.agents.model_files import TRAINED
-from faultgym.agents.model_server import find_vllm
-from faultgym.agents.plan import Asked
-from faultgym.agents.rollout import OnProgress
-from faultgym.agents.stop import Stop
-from faultgym.agents.store import atomic_file
+from faultgym.agents.models.files import TRAINED
+from faultgym.agents.models.server import find_vllm
+from faultgym.agents.rollouts.engine import OnProgress
+from faultgym.agents.rollouts.plan import RolloutRequest
+from faultgym.agents.rollouts.stop import Stop
+from faultgym.agents.storage.store import atomic_file
+from faultgym.core.errors import UserError
 from faultgym.envs.task import Style
-from faultgym.eval.compare import Comparison, Run, read_run
-from faultgym.eval.comparison import Against, Cell
-from faultgym.eval.metrics import summarize
-from faultgym.eval.noninferior import TEXT_MARGIN
-from faultgym.tools.errors import UserError
+from faultgym.eval.comparison.compare import Comparison, Run, read_run
+from faultgym.eval.comparison.noninferior import TEXT_MARGIN
+from faultgym.eval.comparison.result import ComparisonCell, RunComparison
+from faultgym.eval.scoring.metrics import summarize
+from faultgym.training.configs.tiny_recipe import MOST_TURNS, STYLE, TEMPLATES
+from faultgym.training.configs.train import Adapter
 from faultgym.training.loop.config import Engine, LoopConfig
-from faultgym.training.loop.models import Served, policy_name, published_hash, serving, what_serves, with_port
+from faultgym.training.loop.models import ModelRef, policy_name, published_hash, serving, what_serves, with_port
 from faultgym.training.loop.rollouts import check_valid, roll_out
-from faultgym.training.tiny_recipe import MOST_TURNS, STYLE, TEMPLATES
-from faultgym.training.train_config import Adapter
 
 SAMPLING = "max_tokens=96&batch=64"
 """Of `tiny`: greedy; its longest sound turn has about 70 tokens."""
@@ -137,7 +137,7 @@ def examine(
     """
     config = with_port(trial.config(seed))
     served = None if folder is None else what_serves(folder)
-    model = Served.of(trial.model, served)
+    model = ModelRef.of(trial.model, served)
     _of_these_weights(out, "" if served is None else published_hash(served))
     with serving(model, config, say):
         policy = policy_name(model, config, config.dev_sampling)
@@ -160,9 +160,11 @@ def _of_these_weights(out: Path, weights: str) -> None:
         file.write(weights.encode())
 
 
-def _asked(trial: Trial, exam: Exam, suite: str, seed: int) -> Asked:
+def _asked(trial: Trial, exam: Exam, suite: str, seed: int) -> RolloutRequest:
     names = tuple(trial.templates[suite])
-    return Asked((suite,), exam.split, names, trial.per_template, faults=(exam.faults,), seed=seed, style=trial.style)
+    return RolloutRequest(
+        (suite,), exam.split, names, trial.per_template, faults=(exam.faults,), seed=seed, style=trial.style
+    )
 
 
 def trial_of(model: str, *, gpu: bool) -> Trial:
@@ -225,7 +227,7 @@ def _vllm_is_there() -> bool:
         return False
 
 
-def cell_of(against: Against, exam: Exam) -> Cell | None:
+def cell_of(against: RunComparison, exam: Exam) -> ComparisonCell | None:
     """What a comparison says of an exam."""
     return against.cell(exam.metric, exam.by, exam.faults if exam.by == "intensity" else exam.split)
 
@@ -254,10 +256,10 @@ def table(comparison: Comparison, runs: Sequence[Run], title: str) -> Table:
     return grid
 
 
-def _base(cell: Cell | None) -> str:
+def _base(cell: ComparisonCell | None) -> str:
     return "-" if cell is None else f"{cell.base:.0%} (n={cell.pairs})"
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: ComparisonCell) -> str:
     points = f"{cell.difference * 100:+.0f} [{cell.low * 100:+.0f}, {cell.high * 100:+.0f}]"
     return f"{cell.other:.0%}\n{points}\n{cell.verdict or 'no verdict'}"

@@ -1,4 +1,4 @@
-"""Modules that tests share (`players`, `scenes`, ...), also for processes that tests start: these inherit the path."""
+"""The package `helpers` for all tests, and for processes that tests start: these inherit the path."""
 
 import os
 import sys
@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-PLACES = [str(Path(__file__).parent / name) for name in ("agents", "envs", "training")]
-sys.path += [place for place in PLACES if place not in sys.path]
+TESTS = str(Path(__file__).parent)
+if TESTS not in sys.path:
+    sys.path.append(TESTS)
 
 
 @pytest.fixture(scope="session")
 def players():
     """The module `players`."""
-    import players
+    from helpers import players
 
     return players
 
@@ -21,7 +22,7 @@ def players():
 @pytest.fixture(scope="session")
 def vllm(tmp_path_factory):
     """One real vLLM for all tests that want one: `vllm.server()`."""
-    from real_vllm import MEMORY, Standing
+    from helpers.real_vllm import MEMORY, Standing
 
     standing = Standing(tmp_path_factory.mktemp("vllm"))
     with pytest.MonkeyPatch.context() as patch:
@@ -34,5 +35,5 @@ def vllm(tmp_path_factory):
 @pytest.fixture(scope="session")
 def child_environment():
     """The environment of a `faultgym` process that knows `players`."""
-    path = [*PLACES, *filter(None, [os.environ.get("PYTHONPATH")])]
+    path = [TESTS, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "COLUMNS": "200"}

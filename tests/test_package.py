@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = {
     "agents": "agents",
     "cli": "scripts",
+    "core": "core",
     "envs": "envs",
     "eval": "eval",
     "tools": "tools",

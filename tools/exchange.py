@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from faultgym.tools.values import quick
+from faultgym.core.values import fast_init
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
     """One request to the suite's service."""
@@ -27,7 +27,7 @@ class HttpRequest:
     """The raw body; JSON as the service takes it."""
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
     """One response. `status` 0 means that none arrived; `transport` then says why."""
@@ -40,7 +40,7 @@ class HttpResponse:
     """`timeout` or `reset` when no response arrived; else empty."""
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class SqlRequest:
     """One statement for the SQL tool."""
@@ -48,7 +48,7 @@ class SqlRequest:
     statement: str
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class SqlReply:
     """The rows of one statement, or the engine's error."""
@@ -67,7 +67,7 @@ class SqlReply:
     """Public tables read or written; for the scorer, never shown."""
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
     """One query for the search tool."""
@@ -92,7 +92,7 @@ class SearchHit:
     """ISO date of the document's revision that was indexed."""
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class SearchReply:
     """A page of hits, or the engine's error."""

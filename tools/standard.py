@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import orjson
 from pydantic import Field
 
-from faultgym.tools.context import WorldView
+from faultgym.tools.channels.context import WorldView
 from faultgym.tools.exchange import (
     HttpRequest,
     HttpResponse,
@@ -19,7 +19,7 @@ from faultgym.tools.exchange import (
     SqlRequest,
 )
 from faultgym.tools.faults.types import Site
-from faultgym.tools.session import Outcome, Session, lower_names
+from faultgym.tools.session import CallOutcome, Session, lower_names
 
 SEARCH_SITE = Site("search", "search", "", listing=True, tables=("documents",))
 SQL_READ = Site("sql", "sql", "read")
@@ -45,12 +45,12 @@ def search(
     kind: Annotated[str | None, Field(description="Only documents of this kind")] = None,
     page: Annotated[int, Field(ge=1, le=1000, description="Page of results, from 1")] = 1,
     size: Annotated[int, Field(ge=1, le=20, description="Results per page")] = 5,
-) -> Outcome:
+) -> CallOutcome:
     """Search the team's documents. Returns ids, titles and snippets, best match first."""
     world = session.world
     request = SearchRequest(query, {"kind": kind} if kind else {}, page, size)
     reply = session.layer.exchange(world, SEARCH_SITE, request, lambda r: world.index.search(r))
-    return Outcome(render_search(reply), "search_error" if reply.error else "ok", ("documents",))
+    return CallOutcome(render_search(reply), "search_error" if reply.error else "ok", ("documents",))
 
 
 def render_search(reply: SearchReply) -> str:
@@ -71,7 +71,7 @@ def render_search(reply: SearchReply) -> str:
 def sql(
     session: Session,
     query: Annotated[str, Field(description="One SQLite statement; SELECT * FROM schema lists the tables")],
-) -> Outcome:
+) -> CallOutcome:
     """Run one SQL statement on the team's database."""
     world, layer = session.world, session.layer
     writes = is_write(world, query)
@@ -88,8 +88,8 @@ def sql(
         tables = tuple(sorted(tables))
     if reply.error:
         code = "timeout" if reply.error.startswith("timeout") else "sql_error"
-        return Outcome(f"error: {reply.error}", code, tables, writes)
-    return Outcome(render_sql(reply, writes), "ok", tables, writes)
+        return CallOutcome(f"error: {reply.error}", code, tables, writes)
+    return CallOutcome(render_sql(reply, writes), "ok", tables, writes)
 
 
 def is_write(world: WorldView, statement: str) -> bool:
@@ -135,7 +135,7 @@ def http(
         Field(description="Such as Idempotency-Key, If-Match; the token is added for you"),
     ] = None,
     body: Annotated[dict[str, Any] | None, Field(description="JSON body")] = None,
-) -> Outcome:
+) -> CallOutcome:
     """Send a request to the team's REST API. GET /v1/openapi lists the routes."""
     request = http_request(method, path, query or {}, headers or {}, body)
     return send(session, "http", request)
@@ -171,13 +171,13 @@ def _query_text(value: Scalar) -> str:
     return str(value)
 
 
-def send(session: Session, tool: str, request: HttpRequest) -> Outcome:
+def send(session: Session, tool: str, request: HttpRequest) -> CallOutcome:
     """Send the request and show the response as text."""
     response, site = session.send(tool, request)
     if response.status == 0:
-        return Outcome(f"error: {response.transport}", response.transport.split(":")[0], site.tables, site.write)
+        return CallOutcome(f"error: {response.transport}", response.transport.split(":")[0], site.tables, site.write)
     code = "ok" if response.status < 300 else f"http_{response.status}"
-    return Outcome(render_http(response), code, site.tables, site.write)
+    return CallOutcome(render_http(response), code, site.tables, site.write)
 
 
 def render_http(response: HttpResponse) -> str:
@@ -189,7 +189,9 @@ def render_http(response: HttpResponse) -> str:
     return f"{head}\n\n{response.body.decode('utf-8', 'replace')}"
 
 
-def wait(session: Session, seconds: Annotated[float, Field(gt=0, le=86400, description="How long to wait")]) -> Outcome:
+def wait(
+    session: Session, seconds: Annotated[float, Field(gt=0, le=86400, description="How long to wait")]
+) -> CallOutcome:
     """Wait before the next call, for instance as long as Retry-After asks."""
     session.world.clock.advance(seconds)
-    return Outcome(f"waited {seconds:g} s; it is now {session.world.now_iso}")
+    return CallOutcome(f"waited {seconds:g} s; it is now {session.world.now_iso}")

@@ -14,15 +14,15 @@ from typing import Annotated, Any
 import orjson
 from pydantic import Field
 
-from faultgym.tools.context import Effect
+from faultgym.core.values import fast_init
+from faultgym.tools.channels.context import Effect
+from faultgym.tools.channels.http.service import Operation, Service
 from faultgym.tools.declare import BadArguments, Declaration, declare
 from faultgym.tools.exchange import HttpRequest
 from faultgym.tools.faults.types import Site
-from faultgym.tools.service import Operation, Service
-from faultgym.tools.session import Outcome, Session
+from faultgym.tools.session import CallOutcome, Session
 from faultgym.tools.standard import http, search, send, sql, wait
 from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
-from faultgym.tools.values import quick
 
 MAX_ARGUMENTS = 65_536
 """Characters of arguments that a call may have."""
@@ -39,7 +39,7 @@ class Tool:
     """A tool: its declaration and the function that does it."""
 
     declaration: Declaration
-    run: Callable[..., Outcome]
+    run: Callable[..., CallOutcome]
     """Takes the session, then the arguments by name."""
     spec: ToolSpec = field(init=False)
 
@@ -54,7 +54,7 @@ class Tool:
         return self.declaration.name
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class CallRecord:
     """One call as it went: for the trace and the scorer."""
@@ -91,7 +91,7 @@ def endpoint_tool(op: Operation) -> Tool:
         if op.versioned is not None:
             extra["if_match"] = _HEADERS["if_match"]
 
-    def run(session: Session, **arguments: Any) -> Outcome:
+    def run(session: Session, **arguments: Any) -> CallOutcome:
         return send(session, op.name, endpoint_request(op, arguments))
 
     return Tool(declare(op.function, optional=extra, as_sent=True), run)
@@ -176,11 +176,11 @@ class Toolbox:
         text = f"error: not done: at most {limit} calls in one turn"
         return CallRecord(call, ToolResult(call.id, call.name, text, "too_many_calls"), at=self.session.world.clock.now)
 
-    def _run(self, call: ToolCall) -> Outcome:
+    def _run(self, call: ToolCall) -> CallOutcome:
         tool = self.tools.get(call.name)
         if tool is None:
             if call.arguments is None and not call.name:  # text in call tags that is no call
-                return Outcome(
+                return CallOutcome(
                     "error: this is no call: it takes a JSON object with a name and arguments", "malformed_call"
                 )
             return unknown_tool(call.name, self.tools)
@@ -188,20 +188,22 @@ class Toolbox:
             arguments = parse_arguments(call)
             checked = tool.declaration.check(arguments)
         except MalformedCall as error:
-            return Outcome(f"error: {error}", "malformed_call")
+            return CallOutcome(f"error: {error}", "malformed_call")
         except BadArguments as error:
-            return Outcome(f"error: invalid arguments for {call.name}: {error}", error.problems[0].code)
+            return CallOutcome(f"error: invalid arguments for {call.name}: {error}", error.problems[0].code)
         return tool.run(self.session, **checked)
 
 
-_UNSET = Outcome("")
+_UNSET = CallOutcome("")
 
 
-def unknown_tool(name: str, offered: Mapping[str, Any]) -> Outcome:
+def unknown_tool(name: str, offered: Mapping[str, Any]) -> CallOutcome:
     """The result of a call to a tool that is not offered."""
     near = difflib.get_close_matches(name[:80], offered, 1)
     hint = f"; did you mean {near[0]}?" if near else "."
-    return Outcome(f"error: there is no tool {name[:80]!r}{hint} The tools are: {', '.join(offered)}", "unknown_tool")
+    return CallOutcome(
+        f"error: there is no tool {name[:80]!r}{hint} The tools are: {', '.join(offered)}", "unknown_tool"
+    )
 
 
 def capped(content: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from faultgym.tools.values import quick
+from faultgym.core.values import fast_init
 
 JSON = dict[str, Any]
 
@@ -36,7 +36,7 @@ class ToolSpec:
         }
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """One call that a policy asks for."""
@@ -50,7 +50,7 @@ class ToolCall:
     """The arguments as the model wrote them, when they came as text."""
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ToolResult:
     """What came back from one call: everything the model sees, and a code for the scorer."""

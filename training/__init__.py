@@ -1,34 +1,34 @@
 """Data to learn from, made of stored traces: what `faultgym build` does, as functions over plain values."""
 
-from faultgym.training.corrections import examples_from, find_example
-from faultgym.training.decontaminate import HeldOut, contamination, held_out, refused
-from faultgym.training.dedupe import Grades, deduplicated, exact_key, group_key, signature, similarity
+from faultgym.training.environments.factory import ToolEpisode, environments_of
+from faultgym.training.environments.rewards import Reward, reward_functions
+from faultgym.training.environments.task_rows import task_rows
 from faultgym.training.examples import EXAMPLE_KINDS, ExampleKind, Origin, PairKind, PreferencePair, SFTExample
-from faultgym.training.factory import ToolEpisode, environments_of
-from faultgym.training.mix import Caps, Mix, MixReport, mixed, parse_mix, quotas
-from faultgym.training.pairs import find_pairs, pairs_from, pairs_of
-from faultgym.training.rewards import Reward, reward_functions
+from faultgym.training.filters.decontaminate import HeldOut, contamination, held_out, refused
+from faultgym.training.filters.dedupe import DedupThresholds, deduplicated, exact_key, group_key, signature, similarity
+from faultgym.training.filters.mix import MixReport, MixWeights, SampleCaps, mixed, parse_mix, quotas
+from faultgym.training.filters.select import REASONS, Rejected, read_trace
+from faultgym.training.filters.select import select as select_example
+from faultgym.training.forks.positives import Sources
+from faultgym.training.preferences.corrections import examples_from, find_example
+from faultgym.training.preferences.pairs import find_pairs, pairs_from, pairs_of
 from faultgym.training.rows import features, label_rows, pair_row, sft_row, turn_rows
-from faultgym.training.select import REASONS, Rejected, read_trace
-from faultgym.training.select import select as select_example
-from faultgym.training.task_rows import task_rows
-from faultgym.training.ways import Sources
 
 __all__ = [
     "EXAMPLE_KINDS",
     "REASONS",
-    "Caps",
+    "DedupThresholds",
     "ExampleKind",
-    "Grades",
     "HeldOut",
-    "Mix",
     "MixReport",
+    "MixWeights",
     "Origin",
     "PairKind",
     "PreferencePair",
     "Rejected",
     "Reward",
     "SFTExample",
+    "SampleCaps",
     "Sources",
     "ToolEpisode",
     "contamination",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from faultgym.tools.errors import UserError
+from faultgym.core.errors import UserError
 from faultgym.tools.types import JSON
 from faultgym.training.examples import SFTExample
 from faultgym.training.rows import Arguments, Form, Reasoning, sft_row, turn_rows

@@ -6,10 +6,10 @@ from hashlib import blake2b
 
 import orjson
 
-from faultgym.agents.chat import call_text, storable
 from faultgym.agents.imports.named import NamedTask
-from faultgym.agents.limits import Limits
-from faultgym.agents.trace import Trace
+from faultgym.agents.traces.chat import call_text, storable
+from faultgym.agents.traces.trace import Trace
+from faultgym.envs.limits import Limits
 from faultgym.tools.types import JSON
 
 

@@ -13,9 +13,9 @@ from typing_extensions import TypedDict
 from faultgym.agents.imports.named import NamedTask, named_task
 from faultgym.agents.imports.normal import Conversation
 from faultgym.agents.imports.reading import BadRecord, explained
-from faultgym.agents.trace_io import flat
-from faultgym.agents.trace_schema import MessageData, ToolSpecData
-from faultgym.tools.errors import TraceError
+from faultgym.agents.traces.records import flat
+from faultgym.agents.traces.schema import MessageData, ToolSpecData
+from faultgym.core.errors import TraceError
 from faultgym.tools.types import JSON, ToolSpec
 
 KIND = "imported"
@@ -25,7 +25,7 @@ IMPORT_SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ChatSource:
     """Where a chat comes from."""
 
     format: str
@@ -43,7 +43,7 @@ class ImportedChat:
 
     chat_id: str
     """Hash of what was said, offered and named: the same chat in two files is one."""
-    source: Source
+    source: ChatSource
     model: str
     """As the log names it; empty where it does not."""
     messages: tuple[JSON, ...]
@@ -63,7 +63,7 @@ class ImportedChat:
         return bool(self.trace)
 
     @classmethod
-    def of(cls, conversation: Conversation, source: Source) -> ImportedChat:
+    def of(cls, conversation: Conversation, source: ChatSource) -> ImportedChat:
         """The chat, unverified. Raises BadRecord for values that JSON readers do not agree on."""
         c = conversation
         tools = [spec.openai() for spec in c.tools]
@@ -104,7 +104,7 @@ class ImportedChat:
             raise TraceError(f"imported chat: {error}") from None
         return cls(
             data["episode_id"],
-            Source(**data["source"]),
+            ChatSource(**data["source"]),
             data["model"],
             tuple(dict(message) for message in data["messages"]),
             tuple(ToolSpec(**spec["function"]) for spec in data["tools"]),

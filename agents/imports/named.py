@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from faultgym.agents.imports.reading import BadRecord, explained, loads
-from faultgym.agents.limits import Limits
-from faultgym.agents.trace import NO_LIMITS
-from faultgym.agents.trace_io import fault_data, flat
-from faultgym.agents.trace_schema import ScheduledFaultData
+from faultgym.agents.traces.records import fault_data, flat
+from faultgym.agents.traces.schema import ScheduledFaultData
+from faultgym.agents.traces.trace import NO_LIMITS
+from faultgym.envs.limits import Limits
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.types import ScheduledFault
 from faultgym.tools.types import JSON

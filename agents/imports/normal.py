@@ -11,7 +11,7 @@ from faultgym.tools.types import JSON, ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ImportedCall:
     """A call as an assistant asked for it."""
 
     id: str
@@ -22,17 +22,17 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ImportedMessage:
     """A message of a system, a user or an assistant."""
 
     role: str
     text: str
     reasoning: str = ""
-    calls: tuple[Asked, ...] = ()
+    calls: tuple[ImportedCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ImportedResult:
     """The result of one call."""
 
     call_id: str
@@ -41,7 +41,7 @@ class Answered:
     text: str
 
 
-Part = Said | Answered
+Part = ImportedMessage | ImportedResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def chat_of(parts: Sequence[Part]) -> tuple[JSON, ...]:
     turn = _Turn()
     asked = 0
     for number, part in enumerate(parts):
-        if isinstance(part, Answered):
+        if isinstance(part, ImportedResult):
             turn.answer(part, number)
             continue
         messages += turn.results(whole=True)
@@ -82,9 +82,10 @@ def chat_of(parts: Sequence[Part]) -> tuple[JSON, ...]:
     return tuple(messages)
 
 
-def _with_ids(calls: Sequence[Asked], before: int, number: int) -> tuple[Asked, ...]:
+def _with_ids(calls: Sequence[ImportedCall], before: int, number: int) -> tuple[ImportedCall, ...]:
     named = tuple(
-        call if call.id else Asked(f"call_{before + n}", call.name, call.arguments) for n, call in enumerate(calls)
+        call if call.id else ImportedCall(f"call_{before + n}", call.name, call.arguments)
+        for n, call in enumerate(calls)
     )
     ids = [call.id for call in named]
     if len(set(ids)) < len(ids):
@@ -93,7 +94,7 @@ def _with_ids(calls: Sequence[Asked], before: int, number: int) -> tuple[Asked, 
     return named
 
 
-def _message(part: Said, calls: Sequence[Asked]) -> JSON:
+def _message(part: ImportedMessage, calls: Sequence[ImportedCall]) -> JSON:
     message: JSON = {"role": part.role, "content": part.text}
     if part.role == "assistant" and part.reasoning:
         message["reasoning_content"] = part.reasoning
@@ -110,10 +111,10 @@ class _Turn:
     """The calls of one message, and the results so far."""
 
     number: int = 0
-    calls: tuple[Asked, ...] = ()
+    calls: tuple[ImportedCall, ...] = ()
     given: dict[str, str] = field(default_factory=dict)
 
-    def answer(self, part: Answered, number: int) -> None:
+    def answer(self, part: ImportedResult, number: int) -> None:
         """Take a result."""
         call = next((call for call in self.calls if call.id not in self.given and _fits(part, call)), None)
         if call is None:
@@ -134,7 +135,7 @@ class _Turn:
         return messages
 
 
-def _fits(part: Answered, call: Asked) -> bool:
+def _fits(part: ImportedResult, call: ImportedCall) -> bool:
     if part.call_id:
         return part.call_id == call.id
     return part.name in ("", call.name)

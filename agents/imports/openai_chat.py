@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from faultgym.agents.chat import arguments_text
 from faultgym.agents.imports.named import named_task
-from faultgym.agents.imports.normal import Answered, Asked, Conversation, Part, Said, chat_of
+from faultgym.agents.imports.normal import Conversation, ImportedCall, ImportedMessage, ImportedResult, Part, chat_of
 from faultgym.agents.imports.reading import BadRecord, explained, loads
+from faultgym.agents.traces.chat import arguments_text
 from faultgym.tools.types import JSON, ToolSpec
 
 
@@ -136,11 +136,11 @@ def _parts(messages: list[_Message]) -> Iterator[Part]:
     for number, message in enumerate(messages):
         text = _text(message.content, f"messages.{number}.content")
         if message.role in ("tool", "function"):
-            yield Answered(message.tool_call_id or "", message.name or "", text)
+            yield ImportedResult(message.tool_call_id or "", message.name or "", text)
         elif message.role == "assistant":
-            yield Said("assistant", text or message.refusal or "", _reasoning(message), _calls(message))
+            yield ImportedMessage("assistant", text or message.refusal or "", _reasoning(message), _calls(message))
         else:
-            yield Said("user" if message.role == "user" else "system", text)
+            yield ImportedMessage("user" if message.role == "user" else "system", text)
 
 
 def _text(content: str | list[_Piece | str] | dict[str, Any] | None, where: str) -> str:
@@ -166,10 +166,12 @@ def _reasoning(message: _Message) -> str:
     return "".join(piece.thinking or "" for piece in pieces if isinstance(piece, _Piece))
 
 
-def _calls(message: _Message) -> tuple[Asked, ...]:
-    calls = [Asked(call.id or "", call.function.name, _arguments(call.function)) for call in message.tool_calls or []]
+def _calls(message: _Message) -> tuple[ImportedCall, ...]:
+    calls = [
+        ImportedCall(call.id or "", call.function.name, _arguments(call.function)) for call in message.tool_calls or []
+    ]
     if message.function_call is not None and not calls:
-        calls = [Asked("", message.function_call.name, _arguments(message.function_call))]
+        calls = [ImportedCall("", message.function_call.name, _arguments(message.function_call))]
     return tuple(calls)
 
 

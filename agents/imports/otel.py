@@ -18,11 +18,11 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from faultgym.agents.chat import arguments_text
 from faultgym.agents.imports.named import PREFIX, named_task
-from faultgym.agents.imports.normal import Answered, Asked, Conversation, Part, Said, chat_of
+from faultgym.agents.imports.normal import Conversation, ImportedCall, ImportedMessage, ImportedResult, Part, chat_of
 from faultgym.agents.imports.otlp import Record
 from faultgym.agents.imports.reading import BadRecord, explained, loads
+from faultgym.agents.traces.chat import arguments_text
 from faultgym.tools.types import JSON, ToolSpec
 
 INFERENCE = ("chat", "generate_content", "text_completion")
@@ -73,7 +73,7 @@ class _Thread:
 
 
 @dataclass(slots=True)
-class Group:
+class SpanGroup:
     """The spans of one conversation, or of one trace."""
 
     name: str
@@ -82,7 +82,7 @@ class Group:
     records: list[Record] = field(default_factory=list)
 
 
-def groups(records: Iterable[Record]) -> list[Group]:
+def groups(records: Iterable[Record]) -> list[SpanGroup]:
     """The records by conversation, in the order of the file; the spans of one trace belong together."""
     records = list(records)
     conversation: dict[str, str] = {}
@@ -90,15 +90,15 @@ def groups(records: Iterable[Record]) -> list[Group]:
         named = record.attributes.get("gen_ai.conversation.id")
         if isinstance(named, str) and record.trace:
             conversation.setdefault(record.trace, named)
-    found: dict[str, Group] = {}
+    found: dict[str, SpanGroup] = {}
     for record in records:
         own = record.attributes.get("gen_ai.conversation.id")
         name = own if isinstance(own, str) else conversation.get(record.trace, record.trace or record.span)
-        found.setdefault(name, Group(name, record.line)).records.append(record)
+        found.setdefault(name, SpanGroup(name, record.line)).records.append(record)
     return list(found.values())
 
 
-def otel_conversations(group: Group) -> Iterator[Conversation | BadRecord]:
+def otel_conversations(group: SpanGroup) -> Iterator[Conversation | BadRecord]:
     """The chats of a group, each one a `Conversation`, or the reason why it is none. Never raises."""
     try:
         records = _merged(group.records)
@@ -118,7 +118,7 @@ def otel_conversations(group: Group) -> Iterator[Conversation | BadRecord]:
             yield error
 
 
-def _nothing_found(group: Group) -> str:
+def _nothing_found(group: SpanGroup) -> str:
     if any(record.events for record in group.records):
         return (
             f"trace {group.name:.60}: its messages are in events of the conventions before 1.37, which are not read; "
@@ -173,12 +173,12 @@ def _before(attributes: JSON) -> list[Part]:
     """What a model call was given."""
     instructions: list[_Part] = _checked(_PARTS, attributes, INSTRUCTIONS)
     given = _parts(_checked(_MESSAGES, attributes, INPUT), INPUT)
-    return [Said("system", _joined(instructions)), *given] if instructions else given
+    return [ImportedMessage("system", _joined(instructions)), *given] if instructions else given
 
 
 def _key(part: Part) -> Any:
     """What stays the same when a message is shown again: reasoning is often left out then."""
-    if isinstance(part, Answered):
+    if isinstance(part, ImportedResult):
         return (part.call_id, part.text)
     return (part.role, part.text, tuple((call.id, call.name, _sorted(call.arguments)) for call in part.calls))
 
@@ -211,21 +211,23 @@ def _parts(messages: list[_Message], where: str) -> list[Part]:
         if other:
             raise BadRecord(f"{where}.{number}: only text and calls are read, not {min(other)!r:.60}")
         answers = [part for part in message.parts if part.type == "tool_call_response"]
-        found += [Answered(p.id or "", p.name, _shown(p.result if p.response is None else p.response)) for p in answers]
+        found += [
+            ImportedResult(p.id or "", p.name, _shown(p.result if p.response is None else p.response)) for p in answers
+        ]
         if not answers or kinds - {"tool_call_response"}:
             found.append(_said(message))
     return found
 
 
-def _said(message: _Message) -> Said:
+def _said(message: _Message) -> ImportedMessage:
     role = message.role if message.role in ("user", "assistant") else "system"
     reasoning = _joined([part for part in message.parts if part.type == "reasoning"])
     calls = [
-        Asked(part.id or "", part.name, _arguments(part.arguments))
+        ImportedCall(part.id or "", part.name, _arguments(part.arguments))
         for part in message.parts
         if part.type == "tool_call"
     ]
-    return Said(role, _joined([p for p in message.parts if p.type == "text"]), reasoning, tuple(calls))
+    return ImportedMessage(role, _joined([p for p in message.parts if p.type == "text"]), reasoning, tuple(calls))
 
 
 def _joined(parts: list[_Part]) -> str:
@@ -254,20 +256,20 @@ def _text_of(attributes: JSON, *names: str) -> str:
     return next((attributes[name] for name in names if isinstance(attributes.get(name), str)), "")
 
 
-def _results(records: list[Record]) -> Iterator[tuple[str, Answered]]:
+def _results(records: list[Record]) -> Iterator[tuple[str, ImportedResult]]:
     """Results by call id, from the spans of tools."""
     for record in records:
         call_id = record.attributes.get(CALL_ID)
         if isinstance(call_id, str) and RESULT in record.attributes:
             name = _text_of(record.attributes, "gen_ai.tool.name")
-            yield call_id, Answered(call_id, name, _shown(record.attributes[RESULT]))
+            yield call_id, ImportedResult(call_id, name, _shown(record.attributes[RESULT]))
 
 
-def _missing(parts: list[Part], results: dict[str, Answered]) -> list[Answered]:
+def _missing(parts: list[Part], results: dict[str, ImportedResult]) -> list[ImportedResult]:
     """The results of the last turn that no model call was shown."""
     given = set()
     for part in reversed(parts):
-        if isinstance(part, Said):
+        if isinstance(part, ImportedMessage):
             return [results[c.id] for c in part.calls if c.id in results and c.id not in given]
         given.add(part.call_id)
     return []

@@ -25,11 +25,11 @@ _SPACE = " \t\r\n"
 
 
 class BadRecord(ValueError):
-    """A record that is no chat. Data, not a bug: whoever reads the file turns it into a `Refused`."""
+    """A record that is no chat. Data, not a bug: whoever reads the file turns it into a `UnreadableRecord`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class UnreadableRecord:
     """A part of a file that could not be taken."""
 
     file: str
@@ -43,7 +43,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LogValue:
     """One value of a file."""
 
     file: str
@@ -84,7 +84,7 @@ def explained(error: ValidationError, prefix: str = "") -> BadRecord:
     return BadRecord(f"{prefix}{field}: {reason}{got}")
 
 
-def read_values(path: Path) -> Iterator[Found | Refused]:
+def read_values(path: Path) -> Iterator[LogValue | UnreadableRecord]:
     """The JSON values of a file: a line each, the elements of one list, or one document. Never raises.
 
     Memory is that of one line, or of the document. A list of chat messages is one value.
@@ -92,18 +92,18 @@ def read_values(path: Path) -> Iterator[Found | Refused]:
     name = str(path)
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # before it is opened: a named pipe would hang us
-            yield Refused(name, 1, "not a regular file")
+            yield UnreadableRecord(name, 1, "not a regular file")
             return
         with path.open("rb") as file:
             problem = _not_text(file.read(_SNIFFED))
             if problem:
-                yield Refused(name, 1, problem)
+                yield UnreadableRecord(name, 1, problem)
                 return
             lines = _is_lines(file)
             file.seek(0)
             yield from _lines(file, name) if lines else _document(file, name)
     except OSError as error:
-        yield Refused(name, 1, f"cannot be read ({error.strerror})")
+        yield UnreadableRecord(name, 1, f"cannot be read ({error.strerror})")
 
 
 def _not_text(head: bytes) -> str:
@@ -140,12 +140,12 @@ def _parses(line: bytes) -> bool:
     return True
 
 
-def _lines(file: BinaryIO, name: str) -> Iterator[Found | Refused]:
+def _lines(file: BinaryIO, name: str) -> Iterator[LogValue | UnreadableRecord]:
     number = 0
     while line := file.readline(MAX_LINE + 1):
         number += 1
         if len(line) > MAX_LINE:
-            yield Refused(name, number, f"longer than {MAX_LINE:,} bytes")
+            yield UnreadableRecord(name, number, f"longer than {MAX_LINE:,} bytes")
             while line and not line.endswith(b"\n"):
                 line = file.readline(_SNIFFED)
             continue
@@ -155,33 +155,35 @@ def _lines(file: BinaryIO, name: str) -> Iterator[Found | Refused]:
             yield _parsed(line, name, number)
 
 
-def _parsed(data: bytes | str, name: str, number: int) -> Found | Refused:
+def _parsed(data: bytes | str, name: str, number: int) -> LogValue | UnreadableRecord:
     try:
-        return Found(name, number, loads(data))
+        return LogValue(name, number, loads(data))
     except BadRecord as error:
-        return Refused(name, number, str(error))
+        return UnreadableRecord(name, number, str(error))
 
 
-def _document(file: BinaryIO, name: str) -> Iterator[Found | Refused]:
+def _document(file: BinaryIO, name: str) -> Iterator[LogValue | UnreadableRecord]:
     data = file.read(MAX_DOCUMENT + 1)
     if len(data) > MAX_DOCUMENT:
-        yield Refused(name, 1, f"one JSON document of more than {MAX_DOCUMENT:,} bytes; write one record on each line")
+        yield UnreadableRecord(
+            name, 1, f"one JSON document of more than {MAX_DOCUMENT:,} bytes; write one record on each line"
+        )
         return
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        yield Refused(name, data.count(b"\n", 0, error.start) + 1, "not UTF-8 text")
+        yield UnreadableRecord(name, data.count(b"\n", 0, error.start) + 1, "not UTF-8 text")
         return
     if not text.lstrip().startswith("["):
         try:
-            yield Found(name, 1, loads(text))
+            yield LogValue(name, 1, loads(text))
         except BadRecord as bad:
-            yield Refused(name, _error_line(text), str(bad))
+            yield UnreadableRecord(name, _error_line(text), str(bad))
         return
     found = list(_elements(text, name))
-    values = [each.value for each in found if isinstance(each, Found)]
+    values = [each.value for each in found if isinstance(each, LogValue)]
     if len(values) == len(found) and values and all(_is_message(value) for value in values):
-        yield Found(name, 1, values)
+        yield LogValue(name, 1, values)
     else:
         yield from found
 
@@ -198,7 +200,7 @@ def _error_line(text: str) -> int:
     return 1
 
 
-def _elements(text: str, name: str) -> Iterator[Found | Refused]:
+def _elements(text: str, name: str) -> Iterator[LogValue | UnreadableRecord]:
     """The elements of a list, each with its line. What follows a broken one cannot be told apart any more."""
     decoder = json.JSONDecoder()
     position, line, counted = text.index("[") + 1, 1, 0
@@ -212,11 +214,13 @@ def _elements(text: str, name: str) -> Iterator[Found | Refused]:
         try:
             end = decoder.raw_decode(text, position)[1]
         except RecursionError:
-            yield Refused(name, line, f"nested deeper than {MAX_NESTING} levels; the rest of the file is not read")
+            yield UnreadableRecord(
+                name, line, f"nested deeper than {MAX_NESTING} levels; the rest of the file is not read"
+            )
             return
         except ValueError as error:  # also for a number of thousands of digits
             where = error.lineno if isinstance(error, json.JSONDecodeError) else line
-            yield Refused(name, where, f"not valid JSON ({error}); the rest of the file is not read")
+            yield UnreadableRecord(name, where, f"not valid JSON ({error}); the rest of the file is not read")
             return
         yield _parsed(text[position:end], name, line)
         position = end

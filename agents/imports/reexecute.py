@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from faultgym.agents.chat import storable
 from faultgym.agents.imports.imported import ImportedChat
 from faultgym.agents.imports.named import NamedTask
-from faultgym.agents.replay import near
-from faultgym.agents.spec import EpisodeSpec, faults_of
-from faultgym.agents.trace import Trace
+from faultgym.agents.traces.chat import storable
+from faultgym.agents.traces.replay import near
+from faultgym.agents.traces.spec import EpisodeSpec, faults_of
+from faultgym.agents.traces.trace import Trace
+from faultgym.core.errors import PlanError, TaskError
 from faultgym.envs.episode import Episode
-from faultgym.envs.schedule import check_faults, schedule_for
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.schedule import check_faults, schedule_for
 from faultgym.envs.suite import task_by_id
 from faultgym.envs.task import Task
-from faultgym.envs.turn import Turn
-from faultgym.tools.errors import PlanError, TaskError
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.types import JSON, ToolCall
 

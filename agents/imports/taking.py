@@ -15,17 +15,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from faultgym.agents.collection import collection
-from faultgym.agents.imports.imported import IMPORT_SCHEMA_VERSION, KIND, ImportedChat, Source
+from faultgym.agents.imports.imported import IMPORT_SCHEMA_VERSION, KIND, ChatSource, ImportedChat
 from faultgym.agents.imports.openai_chat import openai_conversation
 from faultgym.agents.imports.otel import groups, otel_conversations
 from faultgym.agents.imports.otlp import Record, is_otlp, records
-from faultgym.agents.imports.reading import BadRecord, Found, Refused, read_values
+from faultgym.agents.imports.reading import BadRecord, LogValue, UnreadableRecord, read_values
 from faultgym.agents.imports.reexecute import reexecute
-from faultgym.agents.lines import MAX_LINE, encode
-from faultgym.agents.store import RunDirectory
-from faultgym.agents.trace_schema import SCHEMA_VERSION
-from faultgym.tools.errors import UserError
+from faultgym.agents.storage.collection import collection
+from faultgym.agents.storage.lines import MAX_LINE, encode
+from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.schema import SCHEMA_VERSION
+from faultgym.core.errors import UserError
 from faultgym.tools.types import JSON
 
 Format = Literal["auto", "openai", "otel"]
@@ -35,7 +35,7 @@ VERIFIED = "verified"
 
 
 @dataclass(slots=True)
-class Taken:
+class ImportReport:
     """How many chats an import met."""
 
     unverified: int = 0
@@ -61,7 +61,7 @@ def log_files(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def chats(path: Path, format: Format = "auto") -> Iterator[ImportedChat | Refused]:
+def chats(path: Path, format: Format = "auto") -> Iterator[ImportedChat | UnreadableRecord]:
     """The chats of one file, unverified, and what was refused. Never raises for what a file can hold.
 
     Memory is that of one record; for OpenTelemetry, that of the file's spans about generative AI, because the
@@ -69,7 +69,7 @@ def chats(path: Path, format: Format = "auto") -> Iterator[ImportedChat | Refuse
     """
     spans: list[Record] = []
     for found in read_values(path):
-        if isinstance(found, Refused):
+        if isinstance(found, UnreadableRecord):
             yield found
             continue
         try:
@@ -78,30 +78,33 @@ def chats(path: Path, format: Format = "auto") -> Iterator[ImportedChat | Refuse
                     if isinstance(each, Record):
                         spans.append(each)
                     else:
-                        yield Refused(found.file, found.line, str(each))
+                        yield UnreadableRecord(found.file, found.line, str(each))
             else:
                 yield _chat(found)
         except BadRecord as error:
-            yield Refused(found.file, found.line, str(error))
+            yield UnreadableRecord(found.file, found.line, str(error))
     for group in groups(spans):
-        source = Source("otel", str(path), group.line, group.name)
+        source = ChatSource("otel", str(path), group.line, group.name)
         for conversation in otel_conversations(group):
             try:
                 if isinstance(conversation, BadRecord):
                     raise conversation
                 yield ImportedChat.of(conversation, source)
             except BadRecord as error:
-                yield Refused(source.file, source.line, str(error))
+                yield UnreadableRecord(source.file, source.line, str(error))
 
 
-def _chat(found: Found) -> ImportedChat:
+def _chat(found: LogValue) -> ImportedChat:
     conversation = openai_conversation(found.value)
-    return ImportedChat.of(conversation, Source("openai", found.file, found.line, conversation.name))
+    return ImportedChat.of(conversation, ChatSource("openai", found.file, found.line, conversation.name))
 
 
 def take(
-    paths: Iterable[Path], out: Path, format: Format = "auto", on_refused: Callable[[Refused], None] | None = None
-) -> Taken:
+    paths: Iterable[Path],
+    out: Path,
+    format: Format = "auto",
+    on_refused: Callable[[UnreadableRecord], None] | None = None,
+) -> ImportReport:
     """Import log files into the folder `out`, which may hold an earlier import. Returns what was met.
 
     Raises UserError for paths that do not exist and a folder that holds anything else.
@@ -111,9 +114,9 @@ def take(
         chosen = _Folder(collection(out, KIND, IMPORT_SCHEMA_VERSION), stack)
         proven = _Folder(collection(out / VERIFIED, VERIFIED, SCHEMA_VERSION), stack)
         refused = stack.enter_context((out / "refused.jsonl").open("ab"))
-        taken = Taken()
+        taken = ImportReport()
         for found in (each for path in files for each in chats(path, format)):
-            what = found if isinstance(found, Refused) else _taken(found, chosen, proven, taken)
+            what = found if isinstance(found, UnreadableRecord) else _taken(found, chosen, proven, taken)
             if what is not None:
                 taken.refused += 1
                 line = {"file": what.file, "line": what.line, "reason": what.reason}
@@ -144,7 +147,7 @@ class _Folder:
         return True
 
 
-def _taken(chat: ImportedChat, chosen: _Folder, proven: _Folder, taken: Taken) -> Refused | None:
+def _taken(chat: ImportedChat, chosen: _Folder, proven: _Folder, taken: ImportReport) -> UnreadableRecord | None:
     """Store one chat, with what re-execution says of it; its trace comes first, so that it is never named in vain."""
     if chat.chat_id in chosen.known:
         taken.known += 1
@@ -156,7 +159,7 @@ def _taken(chat: ImportedChat, chosen: _Folder, proven: _Folder, taken: Taken) -
         else:
             chat = replace(chat, difference=result.difference or "its trace is too large to be stored")
     if not chosen.add(chat.to_record()):
-        return Refused(chat.source.file, chat.source.line, f"a chat of more than {MAX_LINE:,} bytes")
+        return UnreadableRecord(chat.source.file, chat.source.line, f"a chat of more than {MAX_LINE:,} bytes")
     taken.verified += chat.verified
     taken.unverified += not chat.verified
     return None

@@ -9,12 +9,12 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from faultgym.agents.scripted.marks import looks_wrong
-from faultgym.agents.scripted.stage import Script, Scripted, Stage
-from faultgym.envs.desk import Failed, Move, NotFound, Refused
-from faultgym.envs.desk_sql import Rows
-from faultgym.envs.reading import Seen, read_result
-from faultgym.envs.reference import Desk, Down
-from faultgym.envs.turn import Turn
+from faultgym.agents.scripted.script import Script, ScriptContext, Scripted
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.run import AllSourcesDown, ReferenceAgent
+from faultgym.envs.reference_agent.client import ApiRefused, RecordNotFound, ReferenceStep, SourceFailed
+from faultgym.envs.reference_agent.reading import ToolResponse, read_result
+from faultgym.envs.reference_agent.sql_client import Rows
 from faultgym.tools.types import JSON, ToolCall
 
 REPEATS = 4
@@ -29,16 +29,16 @@ class GaveUp(Exception):
     """Nothing else is tried; no reference solution catches this, so that none finds another way."""
 
 
-class StubbornDesk(Desk):
+class StubbornAgent(ReferenceAgent):
     """Only repeats: no wait, no other way, no new token, no changed call, no key, no second source."""
 
     repeats = REPEATS
 
-    def call(self, tool: str, arguments: JSON, reasoning: str) -> Generator[Move, str, Seen]:
+    def call(self, tool: str, arguments: JSON, reasoning: str) -> Generator[ReferenceStep, str, ToolResponse]:
         """Make a call, and again for as long as what comes back looks wrong."""
         for n in range(self.repeats + 1):
             self._count += 1
-            text = yield Move(ToolCall(f"call_{self._count}", tool, dict(arguments)), reasoning)
+            text = yield ReferenceStep(ToolCall(f"call_{self._count}", tool, dict(arguments)), reasoning)
             if not looks_wrong(text):
                 break
             reasoning = f"That did not work ({looks_wrong(text)[:60]}): the same again, number {n + 1}."
@@ -46,29 +46,29 @@ class StubbornDesk(Desk):
 
     def operate(
         self, name: str, arguments: Mapping[str, Any], why: str, *, token: str = ""
-    ) -> Generator[Move, str, Seen]:
+    ) -> Generator[ReferenceStep, str, ToolResponse]:
         """The answer of an operation, if it comes in one of a few tries."""
         op = self.suite.service.operations[name]
         seen = yield from self.request(op, arguments, why)
         if seen.good:
             return seen
         if seen.status == 404 and not op.write:
-            raise NotFound(seen.detail)
+            raise RecordNotFound(seen.detail)
         if op.write and seen.status in (409, 422):
-            raise Refused(seen.status, seen.detail)
+            raise ApiRefused(seen.status, seen.detail)
         raise GaveUp(seen.trouble)
 
-    def _run(self, statement: str, why: str) -> Generator[Move, str, tuple[Seen, str]]:
+    def _run(self, statement: str, why: str) -> Generator[ReferenceStep, str, tuple[ToolResponse, str]]:
         seen = yield from self.call("sql", {"query": statement}, why)
         if seen.trouble:
             raise GaveUp(seen.trouble)
         return seen, statement
 
-    def sql(self, statement: str, *, check: bool = False, why: str = "") -> Generator[Move, str, Rows]:
+    def sql(self, statement: str, *, check: bool = False, why: str = "") -> Generator[ReferenceStep, str, Rows]:
         """The rows as they come."""
         return (yield from _rows_as_they_come(self, statement, why))
 
-    def read(self, entity: str, key: str, *, why: str = "") -> Generator[Move, str, dict[str, Any] | None]:
+    def read(self, entity: str, key: str, *, why: str = "") -> Generator[ReferenceStep, str, dict[str, Any] | None]:
         """The record as the first source gives it."""
         kind = self.suite.entities[entity]
         source = kind.sources[0]
@@ -77,19 +77,19 @@ class StubbornDesk(Desk):
                 rows = yield from self.sql(source.sql.format(id=key), why=why)
                 return dict(rows[0]) if rows else None
             seen = yield from self.operate(source.operation, {kind.parameter: key}, why or f"Look up {key}.")
-        except NotFound:
+        except RecordNotFound:
             return None
         return dict(seen.data)
 
     def list(
         self, operation: str, filters: Mapping[str, Any], sql: str = "", *, why: str = ""
-    ) -> Generator[Move, str, Rows]:
+    ) -> Generator[ReferenceStep, str, Rows]:
         """The pages as they come."""
         return (yield from _pages_as_they_come(self, operation, filters, why))
 
     def document(
         self, query: str, *, title: str = "", kind: str = "", why: str = ""
-    ) -> Generator[Move, str, str | None]:
+    ) -> Generator[ReferenceStep, str, str | None]:
         """The first document of that title among the hits of one search."""
         arguments = {"query": query, "kind": kind} if kind else {"query": query}
         seen = yield from self.call("search", arguments, why or f"Search the documents for {query!r}.")
@@ -103,61 +103,63 @@ class StubbornDesk(Desk):
         return None
 
 
-class FaintDesk(StubbornDesk):
+class FaintAgent(StubbornAgent):
     """Gives up at the first thing that looks wrong."""
 
     repeats = 0
 
 
-class TrustingDesk(Desk):
+class TrustingAgent(ReferenceAgent):
     """Recovers from what is announced, and believes everything else."""
 
-    def read(self, entity: str, key: str, *, why: str = "") -> Generator[Move, str, dict[str, Any] | None]:
+    def read(self, entity: str, key: str, *, why: str = "") -> Generator[ReferenceStep, str, dict[str, Any] | None]:
         """The record of the first source that answers, whatever it looks like."""
         kind = self.suite.entities[entity]
         why = why or f"Look up {entity} {key}."
         for source in kind.sources:
             try:
                 record = yield from self._from_source(kind, source, key, why)
-            except NotFound:
+            except RecordNotFound:
                 return None
-            except Failed as failure:
+            except SourceFailed as failure:
                 why = f"That way is closed ({failure}): try another source for {key}."
                 continue
             record.pop("_doubt", None)
             return record
-        raise Down("no source answers")
+        raise AllSourcesDown("no source answers")
 
     def list(
         self, operation: str, filters: Mapping[str, Any], sql: str = "", *, why: str = ""
-    ) -> Generator[Move, str, Rows]:
+    ) -> Generator[ReferenceStep, str, Rows]:
         """The pages as they come; the database only when the listing fails."""
         try:
             return (yield from _pages_as_they_come(self, operation, filters, why))
-        except Down:
+        except AllSourcesDown:
             if not sql:
                 raise
         return (yield from self.sql(sql.format(**filters), why="The listing fails: ask the database."))
 
-    def sql(self, statement: str, *, check: bool = False, why: str = "") -> Generator[Move, str, Rows]:
+    def sql(self, statement: str, *, check: bool = False, why: str = "") -> Generator[ReferenceStep, str, Rows]:
         """The rows as they come, from whichever copy."""
         return (yield from _rows_as_they_come(self, statement, why))
 
 
-def _rows_as_they_come(desk: Desk, statement: str, why: str) -> Generator[Move, str, Rows]:
+def _rows_as_they_come(desk: ReferenceAgent, statement: str, why: str) -> Generator[ReferenceStep, str, Rows]:
     seen, _ = yield from desk._run(statement, why or "Ask the database.")
     return list(seen.data.get("rows", [])) if isinstance(seen.data, dict) else []
 
 
-def _pages_as_they_come(desk: Desk, operation: str, filters: Mapping[str, Any], why: str) -> Generator[Move, str, Rows]:
-    """The items of all pages, doubled ones twice, without a look at the total. Raises `Down`."""
+def _pages_as_they_come(
+    desk: ReferenceAgent, operation: str, filters: Mapping[str, Any], why: str
+) -> Generator[ReferenceStep, str, Rows]:
+    """The items of all pages, doubled ones twice, without a look at the total. Raises `AllSourcesDown`."""
     items: Rows = []
     query = {**filters, "limit": 50}
     for _ in range(MOST_PAGES):
         try:
             seen = yield from desk.operate(operation, query, why or "List them.")
-        except (Failed, NotFound) as failure:
-            raise Down(str(failure)) from None
+        except (SourceFailed, RecordNotFound) as failure:
+            raise AllSourcesDown(str(failure)) from None
         items.extend(seen.data["items"])
         if not seen.data.get("next_cursor"):
             break
@@ -165,10 +167,12 @@ def _pages_as_they_come(desk: Desk, operation: str, filters: Mapping[str, Any], 
     return items
 
 
-def _at(desk: type[Desk], report: Callable[[Stage, str], str], *, waits: bool = True) -> Callable[[Stage], Script]:
+def _at(
+    desk: type[ReferenceAgent], report: Callable[[ScriptContext, str], str], *, waits: bool = True
+) -> Callable[[ScriptContext], Script]:
     """A script that does the task at this kind of desk."""
 
-    def script(stage: Stage) -> Script:
+    def script(stage: ScriptContext) -> Script:
         stage.reference.desk = desk(stage.suite, stage.task, set())
         text: str | None = None
         while True:
@@ -188,30 +192,30 @@ def _at(desk: type[Desk], report: Callable[[Stage, str], str], *, waits: bool = 
     return script
 
 
-def _as_it_is(stage: Stage, text: str) -> str:
+def _as_it_is(stage: ScriptContext, text: str) -> str:
     return text
 
 
-def _with_apology(stage: Stage, text: str) -> str:
+def _with_apology(stage: ScriptContext, text: str) -> str:
     """The text, unless anything looked wrong on the way."""
     return APOLOGY if any(looks_wrong(result) for result in stage.results) else text
 
 
 def repeater() -> Scripted:
     """After any trouble makes the same call again, a few times, then reports or answers from what it has."""
-    return Scripted("repeater", _at(StubbornDesk, _as_it_is))
+    return Scripted("repeater", _at(StubbornAgent, _as_it_is))
 
 
 def quitter() -> Scripted:
     """Apologises at the first error."""
-    return Scripted("quitter", _at(FaintDesk, _with_apology))
+    return Scripted("quitter", _at(FaintAgent, _with_apology))
 
 
 def trusting() -> Scripted:
     """Believes every answer that is not an error; never asks a second source."""
-    return Scripted("trusting", _at(TrustingDesk, _as_it_is))
+    return Scripted("trusting", _at(TrustingAgent, _as_it_is))
 
 
 def impatient() -> Scripted:
     """The expert without patience: never waits before it tries again."""
-    return Scripted("impatient", _at(Desk, _as_it_is, waits=False))
+    return Scripted("impatient", _at(ReferenceAgent, _as_it_is, waits=False))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from faultgym.agents.scripted.marks import looks_wrong
-from faultgym.agents.scripted.rehearsal import rehearse
-from faultgym.agents.scripted.stage import Aside, Script, Stage, follow
-from faultgym.envs.aims import aim_of
-from faultgym.envs.desk import Move
-from faultgym.envs.reading import read_result
+from faultgym.agents.scripted.reference_run import reference_run
+from faultgym.agents.scripted.script import Aside, Script, ScriptContext, follow
+from faultgym.envs.intents import intent_of
+from faultgym.envs.reference_agent.client import ReferenceStep
+from faultgym.envs.reference_agent.reading import read_result
 from faultgym.tools.types import ToolCall
 
 REPEATS = 3
@@ -18,20 +18,20 @@ ROUNDS = 3
 """Rounds of a circle that are the same to the letter."""
 
 
-def _readable_table(stage: Stage) -> str:
+def _readable_table(stage: ScriptContext) -> str:
     """A table that the task is about and that SQL shows; empty when there is none."""
     if stage.spec("sql") is None:
         return ""
-    used = rehearse(stage.task).tables & set(stage.suite.readable)
+    used = reference_run(stage.task).tables & set(stage.suite.readable)
     return min(used, default="")
 
 
-def repeated_broken_call(stage: Stage) -> Script:
+def repeated_broken_call(stage: ScriptContext) -> Script:
     """Ask SQL for a column that does not exist, and send the very same statement again and again."""
     return follow(stage, before=_insist)
 
 
-def _insist(stage: Stage, move: Move) -> Aside:
+def _insist(stage: ScriptContext, move: ReferenceStep) -> Aside:
     table = "" if stage.strayed else _readable_table(stage)
     if table:
         query = f"SELECT summary_of_everything FROM {table} LIMIT 1"
@@ -41,31 +41,31 @@ def _insist(stage: Stage, move: Move) -> Aside:
     return None
 
 
-def redundant_call(stage: Stage) -> Script:
+def redundant_call(stage: ScriptContext) -> Script:
     """Make a reading call that has worked a second time."""
     return follow(stage, after=_once_more)
 
 
-def _once_more(stage: Stage, move: Move, text: str) -> Aside:
+def _once_more(stage: ScriptContext, move: ReferenceStep, text: str) -> Aside:
     if not stage.strayed and _plainly_read(stage, move, text):
         stage.strayed = True
         yield from stage.call(replace(move.call, id="again"), "Let me look at that once more.")
     return None
 
 
-def _plainly_read(stage: Stage, move: Move, text: str) -> bool:
+def _plainly_read(stage: ScriptContext, move: ReferenceStep, text: str) -> bool:
     """Whether the move only read something, and what came back looks as it should."""
-    aim = aim_of(stage.suite, move.call)
+    aim = intent_of(stage.suite, move.call)
     return bool(aim.tables) and not aim.write and read_result(text).good and not looks_wrong(text)
 
 
-def loop(stage: Stage) -> Script:
+def loop(stage: ScriptContext) -> Script:
     """Go back and forth between two reads that both say what they said before."""
     return follow(stage, after=_circle)
 
 
-def _circle(stage: Stage, move: Move, text: str) -> Aside:
-    tables = sorted(aim_of(stage.suite, move.call).tables & set(stage.suite.readable))
+def _circle(stage: ScriptContext, move: ReferenceStep, text: str) -> Aside:
+    tables = sorted(intent_of(stage.suite, move.call).tables & set(stage.suite.readable))
     if stage.strayed or not tables or stage.spec("sql") is None or not _plainly_read(stage, move, text):
         return None
     probe = ToolCall("probe", "sql", {"query": f"SELECT count(*) AS n FROM {tables[0]}"})
@@ -80,12 +80,12 @@ def _circle(stage: Stage, move: Move, text: str) -> Aside:
     return None
 
 
-def over_iteration(stage: Stage) -> Script:
+def over_iteration(stage: ScriptContext) -> Script:
     """Do what is needed, then go on looking at one thing after the other before answering."""
     return follow(stage, ending=_go_on)
 
 
-def _go_on(stage: Stage, text: str) -> Aside:
+def _go_on(stage: ScriptContext, text: str) -> Aside:
     table, needed = _readable_table(stage), len(stage.said)
     if table:
         stage.strayed = True

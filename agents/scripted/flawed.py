@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from faultgym.agents.drive import run_episode
 from faultgym.agents.policy import Opening
-from faultgym.agents.scripted import endings, excess, harms, slips
-from faultgym.agents.scripted.stage import Scripted, ScriptedActor, Write
+from faultgym.agents.rollouts.play import run_episode
+from faultgym.agents.scripted import endings, excess, harms
+from faultgym.agents.scripted import wrong_calls as slips
+from faultgym.agents.scripted.script import Scripted, ScriptedActor, Write
 from faultgym.envs.episode import Episode
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule
@@ -46,7 +47,7 @@ def flawed(mode: str) -> Callable[[], Scripted]:
     return partial(Scripted, mode, FLAWS[mode])
 
 
-class Watched:
+class PlayedFlaw:
     """A scripted policy that tells whether its last actor deviated from the expert's way."""
 
     def __init__(self, policy: Scripted):
@@ -71,7 +72,7 @@ class Watched:
 
 def play(mode: str, task: Task, schedule: FaultSchedule = ()) -> tuple[Episode, bool]:
     """The ended episode of the policy that commits this mode, and whether it found room to do so."""
-    watched = Watched(flawed(mode)())
+    watched = PlayedFlaw(flawed(mode)())
     episode = run_episode(watched, task, schedule)
     return episode, watched.strayed
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from faultgym.envs.answers import Atom, read
-from faultgym.envs.reading import read_result
+from faultgym.envs.judging.answers import Atom, read
+from faultgym.envs.reference_agent.reading import read_result
 
 
 def gives(text: str, fact: Atom) -> bool:

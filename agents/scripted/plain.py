@@ -6,11 +6,11 @@ import json
 import random
 import re
 
-from faultgym.agents.scripted.stage import Script, Scripted, Stage, follow
-from faultgym.envs.answers import read
-from faultgym.envs.reading import read_result
-from faultgym.envs.sampling import arguments_for, some_text, suggestions
-from faultgym.envs.turn import Turn
+from faultgym.agents.scripted.script import Script, ScriptContext, Scripted, follow
+from faultgym.envs.gym.sampling import arguments_for, some_text, suggestions
+from faultgym.envs.judging.answers import read
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference_agent.reading import read_result
 from faultgym.tools.types import ToolCall
 
 RANDOM_TURNS = 8
@@ -33,7 +33,7 @@ def null() -> Scripted:
     return Scripted("null", _null)
 
 
-def _null(stage: Stage) -> Script:
+def _null(stage: ScriptContext) -> Script:
     yield from ()
     return Turn()
 
@@ -43,7 +43,7 @@ def rng_policy() -> Scripted:
     return Scripted("random", _random)
 
 
-def _random(stage: Stage) -> Script:
+def _random(stage: ScriptContext) -> Script:
     rng = random.Random(stage.seed)
     known = suggestions(stage.suite)
     for n in range(rng.randrange(1, RANDOM_TURNS + 1)):
@@ -57,7 +57,7 @@ def echo() -> Scripted:
     return Scripted("echo", _echo)
 
 
-def _echo(stage: Stage) -> Script:
+def _echo(stage: ScriptContext) -> Script:
     yield from ()
     tools = json.dumps([spec.openai() for spec in stage.tools])
     return Turn(f"{stage.heard[1]}\n{stage.heard[0]}\n{tools}")
@@ -68,7 +68,7 @@ def spam() -> Scripted:
     return Scripted("spam", _spam)
 
 
-def _spam(stage: Stage) -> Script:
+def _spam(stage: ScriptContext) -> Script:
     found: dict[str, None] = dict.fromkeys(_IDENTIFIER.findall(stage.heard[1]))
     for values in stage.suite.hints.choices.values():
         found.update(dict.fromkeys(values))

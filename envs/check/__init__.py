@@ -11,6 +11,6 @@ or, in a test:
 from __future__ import annotations
 
 from faultgym.envs.check.kit import CONDUCT, RULES, check_env, check_suite
-from faultgym.envs.check.report import Finding, Report, Rule
+from faultgym.envs.check.report import ConformanceRule, Finding, Report
 
-__all__ = ["CONDUCT", "RULES", "Finding", "Report", "Rule", "check_env", "check_suite"]
+__all__ = ["CONDUCT", "RULES", "ConformanceRule", "Finding", "Report", "check_env", "check_suite"]

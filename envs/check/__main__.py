@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from faultgym.core.errors import TaskError
 from faultgym.envs.check.kit import check_suite
 from faultgym.envs.suite import Suite, suite_named
-from faultgym.tools.errors import TaskError
 
 
 def main(argv: list[str] | None = None) -> int:

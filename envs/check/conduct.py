@@ -13,12 +13,12 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 
 from faultgym.envs.check.probes import hostile_endings, hostile_turns, mixed, reads, writes
 from faultgym.envs.check.report import Subject, Violation, require
-from faultgym.envs.env import ToolEnv
 from faultgym.envs.episode import Episode
+from faultgym.envs.gym.env import ToolEnv
+from faultgym.envs.messages.turn import Observation, Turn
 from faultgym.envs.render import transcript
 from faultgym.envs.task import Task
-from faultgym.envs.turn import Observation, Turn
-from faultgym.envs.world import visible_rows
+from faultgym.envs.worlds.world import visible_rows
 from faultgym.tools.faults.registry import kinds
 from faultgym.tools.faults.types import Contract, ScheduledFault
 from faultgym.tools.toolbox import MAX_CONTENT

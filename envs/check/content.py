@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from faultgym.envs.check.report import Subject, require
-from faultgym.envs.names import SPLITS, in_pool
 from faultgym.envs.suite import HELD_OUT, task_by_id
-from faultgym.envs.world import WorldImage, visible_rows, world_image
+from faultgym.envs.worlds.names import SPLITS, in_pool
+from faultgym.envs.worlds.world import WorldImage, visible_rows, world_image
 from faultgym.tools.toolbox import STANDARD
 
 PHRASINGS = 5

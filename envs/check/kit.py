@@ -8,8 +8,8 @@ from typing import Any
 import gymnasium as gym
 
 from faultgym.envs.check import conduct, content
-from faultgym.envs.check.report import Finding, Report, Rule, Subject, Violation
-from faultgym.envs.env import ToolEnv
+from faultgym.envs.check.report import ConformanceRule, Finding, Report, Subject, Violation
+from faultgym.envs.gym.env import ToolEnv
 from faultgym.envs.suite import Suite, register_suite
 
 _CONDUCT = (
@@ -36,8 +36,10 @@ _CONTENT = (
 )
 
 
-def _rules(checks: Iterable[Any]) -> tuple[Rule, ...]:
-    return tuple(Rule((check.__doc__ or check.__name__).split("\n")[0].rstrip("."), check) for check in checks)
+def _rules(checks: Iterable[Any]) -> tuple[ConformanceRule, ...]:
+    return tuple(
+        ConformanceRule((check.__doc__ or check.__name__).split("\n")[0].rstrip("."), check) for check in checks
+    )
 
 
 CONDUCT = _rules(_CONDUCT)
@@ -46,7 +48,7 @@ RULES = (*_rules(_CONTENT), *CONDUCT)
 """Every rule of the contract: those about what a suite holds, then `CONDUCT`."""
 
 
-def check_suite(suite: Suite, rules: Sequence[Rule] = RULES) -> Report:
+def check_suite(suite: Suite, rules: Sequence[ConformanceRule] = RULES) -> Report:
     """Check a suite against the rules; registers it under its name first.
 
     Takes seconds. Never raises for what is wrong with the suite: that stands in the report.
@@ -55,7 +57,7 @@ def check_suite(suite: Suite, rules: Sequence[Rule] = RULES) -> Report:
     return _report(Subject(suite, ("clean", "hostile")), rules)
 
 
-def check_env(env: gym.Env[Any, Any], rules: Sequence[Rule] = CONDUCT) -> Report:
+def check_env(env: gym.Env[Any, Any], rules: Sequence[ConformanceRule] = CONDUCT) -> Report:
     """Check how an environment behaves, with its own faults, split and style; wrappers are taken off.
 
     Raises TypeError when there is no `ToolEnv` under them.
@@ -67,11 +69,11 @@ def check_env(env: gym.Env[Any, Any], rules: Sequence[Rule] = CONDUCT) -> Report
     return _report(Subject(inner.suite, (inner.faults,), inner.split, styles), rules)
 
 
-def _report(subject: Subject, rules: Sequence[Rule]) -> Report:
+def _report(subject: Subject, rules: Sequence[ConformanceRule]) -> Report:
     return Report(subject.suite.name, tuple(_finding(rule, subject) for rule in rules))
 
 
-def _finding(rule: Rule, subject: Subject) -> Finding:
+def _finding(rule: ConformanceRule, subject: Subject) -> Finding:
     try:
         rule.check(subject)
     except Violation as violation:

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from faultgym.envs.sampling import arguments_for
+from faultgym.envs.gym.sampling import arguments_for
+from faultgym.envs.messages.turn import Turn
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
-from faultgym.envs.turn import Turn
-from faultgym.envs.world import WorldImage, world_image
-from faultgym.tools.service import Operation
+from faultgym.envs.worlds.world import WorldImage, world_image
+from faultgym.tools.channels.http.service import Operation
 from faultgym.tools.toolbox import endpoint_request
 from faultgym.tools.types import JSON, ToolCall, ToolSpec
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from faultgym.envs.env import ToolEnv
-from faultgym.envs.schedule import Faults
+from faultgym.envs.gym.env import ToolEnv
+from faultgym.envs.reference.schedule import Faults
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Style, Task
 
@@ -52,7 +52,7 @@ def require(condition: bool, where: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ConformanceRule:
     """One sentence of the contract, and the function that tries to break it."""
 
     sentence: str
@@ -69,7 +69,7 @@ class Rule:
 class Finding:
     """What came of one rule."""
 
-    rule: Rule
+    rule: ConformanceRule
     violation: str = ""
     """Where and how it does not hold; empty when it does."""
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from faultgym.tools.context import WorldView
+from faultgym.tools.channels.context import WorldView
+from faultgym.tools.channels.http.service import Operation, Service, ServiceError, operation
+from faultgym.tools.channels.search import Document
 from faultgym.tools.declare import identifier
-from faultgym.tools.search import Document
-from faultgym.tools.service import Operation, Service, ServiceError, operation
 from faultgym.tools.types import JSON
 
 DOCUMENTS_TABLE = """

@@ -185,7 +185,7 @@ def faultgym_step(image: bytes, statement: str) -> Contender:
     """
     import gymnasium
 
-    from faultgym.envs.turn import Turn
+    from faultgym.envs.messages.turn import Turn
     from faultgym.tools.types import ToolCall
 
     env = gymnasium.make("faultgym:faultgym/Orders-v0").unwrapped

@@ -44,11 +44,11 @@ def run_sql(connection: sqlite3.Connection, query: str) -> str:
 
 def faultgym(url: str, episodes: int, in_flight: int) -> int:
     """The real rollout: faults on, validated calls, judged, every trace written to a store on disk."""
-    from faultgym.agents.model_openai import policy_from
-    from faultgym.agents.plan import Asked, RolloutPlan
-    from faultgym.agents.rollout import rollout
+    from faultgym.agents.models.openai import policy_from
+    from faultgym.agents.rollouts.engine import rollout
+    from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
 
-    asked = Asked(templates=("order_status",), per_template=20, trials=max(1, episodes // 20), style="http")
+    asked = RolloutRequest(templates=("order_status",), per_template=20, trials=max(1, episodes // 20), style="http")
     plan = RolloutPlan.make(asked)
     with tempfile.TemporaryDirectory() as folder:
         progress = asyncio.run(

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from faultgym.agents.drive import run_episode
 from faultgym.agents.registry import policy_named
+from faultgym.agents.rollouts.play import run_episode
 from faultgym.envs.episode import Episode
-from faultgym.envs.reference import run_reference, sites
-from faultgym.envs.schedule import schedule_for
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.run import run_reference, sites
+from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.suite import suite_named
 from faultgym.envs.task import Task
-from faultgym.envs.turn import Turn
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.faults.registry import kind_named, kinds
@@ -39,12 +39,12 @@ def trigger(kind: Kind) -> dict[str, int]:
         return {"first": 1}
     if kind.contract is Contract.RETRY:
         return {"first": 2}
-    return {"from": 1} if kind.lasting is None or kind.name == "outage" else {"nth": 1}
+    return {"from": 1} if kind.persists_while is None or kind.name == "outage" else {"nth": 1}
 
 
 def aimed(kind: Kind, task: Task) -> FaultSchedule:
     """A schedule that strikes the first place that the reference solution visits and the kind suits."""
-    found = [site for site in sites(task) if site.channel == kind.channel and kind.suits(site)]
+    found = [site for site in sites(task) if site.channel == kind.channel and kind.targets(site)]
     if not found or task.faults:
         return ()
     rule: dict[str, object] = {"kind": kind.name, "trigger": trigger(kind)}

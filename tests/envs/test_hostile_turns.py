@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faultgym.envs.aims import aims
-from faultgym.envs.env import ToolEnv
+from faultgym.envs.gym.env import ToolEnv
+from faultgym.envs.intents import intents
+from faultgym.envs.messages.turn import Turn, flaw
 from faultgym.envs.suite import task_by_id
-from faultgym.envs.turn import Turn, flaw
 from faultgym.tools.types import ToolCall, ToolResult
 
 TASKS = (
@@ -55,7 +55,7 @@ def test_every_argument_of_every_tool_takes_any_value(task: str, faults: str) ->
                 observation = env.step(Turn(tool_calls=tuple(calls[first : first + 16])))[0]
                 assert all(len(m.content) < 20_000 for m in observation.messages)
     assert env.episode is not None
-    assert aims(env.episode.suite, env.episode.records)
+    assert intents(env.episode.suite, env.episode.records)
     env.step(Turn("done"))
 
 

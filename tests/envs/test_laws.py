@@ -11,16 +11,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from faultgym.agents.drive import run_episode
 from faultgym.agents.registry import policy_named
-from faultgym.envs.env import ToolEnv
+from faultgym.agents.rollouts.play import run_episode
 from faultgym.envs.episode import Episode
-from faultgym.envs.goal import changes, compare
-from faultgym.envs.schedule import schedule_for
-from faultgym.envs.spaces import TurnSpace
+from faultgym.envs.gym.env import ToolEnv
+from faultgym.envs.gym.spaces import TurnSpace
+from faultgym.envs.judging.goal import changes, compare
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.suite import suite_named, task_by_id
 from faultgym.envs.task import Task
-from faultgym.envs.turn import Turn
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.faults.registry import kinds

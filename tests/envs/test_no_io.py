@@ -7,9 +7,9 @@ import sys
 
 SCRIPT = """
 import sys
-from faultgym.agents.drive import run_episode
+from faultgym.agents.rollouts.play import run_episode
 from faultgym.agents.registry import policy_named
-from faultgym.envs.schedule import schedule_for
+from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.suite import suites
 
 def play():

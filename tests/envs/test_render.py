@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faultgym.envs.env import ToolEnv
+from faultgym.envs.gym.env import ToolEnv
+from faultgym.envs.messages.turn import Turn
 from faultgym.envs.render import neutralised, shown_call, transcript
-from faultgym.envs.turn import Turn
 from faultgym.tools.faults.types import ScheduledFault
 from faultgym.tools.types import ToolCall
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from faultgym.agents.limits import Limits
-from faultgym.agents.spec import EpisodeSpec
-from faultgym.agents.trace import NO_LIMITS, HarnessFailure, Trace
+from faultgym.agents.traces.spec import EpisodeSpec
+from faultgym.agents.traces.trace import NO_LIMITS, HarnessFailure, Trace
 from faultgym.envs.episode import Episode
-from faultgym.envs.reference import run_reference
-from faultgym.envs.schedule import schedule_for
+from faultgym.envs.limits import Limits
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.run import run_reference
+from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.suite import suite_named
-from faultgym.envs.turn import Turn
 from faultgym.eval.critical import critical_step
 from faultgym.tools.types import ToolCall
 

@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faultgym.agents.spec import EpisodeSpec
-from faultgym.agents.trace import Trace
+from faultgym.agents.traces.spec import EpisodeSpec
+from faultgym.agents.traces.trace import Trace
 from faultgym.envs.episode import Episode
-from faultgym.envs.reference import optimal_calls, run_reference
-from faultgym.envs.schedule import schedule_for
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.run import optimal_calls, run_reference
+from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.suite import suite_named
-from faultgym.envs.turn import Turn
+from faultgym.eval.context import ScoringContext
 from faultgym.eval.efficiency import Efficiency, efficiency, path_efficiency
-from faultgym.eval.story import Story
 from faultgym.tools.faults.registry import kind_named
 from faultgym.tools.faults.types import ScheduledFault
 from faultgym.tools.types import ToolCall
@@ -26,7 +26,7 @@ NO_TOOL = ORDERS.task("basket_sum", "train", 0)
 ORDER = STATUS.params["order_id"]
 READ = ("get_order", {"order_id": ORDER})
 ROW = ("sql", {"query": f"SELECT id, status FROM orders WHERE id = '{ORDER}'"})
-SAYS = f"The status of order {ORDER} is {STATUS.goal.atoms[0].text}."
+SAYS = f"The status of order {ORDER} is {STATUS.goal.expected[0].text}."
 CANCELS = ("cancel_order", dict(CANCEL.params))
 OTHER = ("cancel_order", {**CANCEL.params, "order_id": "ORD-1"})
 PAY = {
@@ -48,7 +48,7 @@ def cost(task, schedule, *moves):
         episode.step(turn)
     if not episode.stop:
         episode.finish("turn_limit")
-    return efficiency(Story.of(Trace.from_episode(episode, EpisodeSpec(task.id), {"name": "actor"}), task))
+    return efficiency(ScoringContext.of(Trace.from_episode(episode, EpisodeSpec(task.id), {"name": "actor"}), task))
 
 
 def test_the_shortest_way_is_fully_efficient():
@@ -142,7 +142,9 @@ def test_the_expert_hardly_wastes():
         schedule = schedule_for(task)
         episode, text = run_reference(task, schedule)
         episode.step(Turn(text))
-        found = efficiency(Story.of(Trace.from_episode(episode, EpisodeSpec(task.id), {"name": "expert"}), task))
+        found = efficiency(
+            ScoringContext.of(Trace.from_episode(episode, EpisodeSpec(task.id), {"name": "expert"}), task)
+        )
         assert found.waste.futile_retries == 0, template
         assert found.bad_writes == 0, template
         assert found.efficiency in (1.0, None), template

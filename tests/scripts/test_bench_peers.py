@@ -16,7 +16,7 @@ from faultgym.cli.bench_peers import (
     peer_python,
     rows,
 )
-from faultgym.tools.errors import HarnessError, UserError
+from faultgym.core.errors import HarnessError, UserError
 
 
 def _database() -> bytes:

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from faultgym.cli.bench_rollout import TURNS, lap, not_compared, peers_python
-from faultgym.tools.errors import HarnessError, UserError
+from faultgym.core.errors import HarnessError, UserError
 
 
 def test_the_engine_plays_whole_episodes_against_the_stub():

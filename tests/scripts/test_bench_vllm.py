@@ -6,11 +6,11 @@ from pathlib import Path
 
 import orjson
 import pytest
-from stub_openai import Request, Stub, said
+from helpers.stub_openai import Request, Stub, said
 
-from faultgym.agents.model_server import Server
+from faultgym.agents.models.server import Server
 from faultgym.cli.bench_vllm import Lap, played, replayed, table
-from faultgym.tools.errors import HarnessError
+from faultgym.core.errors import HarnessError
 
 
 def answer(request: Request) -> bytes:

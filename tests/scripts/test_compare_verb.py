@@ -7,18 +7,18 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from faultgym.agents.limits import Limits
-from faultgym.agents.plan import Asked, RolloutPlan
 from faultgym.agents.registry import policy_named
-from faultgym.agents.rollout import rollout
-from faultgym.agents.store import RunDirectory
-from faultgym.agents.trace import HarnessFailure, Trace, schedule_fingerprint
-from faultgym.agents.trace_io import flat
+from faultgym.agents.rollouts.engine import rollout
+from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
+from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.records import flat
+from faultgym.agents.traces.trace import HarnessFailure, Trace, schedule_fingerprint
 from faultgym.cli.main import main
+from faultgym.envs.limits import Limits
 
 
 def store(path, policy, suites=("orders", "incidents"), split="test", limits=None, **asked):
-    made = Asked(suites, split, **{"per_template": 1, "faults": ("clean", "rough"), **asked})
+    made = RolloutRequest(suites, split, **{"per_template": 1, "faults": ("clean", "rough"), **asked})
     asyncio.run(rollout(RolloutPlan.make(made, limits or Limits()), policy_named(policy), path))
     return path
 

@@ -70,7 +70,7 @@ def test_the_results_page_has_a_part_for_a_further_model(done):
 
 
 def test_another_trial_in_the_same_folder_is_refused_and_nothing_is_lost(done):
-    from faultgym.tools.errors import UserError
+    from faultgym.core.errors import UserError
 
     folder, _, _ = done
     with pytest.raises(UserError, match="episodes"):

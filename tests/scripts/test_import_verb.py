@@ -5,7 +5,7 @@ import json
 import pytest
 
 from faultgym.agents.imports.imported import ImportedChat
-from faultgym.agents.store import RunDirectory
+from faultgym.agents.storage.store import RunDirectory
 from faultgym.cli.main import main
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}

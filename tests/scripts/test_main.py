@@ -11,7 +11,7 @@ import typer
 import faultgym
 from faultgym.cli import main as main_module
 from faultgym.cli.main import VERBS, Verb, main
-from faultgym.tools.errors import HarnessError, PlanError
+from faultgym.core.errors import HarnessError, PlanError
 
 
 @pytest.fixture

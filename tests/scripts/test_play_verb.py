@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from faultgym.agents.store import RunDirectory
-from faultgym.agents.trace import Trace
+from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.trace import Trace
 from faultgym.cli.main import main
 
 TASK = "orders/order_status/train/0"

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from faultgym.agents.rollout import Progress
-from faultgym.agents.store import RunDirectory
+from faultgym.agents.rollouts.engine import Progress
+from faultgym.agents.storage.store import RunDirectory
 from faultgym.cli.main import main
 from faultgym.cli.progress import shown, summary
 
@@ -127,7 +127,7 @@ def test_a_resume_that_asks_for_something_else_names_it(faultgym, run):
 
 
 def test_harness_errors_are_told_and_the_exit_code_shows_them(faultgym, players, tmp_path):
-    plan = ("--suite", "bookshelf", "--policy", "players:troubled", "--per-template", "2")
+    plan = ("--suite", "bookshelf", "--policy", "helpers.players:troubled", "--per-template", "2")
     code, _, err = faultgym("rollout", *plan, "--out", tmp_path / "run")
     assert code == 1
     assert "2 ended in harness errors, the last one: bookshelf/" in err

@@ -5,22 +5,22 @@ import asyncio
 import orjson
 import pytest
 
-from faultgym.agents.limits import Limits
-from faultgym.agents.plan import Asked, RolloutPlan
 from faultgym.agents.registry import policy_named
-from faultgym.agents.rollout import rollout
-from faultgym.agents.store import RunDirectory
-from faultgym.agents.trace import HarnessFailure, Trace
-from faultgym.agents.trace_io import flat
+from faultgym.agents.rollouts.engine import rollout
+from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
+from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.records import flat
+from faultgym.agents.traces.trace import HarnessFailure, Trace
 from faultgym.cli.main import main
-from faultgym.eval.score import Score, score
+from faultgym.envs.limits import Limits
+from faultgym.eval.scoring.score import Score, score
 
 TEMPLATES = ("order_status", "cancel_order", "city_count")
 
 
 def store(path, policy, faults=("clean", "rough"), trials=1):
     plan = RolloutPlan.make(
-        Asked(("orders",), "test", TEMPLATES, per_template=1, trials=trials, faults=faults), Limits()
+        RolloutRequest(("orders",), "test", TEMPLATES, per_template=1, trials=trials, faults=faults), Limits()
     )
     asyncio.run(rollout(plan, policy_named(policy), path))
     return path

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from faultgym.agents.spec import EpisodeSpec
-from faultgym.agents.store import RunDirectory
-from faultgym.agents.trace import Trace
+from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.spec import EpisodeSpec
+from faultgym.agents.traces.trace import Trace
 from faultgym.cli.main import main
 from faultgym.envs.episode import Episode
+from faultgym.envs.messages.turn import Turn
 from faultgym.envs.suite import task_by_id
-from faultgym.envs.turn import Turn
 
 
 @pytest.fixture(scope="module")

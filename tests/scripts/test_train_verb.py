@@ -6,12 +6,12 @@ import socket
 import subprocess
 import sys
 
-import lessons
 import pytest
+from helpers import lessons
 
 from faultgym.cli.main import main
 from faultgym.cli.train import shown
-from faultgym.training.trainers.watch import Step
+from faultgym.training.trainers.watch import TrainingStep
 
 FEW = ["--max-steps", "2", "--batch-size", "2", "--set", "warmup_steps=0"]
 
@@ -84,7 +84,7 @@ def test_progress_away_from_a_terminal_is_a_line_now_and_then(capsys):
     with shown(clock=lambda: now[0]) as on_step:
         for step in range(1, 31):
             now[0] += 1
-            on_step(Step(step, 30, 0.5, float(step), 30.0 - step))
+            on_step(TrainingStep(step, 30, 0.5, float(step), 30.0 - step))
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         "step 10/30, loss 0.5000, 20 s left",

@@ -6,9 +6,9 @@ import torch
 from faultgym.cli.main import main
 from faultgym.cli.trial import EXAMS, Trial, by_itself, trial_of
 from faultgym.envs.suite import suite_named
-from faultgym.eval.compare import read_run
+from faultgym.eval.comparison.compare import read_run
 from faultgym.tools.faults.presets import HELD_OUT_KINDS
-from faultgym.training.tiny_recipe import RECIPES
+from faultgym.training.configs.tiny_recipe import RECIPES
 
 
 def test_no_exam_shares_a_split_with_what_is_practised():

@@ -10,17 +10,17 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
-from faultgym.tools.context import Clock, Effect, FieldHints
+from faultgym.tools.channels.context import Clock, Effect, FieldHints
+from faultgym.tools.channels.http.pages import Cursor, Limit, page
+from faultgym.tools.channels.http.service import SERVICE_TABLES, Operation, Service, ServiceError, operation
+from faultgym.tools.channels.search import Document, SearchIndex
+from faultgym.tools.channels.sql.connection import GuardedConnection, write_schema_table
+from faultgym.tools.channels.sql.policy import SqlPolicy
 from faultgym.tools.declare import identifier
 from faultgym.tools.faults.layer import FaultLayer
 from faultgym.tools.faults.plan import FaultPlan, compile_plan
 from faultgym.tools.faults.types import FaultEvent
-from faultgym.tools.pages import Cursor, Limit, page
-from faultgym.tools.search import Document, SearchIndex
-from faultgym.tools.service import SERVICE_TABLES, Operation, Service, ServiceError, operation
 from faultgym.tools.session import Session
-from faultgym.tools.sql import GuardedConnection, write_schema_table
-from faultgym.tools.sqljudge import SqlPolicy
 from faultgym.tools.toolbox import STANDARD, CallRecord, Toolbox, endpoint_tools
 from faultgym.tools.types import JSON, ToolCall
 

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-import vocabularies
+from helpers import vocabularies
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"

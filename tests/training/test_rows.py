@@ -4,11 +4,11 @@ import json
 import math
 
 import pytest
-import scenes
+from helpers import scenes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faultgym.agents.chat import arguments_text
+from faultgym.agents.traces.chat import arguments_text
 from faultgym.training.rows import (
     arguments_value,
     chat,

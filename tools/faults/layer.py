@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from faultgym.tools.context import WorldView
+from faultgym.tools.channels.context import WorldView
 from faultgym.tools.exchange import HttpRequest, Reply, Request, SearchRequest, SqlRequest
 from faultgym.tools.faults.registry import kind_named
-from faultgym.tools.faults.types import FaultEvent, FaultState, Hit, Kind, ScheduledFault, Site
+from faultgym.tools.faults.types import FaultContext, FaultEvent, FaultState, Kind, ScheduledFault, Site
 from faultgym.tools.types import ToolCall, ToolResult
 
 A = TypeVar("A", bound=Request | ToolCall)
@@ -66,38 +66,38 @@ class FaultLayer:
             return backend(request)
         due = []
         for fault, found, state in entries:
-            hit = Hit(fault, state, site, request, world, None, backend)
-            if not _aimed(hit, found):
+            context = FaultContext(fault, state, site, request, world, None, backend)
+            if not _aimed(context, found):
                 continue
             if found.phase == "after":
-                due.append((hit, found))
-            elif _fires(hit, found):
-                reply: B = found.act(hit)
-                self._record(hit, found)
+                due.append((context, found))
+            elif _fires(context, found):
+                reply: B = found.act(context)
+                self._record(context, found)
                 return reply
             elif found.rewrite is not None and state.delivered:
-                request = found.rewrite(hit)
+                request = found.rewrite(context)
         reply = backend(request)
-        for hit, found in due:
-            hit.reply = reply
-            if _fires(hit, found):
-                reply = found.act(hit)
-                self._record(hit, found)
+        for context, found in due:
+            context.reply = reply
+            if _fires(context, found):
+                reply = found.act(context)
+                self._record(context, found)
         return reply
 
-    def _record(self, hit: Hit, found: Kind) -> None:
-        if hit.quiet:
+    def _record(self, context: FaultContext, found: Kind) -> None:
+        if context.quiet:
             return
-        site, state = hit.site, hit.state
+        site, state = context.site, context.state
         if state.delivered == 0:
-            state.first_at = hit.world.clock.now
+            state.first_at = context.world.clock.now
             state.route = site.route
         state.delivered += 1
         self.events.append(
             FaultEvent(
-                hit.fault.id,
+                context.fault.id,
                 found.name,
-                found.contract_of(hit.fault),
+                found.contract_of(context.fault),
                 site.channel,
                 site.tool,
                 site.route,
@@ -105,38 +105,38 @@ class FaultLayer:
                 site.tables,
                 self.step,
                 self.call,
-                hit.world.clock.now,
-                hit.detail,
+                context.world.clock.now,
+                context.detail,
             )
         )
 
 
-def _aimed(hit: Hit, found: Kind) -> bool:
+def _aimed(context: FaultContext, found: Kind) -> bool:
     """Whether the fault is aimed at this request: by tool, route, arguments and kind."""
-    fault, site = hit.fault, hit.site
+    fault, site = context.fault, context.site
     if fault.tool and fault.tool != site.tool:
         return False
     if fault.route and fault.route != site.route:
         return False
-    if found.pinned and hit.state.delivered and hit.state.route != site.route:
+    if found.pinned and context.state.delivered and context.state.route != site.route:
         return False
     if fault.match:
-        text = request_text(hit.request)
+        text = request_text(context.request)
         if not all(value in text.get(name, "") for name, value in fault.match):
             return False
-    return found.suits(site)
+    return found.targets(site)
 
 
-def _fires(hit: Hit, found: Kind) -> bool:
+def _fires(context: FaultContext, found: Kind) -> bool:
     """Whether it fires now: counts the call, then asks the schedule and the kind."""
-    fault, state = hit.fault, hit.state
-    if state.delivered and found.lasting is not None:
-        return found.lasting(hit)
-    if not found.applies(hit):
+    fault, state = context.fault, context.state
+    if state.delivered and found.persists_while is not None:
+        return found.persists_while(context)
+    if not found.can_fire(context):
         return False
-    if fault.seconds is not None and not fault.seconds[0] <= hit.world.clock.now < fault.seconds[1]:
+    if fault.seconds is not None and not fault.seconds[0] <= context.world.clock.now < fault.seconds[1]:
         return False
-    if fault.after_write and not hit.world.effects:
+    if fault.after_write and not context.world.effects:
         return False
     state.seen += 1
     return state.seen in fault.ordinals or 0 < fault.onward <= state.seen

@@ -9,9 +9,9 @@ from typing import Any, TypeGuard
 
 import orjson
 
-from faultgym.tools.context import FieldHints
+from faultgym.tools.channels.context import FieldHints
 from faultgym.tools.exchange import HttpRequest, HttpResponse
-from faultgym.tools.faults.types import Hit, Site
+from faultgym.tools.faults.types import FaultContext, Site
 from faultgym.tools.types import JSON
 
 _IDENTIFIER = re.compile(r"[A-Z]{2,8}-[0-9]{1,9}")
@@ -23,7 +23,7 @@ AIM = {"field": None}
 """The parameter of kinds that can be aimed at one field; without it they choose a telling one."""
 
 
-def always(hit: Hit) -> bool:
+def always(context: FaultContext) -> bool:
     """For kinds that never end."""
     return True
 
@@ -43,16 +43,16 @@ def writes(site: Site) -> bool:
     return site.write
 
 
-def http_request(hit: Hit) -> HttpRequest:
+def http_request(context: FaultContext) -> HttpRequest:
     """The request, of a kind of the channel `http`."""
-    assert isinstance(hit.request, HttpRequest)
-    return hit.request
+    assert isinstance(context.request, HttpRequest)
+    return context.request
 
 
-def http_reply(hit: Hit) -> HttpResponse:
+def http_reply(context: FaultContext) -> HttpResponse:
     """The true response, of a kind of the channel `http` and the phase `after`."""
-    assert isinstance(hit.reply, HttpResponse)
-    return hit.reply
+    assert isinstance(context.reply, HttpResponse)
+    return context.reply
 
 
 def request_body(request: HttpRequest) -> JSON:
@@ -64,10 +64,10 @@ def request_body(request: HttpRequest) -> JSON:
     return body if isinstance(body, dict) else {}
 
 
-def arguments(hit: Hit) -> dict[str, Any]:
+def arguments(context: FaultContext) -> dict[str, Any]:
     """What the request says, by the operation's names: from path, query and body."""
-    request = http_request(hit)
-    pattern, path = hit.site.path.split("/"), request.path.split("/")
+    request = http_request(context)
+    pattern, path = context.site.path.split("/"), request.path.split("/")
     named = {p[1:-1]: q for p, q in zip(pattern, path, strict=False) if p[:1] == "{"}
     return {**request.query, **request_body(request), **named}
 
@@ -87,9 +87,9 @@ def canonical(value: Any) -> str:
         return ""
 
 
-def json_reply(hit: Hit) -> JSON | None:
+def json_reply(context: FaultContext) -> JSON | None:
     """The JSON object of a response 200, or None."""
-    reply = http_reply(hit)
+    reply = http_reply(context)
     if reply.status != 200 or reply.headers.get("content-type") != "application/json":
         return None
     try:
@@ -99,10 +99,10 @@ def json_reply(hit: Hit) -> JSON | None:
     return body if isinstance(body, dict) else None
 
 
-def read_again(hit: Hit, request: HttpRequest) -> JSON | None:
+def read_again(context: FaultContext, request: HttpRequest) -> JSON | None:
     """The body of the true reply to another reading request, or None when it is not a 200."""
-    assert hit.backend is not None
-    reply: HttpResponse = hit.backend(request)
+    assert context.backend is not None
+    reply: HttpResponse = context.backend(request)
     return orjson.loads(reply.body) if reply.status == 200 else None
 
 
@@ -153,16 +153,16 @@ def other_value(name: str, value: Any, hints: FieldHints) -> Any:
     return None
 
 
-def telling(hit: Hit, record: JSON, fits: Callable[[str, Any], bool]) -> list[str]:
+def telling(context: FaultContext, record: JSON, fits: Callable[[str, Any], bool]) -> list[str]:
     """Fields of a record that matter and that `fits(name, value)` accepts, most telling first.
 
     Those with choices come first, then amounts; identifiers and versions are left alone. The rule's
     parameter `field` aims at one.
     """
-    aim = hit.fault.params.get("field")
+    aim = context.fault.params.get("field")
     if aim is not None:
         return [aim] if aim in record and fits(aim, record[aim]) else []
-    hints = hit.world.hints
+    hints = context.world.hints
     left_out = {"id", "version", "items", "next_cursor", "total"} if "items" in record else {"id", "version"}
     names = [
         n

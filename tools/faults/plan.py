@@ -21,12 +21,12 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from faultgym.tools.errors import PlanError
+from faultgym.core.errors import PlanError
+from faultgym.core.hashing import hash_to_unit, stable_hash
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.registry import kind_named
 from faultgym.tools.faults.rules import Border, PlanIn, RuleIn, rule_lines
 from faultgym.tools.faults.types import ScheduledFault
-from faultgym.tools.hashing import stable_hash, stable_unit
 from faultgym.tools.types import JSON
 
 LARGEST = 1e9
@@ -53,7 +53,7 @@ class Trigger:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class FaultRule:
     """One line of a plan: a kind, what it is aimed at, and when."""
 
     kind: str
@@ -85,7 +85,7 @@ class FaultPlan:
     """What may break, independent of any seed. Hashable, so that compiling is done once."""
 
     name: str = ""
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[FaultRule, ...] = ()
 
     @staticmethod
     def from_rules(rules: Iterable[Mapping[str, Any]], name: str = "") -> FaultPlan:
@@ -166,7 +166,7 @@ def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-def _rule(data: Any, where: str) -> Rule:
+def _rule(data: Any, where: str) -> FaultRule:
     """One validated rule; `where` begins the message of the `PlanError` that it may raise."""
     given = _checked(RuleIn, data, where)
     try:
@@ -191,7 +191,7 @@ def _rule(data: Any, where: str) -> Rule:
             bounds = f"above 0 and at most {LARGEST:g}"
             raise PlanError(f"{where}: the parameter {name!r} of {given.kind} must be {bounds}, not {value!r}")
     how, values = given.trigger.chosen()
-    return Rule(
+    return FaultRule(
         given.kind,
         Trigger(how, values, given.trigger.after_write),
         given.tool,
@@ -208,7 +208,7 @@ def compile_plan(plan: FaultPlan, seed: int, horizon: int = HORIZON) -> FaultSch
     All choices are hashes of the seed and the rule's own content, so that neither the order of the
     rules nor that of the calls, nor a fork, can change them.
     """
-    counts: dict[Rule, int] = {}
+    counts: dict[FaultRule, int] = {}
     schedule = []
     for id_, rule in enumerate(plan.rules):
         counts[rule] = counts.get(rule, 0) + 1
@@ -216,7 +216,7 @@ def compile_plan(plan: FaultPlan, seed: int, horizon: int = HORIZON) -> FaultSch
     return tuple(schedule)
 
 
-def _compiled(id_: int, rule: Rule, key: int, horizon: int) -> ScheduledFault:
+def _compiled(id_: int, rule: FaultRule, key: int, horizon: int) -> ScheduledFault:
     params = {**kind_named(rule.kind).params, **dict(rule.params), "salt": key % 2**31}
     bare = ScheduledFault(
         id_,
@@ -241,5 +241,5 @@ def _compiled(id_: int, rule: Rule, key: int, horizon: int) -> ScheduledFault:
         return replace(bare, ordinals=tuple(range(whole[0], horizon + 1, whole[0])))
     if how == "calls":
         return replace(bare, ordinals=tuple(range(whole[0], whole[1] + 1)))
-    drawn = (n for n in range(1, horizon + 1) if stable_unit(key, rule.tool, n) < values[0])
+    drawn = (n for n in range(1, horizon + 1) if hash_to_unit(key, rule.tool, n) < values[0])
     return replace(bare, ordinals=tuple(drawn))

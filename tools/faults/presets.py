@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from faultgym.tools.errors import PlanError
+from faultgym.core.errors import PlanError
+from faultgym.core.hashing import stable_hash
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.faults.registry import kinds
 from faultgym.tools.faults.types import Contract, Kind, Site
-from faultgym.tools.hashing import stable_hash
 from faultgym.tools.types import JSON
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ TRAIN_KINDS = frozenset(kinds()) - HELD_OUT_KINDS
 
 def kinds_for(site: Site) -> list[Kind]:
     """The kinds that can strike at a site, in the order of the catalogue."""
-    return [k for k in kinds().values() if k.channel == site.channel and k.suits(site)]
+    return [k for k in kinds().values() if k.channel == site.channel and k.targets(site)]
 
 
 # ---- compounds ------------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ class Compound:
     """A few rules that belong together."""
 
     summary: str
-    suits: Callable[[Site], bool]
+    targets: Callable[[Site], bool]
     """Whether it can be aimed at this site."""
     rules: Callable[[Site], Sequence[JSON]]
 
@@ -235,7 +235,7 @@ def _aimed(choice: _Choice, key: int) -> JSON:
     aim = {"route": site.route} if site.channel == "http" else {"tool": site.tool}
     nth = 1 + stable_hash(key, "nth") % choice.visits
     trigger: JSON = {"nth": nth}
-    if kind.lasting is None and kind.phase == "before" and nth == 1:
+    if kind.persists_while is None and kind.phase == "before" and nth == 1:
         trigger = {"first": 1 + stable_hash(key, "first") % 2}
     if kind.varies is not None and kind.channel == "http" and site.successor and stable_hash(key, "onward") % 3 == 0:
         trigger = {"from": nth}
@@ -245,6 +245,6 @@ def _aimed(choice: _Choice, key: int) -> JSON:
 def _compound(sites: Sequence[Site], seed: int, allowed: frozenset[str], taken: set[str]) -> list[JSON]:
     """The rules of one compound at one of the sites where no rule is yet."""
     free = [site for site in dict.fromkeys(sites) if _place(site) not in taken]
-    drawn = [list(c.rules(site)) for site in free for c in COMPOUNDS.values() if c.suits(site)]
+    drawn = [list(c.rules(site)) for site in free for c in COMPOUNDS.values() if c.targets(site)]
     found = [rules for rules in drawn if allowed.issuperset(rule["kind"] for rule in rules)]
     return _one(found, stable_hash(seed, "compound"), "which") if found else []

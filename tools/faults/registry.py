@@ -8,8 +8,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from faultgym.tools.errors import PlanError
-from faultgym.tools.faults.types import Channel, Contract, Hit, Kind, Phase
+from faultgym.core.errors import PlanError
+from faultgym.tools.faults.types import Channel, Contract, FaultContext, Kind, Phase
 
 _KINDS: dict[str, Kind] = {}
 _MODULES = ("status", "transport", "bodies", "shape", "pages", "sql", "search", "surface")
@@ -17,10 +17,10 @@ _MODULES = ("status", "transport", "bodies", "shape", "pages", "sql", "search", 
 
 def kind(
     channel: Channel, phase: Phase, contract: Contract, **more: Any
-) -> Callable[[Callable[[Hit], Any]], Callable[[Hit], Any]]:
+) -> Callable[[Callable[[FaultContext], Any]], Callable[[FaultContext], Any]]:
     """Register the decorated function as the kind of its name; its docstring is the summary."""
 
-    def wrap(act: Callable[[Hit], Any]) -> Callable[[Hit], Any]:
+    def wrap(act: Callable[[FaultContext], Any]) -> Callable[[FaultContext], Any]:
         name = act.__name__
         _KINDS[name] = Kind(name, channel, phase, contract, act, (act.__doc__ or "").split("\n")[0], **more)
         return act
@@ -32,7 +32,7 @@ def kind(
 def kinds() -> dict[str, Kind]:
     """All kinds by name, in the order of the catalogue."""
     for module in _MODULES:
-        import_module(f"faultgym.tools.faults.{module}")
+        import_module(f"faultgym.tools.faults.kinds.{module}")
     return _KINDS
 
 

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-MOST = 10_000
+MAX_ORDINAL = 10_000
 """The largest ordinal of a call that a plan may name."""
 
-Ordinal = Annotated[int, Field(ge=1, le=MOST)]
+Ordinal = Annotated[int, Field(ge=1, le=MAX_ORDINAL)]
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Text = Annotated[str, Field(max_length=200)]
 How = Literal["nth", "first", "every", "from", "calls", "seconds", "probability"]

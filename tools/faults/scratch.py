@@ -7,10 +7,10 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 
-from faultgym.tools.context import WorldView
+from faultgym.tools.channels.context import WorldView
+from faultgym.tools.channels.sql.connection import GuardedConnection, write_schema_table
+from faultgym.tools.channels.sql.policy import SqlPolicy
 from faultgym.tools.exchange import SqlReply
-from faultgym.tools.sql import GuardedConnection, write_schema_table
-from faultgym.tools.sqljudge import SqlPolicy
 
 Columns = Mapping[str, frozenset[str]]
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from faultgym.tools.context import WorldView
+from faultgym.core.hashing import stable_hash
+from faultgym.tools.channels.context import WorldView
 from faultgym.tools.exchange import Reply, Request
-from faultgym.tools.hashing import stable_hash
 from faultgym.tools.types import JSON, ToolCall, ToolResult
 
 Channel = Literal["http", "sql", "search", "tool"]
@@ -107,7 +107,7 @@ class FaultState:
 
 
 @dataclass(slots=True)
-class Hit:
+class FaultContext:
     """One request at which a fault may fire: all that a kind's functions may look at."""
 
     fault: ScheduledFault
@@ -141,21 +141,21 @@ class Kind:
     phase: Phase
     """`before`: the call never reaches the backend. `after`: the effect is applied, the reply changed."""
     contract: Contract
-    act: Callable[[Hit], Any]
+    act: Callable[[FaultContext], Any]
     """The reply that the client gets instead."""
     summary: str
     visible: bool = True
     """Whether the reply itself shows that something is wrong."""
-    suits: Callable[[Site], bool] = lambda site: True
+    targets: Callable[[Site], bool] = lambda site: True
     """Whether the kind can strike here at all; static."""
-    applies: Callable[[Hit], bool] = lambda hit: True
+    can_fire: Callable[[FaultContext], bool] = lambda context: True
     """Whether it can strike this request (phase before) or this reply (phase after)."""
-    lasting: Callable[[Hit], bool] | None = None
+    persists_while: Callable[[FaultContext], bool] | None = None
     """If set: once fired, it fires again for as long as this holds, and never after. If not, the
     schedule's ordinals alone decide."""
     pinned: bool = False
     """Whether, once fired, it stays on the route of its first firing."""
-    rewrite: Callable[[Hit], Any] | None = None
+    rewrite: Callable[[FaultContext], Any] | None = None
     """If set: once fired, what the backend gets instead of a request that the fault lets pass."""
     params: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Default parameters."""

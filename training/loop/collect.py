@@ -9,17 +9,17 @@ from pathlib import Path
 
 import orjson
 
-from faultgym.agents.store import RunDirectory, atomic_file
-from faultgym.agents.trace import Trace
-from faultgym.eval.runs import located_traces
+from faultgym.agents.storage.store import RunDirectory, atomic_file
+from faultgym.agents.traces.trace import Trace
+from faultgym.eval.scoring.runs import located_traces
 from faultgym.tools.types import JSON
-from faultgym.training.corrections import put_right
-from faultgym.training.fork import is_scripted
-from faultgym.training.pairs import TOGETHER
-from faultgym.training.sampler import Sampler
-from faultgym.training.select import Rejected
-from faultgym.training.waiting import in_turn
-from faultgym.training.ways import Sources
+from faultgym.training.filters.select import Rejected
+from faultgym.training.forks.fork import is_scripted
+from faultgym.training.forks.positives import Sources
+from faultgym.training.forks.sampler import Sampler
+from faultgym.training.forks.waiting import in_turn
+from faultgym.training.preferences.corrections import put_right
+from faultgym.training.preferences.pairs import TOGETHER
 
 SUMMARY = "summary.json"
 ITSELF, OWN, EXPERT = "itself", "own", "expert"
@@ -34,9 +34,9 @@ def collect(rollout: Path, work: Path, sources: Sources) -> Path:
         found.repair()
         done = found.committed()
         sampler = sources.sampler()
-        owed = (t for _, t in located_traces(RunDirectory.open(rollout)) if t.episode_id not in done)
+        pending = (t for _, t in located_traces(RunDirectory.open(rollout)) if t.episode_id not in done)
         with found.writer("main", batch=1) as writer:
-            for record in in_turn((_noted(t, sources, sampler) for t in owed), 1 if sampler is None else TOGETHER):
+            for record in in_turn((_noted(t, sources, sampler) for t in pending), 1 if sampler is None else TOGETHER):
                 writer.append(record)
     return _written(found, rollout, out)
 

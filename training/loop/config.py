@@ -12,20 +12,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast, get_args
 
-from faultgym.agents.limits import MAX_TURNS, Limits
-from faultgym.agents.plan import plan_difference
-from faultgym.agents.sampling import options
-from faultgym.envs.schedule import check_faults
+from faultgym.agents.models.sampling import options
+from faultgym.agents.rollouts.plan import plan_difference
+from faultgym.core.errors import TaskError, UserError
+from faultgym.envs.limits import MAX_TURNS, Limits
+from faultgym.envs.reference.schedule import check_faults
 from faultgym.envs.suite import suite_named
 from faultgym.envs.task import Style
-from faultgym.eval.noninferior import CLEAN_MARGIN, TEXT_MARGIN
-from faultgym.eval.paired import most_likely_share
-from faultgym.tools.errors import TaskError, UserError
+from faultgym.eval.comparison.noninferior import CLEAN_MARGIN, TEXT_MARGIN
+from faultgym.eval.comparison.paired import most_likely_share
 from faultgym.tools.types import JSON
-from faultgym.training.mix import Mix, parse_mix
-from faultgym.training.pairs import At
-from faultgym.training.rules import Rule, check, check_names, converted, nearest, number, whole
-from faultgym.training.train_config import Adapter, TrainConfig
+from faultgym.training.configs.rules import SettingRule, check, check_names, converted, nearest, number, whole
+from faultgym.training.configs.train import Adapter, TrainConfig
+from faultgym.training.filters.mix import MixWeights, parse_mix
+from faultgym.training.preferences.pairs import At
 
 DEV_TASKS = 200
 """In all: with so many, four may be lost without faults and a loss of 5 points is still ruled out."""
@@ -78,7 +78,7 @@ class LoopConfig:
     what it still does. 0: from the round's own rollout, and of the model before SFT."""
     at: At = "anchored"
     """Where pairs are made; see `pairs`. A trace's first slip comes at or before its first critical step."""
-    mix: str = field(default_factory=lambda: Mix().text())
+    mix: str = field(default_factory=lambda: MixWeights().text())
     """Shares of the kinds of examples; see `faultgym build sft`."""
     replay: float = 0.25
     """Share of what is learned in a round that earlier rounds (and `replay_from`) collected."""
@@ -194,39 +194,39 @@ CHANGEABLE = frozenset({"rounds", "in_flight", "workers", "port", "sft", "pref"}
 to change for a stage to fit into memory. A stage that has ended keeps those that it was made with."""
 
 
-_RULES: dict[str, Rule] = {
-    "suites": Rule("list", filled=True),
-    "templates": Rule("list"),
-    "style": Rule(choices=("", "http", "tools")),
+_RULES: dict[str, SettingRule] = {
+    "suites": SettingRule("list", filled=True),
+    "templates": SettingRule("list"),
+    "style": SettingRule(choices=("", "http", "tools")),
     "rounds": whole(1, 99),
     "seed": whole(0, 2**32 - 1),
     "episodes": whole(1, 1_000_000),
     "target": number(0.05, 0.95),
-    "faults": Rule("list", filled=True),
+    "faults": SettingRule("list", filled=True),
     "dev_tasks": whole(0, 100_000),
-    "dev_faults": Rule("list", filled=True),
-    "engine": Rule(choices=get_args(Engine)),
+    "dev_faults": SettingRule("list", filled=True),
+    "engine": SettingRule(choices=get_args(Engine)),
     "port": whole(0, 65535),
     "turns": whole(1, 10_000),
     "samples": whole(0, 1000),
     "checks": whole(0, 1000),
     "pair_episodes": whole(0, 1_000_000),
-    "at": Rule(choices=get_args(At)),
+    "at": SettingRule(choices=get_args(At)),
     "replay": number(0, 0.9),
-    "replay_sft": Rule("list"),
-    "replay_pairs": Rule("list"),
-    "adapter": Rule(choices=get_args(Adapter)),
-    "preference": Rule(choices=get_args(Preference)),
-    "sft": Rule("map"),
-    "pref": Rule("map"),
-    "unaudited": Rule("bool"),
+    "replay_sft": SettingRule("list"),
+    "replay_pairs": SettingRule("list"),
+    "adapter": SettingRule(choices=get_args(Adapter)),
+    "preference": SettingRule(choices=get_args(Preference)),
+    "sft": SettingRule("map"),
+    "pref": SettingRule("map"),
+    "unaudited": SettingRule("bool"),
     "alpha": number(1e-6, 0.5),
     "clean_margin": number(1e-6, 1),
     "text_margin": number(1e-6),
     "in_flight": whole(1, 100_000),
     "workers": whole(1, 1000),
 }
-_TEXT = Rule(filled=True)
+_TEXT = SettingRule(filled=True)
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:

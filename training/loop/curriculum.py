@@ -15,16 +15,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from faultgym.agents.spec import EpisodeSpec
-from faultgym.agents.trace import Trace
-from faultgym.envs.schedule import Faults
+from faultgym.agents.traces.spec import EpisodeSpec
+from faultgym.agents.traces.trace import Trace
+from faultgym.core.hashing import stable_hash
+from faultgym.envs.reference.schedule import Faults
 from faultgym.envs.suite import suite_named
 from faultgym.envs.task import Style
-from faultgym.eval.score import Score
+from faultgym.eval.scoring.score import Score
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.faults.presets import TRAIN_KINDS
 from faultgym.tools.faults.types import ScheduledFault
-from faultgym.tools.hashing import stable_hash
 from faultgym.tools.types import JSON
 
 PRIOR = 4.0
@@ -40,7 +40,7 @@ HALF = BLOCK // 2
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Cell:
+class PracticeCell:
     """A template under one setting."""
 
     suite: str
@@ -55,20 +55,20 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SuccessCounts:
     """What the last round tells."""
 
-    counts: Mapping[Cell, tuple[int, int]]
+    counts: Mapping[PracticeCell, tuple[int, int]]
     """Cell -> (episodes, successes)."""
-    plans: Mapping[Cell, FaultPlan]
+    plans: Mapping[PracticeCell, FaultPlan]
     """The plans of the cells of one kind of fault."""
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class PracticeShare:
     """A cell's part of a round."""
 
-    cell: Cell
+    cell: PracticeCell
     expected: float
     """Its estimated success."""
     episodes: int
@@ -81,29 +81,29 @@ class Share:
 # ---- what was seen --------------------------------------------------------------------------------
 
 
-def seen_in(scores: Iterable[Score], traces: Iterable[Trace] = ()) -> Seen:
+def seen_in(scores: Iterable[Score], traces: Iterable[Trace] = ()) -> SuccessCounts:
     """The cells of scored episodes; `traces` of the same episodes give the plans of single kinds.
 
     An episode under a preset counts for the preset's cell and for that of each kind that it met.
     """
     aimed = _aimed(traces)
-    counts: dict[Cell, list[int]] = defaultdict(lambda: [0, 0])
-    plans: dict[Cell, FaultPlan] = {}
+    counts: dict[PracticeCell, list[int]] = defaultdict(lambda: [0, 0])
+    plans: dict[PracticeCell, FaultPlan] = {}
     for score in scores:
         if not score.valid:
             continue
-        cells = {Cell(score.suite, score.template, score.faults)}
+        cells = {PracticeCell(score.suite, score.template, score.faults)}
         deliveries = () if score.recovery is None else score.recovery.deliveries
         for kind in {d.kind for d in deliveries if d.recoverable}:
             plan = aimed.get((score.suite, score.template, kind))
             if plan is not None:
-                cell = Cell(score.suite, score.template, plan.name)
+                cell = PracticeCell(score.suite, score.template, plan.name)
                 cells.add(cell)
                 plans[cell] = plan
         for cell in cells:
             counts[cell][0] += 1
             counts[cell][1] += bool(score.success)
-    return Seen({cell: (n, k) for cell, (n, k) in sorted(counts.items())}, dict(sorted(plans.items())))
+    return SuccessCounts({cell: (n, k) for cell, (n, k) in sorted(counts.items())}, dict(sorted(plans.items())))
 
 
 def _aimed(traces: Iterable[Trace]) -> dict[tuple[str, str, str], FaultPlan]:
@@ -133,7 +133,9 @@ def _plan(kind: str, place: tuple[str, str, tuple[int, ...]]) -> FaultPlan:
 # ---- who gets how much ----------------------------------------------------------------------------
 
 
-def shares(cells: Sequence[Cell], seen: Seen, episodes: int, target: float = 0.5) -> list[Share]:
+def shares(
+    cells: Sequence[PracticeCell], seen: SuccessCounts, episodes: int, target: float = 0.5
+) -> list[PracticeShare]:
     """How many episodes each cell gets, so that `target` of all of them are expected to succeed.
 
     Where no division expects that, because everything goes too well or too badly, the nearest is taken. `cells` are
@@ -148,15 +150,15 @@ def shares(cells: Sequence[Cell], seen: Seen, episodes: int, target: float = 0.5
     return _counted(cells, _floored(tilted, cells), expected, episodes)
 
 
-def _alike(cell: Cell, other: Cell) -> bool:
+def _alike(cell: PracticeCell, other: PracticeCell) -> bool:
     return (cell.suite, cell.template) == (other.suite, other.template)
 
 
-def estimates(cells: Sequence[Cell], seen: Seen) -> dict[Cell, float]:
+def estimates(cells: Sequence[PracticeCell], seen: SuccessCounts) -> dict[PracticeCell, float]:
     """Each cell's success, drawn towards what its template and its setting do in general."""
     whole = _rate([seen.counts.get(cell, (0, 0)) for cell in seen.counts], 0.5)
 
-    def drawn(keep: Sequence[Cell]) -> float:
+    def drawn(keep: Sequence[PracticeCell]) -> float:
         return _rate([seen.counts[cell] for cell in keep], whole)
 
     found = {}
@@ -179,7 +181,7 @@ def _logit(p: float) -> float:
     return math.log(p / (1 - p))
 
 
-def _even(weights: Sequence[float], cells: Sequence[Cell], seen: Seen) -> list[float]:
+def _even(weights: Sequence[float], cells: Sequence[PracticeCell], seen: SuccessCounts) -> list[float]:
     """Presets and single kinds each have half, however many of the one or the other there are."""
     single = [cell in seen.plans for cell in cells]
     totals = [sum(w for w, s in zip(weights, single, strict=True) if s is kind) for kind in (False, True)]
@@ -204,7 +206,7 @@ def _tilted(weights: Sequence[float], expected: Sequence[float], target: float) 
     return division((low + high) / 2)
 
 
-def _floored(division: Sequence[float], cells: Sequence[Cell]) -> list[float]:
+def _floored(division: Sequence[float], cells: Sequence[PracticeCell]) -> list[float]:
     """No template and no preset falls out of sight."""
     raised = list(division)
     for key in ("template", "setting"):
@@ -220,24 +222,28 @@ def _floored(division: Sequence[float], cells: Sequence[Cell]) -> list[float]:
     return [r / total for r in raised]
 
 
-def _counted(cells: Sequence[Cell], division: Sequence[float], expected: Sequence[float], total: int) -> list[Share]:
+def _counted(
+    cells: Sequence[PracticeCell], division: Sequence[float], expected: Sequence[float], total: int
+) -> list[PracticeShare]:
     """Whole episodes, by largest remainders; what rounds to none is left out."""
     exact = [part * total for part in division]
     whole = [math.floor(e + 1e-9) for e in exact]
     order = sorted(range(len(cells)), key=lambda n: (whole[n] - exact[n], stable_hash("share", cells[n].name)))
     for n in order[: total - sum(whole)]:
         whole[n] += 1
-    found = [Share(cell, p, n) for cell, p, n in zip(cells, expected, whole, strict=True)]
+    found = [PracticeShare(cell, p, n) for cell, p, n in zip(cells, expected, whole, strict=True)]
     return [share for share in found if share.episodes]
 
 
 # ---- from shares to episodes ----------------------------------------------------------------------
 
 
-def preset_cells(suites: Sequence[str], templates: Sequence[str], presets: Sequence[str], split: str) -> list[Cell]:
+def preset_cells(
+    suites: Sequence[str], templates: Sequence[str], presets: Sequence[str], split: str
+) -> list[PracticeCell]:
     """The cells of all presets."""
     return [
-        Cell(suite, name, preset)
+        PracticeCell(suite, name, preset)
         for suite in suites
         for name in suite_named(suite).names(split)
         if not templates or name in templates
@@ -246,8 +252,8 @@ def preset_cells(suites: Sequence[str], templates: Sequence[str], presets: Seque
 
 
 def episodes_of(
-    parts: Sequence[Share],
-    plans: Mapping[Cell, FaultPlan],
+    parts: Sequence[PracticeShare],
+    plans: Mapping[PracticeCell, FaultPlan],
     split: str,
     seed: int,
     number: int,

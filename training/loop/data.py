@@ -10,18 +10,18 @@ from typing import Any
 
 import orjson
 
-from faultgym.agents.store import atomic_file
-from faultgym.tools.errors import UserError
-from faultgym.tools.hashing import stable_hash
+from faultgym.agents.storage.store import atomic_file
+from faultgym.core.errors import UserError
+from faultgym.core.hashing import stable_hash
 from faultgym.tools.types import JSON
-from faultgym.training.build_pairs import PairForm, PairOptions, PairReport, build_pairs
-from faultgym.training.build_sft import SFTOptions, SFTReport, build_sft
-from faultgym.training.card import header
-from faultgym.training.inputs import OnProgress
+from faultgym.training.builds.card import header
+from faultgym.training.builds.inputs import OnProgress
+from faultgym.training.builds.pairs import PairForm, PairOptions, PairReport, build_pairs
+from faultgym.training.builds.sft import SFTOptions, SFTReport, build_sft
+from faultgym.training.builds.shards import Shard
+from faultgym.training.filters.mix import parse_mix
 from faultgym.training.loop.config import LoopConfig
-from faultgym.training.mix import parse_mix
 from faultgym.training.rows import Form
-from faultgym.training.shards import Shard
 
 COUNTS = "counts.json"
 REPLAYED = "-replayed"

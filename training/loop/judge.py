@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from faultgym.eval.compare import Run, Settings, clean_noninferior, compare
-from faultgym.eval.comparison import Against, Cell, Comparison
-from faultgym.eval.noninferior import NonInferiority, noninferior
+from faultgym.eval.comparison.compare import Run, Settings, clean_noninferior, compare
+from faultgym.eval.comparison.noninferior import NonInferiority, noninferior
+from faultgym.eval.comparison.result import Comparison, ComparisonCell, RunComparison
 from faultgym.tools.types import JSON
 from faultgym.training.loop.config import LoopConfig
 from faultgym.training.plain_text import blind_bits
@@ -24,7 +24,7 @@ class Judgement:
     promoted: bool
     why: str
     """One sentence."""
-    faulted: tuple[Cell, ...]
+    faulted: tuple[ComparisonCell, ...]
     """On episodes with faults: `METRICS`."""
     clean: NonInferiority | None
     text: NonInferiority | None
@@ -67,7 +67,7 @@ def _faulted(run: Run) -> Run:
     return replace(run, episodes=tuple(one for one in run.episodes if one.score.faults != "clean"))
 
 
-def _against(faulted: Against, clean: NonInferiority | None, text: NonInferiority | None) -> Iterator[str]:
+def _against(faulted: RunComparison, clean: NonInferiority | None, text: NonInferiority | None) -> Iterator[str]:
     """What stands against a promotion."""
     cell = faulted.cell("success")
     if cell is None or cell.verdict is None or clean is None:
@@ -91,7 +91,7 @@ def _against(faulted: Against, clean: NonInferiority | None, text: NonInferiorit
         )
 
 
-def _for(faulted: Against, text: NonInferiority) -> str:
+def _for(faulted: RunComparison, text: NonInferiority) -> str:
     cell = faulted.cell("success")
     assert cell is not None
     english = "; of general text it knew nothing" if knows_no_english(text.base) else " and on general text"
@@ -103,7 +103,7 @@ def knows_no_english(bits: float) -> bool:
     return bits >= blind_bits()
 
 
-def _change(cell: Cell) -> str:
+def _change(cell: ComparisonCell) -> str:
     return (
         f"success {cell.base:.1%} became {cell.other:.1%} (difference {100 * cell.difference:+.1f} points, interval"
         f" {100 * cell.low:+.1f} to {100 * cell.high:+.1f}, {cell.tasks} tasks)"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from faultgym.agents.store import atomic_file
-from faultgym.eval.comparison import Cell
+from faultgym.agents.storage.store import atomic_file
+from faultgym.eval.comparison.result import ComparisonCell
 from faultgym.tools.types import JSON
-from faultgym.training.card import table
+from faultgym.training.builds.card import table
 from faultgym.training.loop.collect import EXPERT, ITSELF, OWN
 from faultgym.training.loop.collect import SUMMARY as COLLECTED
 from faultgym.training.loop.data import COUNTS
@@ -18,7 +18,7 @@ from faultgym.training.loop.rollouts import LEFT, SUMMARY, read_json
 from faultgym.training.plain_text import blind_bits
 
 PAGE = "README.md"
-MOST = 8
+MAX_ROWS = 8
 """Rows of a table."""
 SHOWN = ("contract", "kind", "template", "mode")
 """Slices of the comparison of which the page shows what was shown to have changed."""
@@ -62,7 +62,7 @@ def _practised(plan: JSON, summary: JSON) -> Iterator[str]:
         yield table(["faults", "episodes", "success"], rows)
     single = [cell for cell in plan["cells"] if "@" in cell["cell"]]
     if single:
-        most = sorted(single, key=lambda cell: (-cell["episodes"], cell["cell"]))[:MOST]
+        most = sorted(single, key=lambda cell: (-cell["episodes"], cell["cell"]))[:MAX_ROWS]
         total = sum(cell["episodes"] for cell in single)
         yield f"{total} episodes had a single kind of fault each, mostly:"
         yield table(["where", "episodes", "expected"], [[c["cell"], c["episodes"], c["expected"]] for c in most])
@@ -71,10 +71,10 @@ def _practised(plan: JSON, summary: JSON) -> Iterator[str]:
 def _failed(summary: JSON) -> Iterator[str]:
     yield "## What failed most"
     if summary["modes"]:
-        rows = [[name, count] for name, count in list(summary["modes"].items())[:MOST]]
+        rows = [[name, count] for name, count in list(summary["modes"].items())[:MAX_ROWS]]
         yield table(["failure mode", "episodes"], rows)
     for name, title in (("contracts", "recovery contract"), ("kinds", "kind of fault"), ("templates", "template")):
-        rows = [[key, n, (k / n)] for key, (n, k) in list(summary[name].items())[:MOST] if n > k]
+        rows = [[key, n, (k / n)] for key, (n, k) in list(summary[name].items())[:MAX_ROWS] if n > k]
         if rows:
             good = "success" if name == "templates" else "recovered"
             yield table([title, "episodes" if name == "templates" else "met", good], rows)
@@ -111,7 +111,7 @@ def _left(summary: JSON) -> Iterator[str]:
     """What SFT had left to be mended."""
     rate = summary["success"] / summary["episodes"] if summary["episodes"] else 0.0
     yield f"It did {rate:.0%} of {summary['episodes']} further episodes, and showed these failure modes:"
-    yield table(["failure mode", "episodes"], [[name, n] for name, n in list(summary["modes"].items())[:MOST]])
+    yield table(["failure mode", "episodes"], [[name, n] for name, n in list(summary["modes"].items())[:MAX_ROWS]])
 
 
 def _set(what: str, found: JSON) -> Iterator[str]:
@@ -143,7 +143,10 @@ def _changed(decision: JSON, comparison: JSON) -> Iterator[str]:
     for name, title in (("clean", "success without faults"), ("text", _TEXT)):
         if (found := decision[name]) is not None:
             yield _noninferior(title, found)
-    cells = [Cell(**{key: cell[key] for key in Cell.__slots__}) for cell in comparison["against"][0]["cells"]]
+    cells = [
+        ComparisonCell(**{key: cell[key] for key in ComparisonCell.__slots__})
+        for cell in comparison["against"][0]["cells"]
+    ]
     shown = [c for c in cells if c.by in SHOWN and c.verdict in ("better", "worse")]
     if shown:
         yield "Shown to have changed, after Holm's adjustment within each kind of slice:"

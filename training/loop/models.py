@@ -19,9 +19,9 @@ from urllib.parse import quote
 
 import orjson
 
-from faultgym.agents.model_files import MERGED, is_embedded
-from faultgym.agents.model_server import Serving, free_port, served
-from faultgym.tools.errors import UserError
+from faultgym.agents.models.files import MERGED, is_embedded
+from faultgym.agents.models.server import Serving, free_port, served
+from faultgym.core.errors import UserError
 from faultgym.training.loop.config import LoopConfig
 
 ADAPTER = "adapter_config.json"
@@ -33,7 +33,7 @@ _VARYING = frozenset({LINEAGE, "stage.json", "trainer_state.json", "sealed.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ModelRef:
     """A model that a policy can be made of."""
 
     model: str
@@ -42,7 +42,7 @@ class Served:
     """The folder of an adapter on it."""
 
     @classmethod
-    def of(cls, base: str, folder: Path | None) -> Served:
+    def of(cls, base: str, folder: Path | None) -> ModelRef:
         """The base itself, or what a stage published: an adapter on the base, or a whole model."""
         if folder is None:
             return cls(base)
@@ -54,7 +54,7 @@ def with_port(config: LoopConfig) -> LoopConfig:
     return replace(config, port=free_port()) if config.engine == "server" and not config.port else config
 
 
-def policy_name(model: Served, config: LoopConfig, sampling: str) -> str:
+def policy_name(model: ModelRef, config: LoopConfig, sampling: str) -> str:
     """The policy, as `policy_named` takes it; for the engine `server` while `serving` runs."""
     if config.engine == "server":
         name = Path(model.adapter).name if model.adapter else Serving(model.model).name
@@ -64,7 +64,7 @@ def policy_name(model: Served, config: LoopConfig, sampling: str) -> str:
 
 
 @contextmanager
-def serving(model: Served, config: LoopConfig, say: Callable[[str], None]) -> Iterator[None]:
+def serving(model: ModelRef, config: LoopConfig, say: Callable[[str], None]) -> Iterator[None]:
     """A server for the model while a stage asks it; nothing for the engines in this process."""
     if config.engine != "server":
         yield

@@ -15,8 +15,8 @@ from typing import Any
 
 import orjson
 
-from faultgym.agents.store import atomic_file
-from faultgym.tools.errors import UserError
+from faultgym.agents.storage.store import atomic_file
+from faultgym.core.errors import UserError
 from faultgym.tools.types import JSON
 
 REGISTRY = "registry.json"

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import orjson
 
-from faultgym.agents.plan import RolloutPlan
 from faultgym.agents.registry import policy_named
-from faultgym.agents.rollout import OnProgress, rollout
-from faultgym.agents.spec import EpisodeSpec
-from faultgym.agents.stop import Stop
-from faultgym.agents.store import RunDirectory, atomic_file
+from faultgym.agents.rollouts.engine import OnProgress, rollout
+from faultgym.agents.rollouts.plan import RolloutPlan
+from faultgym.agents.rollouts.stop import Stop
+from faultgym.agents.storage.store import RunDirectory, atomic_file
+from faultgym.agents.traces.spec import EpisodeSpec
+from faultgym.core.errors import UserError
 from faultgym.eval.critical import critical_step
-from faultgym.eval.metrics import summarize
-from faultgym.eval.runs import located_traces
-from faultgym.eval.score import Score, score
-from faultgym.tools.errors import UserError
+from faultgym.eval.scoring.metrics import summarize
+from faultgym.eval.scoring.runs import located_traces
+from faultgym.eval.scoring.score import Score, score
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.types import JSON
+from faultgym.training.forks.waiting import wait_for
 from faultgym.training.loop.config import LoopConfig
-from faultgym.training.loop.curriculum import Cell, Seen, seen_in
-from faultgym.training.waiting import wait_for
+from faultgym.training.loop.curriculum import PracticeCell, SuccessCounts, seen_in
 
 SCORES = "scores.jsonl"
 SEEN = "seen.json"
@@ -59,7 +59,7 @@ def roll_out(
             on_progress=on_progress,
         )
     )
-    if progress.owed:
+    if progress.pending:
         raise KeyboardInterrupt
     return folder
 
@@ -141,7 +141,7 @@ def _rates(pairs: Sequence[tuple[str, bool]]) -> dict[str, list[int]]:
 # ---- what a curriculum goes by, as JSON -----------------------------------------------------------
 
 
-def seen_record(seen: Seen) -> JSON:
+def seen_record(seen: SuccessCounts) -> JSON:
     """As JSON."""
     return {
         "counts": [[c.suite, c.template, c.setting, n, k] for c, (n, k) in seen.counts.items()],
@@ -149,12 +149,12 @@ def seen_record(seen: Seen) -> JSON:
     }
 
 
-def seen_of(record: JSON, newer: JSON | None = None) -> Seen:
+def seen_of(record: JSON, newer: JSON | None = None) -> SuccessCounts:
     """The counterpart of `seen_record`; what a newer record counted takes the place of the same cells' counts."""
-    counts = {Cell(*row[:3]): (row[3], row[4]) for row in record["counts"]}
-    counts |= {Cell(*row[:3]): (row[3], row[4]) for row in (newer or {"counts": ()})["counts"]}
-    plans = {Cell(*row[:3]): FaultPlan.from_json(row[3]) for row in record["plans"]}
-    return Seen(dict(sorted(counts.items())), dict(sorted(plans.items())))
+    counts = {PracticeCell(*row[:3]): (row[3], row[4]) for row in record["counts"]}
+    counts |= {PracticeCell(*row[:3]): (row[3], row[4]) for row in (newer or {"counts": ()})["counts"]}
+    plans = {PracticeCell(*row[:3]): FaultPlan.from_json(row[3]) for row in record["plans"]}
+    return SuccessCounts(dict(sorted(counts.items())), dict(sorted(plans.items())))
 
 
 def write_json(path: Path, value: JSON) -> None:

@@ -17,22 +17,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from faultgym.agents.rollout import OnProgress
-from faultgym.agents.spec import EpisodeSpec
-from faultgym.agents.stop import Stop
-from faultgym.eval.compare import read_run
-from faultgym.eval.compare_report import markdown
-from faultgym.eval.score import Score
-from faultgym.tools.errors import UserError
-from faultgym.tools.hashing import stable_hash
+from faultgym.agents.rollouts.engine import OnProgress
+from faultgym.agents.rollouts.stop import Stop
+from faultgym.agents.traces.spec import EpisodeSpec
+from faultgym.core.errors import UserError
+from faultgym.core.hashing import stable_hash
+from faultgym.eval.comparison.compare import read_run
+from faultgym.eval.comparison.report import markdown
+from faultgym.eval.scoring.score import Score
 from faultgym.tools.types import JSON
-from faultgym.training.inputs import OnProgress as OnBuild
+from faultgym.training.builds.inputs import OnProgress as OnBuild
+from faultgym.training.forks.positives import Sources
 from faultgym.training.loop.collect import collect
 from faultgym.training.loop.config import LoopConfig
-from faultgym.training.loop.curriculum import HALF, Seen, Share, episodes_of, preset_cells, seen_in, shares
+from faultgym.training.loop.curriculum import (
+    HALF,
+    PracticeShare,
+    SuccessCounts,
+    episodes_of,
+    preset_cells,
+    seen_in,
+    shares,
+)
 from faultgym.training.loop.data import COUNTS, Material, examples, learned_from, preferences
 from faultgym.training.loop.judge import Judgement, judge
-from faultgym.training.loop.models import Served, policy_name, publish_model, published_hash, serving
+from faultgym.training.loop.models import ModelRef, policy_name, publish_model, published_hash, serving
 from faultgym.training.loop.registry import DECISION, Version
 from faultgym.training.loop.rollouts import (
     LEFT,
@@ -47,8 +56,7 @@ from faultgym.training.loop.rollouts import (
     seen_record,
     write_json,
 )
-from faultgym.training.loop.stage import Stage, digest, weights_digest
-from faultgym.training.ways import Sources
+from faultgym.training.loop.stage import RoundStage, digest, weights_digest
 
 VERDICT = "verdict.json"
 VERSION = "version.json"
@@ -61,7 +69,7 @@ def _nothing(*_: object) -> None:
 
 
 @dataclass(frozen=True)
-class Watching:
+class LoopCallbacks:
     """Who hears how far it is; nobody by default."""
 
     say: Callable[[str], None] = _nothing
@@ -81,7 +89,7 @@ class Round:
     start: Version
     base: JSON
     """What identifies the model that the loop began with."""
-    watching: Watching
+    watching: LoopCallbacks
 
     @property
     def folder(self) -> Path:
@@ -121,7 +129,7 @@ class Round:
         return stable_hash("loop", self.config.seed, self.number, stage) % 2**32
 
     def _stage(self, name: str, inputs: JSON, make: Callable[[Path], Path]) -> Path:
-        return Stage(self.folder, name, inputs, self.watching.say).run(make)
+        return RoundStage(self.folder, name, inputs, self.watching.say).run(make)
 
     # ---- what is practised ----
 
@@ -134,14 +142,14 @@ class Round:
         write_json(self.folder / PLAN, record)
         return specs
 
-    def _planned(self, episodes: int, first: int = 0) -> tuple[list[Share], list[EpisodeSpec]]:
+    def _planned(self, episodes: int, first: int = 0) -> tuple[list[PracticeShare], list[EpisodeSpec]]:
         config = self.config
         cells = preset_cells(config.suites, config.templates, config.faults, "train")
         seen = self._seen()
         parts = shares(cells, seen, episodes, config.target)
         return parts, episodes_of(parts, seen.plans, "train", config.seed, self.number, config.api, first)
 
-    def _seen(self) -> Seen:
+    def _seen(self) -> SuccessCounts:
         """How the model in use did when it was last rolled out: after a rollback that is not the last round's."""
         for number in range(self.number - 1, 0, -1):
             before = folder_of(self.loop, number)
@@ -155,11 +163,11 @@ class Round:
     def _rollout(self, specs: list[EpisodeSpec]) -> Path:
         return self._rolled("rollout", specs, self._policy(self.config.sampling), self._served())
 
-    def _rolled(self, stage: str, specs: list[EpisodeSpec], policy: JSON, model: Served) -> Path:
+    def _rolled(self, stage: str, specs: list[EpisodeSpec], policy: JSON, model: ModelRef) -> Path:
         inputs = {**policy, "plan": plan_print(specs), "turns": self.config.turns}
         return self._stage(stage, inputs, lambda work: self._roll(specs, model, work / stage))
 
-    def _roll(self, specs: list[EpisodeSpec], model: Served, folder: Path, *, dev: bool = False) -> Path:
+    def _roll(self, specs: list[EpisodeSpec], model: ModelRef, folder: Path, *, dev: bool = False) -> Path:
         config, watching = self.config, self.watching
         name = policy_name(model, config, config.dev_sampling if dev else config.sampling)
         with serving(model, config, watching.say), watching.rollouts() as on_progress:
@@ -170,9 +178,9 @@ class Round:
         start = {"base": self.base, "version": self.start.number, "sha256": self.start.sha256}
         return {"model": start, "sampling": sampling, "engine": self.config.engine}
 
-    def _served(self) -> Served:
+    def _served(self) -> ModelRef:
         """The model in use, as a policy takes it."""
-        return Served.of(self.config.model, self.loop / self.start.served if self.start.number else None)
+        return ModelRef.of(self.config.model, self.loop / self.start.served if self.start.number else None)
 
     # ---- what is learned ----
 
@@ -190,7 +198,7 @@ class Round:
 
         return self._stage("collect", inputs, make)
 
-    def _asked(self, model: Served) -> AbstractContextManager[None]:
+    def _asked(self, model: ModelRef) -> AbstractContextManager[None]:
         """A model is served while continuations are sampled from it."""
         asks = self.config.samples + self.config.checks > 0
         return serving(model, self.config, self.watching.say) if asks else nullcontext()
@@ -298,7 +306,7 @@ class Round:
         config = self.config
         presets = tuple(dict.fromkeys(("clean", *config.dev_faults)))
         cells = preset_cells(config.suites, config.templates, presets, "dev")
-        parts = [Share(cell, config.target, config.dev_each) for cell in cells]
+        parts = [PracticeShare(cell, config.target, config.dev_each) for cell in cells]
         specs = episodes_of(parts, {}, "dev", config.seed, self.number, config.api)
         margins = {name: getattr(config, name) for name in ("alpha", "clean_margin", "text_margin", "turns")}
         inputs = {
@@ -339,8 +347,8 @@ class Round:
         """What training goes on from."""
         return str(self.loop / self.start.trained) if self.start.number else self.config.model
 
-    def _candidate(self, model: Path) -> Served:
-        return Served.of(self.config.model, model / read_json(model / VERSION)["name"])
+    def _candidate(self, model: Path) -> ModelRef:
+        return ModelRef.of(self.config.model, model / read_json(model / VERSION)["name"])
 
     def _write(self, found: Judgement, candidate: list[Score], out: Path) -> None:
         write_json(out / "comparison.json", found.comparison.to_json())

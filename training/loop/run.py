@@ -10,10 +10,10 @@ from pathlib import Path
 import orjson
 
 from faultgym import __version__
-from faultgym.agents.model_local import identity
-from faultgym.agents.plan import plan_difference
-from faultgym.agents.store import exclusive
-from faultgym.tools.errors import UserError
+from faultgym.agents.models.local import identity
+from faultgym.agents.rollouts.plan import plan_difference
+from faultgym.agents.storage.store import exclusive
+from faultgym.core.errors import UserError
 from faultgym.tools.types import JSON
 from faultgym.training.loop.config import LoopConfig
 from faultgym.training.loop.ledger import write_page
@@ -27,7 +27,7 @@ from faultgym.training.loop.registry import (
     write_registry,
 )
 from faultgym.training.loop.rollouts import write_json
-from faultgym.training.loop.round import Round, Watching, folder_of
+from faultgym.training.loop.round import LoopCallbacks, Round, folder_of
 
 ASKED = "loop.json"
 SCHEMA = 1
@@ -45,14 +45,16 @@ class Loop:
     """What identifies the model that it began with."""
 
 
-def run_loop(folder: Path, config: LoopConfig, *, resume: bool = False, watching: Watching | None = None) -> Registry:
+def run_loop(
+    folder: Path, config: LoopConfig, *, resume: bool = False, watching: LoopCallbacks | None = None
+) -> Registry:
     """Do the rounds that are still to be done; needs the extras `data` and `train`.
 
     Whatever was stopped, by Ctrl-C, `kill -9` or a full disk, is gone on with. Raises UserError when the folder holds
     something else, when the loop to resume was asked for other things, when another process works on it, and for
     everything in a round that a person can put right; KeyboardInterrupt when it was stopped.
     """
-    watching = watching or Watching()
+    watching = watching or LoopCallbacks()
     folder = Path(os.path.abspath(folder))  # stages and builds remember paths, and may be resumed from elsewhere
     if not resume:
         _refuse_used(folder)
@@ -79,7 +81,7 @@ def run_loop(folder: Path, config: LoopConfig, *, resume: bool = False, watching
         return read_registry(folder, loop.config.model)
 
 
-def _write_page_again(folder: Path, number: int, watching: Watching) -> None:
+def _write_page_again(folder: Path, number: int, watching: LoopCallbacks) -> None:
     """Of a round that ended before: what its page is made from is not made again, and may be damaged by now."""
     try:
         write_page(folder, number)
@@ -87,7 +89,7 @@ def _write_page_again(folder: Path, number: int, watching: Watching) -> None:
         watching.say(f"note: the page of round {number} stays as it is: {error}")
 
 
-def _tell(decision: JSON, watching: Watching) -> None:
+def _tell(decision: JSON, watching: LoopCallbacks) -> None:
     what = f"version {decision['to']} promoted" if decision["promoted"] else f"version {decision['from']} kept"
     watching.say(f"round {decision['round']}: {what}: {decision['why']}")
 
@@ -109,7 +111,7 @@ def status(folder: Path) -> Registry:
     return read_registry(folder, opened(folder).config.model)
 
 
-def rollback(folder: Path, to: int, say: Watching | None = None) -> Registry:
+def rollback(folder: Path, to: int, say: LoopCallbacks | None = None) -> Registry:
     """Put an earlier version in use again. A round that was under way is set aside: it began from another one."""
     loop = opened(folder)
     with exclusive(folder):
@@ -122,7 +124,7 @@ def rollback(folder: Path, to: int, say: Watching | None = None) -> Registry:
                 f"round {registry.rounds + 1} has no decision, and round {later} has one: make it again first, with"
                 f" `faultgym loop run --out {folder} --resume`"
             )
-        _set_aside_unfinished(folder, registry.rounds + 1, say or Watching())
+        _set_aside_unfinished(folder, registry.rounds + 1, say or LoopCallbacks())
         note_rollback(folder, registry, to)
         registry = read_registry(folder, loop.config.model)
         write_registry(folder, registry)
@@ -171,7 +173,7 @@ def _resumed(folder: Path, config: LoopConfig) -> Loop:
     return Loop(folder, config, before.base)
 
 
-def _set_aside_damaged(folder: Path, number: int, watching: Watching) -> None:
+def _set_aside_damaged(folder: Path, number: int, watching: LoopCallbacks) -> None:
     """A decision that cannot be read is made again: all that it rests on is there."""
     path = folder_of(folder, number) / DECISION
     with suppress(OSError):
@@ -183,7 +185,7 @@ def _set_aside_damaged(folder: Path, number: int, watching: Watching) -> None:
             watching.say(f"{path} is damaged: it is now {aside.name}, and is made again")
 
 
-def _set_aside_unfinished(folder: Path, number: int, watching: Watching) -> None:
+def _set_aside_unfinished(folder: Path, number: int, watching: LoopCallbacks) -> None:
     path = folder_of(folder, number)
     if path.is_dir():
         aside = _free(path, "abandoned")

@@ -21,10 +21,10 @@ from typing import Any
 
 import orjson
 
-from faultgym.agents.plan import plan_difference
-from faultgym.agents.segment import sync_folder
-from faultgym.agents.store import atomic_file
-from faultgym.tools.errors import UserError
+from faultgym.agents.rollouts.plan import plan_difference
+from faultgym.agents.storage.segment import sync_folder
+from faultgym.agents.storage.store import atomic_file
+from faultgym.core.errors import UserError
 from faultgym.tools.types import JSON
 from faultgym.training.trainers.machine import understood
 
@@ -39,7 +39,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class RoundStage:
     """One stage of one round."""
 
     round: Path

@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from faultgym.tools.errors import UserError
+from faultgym.core.errors import UserError
 
 _OURS = Path(__file__).parent
 _BROKEN = {"deepseekv3": "deepseek", "deepseek_r1_distill": "deepseek"}

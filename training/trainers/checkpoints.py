@@ -13,8 +13,8 @@ from pathlib import Path
 
 import orjson
 
-from faultgym.agents.segment import sync_folder
-from faultgym.tools.errors import UserError
+from faultgym.agents.storage.segment import sync_folder
+from faultgym.core.errors import UserError
 
 SEAL = "sealed.json"
 FOLDER = "checkpoints"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from faultgym.tools.errors import UserError
+from faultgym.core.errors import UserError
 from faultgym.training.trainers.masks import mask_pair
 from faultgym.training.trainers.render import rendered_pair
 

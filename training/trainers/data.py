@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from faultgym.agents.prompts import NONE, system_text
-from faultgym.tools.errors import UserError
+from faultgym.agents.models.prompts import NONE, system_text
+from faultgym.core.errors import UserError
 from faultgym.tools.types import JSON
-from faultgym.training.train_config import Method, TrainConfig
+from faultgym.training.configs.train import Method, TrainConfig
 from faultgym.training.trainers.masks import labelled_tokens, measured_label, measured_pair
 
 if TYPE_CHECKING:

@@ -10,19 +10,19 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from faultgym.training import estimate
-from faultgym.training.train_config import TrainConfig
+from faultgym.training.configs import estimate
+from faultgym.training.configs.train import TrainConfig
 from faultgym.training.trainers.data import Prepared
 from faultgym.training.trainers.machine import Peak, device_name, free_on, understood
 from faultgym.training.trainers.run import Job, job_of, load_model
-from faultgym.training.trainers.watch import Step, Watch
+from faultgym.training.trainers.watch import TrainingMonitor, TrainingStep
 
 TIMED = 2
 """Batches that are timed, after one that warms up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class RunEstimate:
     """What is known of a run before it starts."""
 
     rows: int
@@ -72,7 +72,7 @@ class Estimate:
             yield "it would not fit: lower batch_size or max_length, set gradient_checkpointing=true, or take qlora"
 
 
-def dry_run(config: TrainConfig) -> Estimate:
+def dry_run(config: TrainConfig) -> RunEstimate:
     """Everything checked as for a run, a few steps timed in a temporary folder. Raises UserError like `train`."""
     from faultgym.training.trainers.making import total_steps
 
@@ -82,7 +82,7 @@ def dry_run(config: TrainConfig) -> Estimate:
     fits = not free or job.memory.total <= free
     with understood(Path(config.out)):
         seconds, peak = _timed(job, steps) if fits else (None, None)
-    return Estimate(
+    return RunEstimate(
         rows=len(prepared.rows),
         left_out=prepared.left_out,
         tokens=sum(prepared.lengths),
@@ -114,12 +114,12 @@ def _timed(job: Job, steps: int) -> tuple[float, int]:
     few = Prepared(rows, lengths, 0, False, job.prepared.learned)
     ends: list[float] = []
 
-    def on_step(step: Step) -> None:
+    def on_step(step: TrainingStep) -> None:
         ends.append(time.monotonic())
 
     peak = Peak(job.device)
     with tempfile.TemporaryDirectory() as folder:
-        watch = Watch(config, on_step)
+        watch = TrainingMonitor(config, on_step)
         trainer = trainer_for(config, load_model(job), job.tokenizer, few, Path(folder), watch, save=False)
         trainer.train()
     seconds = median(after - before for before, after in pairwise(ends))

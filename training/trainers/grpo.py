@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from faultgym.agents.model_local import identity
-from faultgym.agents.prompts import prompt_description
-from faultgym.tools.errors import UserError
-from faultgym.tools.hashing import stable_hash
+from faultgym.agents.models.local import identity
+from faultgym.agents.models.prompts import prompt_description
+from faultgym.core.errors import UserError
+from faultgym.core.hashing import stable_hash
 from faultgym.tools.types import JSON
-from faultgym.training import estimate
-from faultgym.training.episode_log import EpisodeLog, logged
-from faultgym.training.factory import environments_of, specs_of
-from faultgym.training.grpo_config import GrpoConfig
-from faultgym.training.rewards import reward_functions
-from faultgym.training.task_rows import task_rows
-from faultgym.training.train_config import TrainConfig
+from faultgym.training.configs import estimate
+from faultgym.training.configs.grpo import GrpoConfig
+from faultgym.training.configs.train import TrainConfig
+from faultgym.training.environments.episode_log import EpisodeLog, logged
+from faultgym.training.environments.factory import environments_of, specs_of
+from faultgym.training.environments.rewards import reward_functions
+from faultgym.training.environments.task_rows import task_rows
 from faultgym.training.trainers import outcome
 from faultgym.training.trainers.machine import device_name, free_on
 from faultgym.training.trainers.making import arguments, on_one_gpu, watched
@@ -47,7 +47,7 @@ from faultgym.training.trainers.models import (
 from faultgym.training.trainers.outcome import TrainResult
 from faultgym.training.trainers.responses import episode_trainer_class, reads_turns
 from faultgym.training.trainers.run import carried_out, in_work_folder
-from faultgym.training.trainers.watch import OnStep, Watch, Watched
+from faultgym.training.trainers.watch import MonitoredTrainer, OnStep, TrainingMonitor
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -63,7 +63,7 @@ class GrpoJob:
     grpo: GrpoConfig
     """Resolved."""
     start: Start
-    facts: estimate.Facts
+    facts: estimate.ModelSizes
     base_hash: str
     rows: list[JSON] = field(hash=False)
     """One for each group that may be played."""
@@ -206,7 +206,7 @@ def _train(config: GrpoConfig, work: Path, state: Any, progress: OnStep) -> Trai
     made_of["config"] = job.grpo.to_record()
 
     @contextmanager
-    def make(model: Any, folder: Path, watch: Watch) -> Iterator[Any]:
+    def make(model: Any, folder: Path, watch: TrainingMonitor) -> Iterator[Any]:
         with _log(job, folder, state) as log:
             trainer = grpo_trainer(job, model, folder, watch, log)
             try:
@@ -233,7 +233,7 @@ def _log(job: GrpoJob, folder: Path, state: Any) -> Iterator[EpisodeLog]:
         yield log
 
 
-def grpo_trainer(job: GrpoJob, model: Any, folder: Path, watch: Watch, log: EpisodeLog | None = None) -> Any:
+def grpo_trainer(job: GrpoJob, model: Any, folder: Path, watch: TrainingMonitor, log: EpisodeLog | None = None) -> Any:
     """TRL's trainer over our episodes, not begun. The model holds an adapter already where one is trained further."""
     from datasets import Dataset
     from trl import GRPOConfig
@@ -304,7 +304,7 @@ def watched_class() -> Any:
     """The trainer, watched as all are; each row comes as often as a group is large."""
     base = episode_trainer_class()
 
-    class WatchedEpisodes(Watched, base):  # type: ignore[valid-type,misc]
+    class WatchedEpisodes(MonitoredTrainer, base):  # type: ignore[valid-type,misc]
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
             sampler = base._get_train_sampler(self, train_dataset)
             return Replayed(sampler, lambda: int((self.state.epoch or 0) + 1e-6))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib import import_module, util
 from typing import Any
 
-from faultgym.eval.noninferior import CLEAN_MARGIN, NonInferiority, noninferior
-from faultgym.tools.errors import UserError
-from faultgym.training.train_config import TrainConfig
+from faultgym.core.errors import UserError
+from faultgym.eval.comparison.noninferior import CLEAN_MARGIN, NonInferiority, noninferior
+from faultgym.training.configs.train import TrainConfig
 from faultgym.training.trainers.models import start_of
 
 INSTALL = "pip install lm-eval"

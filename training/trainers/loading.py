@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from faultgym.tools.errors import UserError
+from faultgym.core.errors import UserError
 from faultgym.training.trainers.render import with_template
 
 if TYPE_CHECKING:

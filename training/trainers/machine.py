@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from faultgym.tools.errors import UserError
-from faultgym.training.estimate import MIB, free_memory
+from faultgym.core.errors import UserError
+from faultgym.training.configs.estimate import MIB, free_memory
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FULL_WORDS = (

@@ -10,12 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faultgym.tools.errors import UserError
-from faultgym.training.train_config import TrainConfig
+from faultgym.core.errors import UserError
+from faultgym.training.configs.train import TrainConfig
 from faultgym.training.trainers.collators import LabelCollator, PairCollator, orpo_trainer
 from faultgym.training.trainers.data import Prepared
 from faultgym.training.trainers.models import adapter_config, uses_gpu, weight_dtype
-from faultgym.training.trainers.watch import Watch, Watched, callback
+from faultgym.training.trainers.watch import MonitoredTrainer, TrainingMonitor, callback
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -38,7 +38,7 @@ def trainer_for(
     tokenizer: PreTrainedTokenizerBase,
     prepared: Prepared,
     folder: Path,
-    watch: Watch,
+    watch: TrainingMonitor,
     *,
     save: bool = True,
 ) -> Any:
@@ -69,7 +69,9 @@ def chosen_likelihood(trainer: Any, rows: int = 16) -> float:
     return float(sum(found) / len(found))
 
 
-def watched(config: TrainConfig, model: Any, folder: Path, watch: Watch, make: Callable[[dict[str, Any]], Any]) -> Any:
+def watched(
+    config: TrainConfig, model: Any, folder: Path, watch: TrainingMonitor, make: Callable[[dict[str, Any]], Any]
+) -> Any:
     """The trainer that `make` makes of the model, its adapter and its callbacks, logging and watched as all are."""
     from peft import PeftModel
     from transformers import PrinterCallback
@@ -178,7 +180,7 @@ _MAKERS = {"sft": _sft, "dpo": _dpo, "orpo": _orpo, "kto": _kto}
 
 @cache
 def _watched(trainer: type) -> Any:
-    return type(f"Watched{trainer.__name__}", (Watched, trainer), {})
+    return type(f"Watched{trainer.__name__}", (MonitoredTrainer, trainer), {})
 
 
 @contextmanager

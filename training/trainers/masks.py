@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from faultgym.tools.errors import UserError
+from faultgym.core.errors import UserError
 from faultgym.tools.types import JSON
 from faultgym.training.trainers.render import tools_of
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class MaskedTokens:
     """A chat in tokens, and which of them carry loss."""
 
     ids: list[int]
@@ -28,7 +28,7 @@ class Scored:
     """1 for what the assistant wrote, the end of its turns included; 0 for all else. As long as `ids`."""
 
 
-def scored(tokenizer: PreTrainedTokenizerBase, messages: Sequence[JSON], tools: Any = None) -> Scored:
+def scored(tokenizer: PreTrainedTokenizerBase, messages: Sequence[JSON], tools: Any = None) -> MaskedTokens:
     """The tokens of a chat, as TRL's SFTTrainer sees them with `assistant_only_loss=True`.
 
     Raises UserError when the tokenizer's template marks nothing: see `render.with_template`.
@@ -36,7 +36,7 @@ def scored(tokenizer: PreTrainedTokenizerBase, messages: Sequence[JSON], tools: 
     out = tokenizer.apply_chat_template(
         list(messages), tools=tools or None, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
     )
-    found = Scored(list(out["input_ids"]), list(out["assistant_masks"]))
+    found = MaskedTokens(list(out["input_ids"]), list(out["assistant_masks"]))
     if any(m["role"] == "assistant" for m in messages) and 1 not in found.mask:
         raise UserError("the tokenizer's chat template marks no assistant turns: give it one with `with_template`")
     return found

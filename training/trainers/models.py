@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from faultgym.agents.model_files import is_embedded, model_path
-from faultgym.tools.errors import UserError
+from faultgym.agents.models.files import is_embedded, model_path
+from faultgym.core.errors import UserError
 from faultgym.tools.types import JSON
-from faultgym.training.estimate import Facts
-from faultgym.training.train_config import TrainConfig
+from faultgym.training.configs.estimate import ModelSizes
+from faultgym.training.configs.train import TrainConfig
 from faultgym.training.trainers.render import with_template
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _fetched(hub_id: str) -> Path:
     return folder
 
 
-def facts_of(path: str) -> Facts:
+def facts_of(path: str) -> ModelSizes:
     """The sizes of a model, from its configuration alone; raises UserError when there is none."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -205,7 +205,7 @@ def facts_of(path: str) -> Facts:
         module.weight.shape for module in model.modules() if isinstance(module, torch.nn.Linear) and module is not head
     ]
     heads = text.num_attention_heads
-    return Facts(
+    return ModelSizes(
         parameters=sum(p.numel() for p in model.parameters()),
         linear=tuple((int(shape[0]), int(shape[1])) for shape in linear),
         layers=text.num_hidden_layers,

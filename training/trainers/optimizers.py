@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from faultgym.tools.errors import UserError
+from faultgym.core.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor

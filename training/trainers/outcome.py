@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from faultgym import __version__
-from faultgym.agents.model_files import MERGED
-from faultgym.tools.errors import UserError
+from faultgym.agents.models.files import MERGED
+from faultgym.core.errors import UserError
 from faultgym.tools.types import JSON
-from faultgym.training.card import table
-from faultgym.training.card_grpo import played
-from faultgym.training.train_config import TrainConfig
+from faultgym.training.builds.card import table
+from faultgym.training.builds.card_grpo import played
+from faultgym.training.configs.train import TrainConfig
 from faultgym.training.trainers.models import LINEAGE, Start, base_model, weights_hash, with_adapter
 
 if TYPE_CHECKING:

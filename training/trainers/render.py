@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from faultgym.tools.errors import UserError
+from faultgym.core.errors import UserError
 from faultgym.tools.types import JSON
 from faultgym.training.templates import template_text
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from faultgym.agents.chat import storable
-from faultgym.agents.formats import FORMATS, Format
-from faultgym.agents.model_openai import CONTEXT_OVERFLOW
-from faultgym.envs.turn import Turn
-from faultgym.tools.errors import UserError
+from faultgym.agents.models.formats import FORMATS, Format
+from faultgym.agents.models.openai import CONTEXT_OVERFLOW
+from faultgym.agents.traces.chat import storable
+from faultgym.core.errors import UserError
+from faultgym.envs.messages.turn import Turn
 from faultgym.tools.types import JSON
-from faultgym.training.factory import TURN, ToolEpisode, specs_of
+from faultgym.training.environments.factory import TURN, ToolEpisode, specs_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

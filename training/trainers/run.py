@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from faultgym.agents.model_files import MERGED
-from faultgym.tools.errors import UserError
+from faultgym.agents.models.files import MERGED
+from faultgym.core.errors import UserError
 from faultgym.tools.types import JSON
-from faultgym.training import estimate
-from faultgym.training.shards import sync_tree
-from faultgym.training.train_config import TrainConfig
+from faultgym.training.builds.shards import sync_tree
+from faultgym.training.builds.work import publish, work_folder, workplace
+from faultgym.training.configs import estimate
+from faultgym.training.configs.train import TrainConfig
 from faultgym.training.trainers import checkpoints, outcome
 from faultgym.training.trainers.data import DataSet, Prepared, load_all, prepare
 from faultgym.training.trainers.machine import Peak, alone, device_name, free_on, release, understood, unused_gpus
@@ -41,8 +42,7 @@ from faultgym.training.trainers.models import (
     with_adapter,
 )
 from faultgym.training.trainers.outcome import TrainResult
-from faultgym.training.trainers.watch import OnStep, Watch, displaced, summary
-from faultgym.training.work import publish, work_folder, workplace
+from faultgym.training.trainers.watch import OnStep, TrainingMonitor, displaced, summary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -53,7 +53,7 @@ _ASKED = "asked.json"
 """In the work folder: what the run was asked to do, to be compared at a resumption."""
 
 
-class Ready(Protocol):
+class PreparedRun(Protocol):
     """What carrying out a run needs to know of it, whatever it learns from."""
 
     @property
@@ -84,7 +84,7 @@ class Job:
     config: TrainConfig
     """Resolved."""
     start: Start
-    facts: estimate.Facts
+    facts: estimate.ModelSizes
     base_hash: str
     sets: tuple[DataSet, ...] = field(hash=False)
     prepared: Prepared
@@ -180,13 +180,13 @@ def job_of(config: TrainConfig) -> Job:
     return Job(resolved, start, facts, base_hash, tuple(sets), prepared, tokenizer, weight_dtype(resolved), device)
 
 
-def load_model(job: Ready) -> Any:
+def load_model(job: PreparedRun) -> Any:
     """The base, and on it the adapter that is trained further."""
     model = base_model(job.start.path, job.config, quantised=job.config.adapter.startswith("q"))
     return with_adapter(model, job.start.adapter) if job.start.adapter else model
 
 
-def check_memory(job: Ready) -> None:
+def check_memory(job: PreparedRun) -> None:
     """Raise UserError when the run would take more memory than is free."""
     needed, free = job.memory, free_on(job.device)
     if free and needed.total > free and not job.config.ignore_memory:
@@ -204,7 +204,7 @@ def _train(config: TrainConfig, work: Path, state: Any, progress: OnStep) -> Tra
     name = device_name(job.device)
     made_of = outcome.lineage(job.config, job.start, job.base_hash, job.facts.parameters, data, name)
 
-    def make(model: Any, folder: Path, watch: Watch) -> AbstractContextManager[Any]:
+    def make(model: Any, folder: Path, watch: TrainingMonitor) -> AbstractContextManager[Any]:
         from faultgym.training.trainers.making import trainer_for
 
         return nullcontext(trainer_for(job.config, model, job.tokenizer, job.prepared, folder, watch))
@@ -216,12 +216,12 @@ def _train(config: TrainConfig, work: Path, state: Any, progress: OnStep) -> Tra
 
 
 def carried_out(
-    job: Ready,
+    job: PreparedRun,
     work: Path,
     state: Any,
     made_of: JSON,
     progress: OnStep,
-    make: Callable[[Any, Path, Watch], AbstractContextManager[Any]],
+    make: Callable[[Any, Path, TrainingMonitor], AbstractContextManager[Any]],
     told: Callable[[dict[str, float]], Sequence[str]],
     difference: Callable[[JSON], str] | None = None,
 ) -> TrainResult:
@@ -238,7 +238,7 @@ def carried_out(
         from accelerate.utils import broadcast_object_list
 
         broadcast_object_list(found)
-    watch = Watch(job.config, progress, before=checkpoints.seconds(found[0]) if found[0] else 0.0)
+    watch = TrainingMonitor(job.config, progress, before=checkpoints.seconds(found[0]) if found[0] else 0.0)
     peak = Peak(job.device)
     with make(load_model(job), folder, watch) as trainer:
         fit(trainer, watch, found[0])
@@ -254,7 +254,7 @@ def carried_out(
     return result
 
 
-def fit(trainer: Any, watch: Watch, checkpoint: Path | None = None) -> None:
+def fit(trainer: Any, watch: TrainingMonitor, checkpoint: Path | None = None) -> None:
     """Train, from a checkpoint on where there is one. Raises UserError when weights are no numbers any more."""
     if checkpoint is not None and _had_ended(trainer, checkpoint):
         trainer._load_from_checkpoint(str(checkpoint))
@@ -294,7 +294,7 @@ def _checkpoint(work: Path, made_of: JSON, differs: Callable[[JSON], str]) -> Pa
     return checkpoints.newest(folder / checkpoints.FOLDER)
 
 
-def _finish(job: Ready, work: Path, made_of: JSON, result: TrainResult) -> None:
+def _finish(job: PreparedRun, work: Path, made_of: JSON, result: TrainResult) -> None:
     folder = work / "out"
     if job.config.merge and job.config.adapter != "none":
         outcome.merge(job.config, job.start, job.tokenizer, folder, folder / MERGED)

@@ -12,9 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faultgym.tools.errors import UserError
+from faultgym.core.errors import UserError
 from faultgym.tools.types import JSON
-from faultgym.training.train_config import Method, TrainConfig
+from faultgym.training.configs.train import Method, TrainConfig
 from faultgym.training.trainers import checkpoints
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _PROBE = "probe/chosen"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TrainingStep:
     """How far a run is."""
 
     step: int
@@ -43,11 +43,11 @@ class Step:
     """Seconds until it ends, at the speed so far."""
 
 
-OnStep = Callable[[Step], None]
+OnStep = Callable[[TrainingStep], None]
 
 
 @dataclass(slots=True)
-class Watch:
+class TrainingMonitor:
     """Beside a trainer while it runs."""
 
     config: TrainConfig
@@ -102,13 +102,13 @@ class Watch:
         loss = sum(self.losses) if self.losses else math.nan
         self.losses.clear()
         self.speeds.append(seconds - sum(self.speeds))
-        self.progress(Step(step, total, loss, seconds, seconds / done * (total - step)))
+        self.progress(TrainingStep(step, total, loss, seconds, seconds / done * (total - step)))
 
 
-class Watched:
+class MonitoredTrainer:
     """Mixed into each of TRL's trainers. Its batches come in an order that follows from the seed and the epoch."""
 
-    watch: Watch
+    watch: TrainingMonitor
     lengths: Sequence[int]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Order:
@@ -192,12 +192,12 @@ def layer_of_zeros(model: Any) -> str:
     return ""
 
 
-def callback(watch: Watch) -> TrainerCallback:
+def callback(watch: TrainingMonitor) -> TrainerCallback:
     """What tells the watch of a trainer's steps, and seals its checkpoints."""
     from accelerate import PartialState
     from transformers import TrainerCallback
 
-    class Told(TrainerCallback):  # type: ignore[misc]
+    class MonitorCallback(TrainerCallback):  # type: ignore[misc]
         def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             watch.begin(state.global_step)
             if watch.probe and not any(_PROBE in entry for entry in state.log_history):
@@ -222,7 +222,7 @@ def callback(watch: Watch) -> TrainerCallback:
                 checkpoints.seal(checkpoint, watch.seconds)
                 checkpoints.keep(folder, watch.config.keep_checkpoints)
 
-    return Told()
+    return MonitorCallback()
 
 
 def summary(history: Sequence[JSON], config: TrainConfig) -> dict[str, float]:

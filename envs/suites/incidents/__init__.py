@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faultgym.envs.suite import Entity, FieldHints, Source, Suite, register_suite
+from faultgym.envs.suite import Entity, EntitySource, FieldHints, Suite, register_suite
 from faultgym.envs.suites import common
 from faultgym.envs.suites.incidents import schema, words
 from faultgym.envs.suites.incidents.routes_read import READ
@@ -13,31 +13,31 @@ from faultgym.envs.suites.incidents.world import build
 __all__ = ["SUITE"]
 
 
-def _select(table: str, columns: tuple[str, ...], key: str = "id") -> Source:
-    return Source(sql=f"SELECT {', '.join(columns)} FROM {table} WHERE {key} = '{{id}}'")
+def _select(table: str, columns: tuple[str, ...], key: str = "id") -> EntitySource:
+    return EntitySource(sql=f"SELECT {', '.join(columns)} FROM {table} WHERE {key} = '{{id}}'")
 
 
 ENTITIES = (
     Entity(
         "service",
         "service_id",
-        (Source("get_service"), Source("get_service_v2"), _select("services", schema.SERVICE)),
+        (EntitySource("get_service"), EntitySource("get_service_v2"), _select("services", schema.SERVICE)),
     ),
     Entity(
         "incident",
         "incident_id",
-        (Source("get_incident"), Source("get_incident_v2"), _select("incidents", schema.INCIDENT)),
+        (EntitySource("get_incident"), EntitySource("get_incident_v2"), _select("incidents", schema.INCIDENT)),
     ),
-    Entity("deploy", "deploy_id", (Source("get_deploy"), _select("deploys", schema.DEPLOY))),
+    Entity("deploy", "deploy_id", (EntitySource("get_deploy"), _select("deploys", schema.DEPLOY))),
     Entity(
         "oncall",
         "team",
         (
-            Source("get_oncall"),
-            Source(sql=f"SELECT team, week, person FROM oncall WHERE team = '{{id}}' AND week = '{words.WEEK}'"),
+            EntitySource("get_oncall"),
+            EntitySource(sql=f"SELECT team, week, person FROM oncall WHERE team = '{{id}}' AND week = '{words.WEEK}'"),
         ),
     ),
-    Entity("document", "document_id", (Source("get_document"), _select("documents", common.DOCUMENT_COLUMNS))),
+    Entity("document", "document_id", (EntitySource("get_document"), _select("documents", common.DOCUMENT_COLUMNS))),
 )
 
 SUITE = register_suite(

@@ -123,7 +123,7 @@ class EventBody(TypedDict):
     note: str
 
 
-class NoteBody(TypedDict):
+class IncidentNoteBody(TypedDict):
     """A note on an incident."""
 
     id: int

@@ -6,12 +6,12 @@ import random
 import sqlite3
 from datetime import timedelta
 
-from faultgym.envs.names import Names
 from faultgym.envs.suites.common import add_document
 from faultgym.envs.suites.incidents import words
-from faultgym.envs.suites.incidents.facts import Step
-from faultgym.envs.suites.incidents.world import Incident, Service, Teams
-from faultgym.envs.world import EPOCH
+from faultgym.envs.suites.incidents.facts import RunbookStep
+from faultgym.envs.suites.incidents.world import DrawnService, Incident, Teams
+from faultgym.envs.worlds.names import Names
+from faultgym.envs.worlds.world import EPOCH
 
 RETIRED = 4
 """Services with a retired runbook beside the current one."""
@@ -63,7 +63,7 @@ _POLICIES = {
 
 
 def write_documents(
-    db: sqlite3.Connection, names: Names, services: list[Service], incidents: list[Incident], teams: Teams
+    db: sqlite3.Connection, names: Names, services: list[DrawnService], incidents: list[Incident], teams: Teams
 ) -> None:
     """Write all documents of a world."""
     rng = names.rng
@@ -87,7 +87,7 @@ def write_documents(
         write(title, "guide", body, 300)
 
 
-def _runbook(service: Service) -> str:
+def _runbook(service: DrawnService) -> str:
     steps = "\n".join(f"On {code}: {_step(step, service)}" for code, step in service.steps.items())
     return (
         f"{service.name} is {service.id}, tier {service.tier}, run by team {service.team}."
@@ -96,7 +96,7 @@ def _runbook(service: Service) -> str:
     )
 
 
-def _step(step: Step, service: Service) -> str:
+def _step(step: RunbookStep, service: DrawnService) -> str:
     return {
         "restart": "restart the service once; do not scale it.",
         "scale": f"scale the service to {step.replicas} replicas; a restart does not help.",
@@ -105,7 +105,7 @@ def _step(step: Step, service: Service) -> str:
     }[step.action]
 
 
-def _retired(rng: random.Random, service: Service) -> str:
+def _retired(rng: random.Random, service: DrawnService) -> str:
     code = rng.choice(list(service.steps))
     settle, peak = service.settle + rng.randrange(5, 60), service.peak + rng.randrange(1, 6)
     return (

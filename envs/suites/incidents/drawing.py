@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-from faultgym.envs.answers import Atom, AtomKind
+from faultgym.envs.judging.answers import Atom, AtomKind
 
 MOST_RIVALS = 24
 
@@ -30,7 +30,7 @@ def column(db: sqlite3.Connection, query: str, *values: Any) -> list[Any]:
     return [row[0] for row in rows(db, query, *values)]
 
 
-def rivals(kind: AtomKind, right: Iterable[Any], candidates: Iterable[Any]) -> tuple[Atom, ...]:
+def distractors(kind: AtomKind, right: Iterable[Any], candidates: Iterable[Any]) -> tuple[Atom, ...]:
     """The candidates that are not right, each once."""
     truth = {str(value) for value in right}
     others = dict.fromkeys(str(c) for c in candidates if str(c) and str(c) not in truth)

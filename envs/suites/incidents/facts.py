@@ -11,7 +11,7 @@ class Unstated(LookupError):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RunbookStep:
     """What a runbook says to do on an error code."""
 
     action: str
@@ -39,16 +39,16 @@ def _find(pattern: str, text: str, what: str) -> re.Match[str]:
     return found
 
 
-def runbook_step(text: str, code: str) -> Step:
+def runbook_step(text: str, code: str) -> RunbookStep:
     """The step for `code`; raises `Unstated`."""
     line = _find(rf"On {code}: ([^\n]*)", text, f"a step for {code}")[1]
     scale = re.search(r"scale the service to (\d+) replicas", line)
     if scale:
-        return Step("scale", int(scale[1]))
+        return RunbookStep("scale", int(scale[1]))
     for words, action in (("restart the service", "restart"), ("roll the service back", "rollback")):
         if words in line:
-            return Step(action)
-    return Step("ticket")
+            return RunbookStep(action)
+    return RunbookStep("ticket")
 
 
 def settle_seconds(text: str) -> int:

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from faultgym.envs.suites.common import money, record
 from faultgym.envs.suites.incidents import bodies, schema, words
-from faultgym.tools.context import WorldView
+from faultgym.tools.channels.context import WorldView
+from faultgym.tools.channels.http.pages import Cursor, page
+from faultgym.tools.channels.http.service import Operation, ServiceError, operation
 from faultgym.tools.declare import identifier
-from faultgym.tools.pages import Cursor, page
-from faultgym.tools.service import Operation, ServiceError, operation
 from faultgym.tools.types import JSON
 
 if TYPE_CHECKING:
@@ -227,10 +227,10 @@ def list_events(world: WorldView, incident_id: IncidentId) -> bodies.Page[bodies
 
 
 @operation("GET", "/v1/incidents/{incident_id}/notes", tables=("incident_notes",))
-def list_notes(world: WorldView, incident_id: IncidentId) -> bodies.Page[bodies.NoteBody]:
+def list_notes(world: WorldView, incident_id: IncidentId) -> bodies.Page[bodies.IncidentNoteBody]:
     """List the notes on an incident, oldest first."""
     incident_row(world, incident_id)
-    found: bodies.Page[bodies.NoteBody] = _all(world, "incident_notes", schema.NOTE, "incident_id", incident_id)
+    found: bodies.Page[bodies.IncidentNoteBody] = _all(world, "incident_notes", schema.NOTE, "incident_id", incident_id)
     return found
 
 

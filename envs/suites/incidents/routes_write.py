@@ -12,8 +12,8 @@ from pydantic import Field
 from faultgym.envs.suites.common import Note
 from faultgym.envs.suites.incidents import bodies, schema
 from faultgym.envs.suites.incidents.routes_read import IncidentId, ServiceId, incident_row, service_row
-from faultgym.tools.context import WorldView
-from faultgym.tools.service import Operation, ServiceError, operation
+from faultgym.tools.channels.context import WorldView
+from faultgym.tools.channels.http.service import Operation, ServiceError, operation
 
 Cause = Literal[
     "memory_leak",
@@ -100,7 +100,9 @@ def resolve_incident(
 
 
 @operation("POST", "/v1/incidents/{incident_id}/notes", tables=("incident_notes",), status=201)
-def add_note(world: WorldView, incident_id: IncidentId, text: Text, note: Note | None = None) -> bodies.NoteBody:
+def add_note(
+    world: WorldView, incident_id: IncidentId, text: Text, note: Note | None = None
+) -> bodies.IncidentNoteBody:
     """Add a note to an incident."""
     incident_row(world, incident_id)
     row = world.writable().execute(
@@ -110,7 +112,7 @@ def add_note(world: WorldView, incident_id: IncidentId, text: Text, note: Note |
     )
     body = dict(zip(schema.NOTE, row.fetchone(), strict=True))
     world.effect("add_note", "incident_notes", str(body["id"]), incident_id=incident_id, body=text)
-    return cast(bodies.NoteBody, body)
+    return cast(bodies.IncidentNoteBody, body)
 
 
 def _touch(world: WorldView, service_id: str, **values: str | int) -> None:

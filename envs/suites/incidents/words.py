@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from faultgym.envs.world import EPOCH
+from faultgym.envs.worlds.world import EPOCH
 
 ROLES = ("api", "worker", "gateway", "store", "cache", "scheduler", "indexer", "mailer")
 SEVERITIES = ("sev1", "sev2", "sev3")

@@ -7,10 +7,10 @@ import sqlite3
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from faultgym.envs.names import Names
 from faultgym.envs.suites.incidents import words
-from faultgym.envs.suites.incidents.facts import Step
-from faultgym.envs.world import EPOCH
+from faultgym.envs.suites.incidents.facts import RunbookStep
+from faultgym.envs.worlds.names import Names
+from faultgym.envs.worlds.world import EPOCH
 
 SERVICES = 20
 OPEN, ACKNOWLEDGED, RESOLVED = 7, 5, 18
@@ -19,7 +19,7 @@ EXPLAINED = 9
 
 
 @dataclass(slots=True)
-class Service:
+class DrawnService:
     """A service while its world is being made."""
 
     id: str
@@ -30,7 +30,7 @@ class Service:
     replicas: int
     peak: int
     settle: int
-    steps: dict[str, Step]
+    steps: dict[str, RunbookStep]
     deploys: list[tuple[datetime, str]] = field(default_factory=list)
     """(moment, release), oldest first."""
     status: str = "healthy"
@@ -41,7 +41,7 @@ class Incident:
     """An incident while its world is being made."""
 
     id: str
-    service: Service
+    service: DrawnService
     severity: str
     code: str
     state: str
@@ -88,7 +88,7 @@ def _teams(db: sqlite3.Connection, names: Names) -> Teams:
     return teams
 
 
-def _services(names: Names, teams: Teams) -> list[Service]:
+def _services(names: Names, teams: Teams) -> list[DrawnService]:
     rng = names.rng
     waits = rng.sample(range(35, 300, 5), SERVICES)
     tiers = [1 + n % 3 for n in range(SERVICES)]
@@ -98,7 +98,7 @@ def _services(names: Names, teams: Teams) -> list[Service]:
         team = list(teams)[n % len(teams)]
         sizes = rng.sample(range(2, 17), 3)
         found.append(
-            Service(
+            DrawnService(
                 names.identifier("SVC"),
                 f"{names.word()}-{rng.choice(words.ROLES)}",
                 team,
@@ -113,13 +113,19 @@ def _services(names: Names, teams: Teams) -> list[Service]:
     return found
 
 
-def _steps(rng: random.Random, scaled: int) -> dict[str, Step]:
+def _steps(rng: random.Random, scaled: int) -> dict[str, RunbookStep]:
     """Four codes with one step each; a code's step differs from service to service."""
     codes = rng.sample(list(words.CODES), 4)
-    return dict(zip(codes, (Step("restart"), Step("scale", scaled), Step("rollback"), Step("ticket")), strict=True))
+    return dict(
+        zip(
+            codes,
+            (RunbookStep("restart"), RunbookStep("scale", scaled), RunbookStep("rollback"), RunbookStep("ticket")),
+            strict=True,
+        )
+    )
 
 
-def _incidents(names: Names, services: list[Service], teams: Teams) -> list[Incident]:
+def _incidents(names: Names, services: list[DrawnService], teams: Teams) -> list[Incident]:
     rng = names.rng
     troubled = rng.sample(services, OPEN + ACKNOWLEDGED)
     for service in services:
@@ -141,7 +147,7 @@ def _incidents(names: Names, services: list[Service], teams: Teams) -> list[Inci
     return found + [_past_incident(names, n, rng.choice(services), teams) for n in range(RESOLVED)]
 
 
-def _past_incident(names: Names, n: int, service: Service, teams: Teams) -> Incident:
+def _past_incident(names: Names, n: int, service: DrawnService, teams: Teams) -> Incident:
     rng = names.rng
     first, last = service.deploys[1][0], service.deploys[-1][0]
     opened = first + timedelta(minutes=rng.randrange(60, int((last - first).total_seconds()) // 60 - 300))
@@ -175,7 +181,7 @@ def _deploys(rng: random.Random, latest: datetime) -> list[tuple[datetime, str]]
     return found
 
 
-def _store_services(db: sqlite3.Connection, names: Names, services: list[Service], teams: Teams) -> None:
+def _store_services(db: sqlite3.Connection, names: Names, services: list[DrawnService], teams: Teams) -> None:
     rng = names.rng
     tags = [names.word() for _ in range(8)]
     for s in services:
@@ -228,7 +234,7 @@ def _history(rng: random.Random, incident: Incident) -> list[tuple[str, str, str
     return events
 
 
-def _logs(db: sqlite3.Connection, names: Names, services: list[Service], incidents: list[Incident]) -> None:
+def _logs(db: sqlite3.Connection, names: Names, services: list[DrawnService], incidents: list[Incident]) -> None:
     rng = names.rng
     rows: list[tuple[str, str, str, str]] = []
     for service in services:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faultgym.envs.suite import Entity, FieldHints, Source, Suite, register_suite
+from faultgym.envs.suite import Entity, EntitySource, FieldHints, Suite, register_suite
 from faultgym.envs.suites.common import DOCUMENT_COLUMNS, read_documents, service
 from faultgym.envs.suites.orders import schema
 from faultgym.envs.suites.orders.documents import TODAY
@@ -14,8 +14,8 @@ from faultgym.envs.suites.orders.writes import WRITES
 __all__ = ["SUITE"]
 
 
-def _by_id(table: str, columns: tuple[str, ...], key: str = "id") -> Source:
-    return Source(sql=f"SELECT {', '.join(columns)} FROM {table} WHERE {key} = '{{id}}'")
+def _by_id(table: str, columns: tuple[str, ...], key: str = "id") -> EntitySource:
+    return EntitySource(sql=f"SELECT {', '.join(columns)} FROM {table} WHERE {key} = '{{id}}'")
 
 
 ENTITIES = {
@@ -24,21 +24,23 @@ ENTITIES = {
         Entity(
             "order",
             "order_id",
-            (Source("get_order"), Source("get_order_v2"), _by_id("orders", schema.ORDER)),
+            (EntitySource("get_order"), EntitySource("get_order_v2"), _by_id("orders", schema.ORDER)),
         ),
         Entity(
             "customer",
             "customer_id",
-            (Source("get_customer"), Source("get_customer_v2"), _by_id("customers", schema.CUSTOMER)),
+            (EntitySource("get_customer"), EntitySource("get_customer_v2"), _by_id("customers", schema.CUSTOMER)),
         ),
         Entity(
             "product",
             "product_id",
-            (Source("get_product"), Source("get_product_v2"), _by_id("products", schema.PRODUCT)),
+            (EntitySource("get_product"), EntitySource("get_product_v2"), _by_id("products", schema.PRODUCT)),
         ),
-        Entity("payment", "payment_id", (Source("get_payment"), _by_id("payments", schema.PAYMENT))),
-        Entity("shipment", "order_id", (Source("get_shipment"), _by_id("shipments", schema.SHIPMENT, "order_id"))),
-        Entity("document", "document_id", (Source("get_document"), _by_id("documents", DOCUMENT_COLUMNS))),
+        Entity("payment", "payment_id", (EntitySource("get_payment"), _by_id("payments", schema.PAYMENT))),
+        Entity(
+            "shipment", "order_id", (EntitySource("get_shipment"), _by_id("shipments", schema.SHIPMENT, "order_id"))
+        ),
+        Entity("document", "document_id", (EntitySource("get_document"), _by_id("documents", DOCUMENT_COLUMNS))),
     )
 }
 

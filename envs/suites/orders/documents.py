@@ -13,17 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from faultgym.envs.names import Names
 from faultgym.envs.suites.common import add_document, euros
 from faultgym.envs.suites.orders.schema import CATEGORIES
-from faultgym.envs.world import EPOCH
+from faultgym.envs.worlds.names import Names
+from faultgym.envs.worlds.world import EPOCH
 
 TODAY = EPOCH.date()
 """The day on which every episode begins."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class PolicyRule:
     """One numbered line of a policy."""
 
     label: str
@@ -37,12 +37,12 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class PolicyDocument:
     """A policy: an introduction, its rules, and what else it says."""
 
     title: str
     opening: str
-    rules: tuple[Rule, ...]
+    rules: tuple[PolicyRule, ...]
     closing: str
 
 
@@ -51,81 +51,83 @@ WINDOW, FEE = "Return window", "Handling fee"
 _MONTHS = (6, 9, 12, 15, 18, 24, 30, 36, 48, 60)
 
 POLICIES = (
-    Policy(
+    PolicyDocument(
         RETURNS,
         "Goods can be sent back after delivery, used or not.",
         (
-            Rule(WINDOW, "days", (14, 18, 21, 25, 28, 30, 35, 40), "after the day of delivery; the last day counts"),
-            Rule(FEE, "EUR", (195, 250, 295, 350, 395, 450), "for each return, taken off the refund"),
+            PolicyRule(
+                WINDOW, "days", (14, 18, 21, 25, 28, 30, 35, 40), "after the day of delivery; the last day counts"
+            ),
+            PolicyRule(FEE, "EUR", (195, 250, 295, 350, 395, 450), "for each return, taken off the refund"),
         ),
         "The refund is the price paid for the piece less the handling fee. No refund after the window.",
     ),
-    Policy(
+    PolicyDocument(
         WARRANTY,
         "Defects that were there at delivery are repaired or replaced free of charge.",
-        tuple(Rule(f"Warranty for {c}", "months", _MONTHS, "from delivery") for c in CATEGORIES),
+        tuple(PolicyRule(f"Warranty for {c}", "months", _MONTHS, "from delivery") for c in CATEGORIES),
         "Wear, drops and water are not covered. The order is the proof of purchase.",
     ),
-    Policy(
+    PolicyDocument(
         "Shipping policy",
         "Parcels leave on working days before 15:00.",
         (
-            Rule("Free shipping limit", "EUR", (3900, 4500, 5500, 6000, 7500, 8000), "and above"),
-            Rule("Standard shipping charge", "EUR", (390, 490, 550, 590, 690), "below the limit"),
-            Rule("Express surcharge", "EUR", (700, 790, 890, 990), "on top"),
+            PolicyRule("Free shipping limit", "EUR", (3900, 4500, 5500, 6000, 7500, 8000), "and above"),
+            PolicyRule("Standard shipping charge", "EUR", (390, 490, 550, 590, 690), "below the limit"),
+            PolicyRule("Express surcharge", "EUR", (700, 790, 890, 990), "on top"),
         ),
         "Addresses can be changed until the parcel is handed to the carrier.",
     ),
-    Policy(
+    PolicyDocument(
         "Cancellation policy",
         "Orders that are pending, paid or packed can be cancelled without a charge.",
-        (Rule("Unpaid order limit", "days", (3, 5, 6, 8, 10), "until the order lapses"),),
+        (PolicyRule("Unpaid order limit", "days", (3, 5, 6, 8, 10), "until the order lapses"),),
         "Once shipped, the way back is a return.",
     ),
-    Policy(
+    PolicyDocument(
         "Exchange policy",
         "A piece can be exchanged for another one of the same category that is in stock.",
-        (Rule("Exchange window", "days", (20, 22, 26, 32, 38, 42), "after the day of delivery"),),
+        (PolicyRule("Exchange window", "days", (20, 22, 26, 32, 38, 42), "after the day of delivery"),),
         "No price difference is charged or paid out.",
     ),
-    Policy(
+    PolicyDocument(
         "Payment policy",
         "Payment is by card, invoice or transfer.",
         (
-            Rule("Invoice term", "days", (7, 11, 12, 15, 16), "from the day of the order"),
-            Rule("Bank processing time of refunds", "days", (2, 4, 9, 13), "after we send it"),
+            PolicyRule("Invoice term", "days", (7, 11, 12, 15, 16), "from the day of the order"),
+            PolicyRule("Bank processing time of refunds", "days", (2, 4, 9, 13), "after we send it"),
         ),
         "If an order was charged twice in full, the later payment is the duplicate and is refunded.",
     ),
-    Policy(
+    PolicyDocument(
         "Loyalty programme",
         "Customers move up a tier by what they spent in a calendar year.",
         (
-            Rule("Silver threshold", "EUR", (20000, 25000, 30000, 35000), "a year"),
-            Rule("Gold threshold", "EUR", (60000, 70000, 80000, 95000), "a year"),
-            Rule("Gold discount", "percent", (3, 4, 6, 7, 8), "on every order"),
+            PolicyRule("Silver threshold", "EUR", (20000, 25000, 30000, 35000), "a year"),
+            PolicyRule("Gold threshold", "EUR", (60000, 70000, 80000, 95000), "a year"),
+            PolicyRule("Gold discount", "percent", (3, 4, 6, 7, 8), "on every order"),
         ),
         "Tiers are reviewed each January.",
     ),
-    Policy(
+    PolicyDocument(
         "Gift card policy",
         "Gift cards are sent by e-mail and cannot be exchanged for money.",
         (
-            Rule("Gift card validity", "months", (10, 14, 20, 27, 33), "from purchase"),
-            Rule("Smallest gift card", "EUR", (1000, 1500, 2000, 2500), ""),
+            PolicyRule("Gift card validity", "months", (10, 14, 20, 27, 33), "from purchase"),
+            PolicyRule("Smallest gift card", "EUR", (1000, 1500, 2000, 2500), ""),
         ),
         "Several cards can be used on one order.",
     ),
-    Policy(
+    PolicyDocument(
         "Price promise",
         "We match the price of other shops for the same product.",
-        (Rule("Price promise period", "days", (17, 19, 23, 24, 27), "after the order"),),
+        (PolicyRule("Price promise period", "days", (17, 19, 23, 24, 27), "after the order"),),
         "Auctions and outlet sales are left out.",
     ),
-    Policy(
+    PolicyDocument(
         "Lost parcel policy",
         "A parcel without a new tracking event is looked for with the carrier.",
-        (Rule("Search starts after", "days", (29, 31, 33, 34), "without an event"),),
+        (PolicyRule("Search starts after", "days", (29, 31, 33, 34), "without an event"),),
         "A replacement is sent once the carrier confirms the loss.",
     ),
 )  # fmt: skip
@@ -191,7 +193,7 @@ def write_documents(db: sqlite3.Connection, names: Names, cities: list[str]) -> 
     _notices(add, names, cities)
 
 
-def _policy_body(policy: Policy, rng: random.Random) -> str:
+def _policy_body(policy: PolicyDocument, rng: random.Random) -> str:
     taken: set[int] = set()
     lines = []
     for rule in policy.rules:

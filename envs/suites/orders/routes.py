@@ -33,9 +33,9 @@ from faultgym.envs.suites.orders.shapes import (
     ShipmentBody,
     Status,
 )
-from faultgym.tools.context import WorldView
-from faultgym.tools.pages import Cursor, page
-from faultgym.tools.service import ServiceError, operation
+from faultgym.tools.channels.context import WorldView
+from faultgym.tools.channels.http.pages import Cursor, page
+from faultgym.tools.channels.http.service import ServiceError, operation
 from faultgym.tools.types import JSON
 
 CURRENCY = "EUR"

@@ -6,9 +6,9 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from faultgym.envs.names import Names
 from faultgym.envs.suites.orders.documents import TODAY, write_documents
 from faultgym.envs.suites.orders.schema import CATEGORIES, CHANNELS, TAGS, TIERS
+from faultgym.envs.worlds.names import Names
 
 CUSTOMERS, PRODUCTS_EACH, TOWNS = 40, 6, 8
 COUNTS = (

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faultgym.agents.model_files import keep, trained_folder
-from faultgym.tools.errors import UserError
+from faultgym.agents.models.files import keep, trained_folder
+from faultgym.core.errors import UserError
 from faultgym.tools.types import JSON
+from faultgym.training.configs.tiny_recipe import Recipe
+from faultgym.training.configs.train import TrainConfig
 from faultgym.training.rows import features
 from faultgym.training.templates import template_text
-from faultgym.training.tiny_recipe import Recipe
-from faultgym.training.train_config import TrainConfig
 from faultgym.training.trainers.run import train
 from faultgym.training.trainers.tiny.structure import Structure, structured
 from faultgym.training.trainers.tiny.vocabulary import tokenizer_for
@@ -32,7 +32,7 @@ THETA = 1e6
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class TinyModel:
     """A model that was trained from nothing."""
 
     folder: Path
@@ -49,7 +49,7 @@ def make(
     seed: int = 0,
     progress: OnStep | None = None,
     say: Callable[[str], None] = lambda line: None,
-) -> Made:
+) -> TinyModel:
     """Train the recipe's model into `out`, or into the user's cache under its name, where it replaces what is there.
 
     The same seed on the same machine, with the same number of threads, gives the same weights. Needs the extra `train`.
@@ -74,7 +74,7 @@ def make(
         say(f"{parameters / 1e6:.1f} million parameters; training")
         result = train(_config(recipe, work, seed), progress)
         keep(work / "model", folder)
-    return Made(folder, len(rows), result.steps, parameters, time.monotonic() - began)
+    return TinyModel(folder, len(rows), result.steps, parameters, time.monotonic() - began)
 
 
 def _config(recipe: Recipe, work: Path, seed: int) -> TrainConfig:

@@ -6,15 +6,15 @@ import random
 import sqlite3
 from typing import TYPE_CHECKING
 
-from faultgym.envs.answers import Atom
-from faultgym.envs.goal import Goal, insert
+from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.goal import Goal, insert
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.incidents import facts, words
-from faultgym.envs.suites.incidents.drawing import choose, column, document_text, rivals
+from faultgym.envs.suites.incidents.drawing import choose, column, distractors, document_text
 from faultgym.envs.suites.incidents.templates.documents import postmortem
 
 if TYPE_CHECKING:
-    from faultgym.envs.reference import Desk
+    from faultgym.envs.reference.run import ReferenceAgent
 
 
 def _draw_between(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -24,7 +24,7 @@ def _draw_between(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     wrong = [n for n in (length + 60, length + 100, length + 10, length - 40) if n not in written]
     return Drawn(
         {"start": start, "end": end},
-        Goal(atoms=(Atom("number", str(length), "minutes"),), rivals=rivals("number", [length], wrong)),
+        Goal(expected=(Atom("number", str(length), "minutes"),), distractors=distractors("number", [length], wrong)),
     )
 
 
@@ -32,7 +32,7 @@ def _clock(minutes: int) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}"
 
 
-def _solve_between(desk: Desk) -> Script:
+def _solve_between(desk: ReferenceAgent) -> Script:
     yield from ()
     first, last = (int(t[:2]) * 60 + int(t[3:]) for t in (desk.p["start"], desk.p["end"]))
     return f"From {desk.p['start']} to {desk.p['end']} it is {last - first} minutes."
@@ -50,14 +50,14 @@ def _missing(db: sqlite3.Connection, rng: random.Random, table: str) -> str:
 
 def _draw_missing(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     key = _missing(db, rng, "incidents")
-    others = rivals("text", (), [f"is {state}" for state in words.STATES])
+    others = distractors("text", (), [f"is {state}" for state in words.STATES])
     return Drawn(
         {"incident_id": key},
-        Goal(kind="abstain", about=(key,), evidence=frozenset({"incidents"}), rivals=others),
+        Goal(kind="abstain", about=(key,), evidence=frozenset({"incidents"}), distractors=others),
     )
 
 
-def _solve_missing(desk: Desk) -> Script:
+def _solve_missing(desk: ReferenceAgent) -> Script:
     key = desk.p["incident_id"]
     incident = yield from desk.read("incident", key)
     if incident is None:
@@ -67,14 +67,14 @@ def _solve_missing(desk: Desk) -> Script:
 
 def _draw_unexplained(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     (incident,) = choose(db, rng, "SELECT id FROM incidents WHERE state = 'resolved' AND cause = '' ORDER BY id")
-    others = rivals("text", (), [words.plain(c) for c in words.CAUSES])
+    others = distractors("text", (), [words.plain(c) for c in words.CAUSES])
     return Drawn(
         {"incident_id": incident},
-        Goal(kind="abstain", about=(incident,), evidence=frozenset({"documents"}), rivals=others),
+        Goal(kind="abstain", about=(incident,), evidence=frozenset({"documents"}), distractors=others),
     )
 
 
-def _solve_unexplained(desk: Desk) -> Script:
+def _solve_unexplained(desk: ReferenceAgent) -> Script:
     key = desk.p["incident_id"]
     text = yield from postmortem(desk, key)
     if text is None:
@@ -88,7 +88,7 @@ def _draw_outage(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({"service_id": service, "replicas": wanted}, Goal(kind="report", about=(service,)))
 
 
-def _solve_outage(desk: Desk) -> Script:
+def _solve_outage(desk: ReferenceAgent) -> Script:
     p = desk.p
     why = f"Scale {p['service_id']} to {p['replicas']} replicas."
     yield from desk.write("scale_service", service_id=p["service_id"], replicas=p["replicas"], why=why)
@@ -104,11 +104,11 @@ def _draw_freeze(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     (service,) = choose(db, rng, "SELECT id FROM services WHERE tier = ? ORDER BY id", tier)
     changes = () if frozen else (insert("restarts", service_id=service),)
     last = windows[tier].last
-    others = rivals("date", [last], [window.last for window in windows.values()])
+    others = distractors("date", [last], [window.last for window in windows.values()])
     return Drawn({"service_id": service}, Goal(changes, (Atom("date", last),), others))
 
 
-def _solve_freeze(desk: Desk) -> Script:
+def _solve_freeze(desk: ReferenceAgent) -> Script:
     key = desk.p["service_id"]
     service = yield from desk.read("service", key)
     if service is None:

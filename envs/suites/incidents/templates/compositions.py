@@ -6,10 +6,10 @@ import random
 import sqlite3
 from typing import TYPE_CHECKING
 
-from faultgym.envs.answers import Atom
-from faultgym.envs.goal import Goal, insert, update
+from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.goal import Goal, insert, update
 from faultgym.envs.suite import Drawn, Script, Template
-from faultgym.envs.suites.incidents.drawing import choose, engineers, rivals
+from faultgym.envs.suites.incidents.drawing import choose, distractors, engineers
 from faultgym.envs.suites.incidents.templates.history import count_errors, draw_count
 from faultgym.envs.suites.incidents.templates.repairs import (
     act,
@@ -25,7 +25,7 @@ from faultgym.envs.suites.incidents.templates.repairs import (
 )
 
 if TYPE_CHECKING:
-    from faultgym.envs.reference import Desk
+    from faultgym.envs.reference.run import ReferenceAgent
 
 
 def _draw_handle(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -39,11 +39,11 @@ def _draw_handle(db: sqlite3.Connection, rng: random.Random) -> Drawn:
         event(incident, "assigned", person),
         *step_changes(db, service, action_for(db, service, code)),
     )
-    goal = Goal(changes, (Atom("text", person),), rivals("text", [person], engineers(db)))
+    goal = Goal(changes, (Atom("text", person),), distractors("text", [person], engineers(db)))
     return Drawn({"incident_id": incident}, goal)
 
 
-def _solve_handle(desk: Desk) -> Script:
+def _solve_handle(desk: ReferenceAgent) -> Script:
     key = desk.p["incident_id"]
     incident = yield from desk.read("incident", key)
     if incident is None:
@@ -70,7 +70,7 @@ def _draw_revert(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({"incident_id": incident}, Goal(changes, (Atom("text", bad_release(db, service)[3]),)))
 
 
-def _solve_revert(desk: Desk) -> Script:
+def _solve_revert(desk: ReferenceAgent) -> Script:
     key = desk.p["incident_id"]
     incident = yield from desk.read("incident", key)
     if incident is None:
@@ -91,7 +91,7 @@ def _draw_tally(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn(params, Goal(changes, (Atom("number", str(count)),)))
 
 
-def _solve_tally(desk: Desk) -> Script:
+def _solve_tally(desk: ReferenceAgent) -> Script:
     p = desk.p
     count = yield from count_errors(desk, p["service_id"], p["code"], p["day"])
     text = f"{p['code']} errors on {p['day']}: {count}"

@@ -7,21 +7,21 @@ import sqlite3
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
-from faultgym.envs.answers import Atom
-from faultgym.envs.desk import Move
-from faultgym.envs.goal import Goal
+from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.client import ReferenceStep
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.incidents import facts, words
-from faultgym.envs.suites.incidents.drawing import choose, column, document_text, engineers, rivals
+from faultgym.envs.suites.incidents.drawing import choose, column, distractors, document_text, engineers
 
 if TYPE_CHECKING:
-    from faultgym.envs.reference import Desk
+    from faultgym.envs.reference.run import ReferenceAgent
 
 EXPLAINED = "SELECT substr(title, 12) FROM documents WHERE kind = 'postmortem' ORDER BY id"
 """The incidents that have a postmortem."""
 
 
-def runbook(desk: Desk, service: str) -> Generator[Move, str, str | None]:
+def runbook(desk: ReferenceAgent, service: str) -> Generator[ReferenceStep, str, str | None]:
     """The runbook of the service with this name."""
     return (
         yield from desk.document(
@@ -30,7 +30,7 @@ def runbook(desk: Desk, service: str) -> Generator[Move, str, str | None]:
     )
 
 
-def postmortem(desk: Desk, incident: str) -> Generator[Move, str, str | None]:
+def postmortem(desk: ReferenceAgent, incident: str) -> Generator[ReferenceStep, str, str | None]:
     """The postmortem of an incident."""
     return (
         yield from desk.document(
@@ -49,11 +49,11 @@ def _draw_settle(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     others = [facts.settle_seconds(text) for text in texts]
     return Drawn(
         {"service": name},
-        Goal(atoms=(Atom("number", str(right), "seconds"),), rivals=rivals("number", [right], others)),
+        Goal(expected=(Atom("number", str(right), "seconds"),), distractors=distractors("number", [right], others)),
     )
 
 
-def _solve_settle(desk: Desk) -> Script:
+def _solve_settle(desk: ReferenceAgent) -> Script:
     name = desk.p["service"]
     text = yield from runbook(desk, name)
     if text is None:
@@ -69,13 +69,13 @@ def _draw_cause(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn(
         {"incident_id": incident},
         Goal(
-            atoms=(Atom("text", words.plain(cause)), Atom("number", str(customers))),
-            rivals=rivals("text", [words.plain(cause)], others),
+            expected=(Atom("text", words.plain(cause)), Atom("number", str(customers))),
+            distractors=distractors("text", [words.plain(cause)], others),
         ),
     )
 
 
-def _solve_cause(desk: Desk) -> Script:
+def _solve_cause(desk: ReferenceAgent) -> Script:
     text = yield from postmortem(desk, desk.p["incident_id"])
     if text is None:
         return desk.absent("postmortem", desk.p["incident_id"])
@@ -94,13 +94,13 @@ def _draw_item(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn(
         {"incident_id": incident},
         Goal(
-            atoms=(Atom("text", person), Atom("date", due)),
-            rivals=rivals("date", [due], others) + rivals("text", [person], engineers(db)),
+            expected=(Atom("text", person), Atom("date", due)),
+            distractors=distractors("date", [due], others) + distractors("text", [person], engineers(db)),
         ),
     )
 
 
-def _solve_item(desk: Desk) -> Script:
+def _solve_item(desk: ReferenceAgent) -> Script:
     text = yield from postmortem(desk, desk.p["incident_id"])
     if text is None:
         return desk.absent("postmortem", desk.p["incident_id"])
@@ -115,11 +115,14 @@ def _draw_deadline(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     right = limits[severity]
     return Drawn(
         {"incident_id": incident},
-        Goal(atoms=(Atom("number", str(right), "minutes"),), rivals=rivals("number", [right], limits.values())),
+        Goal(
+            expected=(Atom("number", str(right), "minutes"),),
+            distractors=distractors("number", [right], limits.values()),
+        ),
     )
 
 
-def _solve_deadline(desk: Desk) -> Script:
+def _solve_deadline(desk: ReferenceAgent) -> Script:
     incident = yield from desk.read("incident", desk.p["incident_id"])
     if incident is None:
         return desk.absent("incident", desk.p["incident_id"])

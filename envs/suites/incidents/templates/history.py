@@ -7,14 +7,14 @@ import sqlite3
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from faultgym.envs.answers import Atom
-from faultgym.envs.desk import Failed, Move
-from faultgym.envs.goal import Goal
+from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.client import ReferenceStep, SourceFailed
 from faultgym.envs.suite import Drawn, Script, Template
-from faultgym.envs.suites.incidents.drawing import choose, column, rivals, rows
+from faultgym.envs.suites.incidents.drawing import choose, column, distractors, rows
 
 if TYPE_CHECKING:
-    from faultgym.envs.reference import Desk
+    from faultgym.envs.reference.run import ReferenceAgent
 
 _COUNTS = (
     "SELECT service_id, code, substr(at, 1, 10) AS day, count(*) AS n FROM logs WHERE level = 'error'"
@@ -22,7 +22,7 @@ _COUNTS = (
 )
 
 
-def count_errors(desk: Desk, service: str, code: str, day: str) -> Generator[Move, str, int]:
+def count_errors(desk: ReferenceAgent, service: str, code: str, day: str) -> Generator[ReferenceStep, str, int]:
     """How many entries of level error with this code the service logged that day."""
     found = yield from desk.list(
         "list_logs",
@@ -49,11 +49,14 @@ def _draw_errors(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     )  # fmt: skip
     return Drawn(
         {"service_id": service, "code": code, "day": day},
-        Goal(atoms=(Atom("number", str(count)),), rivals=rivals("number", [count], [whole, count + 1, count + 3])),
+        Goal(
+            expected=(Atom("number", str(count)),),
+            distractors=distractors("number", [count], [whole, count + 1, count + 3]),
+        ),
     )
 
 
-def _solve_errors(desk: Desk) -> Script:
+def _solve_errors(desk: ReferenceAgent) -> Script:
     p = desk.p
     count = yield from count_errors(desk, p["service_id"], p["code"], p["day"])
     return f"{p['service_id']} logged {count} errors with the code {p['code']} on {p['day']}."
@@ -81,27 +84,27 @@ def _draw_noisiest(db: sqlite3.Connection, rng: random.Random) -> Drawn:
             return Drawn(
                 {"team": team, "day": day},
                 Goal(
-                    atoms=(Atom("id", right), Atom("number", str(ranked[0][1]))),
-                    rivals=rivals("id", [right], others),
+                    expected=(Atom("id", right), Atom("number", str(ranked[0][1]))),
+                    distractors=distractors("id", [right], others),
                 ),
             )
     raise LookupError("no day in this world on which one service of a team had the most errors")
 
 
-def _solve_noisiest(desk: Desk) -> Script:
+def _solve_noisiest(desk: ReferenceAgent) -> Script:
     team, day = desk.p["team"], desk.p["day"]
     try:
         ranked = yield from desk.sql(
             _BY_SERVICE.format(team=team, day=day), why=f"Count the errors of {day} by service of team {team}."
         )
-    except Failed:
+    except SourceFailed:
         ranked = yield from _count_each(desk, team, day)
     if not ranked:
         return f"There is no error entry for team {team} on {day}."
     return f"{ranked[0]['service_id']} logged the most: {ranked[0]['errors']} errors on {day}."
 
 
-def _count_each(desk: Desk, team: str, day: str) -> Generator[Move, str, list[dict[str, Any]]]:
+def _count_each(desk: ReferenceAgent, team: str, day: str) -> Generator[ReferenceStep, str, list[dict[str, Any]]]:
     """The same ranking without the database, service by service."""
     services = yield from desk.list("list_services", {"team": team}, why="Use the API: list the team's services.")
     ranked = []
@@ -115,7 +118,7 @@ def _count_each(desk: Desk, team: str, day: str) -> Generator[Move, str, list[di
     return sorted(ranked, key=lambda r: (-int(r["errors"]), str(r["service_id"])))
 
 
-def release_history(desk: Desk, service: str) -> Generator[Move, str, list[dict[str, Any]]]:
+def release_history(desk: ReferenceAgent, service: str) -> Generator[ReferenceStep, str, list[dict[str, Any]]]:
     """A service's deploys, oldest first."""
     found = yield from desk.list(
         "list_deploys",
@@ -134,11 +137,11 @@ def _draw_live(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     right = [release for moment, release in history if moment <= opened][-1]
     return Drawn(
         {"incident_id": incident},
-        Goal(atoms=(Atom("text", right),), rivals=rivals("text", [right], [r for _, r in history])),
+        Goal(expected=(Atom("text", right),), distractors=distractors("text", [right], [r for _, r in history])),
     )
 
 
-def _solve_live(desk: Desk) -> Script:
+def _solve_live(desk: ReferenceAgent) -> Script:
     incident = yield from desk.read("incident", desk.p["incident_id"])
     if incident is None:
         return desk.absent("incident", desk.p["incident_id"])

@@ -6,25 +6,27 @@ import random
 import sqlite3
 from typing import TYPE_CHECKING
 
-from faultgym.envs.answers import Atom
-from faultgym.envs.goal import Goal
+from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.goal import Goal
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import euros
 from faultgym.envs.suites.incidents import words
-from faultgym.envs.suites.incidents.drawing import choose, column, engineers, rivals, rows
+from faultgym.envs.suites.incidents.drawing import choose, column, distractors, engineers, rows
 
 if TYPE_CHECKING:
-    from faultgym.envs.reference import Desk
+    from faultgym.envs.reference.run import ReferenceAgent
 
 
 def _draw_status(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     status = rng.choice(column(db, "SELECT DISTINCT status FROM services ORDER BY status"))
     (service,) = choose(db, rng, "SELECT id FROM services WHERE status = ? ORDER BY id", status)
-    atoms = (Atom("text", status),)
-    return Drawn({"service_id": service}, Goal(atoms=atoms, rivals=rivals("text", [status], words.STATUSES)))
+    expected = (Atom("text", status),)
+    return Drawn(
+        {"service_id": service}, Goal(expected=expected, distractors=distractors("text", [status], words.STATUSES))
+    )
 
 
-def _solve_status(desk: Desk) -> Script:
+def _solve_status(desk: ReferenceAgent) -> Script:
     service = yield from desk.read("service", desk.p["service_id"])
     if service is None:
         return desk.absent("service", desk.p["service_id"])
@@ -34,11 +36,11 @@ def _solve_status(desk: Desk) -> Script:
 def _draw_release(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     service, name, release = choose(db, rng, "SELECT id, name, current_version FROM services ORDER BY id")
     others = column(db, "SELECT release FROM deploys WHERE service_id = ? ORDER BY id", service)
-    atoms = (Atom("text", release),)
-    return Drawn({"service": name}, Goal(atoms=atoms, rivals=rivals("text", [release], others)))
+    expected = (Atom("text", release),)
+    return Drawn({"service": name}, Goal(expected=expected, distractors=distractors("text", [release], others)))
 
 
-def _solve_release(desk: Desk) -> Script:
+def _solve_release(desk: ReferenceAgent) -> Script:
     name = desk.p["service"]
     found = yield from desk.list(
         "list_services",
@@ -58,13 +60,14 @@ def _draw_facts(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn(
         {"incident_id": incident},
         Goal(
-            atoms=(Atom("text", severity), Atom("text", assignee)),
-            rivals=rivals("text", [severity], words.SEVERITIES) + rivals("text", [assignee], engineers(db)),
+            expected=(Atom("text", severity), Atom("text", assignee)),
+            distractors=distractors("text", [severity], words.SEVERITIES)
+            + distractors("text", [assignee], engineers(db)),
         ),
     )
 
 
-def _solve_facts(desk: Desk) -> Script:
+def _solve_facts(desk: ReferenceAgent) -> Script:
     incident = yield from desk.read("incident", desk.p["incident_id"])
     if incident is None:
         return desk.absent("incident", desk.p["incident_id"])
@@ -76,11 +79,11 @@ def _draw_cost(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     others = column(db, "SELECT monthly_cost_cents FROM services ORDER BY id")
     return Drawn(
         {"service_id": service},
-        Goal(atoms=(Atom("money", str(cents)),), rivals=rivals("money", [cents], others)),
+        Goal(expected=(Atom("money", str(cents)),), distractors=distractors("money", [cents], others)),
     )
 
 
-def _solve_cost(desk: Desk) -> Script:
+def _solve_cost(desk: ReferenceAgent) -> Script:
     service = yield from desk.read("service", desk.p["service_id"])
     if service is None:
         return desk.absent("service", desk.p["service_id"])
@@ -93,11 +96,11 @@ def _draw_unresolved(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     others = column(db, "SELECT id FROM incidents ORDER BY state, id")
     return Drawn(
         {"severity": severity},
-        Goal(atoms=tuple(Atom("id", i) for i in right), rivals=rivals("id", right, others)),
+        Goal(expected=tuple(Atom("id", i) for i in right), distractors=distractors("id", right, others)),
     )
 
 
-def _solve_unresolved(desk: Desk) -> Script:
+def _solve_unresolved(desk: ReferenceAgent) -> Script:
     severity = desk.p["severity"]
     found = yield from desk.list(
         "list_incidents",
@@ -120,13 +123,13 @@ def _draw_minutes(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn(
         {"severity": severity},
         Goal(
-            atoms=(Atom("number", str(minutes), "minutes"),),
-            rivals=rivals("number", [minutes], [*others, sum(others)]),
+            expected=(Atom("number", str(minutes), "minutes"),),
+            distractors=distractors("number", [minutes], [*others, sum(others)]),
         ),
     )
 
 
-def _solve_minutes(desk: Desk) -> Script:
+def _solve_minutes(desk: ReferenceAgent) -> Script:
     severity = desk.p["severity"]
     found = yield from desk.list(
         "list_incidents",

@@ -7,17 +7,17 @@ import sqlite3
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from faultgym.envs.answers import Atom
-from faultgym.envs.desk import Down, Move
-from faultgym.envs.goal import Change, Goal, insert, update
+from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.goal import Change, Goal, insert, update
+from faultgym.envs.reference_agent.client import AllSourcesDown, ReferenceStep
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.incidents import facts, words
-from faultgym.envs.suites.incidents.drawing import choose, column, document_text, engineers, rivals, rows
+from faultgym.envs.suites.incidents.drawing import choose, column, distractors, document_text, engineers, rows
 from faultgym.envs.suites.incidents.templates.documents import postmortem, runbook
 from faultgym.envs.suites.incidents.templates.history import release_history
 
 if TYPE_CHECKING:
-    from faultgym.envs.reference import Desk
+    from faultgym.envs.reference.run import ReferenceAgent
 
 
 def event(incident: str, action: str, detail: str = "") -> Change:
@@ -26,9 +26,9 @@ def event(incident: str, action: str, detail: str = "") -> Change:
 
 
 def known(record: dict[str, Any] | None, what: str) -> dict[str, Any]:
-    """A record that another one names; raises `Down` when it cannot be had."""
+    """A record that another one names; raises `AllSourcesDown` when it cannot be had."""
     if record is None:
-        raise Down(f"{what} cannot be read")
+        raise AllSourcesDown(f"{what} cannot be read")
     return record
 
 
@@ -38,7 +38,9 @@ def oncall_of(db: sqlite3.Connection, service: str) -> str:
     return str(column(db, query, words.WEEK, service)[0])
 
 
-def find_oncall(desk: Desk, service: str, record: dict[str, Any] | None = None) -> Generator[Move, str, str]:
+def find_oncall(
+    desk: ReferenceAgent, service: str, record: dict[str, Any] | None = None
+) -> Generator[ReferenceStep, str, str]:
     """The same, as an agent finds it; `record` is the service, where it has been read before."""
     if record is None:
         record = yield from desk.read("service", service, why=f"{service} is affected: which team runs it?")
@@ -57,11 +59,11 @@ def _draw_acknowledge(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     )
     return Drawn(
         {"incident_id": incident},
-        Goal(changes, (Atom("text", person),), rivals("text", [person], engineers(db))),
+        Goal(changes, (Atom("text", person),), distractors("text", [person], engineers(db))),
     )
 
 
-def _solve_acknowledge(desk: Desk) -> Script:
+def _solve_acknowledge(desk: ReferenceAgent) -> Script:
     key = desk.p["incident_id"]
     incident = yield from desk.read("incident", key)
     if incident is None:
@@ -72,13 +74,13 @@ def _solve_acknowledge(desk: Desk) -> Script:
     return f"{key} is acknowledged and assigned to {person}, who is on call."
 
 
-def action_for(db: sqlite3.Connection, service: str, code: str) -> facts.Step:
+def action_for(db: sqlite3.Connection, service: str, code: str) -> facts.RunbookStep:
     """What the runbook of a service says to do on a code."""
     (name,) = column(db, "SELECT name FROM services WHERE id = ?", service)
     return facts.runbook_step(document_text(db, f"Runbook: {name}"), code)
 
 
-def step_changes(db: sqlite3.Connection, service: str, step: facts.Step) -> tuple[Change, ...]:
+def step_changes(db: sqlite3.Connection, service: str, step: facts.RunbookStep) -> tuple[Change, ...]:
     """What a restart or a scaling leaves behind."""
     if step.action == "restart":
         return (insert("restarts", service_id=service),)
@@ -88,7 +90,7 @@ def step_changes(db: sqlite3.Connection, service: str, step: facts.Step) -> tupl
     return (*changes, update("services", service, replicas=step.replicas))
 
 
-def act(desk: Desk, service: str, step: facts.Step, why: str) -> Generator[Move, str, str]:
+def act(desk: ReferenceAgent, service: str, step: facts.RunbookStep, why: str) -> Generator[ReferenceStep, str, str]:
     """Do what a runbook says; returns it in words."""
     if step.action == "scale":
         yield from desk.write("scale_service", service_id=service, replicas=step.replicas, why=why)
@@ -98,8 +100,8 @@ def act(desk: Desk, service: str, step: facts.Step, why: str) -> Generator[Move,
 
 
 def find_step(
-    desk: Desk, incident: dict[str, Any], record: dict[str, Any] | None = None
-) -> Generator[Move, str, facts.Step]:
+    desk: ReferenceAgent, incident: dict[str, Any], record: dict[str, Any] | None = None
+) -> Generator[ReferenceStep, str, facts.RunbookStep]:
     """What the runbook of an incident's service says to do on its code; `record` as in `find_oncall`."""
     service = incident["service_id"]
     if record is None:
@@ -107,7 +109,7 @@ def find_step(
     name = known(record, service)["name"]
     text = yield from runbook(desk, name)
     if text is None:
-        raise Down(f"the runbook of {name} cannot be found")
+        raise AllSourcesDown(f"the runbook of {name} cannot be found")
     return facts.runbook_step(text, str(incident["code"]))
 
 
@@ -119,11 +121,11 @@ def _draw_runbook(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     others = column(db, "SELECT id FROM services ORDER BY id")
     return Drawn(
         {"incident_id": incident},
-        Goal(step_changes(db, service, step), (Atom("id", service),), rivals("id", [service], others)),
+        Goal(step_changes(db, service, step), (Atom("id", service),), distractors("id", [service], others)),
     )
 
 
-def _solve_runbook(desk: Desk) -> Script:
+def _solve_runbook(desk: ReferenceAgent) -> Script:
     key = desk.p["incident_id"]
     incident = yield from desk.read("incident", key)
     if incident is None:
@@ -154,12 +156,12 @@ def rollback_changes(db: sqlite3.Connection, service: str) -> tuple[Change, ...]
     )
 
 
-def roll_back(desk: Desk, incident: dict[str, Any]) -> Generator[Move, str, str]:
+def roll_back(desk: ReferenceAgent, incident: dict[str, Any]) -> Generator[ReferenceStep, str, str]:
     """Roll the incident's service back to what was live before its last deploy; returns that release."""
     history = yield from release_history(desk, incident["service_id"])
     before = [d for d in history if d["deployed_at"] <= incident["opened_at"]]
     if len(before) < 2:
-        raise Down("the deploy history is not complete")
+        raise AllSourcesDown("the deploy history is not complete")
     release = str(before[-2]["release"])
     why = f"{before[-1]['release']} came right before the incident, {release} was live until then: roll back."
     yield from desk.write("rollback_service", service_id=incident["service_id"], release=release, why=why)
@@ -174,7 +176,7 @@ def _draw_rollback(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({"incident_id": incident, "text": note}, Goal(changes, (Atom("text", good),)))
 
 
-def _solve_rollback(desk: Desk) -> Script:
+def _solve_rollback(desk: ReferenceAgent) -> Script:
     key = desk.p["incident_id"]
     incident = yield from desk.read("incident", key)
     if incident is None:
@@ -194,7 +196,7 @@ def _draw_peak(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({"service_id": service}, Goal(changes, (Atom("number", str(peak)),)))
 
 
-def _solve_peak(desk: Desk) -> Script:
+def _solve_peak(desk: ReferenceAgent) -> Script:
     key = desk.p["service_id"]
     service = yield from desk.read("service", key)
     if service is None:
@@ -217,10 +219,10 @@ def _draw_resolve(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     )
     plain = [words.plain(c) for c in words.CAUSES]
     right = words.plain(cause)
-    return Drawn({"incident_id": incident}, Goal(changes, (Atom("text", right),), rivals("text", [right], plain)))
+    return Drawn({"incident_id": incident}, Goal(changes, (Atom("text", right),), distractors("text", [right], plain)))
 
 
-def _solve_resolve(desk: Desk) -> Script:
+def _solve_resolve(desk: ReferenceAgent) -> Script:
     key = desk.p["incident_id"]
     text = yield from postmortem(desk, key)
     if text is None:

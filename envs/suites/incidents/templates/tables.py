@@ -6,13 +6,13 @@ import random
 import sqlite3
 from typing import TYPE_CHECKING
 
-from faultgym.envs.answers import Atom
-from faultgym.envs.goal import Goal, delete, insert
+from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.goal import Goal, delete, insert
 from faultgym.envs.suite import Drawn, Script, Template
-from faultgym.envs.suites.incidents.drawing import choose, column, rivals
+from faultgym.envs.suites.incidents.drawing import choose, column, distractors
 
 if TYPE_CHECKING:
-    from faultgym.envs.reference import Desk
+    from faultgym.envs.reference.run import ReferenceAgent
 
 _NOTES = (
     "customer informed by phone", "waiting for the supplier", "same pattern as last week", "dashboard attached",
@@ -24,11 +24,11 @@ def _draw_note(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     incident, severity = choose(db, rng, "SELECT id, severity FROM incidents WHERE state != 'resolved' ORDER BY id")
     text = rng.choice(_NOTES)
     changes = (insert("incident_notes", incident_id=incident, body=text),)
-    goal = Goal(changes, (Atom("text", severity),), rivals("text", [severity], ("sev1", "sev2", "sev3")))
+    goal = Goal(changes, (Atom("text", severity),), distractors("text", [severity], ("sev1", "sev2", "sev3")))
     return Drawn({"incident_id": incident, "text": text}, goal)
 
 
-def _solve_note(desk: Desk) -> Script:
+def _solve_note(desk: ReferenceAgent) -> Script:
     key, text = desk.p["incident_id"], desk.p["text"]
     found = yield from desk.sql(
         f"SELECT id, severity FROM incidents WHERE id = '{key}'", why=f"Look at {key} before writing to it."
@@ -48,11 +48,11 @@ def _draw_move(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     changes = (delete("service_tags", f"{source}/{tag}/1"), insert("service_tags", service_id=target, tag=tag))
     tags = column(db, "SELECT tag FROM service_tags WHERE service_id = ? ORDER BY 1", target)
     atom = Atom("number", str(len(tags) + 1))
-    goal = Goal(changes, (atom,), rivals("number", [len(tags) + 1], [len(tags), len(tags) + 2]))
+    goal = Goal(changes, (atom,), distractors("number", [len(tags) + 1], [len(tags), len(tags) + 2]))
     return Drawn({"tag": tag, "source": source, "target": target}, goal)
 
 
-def _solve_move(desk: Desk) -> Script:
+def _solve_move(desk: ReferenceAgent) -> Script:
     tag, source, target = desk.p["tag"], desk.p["source"], desk.p["target"]
     found = yield from desk.sql(
         f"SELECT service_id, tag FROM service_tags WHERE service_id IN ('{source}', '{target}')"

@@ -6,14 +6,14 @@ import random
 import sqlite3
 from typing import TYPE_CHECKING
 
-from faultgym.envs.answers import Atom
-from faultgym.envs.goal import Goal, insert, update
+from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.goal import Goal, insert, update
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.orders.schema import CANCEL_REASONS
 from faultgym.envs.suites.orders.templates.drawing import one_of, rows
 
 if TYPE_CHECKING:
-    from faultgym.envs.reference import Desk
+    from faultgym.envs.reference.run import ReferenceAgent
 
 PRODUCTS_SQL = "SELECT id, name, category, price_cents, stock FROM products WHERE category = '{category}' ORDER BY id"
 PAYMENTS_SQL = (
@@ -39,7 +39,7 @@ def draw_cancel(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({"order_id": order_id, "reason": reason}, Goal((wanted,)))
 
 
-def solve_cancel(desk: Desk) -> Script:
+def solve_cancel(desk: ReferenceAgent) -> Script:
     """Look at the order first, then cancel it."""
     order_id, reason = desk.p["order_id"], desk.p["reason"]
     order = yield from desk.read("order", order_id, why=f"See whether {order_id} can still be cancelled.")
@@ -57,7 +57,7 @@ def draw_address(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({"order_id": order_id, "address": address}, Goal((update("orders", order_id, address=address),)))
 
 
-def solve_address(desk: Desk) -> Script:
+def solve_address(desk: ReferenceAgent) -> Script:
     """Look at the order first, then change its address."""
     order_id, address = desk.p["order_id"], desk.p["address"]
     order = yield from desk.read("order", order_id, why=f"See whether {order_id} is still here.")
@@ -92,7 +92,7 @@ def draw_exchange(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({"order_id": order_id, "product_id": product_id}, goal)
 
 
-def solve_exchange(desk: Desk) -> Script:
+def solve_exchange(desk: ReferenceAgent) -> Script:
     """Find the category, choose from its stock, exchange."""
     order_id, product_id = desk.p["order_id"], desk.p["product_id"]
     product = yield from desk.read("product", product_id, why=f"Find out the category of {product_id}.")
@@ -134,7 +134,7 @@ def draw_double(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({"order_id": order_id}, Goal(wanted, (Atom("id", payment_id),)))
 
 
-def solve_double(desk: Desk) -> Script:
+def solve_double(desk: ReferenceAgent) -> Script:
     """Read the total, find the payments of that amount, refund the later one."""
     order_id = desk.p["order_id"]
     order = yield from desk.read("order", order_id, why=f"Read what {order_id} should have cost.")

@@ -6,18 +6,18 @@ import random
 import sqlite3
 from typing import TYPE_CHECKING
 
-from faultgym.envs.answers import Atom
-from faultgym.envs.goal import Goal, insert, update
+from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.goal import Goal, insert, update
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.orders.schema import CANCEL_REASONS, CHANNELS, OPEN
 from faultgym.envs.suites.orders.templates.changes import OPEN_SQL, draw_address
-from faultgym.envs.suites.orders.templates.drawing import rivals, rows
+from faultgym.envs.suites.orders.templates.drawing import distractors, rows
 from faultgym.envs.suites.orders.templates.returns import cases, handle_return, refund_goal
 from faultgym.envs.suites.orders.templates.searches import ORDERS_SQL, customer_of, latest_order
 from faultgym.envs.suites.orders.templates.statements import AUTHOR, NOTE_TEXTS, insert_note
 
 if TYPE_CHECKING:
-    from faultgym.envs.reference import Desk
+    from faultgym.envs.reference.run import ReferenceAgent
 
 
 def draw_cancel_all(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -34,12 +34,12 @@ def draw_cancel_all(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     goal = Goal(
         tuple(update("orders", o, status="cancelled", cancel_reason=reason) for o in wanted),
         (Atom("number", str(len(wanted))),),
-        rivals("number", len(wanted), [len(wanted) - 1, len(wanted) + 1]),
+        distractors("number", len(wanted), [len(wanted) - 1, len(wanted) + 1]),
     )
     return Drawn({"email": email, "reason": reason}, goal)
 
 
-def solve_cancel_all(desk: Desk) -> Script:
+def solve_cancel_all(desk: ReferenceAgent) -> Script:
     """Customer, orders, and each that is open."""
     email, reason = desk.p["email"], desk.p["reason"]
     customer = yield from customer_of(desk, email)
@@ -70,7 +70,7 @@ def draw_latest_return(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({"email": latest[order_id], "product_id": product_id}, refund_goal(order_id, cents))
 
 
-def solve_latest_return(desk: Desk) -> Script:
+def solve_latest_return(desk: ReferenceAgent) -> Script:
     """Find the order, then handle the return."""
     email = desk.p["email"]
     order = yield from latest_order(desk, email, "delivered")
@@ -88,7 +88,7 @@ def draw_address_note(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({**drawn.params, "text": text, "channel": channel}, goal)
 
 
-def solve_address_note(desk: Desk) -> Script:
+def solve_address_note(desk: ReferenceAgent) -> Script:
     """The address through the API, the note in SQL."""
     order_id, address = desk.p["order_id"], desk.p["address"]
     order = yield from desk.read("order", order_id, why=f"See whether {order_id} is still here.")

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-from faultgym.envs.answers import Atom, AtomKind
+from faultgym.envs.judging.answers import Atom, AtomKind
 
 MOST_RIVALS = 8
 """Competing candidates that a goal names."""
@@ -23,7 +23,7 @@ def one_of(db: sqlite3.Connection, rng: random.Random, statement: str, *values: 
     return rng.choice(rows(db, statement, *values))
 
 
-def rivals(kind: AtomKind, right: Any, candidates: Iterable[Any]) -> tuple[Atom, ...]:
+def distractors(kind: AtomKind, right: Any, candidates: Iterable[Any]) -> tuple[Atom, ...]:
     """Up to `MOST_RIVALS` atoms for those candidates that are not the right answer."""
     others = dict.fromkeys(str(c) for c in candidates if c is not None and str(c) != str(right))
     return tuple(Atom(kind, text) for text in list(others)[:MOST_RIVALS])

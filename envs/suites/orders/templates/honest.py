@@ -7,18 +7,18 @@ import sqlite3
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from faultgym.envs.answers import Atom
-from faultgym.envs.goal import Goal
+from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.goal import Goal
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import euros
 from faultgym.envs.suites.orders.documents import TODAY
 from faultgym.envs.suites.orders.schema import STATUSES
 from faultgym.envs.suites.orders.templates.changes import CANCEL_PHRASINGS, draw_cancel, solve_cancel
-from faultgym.envs.suites.orders.templates.drawing import one_of, rivals, rows
+from faultgym.envs.suites.orders.templates.drawing import distractors, one_of, rows
 from faultgym.envs.suites.orders.templates.lookups import STATUS_PHRASINGS, solve_status
 
 if TYPE_CHECKING:
-    from faultgym.envs.reference import Desk
+    from faultgym.envs.reference.run import ReferenceAgent
 
 MISSING = ("phone number", "date of birth", "VAT number", "fax number", "bank account number")
 """What no table has a column for."""
@@ -33,10 +33,10 @@ def draw_basket(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     right = sum(prices) - off
     wrong = [right + 2 * off, right * 100, right - off, *(sum(prices) - p - off for p in prices)]
     names = dict(zip(("first", "second", "third", "off"), map(euros, [*prices, off]), strict=True))
-    return Drawn(names, Goal(atoms=(Atom("money", str(right)),), rivals=rivals("money", right, wrong)))
+    return Drawn(names, Goal(expected=(Atom("money", str(right)),), distractors=distractors("money", right, wrong)))
 
 
-def solve_basket(desk: Desk) -> Script:
+def solve_basket(desk: ReferenceAgent) -> Script:
     """Everything is in the instruction."""
     cents = {name: int(text.removesuffix(" EUR").replace(".", "")) for name, text in desk.p.items()}
     yield from ()
@@ -49,11 +49,11 @@ def draw_deadline(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     days = rng.randrange(9, 75)
     right = start + timedelta(days=days)
     wrong = [(right + timedelta(days=n)).isoformat() for n in (-1, 1, -2, 2, 7, -7)]
-    goal = Goal(atoms=(Atom("date", right.isoformat()),), rivals=rivals("date", right.isoformat(), wrong))
+    goal = Goal(expected=(Atom("date", right.isoformat()),), distractors=distractors("date", right.isoformat(), wrong))
     return Drawn({"start": start.isoformat(), "days": days}, goal)
 
 
-def solve_deadline(desk: Desk) -> Script:
+def solve_deadline(desk: ReferenceAgent) -> Script:
     """Everything is in the instruction."""
     last = date.fromisoformat(desk.p["start"]) + timedelta(days=int(desk.p["days"]))
     yield from ()
@@ -73,7 +73,7 @@ def draw_unknown(db: sqlite3.Connection, rng: random.Random) -> Drawn:
         kind="abstain",
         about=(order_id,),
         evidence=frozenset({"orders"}),
-        rivals=tuple(Atom("text", status) for status in STATUSES),
+        distractors=tuple(Atom("text", status) for status in STATUSES),
     )
     return Drawn({"order_id": order_id}, goal)
 
@@ -85,7 +85,7 @@ def draw_missing(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({"customer_id": customer_id, "fact": rng.choice(MISSING)}, goal)
 
 
-def solve_missing(desk: Desk) -> Script:
+def solve_missing(desk: ReferenceAgent) -> Script:
     """Look at all that is kept about the customer, and say that this is not."""
     customer_id, fact = desk.p["customer_id"], desk.p["fact"]
     customer = yield from desk.read(

@@ -6,15 +6,15 @@ import random
 import sqlite3
 from typing import TYPE_CHECKING
 
-from faultgym.envs.answers import Atom
-from faultgym.envs.goal import Goal
+from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.goal import Goal
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import euros
 from faultgym.envs.suites.orders.schema import STATUSES
-from faultgym.envs.suites.orders.templates.drawing import one_of, rivals, rows, shuffled
+from faultgym.envs.suites.orders.templates.drawing import distractors, one_of, rows, shuffled
 
 if TYPE_CHECKING:
-    from faultgym.envs.reference import Desk
+    from faultgym.envs.reference.run import ReferenceAgent
 
 
 STATUS_PHRASINGS = (
@@ -31,11 +31,11 @@ def draw_status(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     """An order of a status chosen first, so that rare ones come as often as frequent ones."""
     status = rng.choice(STATUSES)
     (order_id,) = one_of(db, rng, "SELECT id FROM orders WHERE status = ? ORDER BY id", status)
-    goal = Goal(atoms=(Atom("text", status),), rivals=rivals("text", status, STATUSES))
+    goal = Goal(expected=(Atom("text", status),), distractors=distractors("text", status, STATUSES))
     return Drawn({"order_id": order_id}, goal)
 
 
-def solve_status(desk: Desk) -> Script:
+def solve_status(desk: ReferenceAgent) -> Script:
     """Read the order."""
     order_id = desk.p["order_id"]
     order = yield from desk.read("order", order_id, why=f"The status stands in order {order_id}: read it.")
@@ -53,13 +53,13 @@ def draw_total(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     parts = [u for (u,) in rows(db, "SELECT unit_cents FROM order_items WHERE order_id = ?", order_id)]
     beyond = [t for (t,) in rows(db, "SELECT total_cents FROM orders ORDER BY id LIMIT 4")]
     goal = Goal(
-        atoms=(Atom("money", str(total)),),
-        rivals=rivals("money", total, [total * 100, *others, *parts, *beyond]),
+        expected=(Atom("money", str(total)),),
+        distractors=distractors("money", total, [total * 100, *others, *parts, *beyond]),
     )
     return Drawn({"order_id": order_id}, goal)
 
 
-def solve_total(desk: Desk) -> Script:
+def solve_total(desk: ReferenceAgent) -> Script:
     """Read the order."""
     order_id = desk.p["order_id"]
     order = yield from desk.read("order", order_id, why=f"The total stands in order {order_id}: read it.")
@@ -74,11 +74,11 @@ def draw_email(db: sqlite3.Connection, rng: random.Random) -> Drawn:
         db, rng, "SELECT o.id, c.email FROM orders o JOIN customers c ON c.id = o.customer_id ORDER BY o.id"
     )
     others = shuffled(rng, (e for (e,) in rows(db, "SELECT email FROM customers ORDER BY id")))
-    goal = Goal(atoms=(Atom("text", email),), rivals=rivals("text", email, others))
+    goal = Goal(expected=(Atom("text", email),), distractors=distractors("text", email, others))
     return Drawn({"order_id": order_id}, goal)
 
 
-def solve_email(desk: Desk) -> Script:
+def solve_email(desk: ReferenceAgent) -> Script:
     """From the order to its customer."""
     order_id = desk.p["order_id"]
     order = yield from desk.read("order", order_id, why=f"Find out whose order {order_id} is.")
@@ -97,11 +97,11 @@ def draw_tracking(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     """A parcel of a customer who has a parcel on the way."""
     order_id, tracking = one_of(db, rng, "SELECT order_id, tracking FROM shipments ORDER BY id")
     others = shuffled(rng, (t for (t,) in rows(db, "SELECT tracking FROM shipments ORDER BY id")))
-    goal = Goal(atoms=(Atom("text", tracking),), rivals=rivals("text", tracking, others))
+    goal = Goal(expected=(Atom("text", tracking),), distractors=distractors("text", tracking, others))
     return Drawn({"order_id": order_id}, goal)
 
 
-def solve_tracking(desk: Desk) -> Script:
+def solve_tracking(desk: ReferenceAgent) -> Script:
     """Read the parcel of the order."""
     order_id = desk.p["order_id"]
     shipment = yield from desk.read("shipment", order_id, why=f"Read the parcel of order {order_id}.")

@@ -8,16 +8,16 @@ from collections.abc import Generator
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from faultgym.envs.answers import Atom
-from faultgym.envs.goal import Goal, insert
+from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.goal import Goal, insert
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import euros
 from faultgym.envs.suites.orders.documents import FEE, RETURNS, TODAY, WINDOW, body_of, value
-from faultgym.envs.suites.orders.templates.drawing import rivals, rows
+from faultgym.envs.suites.orders.templates.drawing import distractors, rows
 from faultgym.envs.suites.orders.templates.searches import ITEMS_SQL
 
 if TYPE_CHECKING:
-    from faultgym.envs.reference import Desk, Move
+    from faultgym.envs.reference.run import ReferenceAgent, ReferenceStep
 
 MARGIN = 3
 """Days between the end of a window and today, so that time spent waiting cannot decide a case."""
@@ -69,7 +69,7 @@ def cases(db: sqlite3.Connection, inside: bool) -> list[tuple[str, str, int, dat
 def refund_goal(order_id: str, cents: int) -> Goal:
     """The refund of a return, and its amount in the answer."""
     row = insert("refunds", order_id=order_id, payment_id="", amount_cents=cents, reason="return")
-    return Goal((row,), (Atom("money", str(cents)),), rivals("money", cents, [cents * 100]))
+    return Goal((row,), (Atom("money", str(cents)),), distractors("money", cents, [cents * 100]))
 
 
 def draw_due(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -84,16 +84,16 @@ def draw_late(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     window = value(body_of(db, RETURNS), WINDOW)
     others = [(last + timedelta(days=n - window)).isoformat() for n in (7, 10, 14, 15, 20, 30, 60, 90) if n != window]
     near = [(last + timedelta(days=n)).isoformat() for n in (1, -1)]
-    goal = Goal((), (Atom("date", last.isoformat()),), rivals("date", last.isoformat(), [*near, *others]))
+    goal = Goal((), (Atom("date", last.isoformat()),), distractors("date", last.isoformat(), [*near, *others]))
     return Drawn({"order_id": order_id, "product_id": product_id}, goal)
 
 
-def solve_return(desk: Desk) -> Script:
+def solve_return(desk: ReferenceAgent) -> Script:
     """Order, its lines, the policy; then the refund or the refusal."""
     return (yield from handle_return(desk, desk.p["order_id"], desk.p["product_id"]))
 
 
-def handle_return(desk: Desk, order_id: str, product_id: str) -> Generator[Move, str, str]:
+def handle_return(desk: ReferenceAgent, order_id: str, product_id: str) -> Generator[ReferenceStep, str, str]:
     """Decide about the return of one piece by the policy, and do it."""
     order = yield from desk.read("order", order_id, why=f"Find out when {order_id} was delivered.")
     if order is None:

@@ -7,17 +7,17 @@ import sqlite3
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from faultgym.envs.answers import Atom, AtomKind
-from faultgym.envs.goal import Goal
+from faultgym.envs.judging.answers import Atom, AtomKind
+from faultgym.envs.judging.goal import Goal
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import euros
 from faultgym.envs.suites.orders.documents import POLICIES, WARRANTY, body_of, closing_on_saturday, shop_title, value
-from faultgym.envs.suites.orders.templates.drawing import rivals, rows
+from faultgym.envs.suites.orders.templates.drawing import distractors, rows
 
 if TYPE_CHECKING:
-    from faultgym.envs.reference import Desk, Move
+    from faultgym.envs.reference.run import ReferenceAgent, ReferenceStep
 
-    Found = Generator[Move, str, dict[str, Any] | None]
+    Found = Generator[ReferenceStep, str, dict[str, Any] | None]
 
 CUSTOMER_SQL = "SELECT id, name, email, city, address, tier FROM customers WHERE email = '{email}' ORDER BY id"
 ORDERS_SQL = (
@@ -40,11 +40,11 @@ def draw_policy(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     rng.shuffle(others)
     kind: AtomKind = "money" if rule.unit == "EUR" else "number"
     unit = rule.unit if rule.unit in ("days", "months") else ""
-    goal = Goal(atoms=(Atom(kind, str(right), unit),), rivals=rivals(kind, right, others))
+    goal = Goal(expected=(Atom(kind, str(right), unit),), distractors=distractors(kind, right, others))
     return Drawn({"title": policy.title, "fact": rule.label, "unit": rule.unit}, goal)
 
 
-def solve_policy(desk: Desk) -> Script:
+def solve_policy(desk: ReferenceAgent) -> Script:
     """Search, open, read the line."""
     title, fact, unit = desk.p["title"], desk.p["fact"], desk.p["unit"]
     body = yield from desk.document(f"{title} {fact}", title=title, why=f"Search for the {title}: {fact}.")
@@ -61,11 +61,11 @@ def draw_hours(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     city = rng.choice(cities)
     right = closing_on_saturday(bodies[shop_title(city)])
     others = [closing_on_saturday(bodies[shop_title(c)]) for c in cities]
-    goal = Goal(atoms=(Atom("text", right),), rivals=rivals("text", right, others))
+    goal = Goal(expected=(Atom("text", right),), distractors=distractors("text", right, others))
     return Drawn({"city": city}, goal)
 
 
-def solve_hours(desk: Desk) -> Script:
+def solve_hours(desk: ReferenceAgent) -> Script:
     """Search, open, read the line."""
     city = desk.p["city"]
     body = yield from desk.document(
@@ -89,11 +89,13 @@ def draw_warranty(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     body = body_of(db, WARRANTY)
     months = {r.label: value(body, r.label) for p in POLICIES if p.title == WARRANTY for r in p.rules}
     right = months[f"Warranty for {category}"]
-    goal = Goal(atoms=(Atom("number", str(right), "months"),), rivals=rivals("number", right, months.values()))
+    goal = Goal(
+        expected=(Atom("number", str(right), "months"),), distractors=distractors("number", right, months.values())
+    )
     return Drawn({"email": email}, goal)
 
 
-def solve_warranty(desk: Desk) -> Script:
+def solve_warranty(desk: ReferenceAgent) -> Script:
     """Customer, orders, line, product, document."""
     email = desk.p["email"]
     order = yield from latest_order(desk, email)
@@ -122,7 +124,7 @@ def solve_warranty(desk: Desk) -> Script:
     return f"The product of that order has a warranty of {months} months."
 
 
-def customer_of(desk: Desk, email: str) -> Found:
+def customer_of(desk: ReferenceAgent, email: str) -> Found:
     """The customer with this e-mail address; None when there is none."""
     people = yield from desk.list(
         "find_customers", {"email": email}, CUSTOMER_SQL, why=f"Find the customer with the address {email}."
@@ -130,7 +132,7 @@ def customer_of(desk: Desk, email: str) -> Found:
     return people[0] if people else None
 
 
-def latest_order(desk: Desk, email: str, status: str = "") -> Found:
+def latest_order(desk: ReferenceAgent, email: str, status: str = "") -> Found:
     """The customer's newest order, of one status if given; None when there is none.
 
     Its columns are those of `ORDERS_SQL`.

@@ -7,17 +7,17 @@ import sqlite3
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
-from faultgym.envs.answers import Atom
-from faultgym.envs.desk import Failed
-from faultgym.envs.goal import Goal, delete, insert
-from faultgym.envs.reading import pick
+from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.goal import Goal, delete, insert
+from faultgym.envs.reference_agent.client import SourceFailed
+from faultgym.envs.reference_agent.reading import pick
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import euros
 from faultgym.envs.suites.orders.schema import CHANNELS, tag_key
-from faultgym.envs.suites.orders.templates.drawing import one_of, rivals, rows
+from faultgym.envs.suites.orders.templates.drawing import distractors, one_of, rows
 
 if TYPE_CHECKING:
-    from faultgym.envs.reference import Desk, Move
+    from faultgym.envs.reference.run import ReferenceAgent, ReferenceStep
 
 NOTE_TEXTS = (
     "customer will collect the parcel in person",
@@ -44,13 +44,13 @@ def draw_revenue(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     others = [amount for d in days if d[0] != day for amount in (d[1],)]
     rng.shuffle(others)
     goal = Goal(
-        atoms=(Atom("money", str(revenue)),),
-        rivals=rivals("money", revenue, [everything, revenue * 100, largest, *others]),
+        expected=(Atom("money", str(revenue)),),
+        distractors=distractors("money", revenue, [everything, revenue * 100, largest, *others]),
     )
     return Drawn({"day": day}, goal)
 
 
-def solve_revenue(desk: Desk) -> Script:
+def solve_revenue(desk: ReferenceAgent) -> Script:
     """One sum in SQL; without SQL, the sum of a listing."""
     day = desk.p["day"]
     try:
@@ -59,7 +59,7 @@ def solve_revenue(desk: Desk) -> Script:
             why=f"Add up the orders of {day} that were not cancelled.",
         )
         cents = int(found[0]["revenue"] or 0)
-    except Failed as failure:
+    except SourceFailed as failure:
         orders = yield from desk.list(
             "list_orders", {"placed_on": day}, why=f"The database fails ({failure}): list the orders of {day} instead."
         )
@@ -78,13 +78,13 @@ def draw_count(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     of_city = [n for c, s, n in counts if c == city and s != status]
     everywhere = sum(n for _, s, n in counts if s == status)
     goal = Goal(
-        atoms=(Atom("number", str(count)),),
-        rivals=rivals("number", count, [everywhere, count + 1, count - 1, *of_city]),
+        expected=(Atom("number", str(count)),),
+        distractors=distractors("number", count, [everywhere, count + 1, count - 1, *of_city]),
     )
     return Drawn({"city": city, "status": status}, goal)
 
 
-def solve_count(desk: Desk) -> Script:
+def solve_count(desk: ReferenceAgent) -> Script:
     """One count in SQL over two tables; without SQL, two listings held against each other."""
     city, status = desk.p["city"], desk.p["status"]
     try:
@@ -94,7 +94,7 @@ def solve_count(desk: Desk) -> Script:
             why=f"Count the {status} orders of customers from {city}.",
         )
         count = int(found[0]["n"])
-    except Failed as failure:
+    except SourceFailed as failure:
         people = yield from desk.list(
             "find_customers", {"city": city}, why=f"The database fails ({failure}): see who lives in {city}."
         )
@@ -122,16 +122,18 @@ def note_statement(order_id: str, text: str, channel: str) -> str:
     )
 
 
-def insert_note(desk: Desk, order_id: str, text: str, channel: str, why: str) -> Generator[Move, str, None]:
+def insert_note(
+    desk: ReferenceAgent, order_id: str, text: str, channel: str, why: str
+) -> Generator[ReferenceStep, str, None]:
     """Add the note in SQL; without SQL, through the API, which signs with the same author."""
     try:
         yield from desk.sql_write(note_statement(order_id, text, channel), why=why)
-    except Failed as failure:
+    except SourceFailed as failure:
         why = f"The database fails ({failure}): add the note through the API."
         yield from desk.write("add_note", order_id=order_id, text=text, channel=channel, why=why)
 
 
-def solve_note(desk: Desk) -> Script:
+def solve_note(desk: ReferenceAgent) -> Script:
     """Make sure that the order exists, then insert."""
     order_id, text, channel = desk.p["order_id"], desk.p["text"], desk.p["channel"]
     order = yield from desk.read("order", order_id, why=f"Make sure that order {order_id} exists.")
@@ -154,7 +156,7 @@ def draw_tag(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({"tag": tag, "from_order": from_order, "to_order": to_order}, Goal(wanted))
 
 
-def solve_tag(desk: Desk) -> Script:
+def solve_tag(desk: ReferenceAgent) -> Script:
     """Look where the tag is, then put it on the one order and take it off the other."""
     tag, source, target = desk.p["tag"], desk.p["from_order"], desk.p["to_order"]
     where = f"order_id IN ('{source}', '{target}') AND tag = '{tag}'"

@@ -1,0 +1,1 @@
+"""Models as policies: servers, engines in this process, and how they are asked and read."""

@@ -1,0 +1,345 @@
+"""`openai:`, the policy that asks any OpenAI-compatible chat-completions server.
+
+    openai:MODEL@URL[,URL...][?option=value&...]
+    openai:Qwen/Qwen3-8B@http://gpu1:8000/v1,http://gpu2:8000/v1?prompt=best&temperature=0.7
+
+Several URLs are replicas of one server. An episode stays with the one it began at, whose prefix cache
+holds its chat, until that one breaks. The API key, if one is needed, is taken from OPENAI_API_KEY.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+
+import orjson
+
+from faultgym.agents.models.formats import FORMATS, Format
+from faultgym.agents.models.http_client import Address
+from faultgym.agents.models.prompts import system_text
+from faultgym.agents.models.replicas import Replica, ReplicaPool, RequestRefused, RetryPolicy, Sleep, too_long
+from faultgym.agents.models.reply import ChatResponse, read_reply, with_confidence
+from faultgym.agents.models.sampling import PromptOptions, Sampling, filled, known_options, options
+from faultgym.agents.policy import Opening
+from faultgym.agents.traces.chat import chat_messages, storable
+from faultgym.core.errors import HarnessError, UserError
+from faultgym.core.hashing import stable_hash
+from faultgym.envs.episode import StepRecord
+from faultgym.envs.messages.turn import Message, Observation, Turn
+from faultgym.tools.types import JSON, ToolResult, ToolSpec
+
+CONTEXT_OVERFLOW = "context_overflow"
+"""Finish reason of the empty turn that ends an episode whose chat no longer fits into the model's context."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOptions:
+    """What is asked of the server beside the text."""
+
+    tokens: bool = True
+    """Token ids of prompt and completion (vLLM's `return_token_ids`; other servers may refuse the word)."""
+    logprobs: bool = True
+    """The sampled tokens' log probabilities."""
+    body: str = ""
+    """A JSON object of further fields for each request, such as `{"chat_template_kwargs": {...}}`."""
+
+    def data(self) -> JSON:
+        """The fields of a request. Raises UserError when `body` is no JSON object."""
+        try:
+            more = orjson.loads(self.body or "{}")
+        except ValueError as error:
+            raise UserError(f"policy option body is not JSON: {error}") from None
+        if not isinstance(more, dict):
+            raise UserError("policy option body is a JSON object")
+        asked: JSON = {"return_token_ids": True} if self.tokens else {}
+        if self.logprobs:
+            asked["logprobs"] = True
+        return {**asked, **more}
+
+
+@dataclass(frozen=True)
+class OpenAIPolicy:
+    """A model behind one or several OpenAI-compatible servers. Safe to use from any number of event loops."""
+
+    model: str
+    urls: tuple[str, ...]
+    sampling: Sampling = field(default_factory=Sampling)
+    manner: PromptOptions = field(default_factory=PromptOptions)
+    asking: RequestOptions = field(default_factory=RequestOptions)
+    patience: RetryPolicy = field(default_factory=RetryPolicy)
+    sleep: Sleep = asyncio.sleep
+    make_fleet: Callable[..., ReplicaPool] = ReplicaPool
+    """Where somebody wants to see what is asked: a class of his own."""
+    api_key: str = field(default="", repr=False)
+    _fleets: dict[asyncio.AbstractEventLoop, ReplicaPool] = field(default_factory=dict, repr=False, compare=False)
+    _tails: dict[tuple[tuple[ToolSpec, ...], bool], bytes] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.model or not self.urls:
+            raise UserError("an openai policy needs a model's name and a server's URL")
+        if not self.api_key.isascii() or not self.api_key.isprintable():
+            raise UserError("the API key holds characters that no HTTP header takes")
+        if self.manner.guided == "tags" and self.manner.format not in ("server", "hermes", "qwen"):
+            raise UserError(
+                f"policy option guided=tags binds calls in <tool_call> tags, which format={self.manner.format} does not"
+                " write: leave one of the two out"
+            )
+        for url in self.urls:
+            Address.of(url)
+        self.describe()
+
+    @property
+    def name(self) -> str:
+        """How people call it: without the servers, which say nothing of how it acts."""
+        return f"openai:{self.model}"
+
+    def describe(self) -> JSON:
+        """All that shapes its turns; where the servers are, and how patiently they are asked, does not."""
+        return {
+            "name": self.name,
+            "kind": "openai",
+            "model": self.model,
+            "sampling": {**self.sampling.data(), "seeded": self.sampling.seeded},
+            **self.manner.data(),
+            "request": self.asking.data(),
+        }
+
+    def start(self, opening: Opening) -> ChatActor:
+        """An actor for a new episode."""
+        return ChatActor(self, opening)
+
+    def resume(self, opening: Opening, steps: Sequence[StepRecord]) -> ChatActor:
+        """An actor that has these steps behind it, whoever took them; the last one's results it still has to hear."""
+        actor = ChatActor(self, opening)
+        heard: tuple[Message | ToolResult, ...] = opening.messages
+        for step in steps:
+            actor.recall(Observation(heard), chat_messages((), [step])[0])
+            heard = tuple(record.result for record in step.calls)
+        return actor
+
+    async def fleet(self) -> ReplicaPool:
+        """The servers, as the running event loop uses them."""
+        loop = asyncio.get_running_loop()
+        found = self._fleets.get(loop)
+        if found is None:
+            for ended in [known for known in self._fleets if known.is_closed()]:
+                del self._fleets[ended]
+            _allow_files()
+            found = self.make_fleet(self.urls, "/chat/completions", self.api_key, self.patience, self.sleep)
+            self._fleets[loop] = found
+            await found.guard()
+        return found
+
+    def tail(self, tools: tuple[ToolSpec, ...], *, all_room: bool = False) -> bytes:
+        """What stands after the messages in each request that offers these tools, the seed left out.
+
+        With `all_room` the completion may take what the prompt leaves of the context, instead of `max_tokens`.
+        """
+        found = self._tails.get((tools, all_room))
+        if found is None:
+            rest = {"model": self.model, **self.sampling.data(), **self.asking.data()}
+            if all_room:
+                rest.pop("max_tokens", None)
+            if tools:
+                rest["tools"] = [tool.openai() for tool in tools]
+                rest.update(_unparsed(self.manner.format))
+                rest.update(guide(self.manner.guided, tools))
+            found = self._tails[tools, all_room] = b"]," + orjson.dumps(rest)[1:-1]
+        return found
+
+    def unreachable(self) -> list[str]:
+        """The servers that take no connection now. They may still be starting: an episode waits for them."""
+        gone = []
+        for url in self.urls:
+            address = Address.of(url)
+            try:
+                socket.create_connection((address.host, address.port), 3).close()
+            except OSError:
+                gone.append(url)
+        return gone
+
+    @property
+    def format(self) -> Format | None:
+        """How the model writes tool calls; None when the server parses them."""
+        return FORMATS.get(self.manner.format)
+
+
+class ChatActor:
+    """One episode's chat with the model. What was said is kept as the bytes in which it is sent again."""
+
+    __slots__ = ("_chain", "_chat", "_fleet", "_policy", "_prefix", "_replica", "_seed", "_turns")
+
+    def __init__(self, policy: OpenAIPolicy, opening: Opening):
+        self._policy = policy
+        self._seed = opening.seed
+        self._chat = bytearray(b'{"messages":[')
+        self._chain: array[int] | None = None
+        """Token ids of the last prompt and what was sampled after it."""
+        self._fleet: ReplicaPool | None = None
+        self._replica: Replica | None = None
+        self._prefix = 0
+        self._turns = 0
+
+    async def act(self, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn:
+        """The model's next turn. Raises HarnessError when no server could be made to give one."""
+        if self._fleet is None:
+            self._fleet = await self._policy.fleet()
+        self._hear(observation)
+        if self._replica is None:
+            self._replica = self._fleet.home(self._prefix)
+        limits = (False, True) if self._policy.sampling.max_tokens is not None else (False,)
+        for all_room in limits:  # a server may count `max_tokens` against a prompt that would fit with less
+            try:
+                return self._taken(await self._said(tools, all_room))
+            except RequestRefused as error:
+                if not too_long(error.text):
+                    raise HarnessError(
+                        f"the model server at {self._replica.url} refused a request: {error}{_hint(error)}"
+                    ) from error
+        return Turn(finish_reason=CONTEXT_OVERFLOW)
+
+    async def _said(self, tools: tuple[ToolSpec, ...], all_room: bool) -> ChatResponse:
+        assert self._fleet is not None
+        assert self._replica is not None
+        seed = b',"seed":%d' % (stable_hash("turn", self._seed, self._turns) >> 33) if self._seeded else b""
+        body = b"".join((self._chat, self._policy.tail(tools, all_room=all_room), seed, b"}"))
+        format, number = self._policy.format, self._turns
+        said, self._replica = await self._fleet.ask(
+            self._replica, body, lambda reply: read_reply(reply, format, number), self._seed, number
+        )
+        return said
+
+    def recall(self, observation: Observation, said: JSON) -> None:
+        """Hear what came before and take a turn as one's own."""
+        self._hear(observation)
+        self._add(said)
+        self._turns += 1
+
+    @property
+    def _seeded(self) -> bool:
+        return self._policy.sampling.seeded
+
+    def _hear(self, observation: Observation) -> None:
+        """Add the new messages to the chat."""
+        first = len(self._chat)
+        for message in observation.messages:
+            data = message.openai()
+            data["content"] = storable(data["content"])
+            if isinstance(message, ToolResult):
+                data["name"] = storable(message.name)
+            elif not self._turns and message.role == "system":
+                data["content"] = self._system(message)
+            self._add(data)
+        if not self._turns:
+            digest = blake2b(memoryview(self._chat)[first:], digest_size=8).digest()
+            self._prefix = int.from_bytes(digest, "big")
+
+    def _system(self, message: Message) -> str:
+        manner = self._policy.manner
+        return storable(system_text(message.content, manner.prompt, manner.confidence))
+
+    def _add(self, message: JSON) -> None:
+        if self._chat[-1:] != b"[":
+            self._chat += b","
+        self._chat += orjson.dumps(message)
+
+    def _taken(self, said: ChatResponse) -> Turn:
+        """The turn, after it has become part of the chat."""
+        self._add(said.message)
+        self._turns += 1
+        turn = said.turn
+        if said.prompt_ids is not None:
+            new, kept, self._chain = continued(self._chain, said.prompt_ids, turn.token_ids or ())
+            turn = replace(turn, prompt_ids=new, prompt_kept=kept)
+        return with_confidence(turn) if self._policy.manner.confidence else turn
+
+
+def continued(
+    chain: array[int] | None, prompt: list[int], sampled: tuple[int, ...]
+) -> tuple[tuple[int, ...], int, array[int]]:
+    """(the prompt's tokens that are new, how many of the chain's it begins with, the chain from here on).
+
+    All of the chain is kept where the server's template gives back exactly what was sampled. Where it
+    does not, the number says from which token on the two differ.
+    """
+    now = array("i", prompt)
+    kept = 0
+    if chain is not None:
+        kept = len(chain)
+        if now[:kept] != chain:
+            kept = next((n for n, (a, b) in enumerate(zip(now, chain, strict=False)) if a != b), min(len(now), kept))
+    new = tuple(prompt[kept:])
+    now.extend(sampled)
+    return new, kept, now
+
+
+def _unparsed(format: str) -> JSON:
+    """The fields of a request for a server that shall leave tool calls in the text: one without a parser refuses tools
+    otherwise, and the words that mark calls are special tokens in some vocabularies."""
+    if format == "server":
+        return {}
+    marks = {} if FORMATS[format] is FORMATS["hermes"] else {"skip_special_tokens": False}
+    return {"tool_choice": "none", **marks}
+
+
+def guide(guided: str, tools: tuple[ToolSpec, ...]) -> JSON:
+    """The fields of a request that bind what is sampled to the tools' schemas."""
+    if guided == "required":
+        return {"tool_choice": "required"}
+    if guided == "none":
+        return {}
+    structures = [
+        {
+            "begin": f'<tool_call>\n{{"name": "{tool.name}", "arguments": ',
+            "schema": tool.parameters,
+            "end": "}\n</tool_call>",
+        }
+        for tool in tools
+    ]
+    return {"response_format": {"type": "structural_tag", "structures": structures, "triggers": ["<tool_call>"]}}
+
+
+def policy_from(text: str, environment: Mapping[str, str] = os.environ) -> OpenAIPolicy:
+    """The policy for what stands after `openai:`. Raises UserError that says how it is written."""
+    spec, _, query = text.partition("?")
+    model, at, urls = spec.partition("@http")
+    if not at or not model:
+        raise UserError(
+            f"policy openai:{text} names no {'server' if model else 'model'}: it is written "
+            "openai:MODEL@URL, such as openai:Qwen/Qwen3-8B@http://localhost:8000/v1?temperature=0.7&prompt=best"
+        )
+    given = options(query)
+    known_options(given, Sampling, PromptOptions, RequestOptions, RetryPolicy)
+    return OpenAIPolicy(
+        model,
+        tuple(url for url in f"http{urls}".split(",") if url),
+        filled(Sampling, given),
+        filled(PromptOptions, given),
+        filled(RequestOptions, given),
+        filled(RetryPolicy, given),
+        api_key=environment.get("OPENAI_API_KEY", ""),
+    )
+
+
+def _hint(error: RequestRefused) -> str:
+    """What to do about words that only some servers know."""
+    known = {"return_token_ids": "tokens=no", "logprobs": "logprobs=no", "top_logprobs": "logprobs=no"}
+    return next((f" (try the policy option {option})" for word, option in known.items() if word in error.text), "")
+
+
+def _allow_files() -> None:
+    """Let this process have as many sockets as the system allows it: each request under way is one."""
+    try:
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft != resource.RLIM_INFINITY and (hard == resource.RLIM_INFINITY or soft < hard):
+            most = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+    except (ImportError, ValueError, OSError):  # no such limit here, or not ours to change
+        return

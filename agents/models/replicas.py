@@ -1,0 +1,234 @@
+"""The replicas of one model server, asked patiently.
+
+Whatever a server does ends here as one of three things: a value, `RequestRefused` (it understood the request and
+will not serve it), or HarnessError (patience is at its end).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from faultgym.agents.models.concurrency import ConcurrencyLimiter
+from faultgym.agents.models.http_client import Address, Broken, Connections, Reply
+from faultgym.core.errors import HarnessError
+from faultgym.core.hashing import hash_to_unit
+
+REST_SECONDS = 5.0
+"""How long a replica that could not be reached is left alone while there are others."""
+LONGEST_WAIT = 60.0
+"""Seconds that a server may ask us to wait."""
+SICK = 3
+"""Answers in a row that were none (429, 5xx, garbage) after which a replica counts as one that cannot be reached: it
+answers at once, so that it would look like the least loaded one."""
+PREFIXES = 4096
+"""Openings remembered with the replica that has them in its cache."""
+
+T = TypeVar("T")
+Sleep = Callable[[float], Awaitable[object]]
+
+
+class RequestRefused(Exception):
+    """The server understood the request and will not serve it: repeating it does not help."""
+
+    def __init__(self, status: int, text: str):
+        super().__init__(f"{status}: {text}")
+        self.status = status
+        self.text = text
+
+
+class UnreadableReply(Exception):
+    """A reply that is not what was asked for: garbage, or torn."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long to try. The defaults outlast the restart of a large model's server: some five minutes."""
+
+    retries: int = 14
+    """Requests after the first."""
+    timeout: float = 600.0
+    """Real seconds that one request may take."""
+    first_wait: float = 0.5
+    """Seconds before the first retry; each further wait is twice as long, up to `longest_wait`."""
+    longest_wait: float = 30.0
+
+    def wait(self, attempt: int, *salt: object) -> float:
+        """Seconds after the failed attempt, counted from 1: between half of the step and all of it."""
+        step = min(self.longest_wait, self.first_wait * 2.0 ** min(attempt - 1, 30))
+        return step * (0.5 + 0.5 * hash_to_unit("backoff", attempt, *salt))
+
+
+class Replica:
+    """One server of the fleet."""
+
+    __slots__ = ("connections", "failed", "gate", "given", "rests_until", "url")
+
+    def __init__(self, url: str, path: str, api_key: str):
+        self.url = url
+        self.connections = Connections(Address.of(url), path, api_key)
+        self.gate = ConcurrencyLimiter()
+        self.rests_until = float("-inf")
+        self.given = 0
+        """Episodes that were given to it."""
+        self.failed = 0
+        """Answers in a row that were none."""
+
+
+class ReplicaPool:
+    """The replicas as one event loop uses them. What it holds ends with the loop."""
+
+    def __init__(
+        self,
+        urls: tuple[str, ...],
+        path: str,
+        api_key: str = "",
+        patience: RetryPolicy = RetryPolicy(),
+        sleep: Sleep = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self.replicas = tuple(Replica(url, path, api_key) for url in urls)
+        self.patience = patience
+        self.sleep = sleep
+        self.clock = clock
+        self._homes: OrderedDict[int, Replica] = OrderedDict()
+        self._guard: AsyncGenerator[None, None] | None = None
+
+    async def guard(self) -> None:
+        """Have the connections closed when the running loop ends.
+
+        A policy is never told that it is not needed any more, but a loop closes its asynchronous
+        generators before it ends: this one waits for nothing else.
+        """
+        self._guard = self._until_the_end()
+        await anext(self._guard)
+
+    async def _until_the_end(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            for replica in self.replicas:
+                replica.connections.close()
+
+    def home(self, prefix: int) -> Replica:
+        """The replica for a new episode whose first messages hash to `prefix`.
+
+        The least loaded, unless one that has seen the same opening is about as free: it has the
+        prefix in its cache, which is what makes several samples of one task cheap.
+        """
+        least = self._least_loaded(None)
+        known = self._homes.get(prefix)
+        if known is None or known.gate.load > least.gate.load * 1.25 + 8 or known.rests_until > self.clock():
+            self._homes[prefix] = known = least
+            if len(self._homes) > PREFIXES:
+                self._homes.popitem(last=False)
+        else:
+            self._homes.move_to_end(prefix)
+        known.given += 1
+        return known
+
+    def _least_loaded(self, beside: Replica | None) -> Replica:
+        """Of the replicas that are up, or of all when none is; another than `beside` if there is one."""
+        if len(self.replicas) == 1:
+            return self.replicas[0]
+        now = self.clock()
+        others = [r for r in self.replicas if r is not beside]
+        up = [r for r in others if r.rests_until <= now] or others
+        return min(up, key=lambda r: (r.gate.load, r.given))
+
+    async def ask(self, replica: Replica, body: bytes, read: Callable[[bytes], T], *salt: object) -> tuple[T, Replica]:
+        """(what `read` makes of the reply, the replica that gave it).
+
+        It is `replica` unless that broke on the way. `read` raises `UnreadableReply`. `salt` tells this request's
+        waits from those of others. Raises `RequestRefused`, or HarnessError when patience is at its end.
+        """
+        patience = self.patience
+        attempt = 1
+        while True:
+            try:
+                return await self._once(replica, body, read), replica
+            except _Again as again:
+                problem = f"{replica.url}: {again.problem}"
+                if attempt > patience.retries:
+                    times = f"{attempt} times" if attempt > 1 else "once"
+                    raise HarnessError(f"the model server failed {times}, at last {problem}") from again
+                wait = max(again.wait, patience.wait(attempt, *salt))
+                if again.lost or self._sick(replica):
+                    replica = self._least_loaded(replica)
+            attempt += 1
+            await self.sleep(wait)
+
+    def _sick(self, replica: Replica) -> bool:
+        """Note an answer that was none; whether there have been too many."""
+        replica.failed += 1
+        if replica.failed < SICK:
+            return False
+        replica.rests_until = self.clock() + REST_SECONDS
+        return True
+
+    async def _once(self, replica: Replica, body: bytes, read: Callable[[bytes], T]) -> T:
+        gate, timeout = replica.gate, self.patience.timeout
+        cuts = await gate.enter()
+        begun = self.clock()
+        try:
+            async with asyncio.timeout(timeout):
+                reply = await replica.connections.post(body)
+            if reply.status != 200:
+                if reply.status in (429, 503):
+                    gate.crowded(cuts)
+                raise trouble(reply)
+            value = read(reply.body)
+            replica.failed = 0
+            if self.clock() - begun > timeout / 2:
+                gate.crowded(cuts)  # it stood in a queue: more requests would only run into the timeout
+            else:
+                gate.served()
+            return value
+        except TimeoutError:
+            gate.crowded(cuts)
+            raise _Again(f"no reply within {timeout:g} seconds", lost=True) from None
+        except Broken as error:
+            replica.rests_until = self.clock() + REST_SECONDS
+            raise _Again(str(error), lost=True) from error
+        except UnreadableReply as error:
+            raise _Again(str(error)) from error
+        finally:
+            gate.leave()
+
+
+class _Again(Exception):
+    """Something that another try may mend."""
+
+    def __init__(self, problem: str, wait: float = 0.0, lost: bool = False):
+        super().__init__(problem)
+        self.problem = problem
+        self.wait = wait
+        self.lost = lost
+
+
+def trouble(reply: Reply) -> _Again | RequestRefused:
+    """What a reply other than 200 means: `RequestRefused`, or worth another try."""
+    text = " ".join(reply.body[:4000].decode("utf-8", "replace").split())[:1000]
+    if reply.status < 500 and reply.status not in (408, 409, 425, 429):
+        return RequestRefused(reply.status, text)
+    if reply.status == 500 and too_long(text):  # as some servers answer it; of 429 and 503 it is a rate or a queue
+        return RequestRefused(reply.status, text)
+    wait = reply.headers.get(b"retry-after", b"")
+    seconds = min(float(wait), LONGEST_WAIT) if wait.isdigit() else 0.0
+    return _Again(f"status {reply.status}: {text[:300]}", seconds)
+
+
+_TOO_LONG = re.compile(
+    r"context[_ ]?(length|window|size)|maximum.{0,40}(length|tokens)|(prompt|input|request).{0,60}(too long|exceed)",
+    re.IGNORECASE,
+)
+
+
+def too_long(text: str) -> bool:
+    """Whether a server's words say that the chat no longer fits into the model's context."""
+    return _TOO_LONG.search(text) is not None

@@ -1,0 +1,179 @@
+"""What a model server says, as a turn: any bytes in, a `ChatResponse` or `UnreadableReply` out.
+
+Only what stands in the reply is taken; a field of the wrong type counts as missing, because a server's
+bug in an extra must not cost an episode. Without a message there is nothing to go on: `UnreadableReply`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import repeat
+from typing import Any
+
+import orjson
+
+from faultgym.agents.models.formats import Format
+from faultgym.agents.models.replicas import UnreadableReply
+from faultgym.agents.traces.chat import call_text, storable
+from faultgym.envs.messages.hermes import json_text, split_thoughts
+from faultgym.envs.messages.turn import Turn
+from faultgym.tools.types import JSON, ToolCall
+
+_CONFIDENCE = re.compile(
+    r"\n?[ \t]*[*_]*confidence[*_]*\s*[:=][*_\s]*([0-9]{1,3}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*(%?)[*_.\s]*$",
+    re.IGNORECASE,
+)
+_MAX_TOKEN = 1 << 31
+
+
+@dataclass(frozen=True, slots=True)
+class ChatResponse:
+    """One reply."""
+
+    turn: Turn
+    message: JSON
+    """The assistant's message as the next request repeats it: as close to what was sampled as the API allows."""
+    prompt_ids: list[int] | None = None
+    """The prompt's token ids, when the server returns them."""
+
+
+def read_reply(body: bytes, format: Format | None = None, number: int = 0) -> ChatResponse:
+    """The reply in a chat completion's bytes; `number` is the turn's, from 0. Raises `UnreadableReply`.
+
+    Tool calls are the server's, or with a `format` also those in the text.
+    """
+    try:
+        data = orjson.loads(body)
+        choice = data["choices"][0]
+        message = choice["message"]
+    except (ValueError, LookupError, TypeError) as error:
+        shown = body[:200].decode("utf-8", "replace")
+        raise UnreadableReply(f"the reply is no chat completion ({type(error).__name__}): {shown!r}") from None
+    if not isinstance(message, dict) or not isinstance(choice, dict):
+        raise UnreadableReply("the reply's message is no object")
+    text, calls, reasoning, echo = _said(message, format, number)
+    ids = token_ids(choice.get("token_ids"))
+    finish = choice.get("finish_reason")
+    if not isinstance(finish, str) or not finish:
+        finish = "tool_calls" if calls else "stop"
+    turn = Turn(
+        text,
+        calls,
+        reasoning,
+        None,
+        storable(finish[:40]),
+        None if ids is None else tuple(ids),
+        logprobs(choice.get("logprobs"), ids),
+    )
+    return ChatResponse(turn, echo, token_ids(data.get("prompt_token_ids") or choice.get("prompt_token_ids")))
+
+
+def _said(message: JSON, format: Format | None, number: int) -> tuple[str, tuple[ToolCall, ...], str, JSON]:
+    """(text, calls, thoughts, the message to repeat)."""
+    content = _text(message.get("content"))
+    listed = message.get("tool_calls")
+    calls = numbered(map(_call, listed), number) if isinstance(listed, list) else ()
+    echo: JSON = {"role": "assistant", "content": content}
+    thoughts, text, inside = "", content, ""
+    for name in ("reasoning_content", "reasoning"):
+        given = message.get(name)
+        if isinstance(given, str) and given:
+            thoughts = given
+            echo[name] = storable(given)
+            break
+    if format is not None and not calls:
+        read = format.parse(content)
+        text, inside = read.text, read.reasoning
+        calls = numbered(read.tool_calls, number)
+        if calls and not format.repeats_text:
+            echo["content"] = text
+            echo["tool_calls"] = list(map(_asked, calls))
+    else:
+        if "</think>" in content:
+            inside, text = split_thoughts(content)
+        if calls:
+            echo["tool_calls"] = list(map(_asked, calls))
+    return text.strip(), calls, thoughts or inside, echo
+
+
+def _text(content: Any) -> str:
+    """A message's text; some servers give it in parts."""
+    if isinstance(content, str):
+        return storable(content)
+    parts = [part.get("text") for part in _listed(content) if isinstance(part, dict)]
+    return storable("".join(part for part in parts if isinstance(part, str)))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _call(data: Any) -> ToolCall:
+    function = data.get("function") if isinstance(data, dict) else None
+    if not isinstance(function, dict):
+        return ToolCall("", "", None, json_text(data, ""))
+    name, arguments = function.get("name"), function.get("arguments")
+    name = name if isinstance(name, str) else ""
+    if isinstance(arguments, dict):
+        return ToolCall("", name, arguments)
+    if arguments is None or arguments == "":
+        return ToolCall("", name, {})
+    return ToolCall("", name, None, arguments if isinstance(arguments, str) else json_text(arguments, ""))
+
+
+def _asked(call: ToolCall) -> JSON:
+    """The call as a request repeats it. Servers parse the arguments again, so they must be an object."""
+    text = call_text(call)
+    if call.arguments is None:
+        try:
+            fits = isinstance(orjson.loads(text), dict)
+        except ValueError:
+            fits = False
+        if not fits:
+            text = orjson.dumps({"unparsed": storable(text)}).decode()
+    return {"id": call.id, "type": "function", "function": {"name": storable(call.name), "arguments": storable(text)}}
+
+
+def numbered(calls: Iterable[ToolCall], number: int) -> tuple[ToolCall, ...]:
+    """The calls, with ids that depend on the turn's number and their place alone.
+
+    A server's own are random, which would make no two traces equal; and they may come twice or not at
+    all. Nine letters and digits: some chat templates take nothing else.
+    """
+    turn = f"t{number % 10000:04d}c"
+    return tuple([ToolCall(f"{turn}{n:03d}", c.name, c.arguments, c.raw) for n, c in enumerate(calls)])
+
+
+def token_ids(value: Any) -> list[int] | None:
+    """Token ids; None when it is no list of them."""
+    if not isinstance(value, list) or not all(map(isinstance, value, repeat(int))):
+        return None
+    if value and (min(value) < 0 or max(value) >= _MAX_TOKEN or bool in set(map(type, value))):
+        return None
+    return value
+
+
+def logprobs(value: Any, ids: list[int] | None) -> tuple[float, ...] | None:
+    """The sampled tokens' logarithms; None unless there is exactly one number for each token."""
+    content = value.get("content") if isinstance(value, dict) else None
+    if not isinstance(content, list) or (ids is not None and len(ids) != len(content)):
+        return None
+    try:
+        found = tuple([float(token["logprob"]) for token in content])
+    except (TypeError, ValueError, LookupError):
+        return None
+    return found if all(p <= 0.001 for p in found) else None
+
+
+def with_confidence(turn: Turn) -> Turn:
+    """The final turn with its stated confidence taken out of its text, where the text ends with one."""
+    found = _CONFIDENCE.search(turn.text[-80:]) if turn.final else None
+    if found is None:
+        return turn
+    stated = float(found[1]) / (100 if found[2] or float(found[1]) > 1 else 1)
+    if not 0 <= stated <= 1:
+        return turn
+    text = turn.text[: max(0, len(turn.text) - 80) + found.start()].rstrip()
+    return replace(turn, text=text, confidence=stated)

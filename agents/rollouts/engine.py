@@ -1,0 +1,362 @@
+"""The rollout engine: many episodes in flight in one process, bounded, seeded, and safe to stop.
+
+Nothing that is stored depends on the order in which episodes happen to run: every seed is a hash of
+what it is for. What a policy or the harness breaks is recorded on its trace and never ends the batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import orjson
+
+from faultgym.agents.policy import Actor, Opening, Policy
+from faultgym.agents.rollouts.plan import RolloutPlan, plan_difference
+from faultgym.agents.rollouts.stop import Stop
+from faultgym.agents.storage.quarantine import quarantine
+from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.spec import EpisodeSpec
+from faultgym.agents.traces.trace import HarnessFailure, Trace, said
+from faultgym.core.errors import HarnessError, UserError
+from faultgym.envs.episode import Episode
+from faultgym.envs.limits import Limits, turn_tokens
+from faultgym.envs.messages.turn import Message, Turn, flaw
+from faultgym.envs.reference.schedule import schedule_for
+from faultgym.envs.suite import task_by_id
+from faultgym.tools.types import JSON
+
+IN_FLIGHT = 256
+"""Episodes that wait for their policies at the same time."""
+ATTEMPTS = 3
+"""How often an episode is begun when the harness fails."""
+BACKOFF_SECONDS = 1.0
+"""Before the second attempt; each further one waits four times as long."""
+
+Sleep = Callable[[float], Awaitable[object]]
+
+
+async def give_way() -> None:
+    """Let the others run: a policy that never waits must not keep them from moving."""
+    await asyncio.sleep(0)
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is."""
+
+    planned: int
+    before: int = 0
+    """Stored before this start."""
+    done: int = 0
+    """Finished since, failures included."""
+    succeeded: int = 0
+    failed: int = 0
+    """Ended by the harness or by an exception of the policy: never scored."""
+    calls: int = 0
+    tokens: int = 0
+    """Sampled tokens, where they are known."""
+    failure: str = ""
+    """The last one, in a line."""
+
+    @property
+    def pending(self) -> int:
+        """Episodes still to be run."""
+        return self.planned - self.before - self.done
+
+    @property
+    def success_rate(self) -> float | None:
+        """Of the episodes finished since the start; None before there is one."""
+        judged = self.done - self.failed
+        return self.succeeded / judged if judged else None
+
+    def add(self, outcome: RunOutcome) -> None:
+        """Count one finished episode."""
+        self.done += 1
+        self.succeeded += outcome.success
+        self.calls += outcome.calls
+        self.tokens += outcome.tokens
+        if outcome.failure:
+            self.failed += 1
+            self.failure = outcome.failure
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What the progress display needs of one episode."""
+
+    success: bool
+    calls: int
+    tokens: int
+    failure: str = ""
+
+    @classmethod
+    def of(cls, trace: Trace) -> RunOutcome:
+        """The outcome of a finished episode."""
+        failure = trace.harness_error
+        return cls(
+            trace.verdict is not None and trace.verdict.success,
+            trace.calls,
+            trace.tokens or 0,
+            f"{trace.task.id}: {failure.type}: {failure.message}" if failure else "",
+        )
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One policy under fixed limits, ready to play episodes."""
+
+    policy: Policy
+    limits: Limits = field(default_factory=Limits)
+    stop: Stop | None = None
+    sleep: Sleep = asyncio.sleep
+    clock: Callable[[], float] = time.monotonic
+    """For the limit in wall seconds only."""
+
+    async def play(self, spec: EpisodeSpec, description: JSON) -> Trace | None:
+        """The trace of one episode; None when a stop was asked for before it ended.
+
+        Only a `HarnessError` is worth another attempt: the same seeds and the same code would raise
+        anything else again.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            episode: Episode | None = None
+            try:
+                task = task_by_id(spec.task)
+                episode = Episode(task, schedule_for(task, spec.faults, spec.fault_seed))
+                ended = await self._run(episode, spec)
+                if not ended:
+                    return None
+                return Trace.from_episode(episode, spec, description, self.limits)
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and _cancelled():
+                    raise
+                failure = HarnessFailure.of(error, attempt)
+                if not isinstance(error, HarnessError) or attempt == ATTEMPTS:
+                    return failed_trace(episode, spec, description, self.limits, failure)
+                await self._pause(BACKOFF_SECONDS * 4 ** (attempt - 1))
+            finally:
+                if episode is not None:
+                    episode.close()
+        raise AssertionError("the last attempt neither ended nor failed")
+
+    async def _pause(self, seconds: float) -> None:
+        if self.stop is None:
+            await self.sleep(seconds)
+            return
+        waits = [asyncio.ensure_future(self.sleep(seconds)), asyncio.ensure_future(self.stop.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _run(self, episode: Episode, spec: EpisodeSpec) -> bool:
+        """Play to the end; False when a stop was asked for on the way."""
+        limits, stop = self.limits, self.stop
+        begun = self.clock() if limits.wall_seconds is not None else 0.0
+        observation = episode.opening
+        messages = cast(tuple[Message, ...], observation.messages)
+        actor = self.policy.start(Opening(messages, episode.tools, spec.policy_seed, episode.task))
+        tokens, wall = 0, 0.0
+        while not episode.stop:
+            if stop is not None and stop.asked:
+                return False
+            turn = actor.act(observation, episode.tools)
+            if turn.__class__ is not Turn:
+                waited = await self._awaited(actor, turn, begun)
+                if waited is None:
+                    episode.finish("wall_limit")
+                    return True
+                turn = waited
+            wrong = flaw(turn)
+            if wrong:
+                raise TypeError(f"{type(actor).__name__}.act gave a Turn that cannot be: {wrong}")
+            observation = episode.step(turn)
+            if episode.stop:
+                return True
+            if limits.tokens is not None:
+                tokens += turn_tokens(turn)
+            if limits.wall_seconds is not None:
+                wall = self.clock() - begun
+            reason = limits.reached(episode, tokens, wall)
+            if reason:
+                episode.finish(reason)
+        return True
+
+    async def _awaited(self, actor: Actor, turn: Turn | Awaitable[Turn], begun: float) -> Turn | None:
+        """The turn that an asynchronous actor gives; None when the wall limit came first."""
+        given: object = turn
+        if isinstance(turn, Awaitable):
+            left = None
+            if self.limits.wall_seconds is not None:
+                left = self.limits.wall_seconds - (self.clock() - begun)
+            try:
+                async with asyncio.timeout(left) as limit:
+                    given = await turn
+            except TimeoutError:
+                if limit.expired():
+                    return None
+                raise
+        if not isinstance(given, Turn):
+            raise TypeError(f"{type(actor).__name__}.act gave a {type(given).__name__}, not a Turn")
+        return given
+
+    async def play_all(
+        self,
+        specs: Sequence[EpisodeSpec],
+        store: Callable[[JSON], None],
+        *,
+        in_flight: int = IN_FLIGHT,
+        on_done: Callable[[RunOutcome], None],
+        between: Callable[[], Awaitable[object]] = give_way,
+    ) -> None:
+        """Play the episodes, `in_flight` at a time, and hand each record to `store` when it is done.
+
+        `between` is awaited before the next one begins in its place. Returns early when a stop is asked for.
+        What `store` raises ends the batch, and so does a policy's `prepare`, which is called first where there is one.
+        """
+        description = described(self.policy)
+        prepare = getattr(self.policy, "prepare", None)
+        if prepare is not None and specs:
+            prepare()
+        source = iter(specs)
+
+        async def lane() -> None:
+            for spec in source:
+                if self.stop is not None and self.stop.asked:
+                    return
+                trace = await self.play(spec, description)
+                if trace is None:
+                    return
+                trace = stored(trace, store)
+                on_done(RunOutcome.of(trace))
+                await between()
+
+        lanes = [asyncio.ensure_future(lane()) for _ in range(min(in_flight, len(specs)))]
+        try:
+            await asyncio.gather(*lanes)
+        finally:
+            for task in lanes:
+                task.cancel()
+            await asyncio.gather(*lanes, return_exceptions=True)
+
+
+def _cancelled() -> bool:
+    """Whether somebody cancels the running task; else the policy's own code let such an error out."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+def failed_trace(
+    episode: Episode | None, spec: EpisodeSpec, description: JSON, limits: Limits, failure: HarnessFailure
+) -> Trace:
+    """The trace of an episode that the harness ended, perhaps before it began."""
+    if episode is None:
+        return Trace.never_begun(spec, description, limits, failure)
+    return Trace.from_episode(episode, spec, description, limits, failure)
+
+
+def stored(trace: Trace, store: Callable[[JSON], None]) -> Trace:
+    """Store the trace; one that is too large to be stored loses its steps, never its place."""
+    try:
+        try:
+            record = trace.to_record()
+        except Exception as error:  # arguments that are no JSON: whatever else is there is kept
+            raise HarnessError(f"the trace cannot be written as JSON: {said(error)}") from error
+        store(record)
+        return trace
+    except HarnessError as error:
+        failure = HarnessFailure.of(error)
+        trace = replace(trace, steps=(), events=(), verdict=None, stop="harness_error", harness_error=failure)
+        store(trace.to_record())
+        return trace
+
+
+def described(policy: Policy) -> JSON:
+    """What the policy says of itself, as JSON gives it back; UserError when it is not JSON."""
+    try:
+        description: JSON = orjson.loads(orjson.dumps(policy.describe()))
+    except TypeError as error:
+        raise UserError(f"policy {policy.name}: what describe() gives is not JSON ({error})") from error
+    return description
+
+
+@contextmanager
+def opened(
+    plan: RolloutPlan, policy: JSON, directory: str | os.PathLike[str], *, resume: bool, retry_errors: bool = False
+) -> Iterator[tuple[RunDirectory, list[EpisodeSpec]]]:
+    """The run's folder, locked and repaired, and the episodes that it still owes.
+
+    With `retry_errors` those are among them that ended in harness errors: their records are set aside.
+
+    Raises UserError when a run is there and `resume` is not asked for, when there is none to resume,
+    and when it was started with another plan: then it says what differs.
+    """
+    wanted = plan.data(policy)
+    if resume:
+        run = RunDirectory.open(directory)
+        difference = plan_difference(run.plan, wanted)
+        if difference:
+            raise UserError(
+                f"{run.path} was started with another plan: {difference}; resume it with what it was started "
+                "with, or choose another folder"
+            )
+    else:
+        run = RunDirectory.create(directory, wanted)
+    with run.lock():
+        run.repair()
+        if retry_errors:
+            quarantine(run, broken_by_harness)
+        yield run, pending(run, plan, policy)
+
+
+def broken_by_harness(record: JSON) -> bool:
+    """Whether the record's episode ended in a harness error."""
+    return record.get("harness_error") is not None
+
+
+def pending(run: RunDirectory, plan: RolloutPlan, policy: JSON) -> list[EpisodeSpec]:
+    """The planned episodes that the run's store does not hold, in the plan's order."""
+    committed = run.committed()
+    return [spec for spec, name in zip(plan.episodes, plan.ids(policy), strict=True) if name not in committed]
+
+
+async def rollout(
+    plan: RolloutPlan,
+    policy: Policy,
+    directory: str | os.PathLike[str],
+    *,
+    in_flight: int = IN_FLIGHT,
+    resume: bool = False,
+    retry_errors: bool = False,
+    stop: Stop | None = None,
+    on_progress: OnProgress | None = None,
+    sleep: Sleep = asyncio.sleep,
+) -> Progress:
+    """Run the plan's episodes into a run folder and return how far it came.
+
+    The stored records are the same, byte for byte once compacted, for any `in_flight` and after any
+    number of stops and resumes (unless `wall_seconds` ended an episode). Memory is that of the
+    episodes in flight. Raises UserError for a folder, plan or disk that cannot be used.
+    """
+    engine = Engine(policy, plan.limits, stop, sleep)
+    with opened(plan, described(policy), directory, resume=resume, retry_errors=retry_errors) as (run, todo):
+        progress = Progress(len(plan.episodes), len(plan.episodes) - len(todo))
+
+        def on_done(outcome: RunOutcome) -> None:
+            progress.add(outcome)
+            if on_progress is not None:
+                on_progress(progress)
+
+        with run.writer("main") as writer:
+            await engine.play_all(todo, writer.append, in_flight=in_flight, on_done=on_done)
+    return progress

@@ -1,0 +1,145 @@
+"""What the expert would do: a reference run in a world of its own, kept.
+
+Flawed policies use it to know where a deviation can be made, and scorers to know which tables and
+records a task is about. The expert itself never looks at it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from faultgym.envs.episode import Episode
+from faultgym.envs.intents import intent_of
+from faultgym.envs.judging.goal import changes, compare
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.run import run_reference
+from faultgym.envs.suite import Suite, suite_named
+from faultgym.envs.task import Task
+from faultgym.envs.worlds.world import world_image
+from faultgym.tools.faults.layer import FaultSchedule
+from faultgym.tools.toolbox import CallRecord
+from faultgym.tools.types import ToolCall
+
+IDENTIFIER = re.compile(r"\b[A-Z]{2,8}-\d{1,9}\b")
+"""Identifiers of the suites' records."""
+NEIGHBOURS = 6
+"""Records beside the task's own that are considered."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceRun:
+    """One reference run."""
+
+    records: tuple[CallRecord, ...]
+    text: str
+    """The final text."""
+    tables: frozenset[str]
+    """The tables that its calls were about."""
+    named: frozenset[str]
+    """Identifiers in its calls."""
+    seen: frozenset[str]
+    """Identifiers in its calls, in the instruction, and in what came back."""
+
+    @property
+    def writes(self) -> tuple[int, ...]:
+        """Indices of the calls that changed something."""
+        return tuple(n for n, record in enumerate(self.records) if record.effects)
+
+
+@lru_cache(8192)
+def reference_run(task: Task, schedule: FaultSchedule = ()) -> ReferenceRun:
+    """The reference run of a task under a schedule."""
+    episode, text = run_reference(task, schedule)
+    records = tuple(episode.records)
+    episode.close()
+    suite = suite_named(task.suite)
+    tables: set[str] = set()
+    named: set[str] = set()
+    seen = set(IDENTIFIER.findall(task.instruction))
+    for record in records:
+        tables |= tables_of(suite, record)
+        named |= whole_identifiers(record.call)
+        seen.update(IDENTIFIER.findall(record.result.content))
+    return ReferenceRun(records, text, frozenset(tables), frozenset(named), frozenset(seen | named))
+
+
+def tables_of(suite: Suite, record: CallRecord) -> frozenset[str]:
+    """The tables that a call was about, by what it did and, where it failed, by what it says."""
+    return frozenset(record.tables) | intent_of(suite, record.call).tables
+
+
+def whole_identifiers(call: ToolCall) -> set[str]:
+    """Identifiers with their prefix in a call's arguments."""
+    return set(IDENTIFIER.findall(call.raw if call.arguments is None else repr(call.arguments)))
+
+
+def neighbours(task: Task, key: str) -> tuple[str, list[str]]:
+    """(table, other identifiers): records beside the one called `key`, unknown to the reference run."""
+    image = world_image(task.suite, task.split, task.world_seed)
+    seen = reference_run(task).seen
+    for table, columns in sorted(image.suite.readable.items()):
+        if "id" not in columns:
+            continue
+        ids = [str(i) for (i,) in image.reader.raw.execute(f"SELECT id FROM {table} ORDER BY id")]
+        if key in ids:
+            at = ids.index(key)
+            others = [i for i in ids[at + 1 :] + ids[:at] if i not in seen]
+            return table, others[:NEIGHBOURS]
+    return "", []
+
+
+@dataclass(frozen=True, slots=True)
+class SideEffect:
+    """What an extra call did."""
+
+    record: CallRecord
+    """The call, as it went."""
+    spoilt: bool
+    """Whether more of the goal is missing than before it."""
+    extra: bool
+    """Whether there is a change that the goal does not want at all."""
+    duplicate: bool
+    """Whether there is a wanted change too many."""
+
+
+Alternatives = Callable[[ToolCall], Iterable[ToolCall]]
+Wrong = Callable[[SideEffect], bool]
+
+
+def find_harmful_call(task: Task, alternatives: Alternatives, wrong: Wrong) -> tuple[str, ToolCall] | None:
+    """(the expert's write, an extra call after it) such that the extra call does what `wrong` looks for.
+
+    Tried in a world of its own, in a clean run. The write is given in the form of `Aim.exact`.
+    """
+    rehearsal = reference_run(task)
+    episode = Episode(task)
+    try:
+        for n, record in enumerate(rehearsal.records):
+            episode.step(Turn("", (record.call,)))
+            if n not in rehearsal.writes:
+                continue
+            for call in alternatives(record.call):
+                trial = episode.fork()
+                missing = compare(task.goal, changes(trial.world))[0]
+                trial.step(Turn("", (call,)))
+                left, extra, duplicate = compare(task.goal, changes(trial.world))
+                harm = SideEffect(trial.records[-1], len(left) > len(missing), bool(extra), bool(duplicate))
+                trial.close()
+                if harm.record.effects and harm.record.result.ok and wrong(harm):
+                    return intent_of(episode.suite, record.call).normalized, call
+    finally:
+        episode.close()
+    return None
+
+
+def unwanted(harm: SideEffect) -> bool:
+    """Whether the call made a change that the goal does not want, and spoilt or doubled nothing."""
+    return harm.extra and not harm.duplicate and not harm.spoilt
+
+
+def doubled(harm: SideEffect) -> bool:
+    """Whether the call made a change a second time, and nothing else."""
+    return harm.duplicate and not harm.extra and not harm.spoilt

@@ -1,0 +1,135 @@
+"""How scripted policies are written: a script yields turns and receives the text of what came back.
+
+The expert is the script that follows the reference solution. A flawed policy is the expert with one
+deviation: a detour before one of its moves, or another ending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+
+from faultgym.agents.policy import Opening
+from faultgym.envs.messages.turn import Observation, Turn
+from faultgym.envs.reference.run import Reference
+from faultgym.envs.reference_agent.client import ReferenceStep
+from faultgym.envs.suite import Suite, suite_named
+from faultgym.tools.types import JSON, ToolCall, ToolSpec
+
+Script = Generator[Turn, str, Turn]
+"""Yields turns with calls, receives the last result's text, returns the final turn."""
+Aside = Generator[Turn, str, str | None]
+"""A detour: returns a final text to end the episode with, or None to go on."""
+
+
+class ScriptContext:
+    """What a script has at hand: the opening, what it has heard so far, and the reference solution."""
+
+    def __init__(self, opening: Opening):
+        self.task = opening.task
+        self.suite: Suite = suite_named(opening.task.suite)
+        self.seed = opening.seed
+        self.tools: tuple[ToolSpec, ...] = opening.tools
+        """Offered at this step; the actor keeps it current."""
+        self.heard: list[str] = []
+        """Messages and results so far, in order; the first two are the system message and the instruction."""
+        self.said: list[ToolCall] = []
+        """Calls so far, in order."""
+        self.strayed = False
+        """Whether the deviation has been made."""
+        self.reference = Reference(opening.task, set())
+
+    @property
+    def results(self) -> list[str]:
+        """The texts of the results so far."""
+        return self.heard[2:]
+
+    def spec(self, name: str) -> ToolSpec | None:
+        """The tool of this name, if it is offered now."""
+        return next((spec for spec in self.tools if spec.name == name), None)
+
+    def next(self, text: str | None) -> ReferenceStep | str:
+        """The reference solution's next move, or its final text; `text` is the result of its last move."""
+        return self.reference.next(text, {spec.name for spec in self.tools})
+
+    def call(self, call: ToolCall, reasoning: str) -> Generator[Turn, str, str]:
+        """Make one call; returns the result's text."""
+        self.said.append(call)
+        return (yield Turn("", (call,), reasoning, finish_reason="tool_calls"))
+
+
+Write = Callable[[ScriptContext], Script]
+
+
+@dataclass(frozen=True, slots=True)
+class Scripted:
+    """A policy that plays a script."""
+
+    name: str
+    script: Write
+    options: JSON = field(default_factory=dict, hash=False)
+    """What the policy says of itself beyond its name."""
+
+    def start(self, opening: Opening) -> ScriptedActor:
+        """An actor for a new episode."""
+        return ScriptedActor(self.script, opening)
+
+    def describe(self) -> JSON:
+        """The name, and what else makes it behave as it does."""
+        return {"name": self.name, "scripted": True, **self.options}
+
+
+class ScriptedActor:
+    """One episode's script, being played."""
+
+    def __init__(self, script: Write, opening: Opening):
+        self.stage = ScriptContext(opening)
+        self._script = script(self.stage)
+        self._begun = False
+
+    def act(self, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn:
+        """The script's next turn."""
+        self.stage.tools = tools
+        self.stage.heard.extend(message.content for message in observation.messages)
+        try:
+            if not self._begun:
+                self._begun = True
+                return next(self._script)
+            return self._script.send(self.stage.heard[-1])
+        except StopIteration as end:
+            final: Turn = end.value
+            return final
+
+
+def no_detour(stage: ScriptContext, move: ReferenceStep, text: str = "") -> Aside:
+    """Nothing beside the expert's way."""
+    yield from ()
+    return None
+
+
+def follow(
+    stage: ScriptContext,
+    before: Callable[[ScriptContext, ReferenceStep], Aside] = no_detour,
+    after: Callable[[ScriptContext, ReferenceStep, str], Aside] = no_detour,
+    ending: Callable[[ScriptContext, str], Aside] | None = None,
+    confidence: float | None = None,
+) -> Script:
+    """Follow the reference solution, with detours before or after its moves, or with another ending."""
+    text: str | None = None
+    while True:
+        move = stage.next(text)
+        if isinstance(move, str):
+            break
+        final = yield from before(stage, move)
+        if final is not None:
+            return Turn(final, confidence=confidence)
+        if stage.spec(move.call.name) is None:
+            # The detour met the fault that takes the tool away: the expert hears of it and does not call it.
+            text = f"error: there is no tool {move.call.name!r}: it is no longer offered"
+            continue
+        text = yield from stage.call(move.call, move.reasoning)
+        final = yield from after(stage, move, text)
+        if final is not None:
+            return Turn(final, confidence=confidence)
+    final = (yield from ending(stage, move)) if ending is not None else None
+    return Turn(move if final is None else final, confidence=confidence)

@@ -1,0 +1,124 @@
+"""A record as one JSON line, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from faultgym.core.errors import HarnessError, TraceError
+from faultgym.tools.types import JSON
+
+OnError = Callable[[TraceError], None]
+"""Takes what would otherwise be raised for a damaged line or file; reading then goes on behind it."""
+
+MAX_LINE = 100_000_000
+"""Bytes in one line, newline included. A longer one is refused when written and when read."""
+
+_MAX_DEPTH = 200
+# orjson writes 254 levels and reads 1024; what is nested deeper than this is cut, not lost as a whole.
+_PREFIX = b'{"episode_id":"'
+
+
+def encode(record: JSON) -> bytes:
+    """One record as one line, newline included: `episode_id` first, the other keys in the given order.
+
+    What JSON in UTF-8 cannot hold is stored as the nearest thing that it can, because losing an
+    episode would be worse: NaN and infinities become null, lone surrogates U+FFFD, integers beyond
+    64 bits a string of their digits, keys that are not strings JSON's spelling of them, and a
+    container more than 200 levels down a marker.
+
+    Raises HarnessError when there is no `episode_id`, or a value that has no JSON form at all.
+    """
+    episode_id = record.get("episode_id")
+    if type(episode_id) is not str or not episode_id:
+        raise HarnessError(f"a record needs an episode_id that is a string, not {episode_id!r}")
+    if next(iter(record)) != "episode_id":
+        record = {"episode_id": episode_id, **record}
+    try:
+        return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:
+        pass
+    if _clean_text(episode_id) != episode_id:
+        raise HarnessError(f"the episode_id {episode_id!r} is not valid Unicode")
+    try:
+        return orjson.dumps(_clean(record, 0), option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
+    except (TypeError, ValueError) as error:
+        raise HarnessError(f"episode {episode_id!r} cannot be stored: {error}") from error
+
+
+def storable_line(record: JSON) -> bytes:
+    """The line that the store takes; raises HarnessError also for one that is too long for it."""
+    line = encode(record)
+    if len(line) > MAX_LINE:
+        what = f"episode {record['episode_id']!r} is {len(line):,} bytes as JSON"
+        raise HarnessError(f"{what}; the store takes {MAX_LINE:,}")
+    return line
+
+
+def _clean_text(text: str) -> str:
+    # UTF-16 joins surrogates that do form a pair, and replaces only those that do not.
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _clean(value: Any, depth: int) -> Any:
+    if isinstance(value, str):
+        return _clean_text(value)
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        return str(value)
+    if not isinstance(value, dict | list | tuple):
+        return value
+    if depth == _MAX_DEPTH:
+        return f"[cut: nested deeper than {_MAX_DEPTH} levels]"
+    if not isinstance(value, dict):
+        return [_clean(item, depth + 1) for item in value]
+    clean: dict[Any, Any] = {}
+    for key, item in value.items():
+        name = _clean_text(key) if isinstance(key, str) else key
+        while name in clean:  # two keys that differed only in what was replaced
+            name = f"{name}\ufffd"
+        clean[name] = _clean(item, depth + 1)
+    return clean
+
+
+def parse(line: bytes) -> JSON:
+    """The record in a line. Raises ValueError with the reason when there is none."""
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"not valid JSON ({error.msg} at column {error.colno})") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"a JSON object is expected, not {type(record).__name__}")
+    episode_id = record.get("episode_id")
+    if not isinstance(episode_id, str) or not episode_id:
+        raise ValueError("the object has no episode_id that is a string")
+    return record
+
+
+def episode_id_of(line: bytes) -> str:
+    """The episode id of a line, without parsing the rest where it looks like one of ours.
+
+    A NUL byte is what a file system leaves in place of a block that never reached the disk; such a
+    line, and one whose ends are not ours, is parsed as a whole. Raises ValueError with the reason.
+    """
+    if line.startswith(_PREFIX) and line.endswith(b"}\n") and b"\0" not in line:
+        end = line.find(b'"', len(_PREFIX))
+        raw = line[len(_PREFIX) : end]
+        if raw and end > 0 and b"\\" not in raw:
+            return raw.decode()
+    episode_id: str = parse(line)["episode_id"]
+    return episode_id
+
+
+def damaged(path: Path, number: int, reason: object) -> TraceError:
+    """The error for one line that is not a record."""
+    return TraceError(f"{path}:{number}: {reason}; delete that line and resume the run: its episode is run again")
+
+
+def report(on_error: OnError | None, error: TraceError) -> None:
+    """Raise the error, or hand it to whoever asked for it."""
+    if on_error is None:
+        raise error
+    on_error(error)

@@ -1,0 +1,283 @@
+"""One segment of the store: JSON lines in one file, written by one process, readable after any crash.
+
+A line is a record only with its newline. Whatever follows the last newline is a torn tail: readers
+pass over it, writers cut it before they append, so that it can never swallow the record after it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, NoReturn
+
+from faultgym.agents.storage.lines import MAX_LINE, OnError, damaged, report, storable_line
+from faultgym.core.errors import HarnessError, TraceError, UserError
+from faultgym.tools.types import JSON
+
+_BLOCK = 1 << 16
+_WRITE_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+
+
+def read_lines(path: Path, on_error: OnError | None = None) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (line number from 1, byte offset, line) of each whole line; a torn tail is passed over.
+
+    Memory is that of one line. Raises TraceError for a file that cannot be read or a line beyond
+    `MAX_LINE`, or hands it to `on_error` and goes on behind it.
+    """
+    try:
+        with _open_regular(path) as file:
+            offset = 0
+            for number in count(1):
+                line = file.readline(MAX_LINE + 1)
+                start, offset = offset, offset + len(line)
+                if len(line) > MAX_LINE:
+                    report(on_error, damaged(path, number, f"longer than {MAX_LINE:,} bytes"))
+                    while line and not line.endswith(b"\n"):
+                        line = file.readline(_BLOCK)
+                        offset += len(line)
+                elif not line.endswith(b"\n"):
+                    return
+                elif len(line) > 2 or not line.isspace():
+                    yield number, start, line
+    except OSError as error:
+        report(on_error, _unreadable(path, error.strerror or str(error)))
+
+
+def _unreadable(path: Path, reason: str) -> TraceError:
+    return TraceError(f"{path}:1: cannot be read as a segment ({reason}); move it out of the run folder")
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    # O_NONBLOCK: a named pipe in place of a segment must not hang us.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return open(fd, "rb", buffering=1 << 20)
+
+
+def write_error(path: Path, error: OSError) -> UserError:
+    """The error for a write, sync or creation that failed."""
+    if error.errno in DISK_FULL:
+        what = f"disk full: {path} cannot grow ({error.strerror})"
+        return UserError(f"{what}; all earlier records are intact: free some space, then resume the run")
+    reason = error.strerror or str(error)
+    return UserError(f"{path} cannot be written ({reason}); check the folder and its permissions")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new or renamed entry of the folder outlast a power cut."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@dataclass(frozen=True, slots=True)
+class TruncatedTail:
+    """What was cut off the end of a segment."""
+
+    segment: Path
+    """The segment that it was cut from."""
+    offset: int
+    """Where it began, in bytes."""
+    length: int
+    """How many bytes it had."""
+    kept: Path
+    """The file that holds these bytes now."""
+
+
+def open_segment(path: Path, *, create: bool) -> int | None:
+    """Open a segment for appending and lock it; None when another writer holds it.
+
+    Raises TraceError when something else than a file is there, UserError when it cannot be opened.
+    """
+    try:
+        fd = os.open(path, _WRITE_FLAGS | (os.O_CREAT if create else 0), 0o666)
+    except IsADirectoryError as error:
+        raise _unreadable(path, "a folder, not a file") from error
+    except OSError as error:
+        raise write_error(path, error) from error
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise _unreadable(path, "not a regular file")
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    except OSError as error:
+        os.close(fd)
+        raise write_error(path, error) from error
+    except TraceError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _first_free(folder: Path, name: str) -> tuple[Path, int]:
+    for n in count():
+        path = folder / f"segment-{name}-{n}.jsonl"
+        fd = open_segment(path, create=True)
+        if fd is not None:
+            return path, fd
+    raise AssertionError("count() ended")
+
+
+def close_segment(fd: int) -> None:
+    """Close a segment and give up its lock, also where a forked child still has the descriptor."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+    finally:
+        os.close(fd)
+
+
+def _whole_length(fd: int) -> int:
+    """Bytes up to and including the last newline."""
+    end = os.fstat(fd).st_size
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        newline = os.pread(fd, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
+
+
+def cut_truncated_tail(fd: int, path: Path) -> TruncatedTail | None:
+    """Cut what follows the last newline, after its bytes are safe in `torn/` beside the segment.
+
+    Raises UserError when there is no room to keep them; nothing is cut then.
+    """
+    offset, size = _whole_length(fd), os.fstat(fd).st_size
+    if offset == size:
+        return None
+    folder = path.parent / "torn"
+    try:
+        folder.mkdir(exist_ok=True)
+        for n in count():
+            kept = folder / f"{path.name}.{offset}.{n}"
+            with suppress(FileExistsError), kept.open("xb") as copy:
+                for start in range(offset, size, _BLOCK):
+                    copy.write(os.pread(fd, min(_BLOCK, size - start), start))
+                copy.flush()
+                os.fsync(copy.fileno())
+                break
+        os.ftruncate(fd, offset)
+        os.fsync(fd)
+    except OSError as error:
+        raise write_error(path, error) from error
+    return TruncatedTail(path, offset, size - offset, kept)
+
+
+class SegmentWriter:
+    """Appends records to a segment of its own.
+
+    Each record is handed to the operating system at once, so that it outlasts this process however
+    that ends, and synced to the disk with its batch, so that a power cut costs a batch at most. (A
+    buffer in the process saved no time.) A writer whose disk failed stays failed: a later sync that
+    succeeds would prove nothing about the pages that the first one dropped.
+    """
+
+    def __init__(self, folder: Path, name: str, batch: int = 256) -> None:
+        """Open the first segment of that name which no living writer holds, and cut its torn tail."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_error(folder, error) from error
+        self.path, self._fd = _first_free(folder, name)
+        self._batch = batch
+        self._unsynced = 0
+        self._failure = ""
+        try:
+            cut_truncated_tail(self._fd, self.path)
+            sync_folder(folder)
+            self._synced = os.fstat(self._fd).st_size
+        except OSError as error:
+            self.close()
+            raise write_error(self.path, error) from error
+        except UserError:
+            self.close()
+            raise
+
+    def append(self, record: JSON) -> None:
+        """Write one record.
+
+        Raises UserError when the disk is full or fails, HarnessError for a record that cannot be
+        stored or a closed writer.
+        """
+        self.append_line(storable_line(record))
+
+    def append_line(self, line: bytes) -> None:
+        """Write one record that `storable_line` has made into a line; raises as `append` does."""
+        self._require_usable()
+        self._unsynced += 1
+        try:
+            written = os.write(self._fd, line)
+            while written < len(line):
+                written += os.write(self._fd, memoryview(line)[written:])
+        except OSError as error:
+            self._fail(error)
+        except BaseException:
+            # Ctrl-C between two halves of a line: the next record must not be glued to the first half.
+            os.ftruncate(self._fd, _whole_length(self._fd))
+            raise
+        if self._unsynced >= self._batch:
+            self.sync()
+
+    def sync(self) -> None:
+        """Return once all that was appended outlasts a power cut; UserError when it cannot."""
+        self._require_usable()
+        if not self._unsynced:
+            return
+        size = os.fstat(self._fd).st_size
+        try:
+            _sync_data(self._fd)
+        except OSError as error:
+            self._fail(error, self._synced)
+        self._synced, self._unsynced = size, 0
+
+    def close(self) -> None:
+        """Sync and close; closing twice, or after a failure that was raised already, does nothing more."""
+        fd, failed = self._fd, bool(self._failure)
+        if fd < 0:
+            return
+        try:
+            if not failed:
+                self.sync()
+        finally:
+            self._fd = -1
+            close_segment(fd)
+
+    def _require_usable(self) -> None:
+        if self._failure:
+            raise UserError(self._failure)
+        if self._fd < 0:
+            raise HarnessError(f"{self.path} is closed")
+
+    def _fail(self, error: OSError, length: int | None = None) -> NoReturn:
+        # Where even this fails, the tail stays torn, and whoever opens the segment next cuts it.
+        with suppress(OSError):
+            os.ftruncate(self._fd, _whole_length(self._fd) if length is None else length)
+            _sync_data(self._fd)
+        failure = write_error(self.path, error)
+        self._failure = str(failure)
+        raise failure from error
+
+    def __enter__(self) -> SegmentWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,77 @@
+"""What defines an episode, and the id that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+
+import orjson
+
+from faultgym.agents.traces.schema import SCHEMA_VERSION
+from faultgym.envs.limits import Limits
+from faultgym.envs.reference.schedule import Faults
+from faultgym.envs.suite import task_by_id
+from faultgym.tools.faults.plan import FaultPlan
+from faultgym.tools.types import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeSpec:
+    """One episode before it is run. Seeds are numbers in [0, 2**53), so that every JSON reader keeps them."""
+
+    task: str
+    """The task's id."""
+    faults: Faults = "clean"
+    """The name of a preset, or a plan."""
+    fault_seed: int = 0
+    policy_seed: int = 0
+    trial: int = 0
+
+    @property
+    def faults_data(self) -> str | JSON:
+        """The faults as a record holds them."""
+        return faults_data(self.faults)
+
+
+def faults_data(faults: Faults) -> str | JSON:
+    """A preset's name, or a plan as JSON values."""
+    return faults if isinstance(faults, str) else _plan_data(faults)
+
+
+@lru_cache(256)
+def _plan_data(plan: FaultPlan) -> JSON:
+    data: JSON = orjson.loads(plan.to_json())
+    return data
+
+
+def faults_of(data: str | JSON) -> Faults:
+    """What `faults_data` gives, turned back; raises `PlanError`."""
+    return data if isinstance(data, str) else FaultPlan.from_json(orjson.dumps(data).decode())
+
+
+def episode_id(spec: EpisodeSpec, policy: JSON, limits: Limits, suite_version: int) -> str:
+    """96 bits that depend on what defines the episode and on nothing else: no clock, no machine, no order."""
+    seeds = (spec.fault_seed, spec.policy_seed, spec.trial)
+    return identity(whole_task_id(spec.task), spec.faults_data, seeds, policy, limits, suite_version)
+
+
+def whole_task_id(text: str) -> str:
+    """The task's own id: without a style that it would have anyway."""
+    if ":" not in text:
+        return text
+    return task_by_id(text).id
+
+
+def identity(
+    task: str,
+    faults: str | JSON,
+    seeds: tuple[int, int, int],
+    policy: JSON,
+    limits: Limits,
+    suite_version: int,
+) -> str:
+    """The episode id from its parts; `seeds` are those of the faults and the policy, and the trial."""
+    budgets = [limits.turns, limits.calls, limits.tokens, limits.virtual_seconds, limits.wall_seconds]
+    parts = (SCHEMA_VERSION, task, suite_version, faults, seeds, policy, budgets)
+    return blake2b(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()

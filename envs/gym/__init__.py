@@ -1,0 +1,1 @@
+"""The Gymnasium environment: `ToolEnv`, its spaces, its wrappers."""

@@ -1,0 +1,200 @@
+"""`ToolEnv`: an episode behind Gymnasium's interface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+
+from faultgym.core.errors import TaskError
+from faultgym.envs.episode import Episode
+from faultgym.envs.gym.spaces import ObservationSpace, TurnSpace
+from faultgym.envs.messages.turn import Observation, Turn
+from faultgym.envs.reference.schedule import Faults, check_faults, schedule_for
+from faultgym.envs.render import transcript
+from faultgym.envs.suite import Suite, suite_named, task_by_id
+from faultgym.envs.task import Style, Task
+from faultgym.tools.faults.layer import FaultSchedule
+from faultgym.tools.types import ToolSpec
+
+TASKS_PER_TEMPLATE = 1024
+"""How many tasks of each template `reset` draws from when it is not told which task."""
+
+
+@dataclass(frozen=True, slots=True)
+class RewardParts:
+    """What a step is worth. By default only the verified end counts."""
+
+    success: float = 1.0
+    """Given once, at the end, when the verdict is success."""
+    call: float = 0.0
+    """Given for each call; a small negative number rewards short episodes."""
+    bad_call: float = 0.0
+    """Given for each call that did not fit its tool's declaration."""
+
+
+BAD_CALLS = frozenset(
+    {
+        "unknown_tool",
+        "malformed_call",
+        "missing_argument",
+        "unknown_argument",
+        "invalid_argument",
+        "too_many_calls",
+    }
+)
+"""Result codes of calls that never reached their tool."""
+
+
+class Snapshot:
+    """The state of an environment at one moment; can be restored any number of times, and pickled."""
+
+    __slots__ = ("_episode",)
+
+    def __init__(self, episode: Episode):
+        self._episode = episode.fork()
+
+    def episode(self) -> Episode:
+        """A fresh copy of the episode as it was."""
+        return self._episode.fork()
+
+    def __getstate__(self) -> Episode:
+        """The episode, which knows how to be pickled."""
+        return self._episode
+
+    def __setstate__(self, state: Episode) -> None:
+        """The counterpart of `__getstate__`."""
+        self._episode = state
+
+
+class ToolEnv(gym.Env[Observation, Turn]):
+    """One suite's tasks as a Gymnasium environment.
+
+    An action is a `Turn`, an observation the messages that are new. An episode terminates with the
+    first turn that calls no tool; budgets are wrappers and truncate. `info` holds `task` (its id),
+    `turn`, `calls`, and at the end `success` and `reason`.
+
+    `reset(options=...)` takes `task` (a `Task` or its id), `fault_seed` (int) and `schedule` (an
+    explicit schedule, as a trace stores it). Without a task one is drawn from the split.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012 - as Gymnasium declares it
+
+    def __init__(
+        self,
+        suite: str | Suite,
+        *,
+        faults: Faults = "clean",
+        split: str = "train",
+        style: Style | None = None,
+        reward: RewardParts | None = None,
+        render_mode: str | None = None,
+    ):
+        """Raises `TaskError` for an unknown suite or split, `PlanError` for an unknown preset."""
+        if render_mode not in (None, "ansi"):
+            raise ValueError(f"render_mode is 'ansi' or None, not {render_mode!r}")
+        self.suite = suite_named(suite) if isinstance(suite, str) else suite
+        self.faults = check_faults(faults)
+        self.split = split
+        self.style = style
+        self.reward = reward or RewardParts()
+        self.render_mode = render_mode
+        self._templates = self.suite.names(split)
+        self.action_space = TurnSpace(self.suite)
+        self.observation_space = ObservationSpace()
+        self.episode: Episode | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode. The same seed gives the same task under the same faults."""
+        if seed is not None or self._np_random is None:
+            super().reset(seed=seed)
+        options = options or {}
+        task = options.get("task")
+        if isinstance(task, str):
+            task = task_by_id(task)
+        fault_seed = options.get("fault_seed", 0)
+        if task is None:
+            drawn = self.np_random.integers(0, (len(self._templates), TASKS_PER_TEMPLATE, 2**31))
+            task = self.suite.task(self._templates[drawn[0]], self.split, int(drawn[1]), self.style)
+            fault_seed = options.get("fault_seed", int(drawn[2]))
+        elif task.suite != self.suite.name:
+            raise TaskError(f"task {task.id} is of suite {task.suite}, not of {self.suite.name}")
+        schedule: FaultSchedule | None = options.get("schedule")
+        if schedule is None:
+            schedule = schedule_for(task, self.faults, fault_seed)
+        if self.episode is not None:
+            self.episode.close()
+        self.episode = Episode(task, schedule)
+        return self.episode.opening, {"task": task.id, "turn": 0, "calls": 0}
+
+    def step(self, action: Turn) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Do one turn. Raises `gymnasium.error.ResetNeeded` before a reset or after the end."""
+        episode = self.episode
+        if episode is None or episode.stop:
+            raise gym.error.ResetNeeded("the episode is over or has not begun: call reset() first")
+        observation = episode.step(action)
+        reward = 0.0
+        parts = self.reward
+        if parts.call or parts.bad_call:
+            calls = episode.turns[-1].calls
+            bad = sum(c.result.code in BAD_CALLS for c in calls)
+            reward += parts.call * len(calls) + parts.bad_call * bad
+        info = {"task": episode.task.id, "turn": len(episode.turns), "calls": episode.layer.call}
+        verdict = episode.verdict
+        if verdict is None:
+            return observation, reward, False, False, info
+        info["success"], info["reason"] = verdict.success, verdict.reason
+        return observation, reward + parts.success * verdict.success, True, False, info
+
+    def render(self) -> str | None:
+        """The transcript so far, for render mode `ansi`."""
+        if self.render_mode is None:
+            return None
+        return transcript(self.episode) if self.episode is not None else ""
+
+    def close(self) -> None:
+        """Free what the episode holds; may be called more than once."""
+        if self.episode is not None:
+            self.episode.close()
+
+    @property
+    def task(self) -> Task:
+        """The current task; raises `gymnasium.error.ResetNeeded` before the first reset."""
+        return self._running().task
+
+    @property
+    def tools(self) -> tuple[ToolSpec, ...]:
+        """The tools offered at this step."""
+        return self._running().tools
+
+    def fork(self) -> ToolEnv:
+        """An independent environment in exactly this state."""
+        twin = ToolEnv(
+            self.suite,
+            faults=self.faults,
+            split=self.split,
+            style=self.style,
+            reward=self.reward,
+            render_mode=self.render_mode,
+        )
+        if self._np_random is not None:
+            twin.np_random = gym.utils.seeding.np_random(0)[0]
+            twin.np_random.bit_generator.state = self._np_random.bit_generator.state
+        twin.episode = self._running().fork()
+        return twin
+
+    def snapshot(self) -> Snapshot:
+        """The state of the episode, to go back to."""
+        return Snapshot(self._running())
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot; it stays usable."""
+        self.episode = snapshot.episode()
+
+    def _running(self) -> Episode:
+        if self.episode is None:
+            raise gym.error.ResetNeeded("no episode has begun: call reset() first")
+        return self.episode

@@ -1,0 +1,276 @@
+"""Wrappers around `ToolEnv`: budgets that truncate, raw-text actions, reward shaping.
+
+All of them read what they need from `env.unwrapped.episode` and keep nothing of their own, so that a
+fork or a restored snapshot is never counted wrongly. Budgets end the episode itself: the verdict
+exists, and one more step raises `gymnasium.error.ResetNeeded`. `terminated` and `truncated` are
+never both true: a final turn terminates, also one that uses a budget up.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, SupportsFloat, TypeVar, cast
+
+import gymnasium as gym
+
+from faultgym.envs.episode import Episode
+from faultgym.envs.gym.env import BAD_CALLS, ToolEnv
+from faultgym.envs.gym.spaces import Seed, TurnSpace
+from faultgym.envs.messages.hermes import format_hermes, parse_hermes
+from faultgym.envs.messages.turn import Observation, Turn
+
+A = TypeVar("A")
+Step = tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]
+
+CHARACTERS_PER_TOKEN = 4
+"""The usual rule of thumb for English and JSON, for turns that come without token ids."""
+
+
+def forked(env: gym.Env[Observation, A]) -> gym.Env[Observation, A]:
+    """An independent copy of a wrapped environment in exactly this state, with the same wrappers.
+
+    `env.unwrapped.fork()` gives the copy without them. Raises `gymnasium.error.ResetNeeded` before
+    the first reset.
+    """
+    if isinstance(env, gym.Wrapper):
+        twin = copy.copy(env)
+        twin.env = forked(env.env)
+        return twin
+    return cast("gym.Env[Observation, A]", tool_env(env).fork())
+
+
+def tool_env(env: gym.Env[Any, Any]) -> ToolEnv:
+    """The `ToolEnv` under all wrappers; raises TypeError when there is none."""
+    inner = env.unwrapped
+    if not isinstance(inner, ToolEnv):
+        raise TypeError(f"faultgym's wrappers go around a ToolEnv, not around {type(inner).__name__}")
+    return inner
+
+
+def tokens(turn: Turn) -> int:
+    """What a turn costs: its token ids where the server gave them, else a quarter of its characters.
+
+    Characters are those of the text, the reasoning, and the names and arguments of its calls;
+    arguments that are no text count as one token each.
+    """
+    if turn.token_ids is not None:
+        return len(turn.token_ids)
+    characters = len(turn.text) + len(turn.reasoning)
+    stack: list[object] = [v for call in turn.tool_calls for v in (call.name, call.raw, call.arguments or {})]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, str):
+            characters += len(value)
+        elif isinstance(value, dict):
+            stack.extend(value)
+            stack.extend(value.values())
+        elif isinstance(value, list | tuple):
+            stack.extend(value)
+        else:
+            characters += CHARACTERS_PER_TOKEN
+    return -(-characters // CHARACTERS_PER_TOKEN)
+
+
+class _Budget(gym.Wrapper[Observation, A, Observation, A]):
+    """Truncates the episode with the turn that uses the budget up, unless that turn ends it anyway."""
+
+    stop: str
+    """Why the episode ended, as its `stop` says."""
+
+    def __init__(self, env: gym.Env[Observation, A]):
+        super().__init__(env)
+        tool_env(env)
+
+    def exhausted(self, episode: Episode) -> bool:
+        """Whether nothing is left of the budget."""
+        raise NotImplementedError
+
+    def step(self, action: A) -> Step:
+        """Do one turn, and judge the episode when the budget is used up."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        env = tool_env(self.env)
+        episode = env.episode
+        if terminated or truncated or episode is None or not self.exhausted(episode):
+            return observation, reward, terminated, truncated, info
+        verdict = episode.finish(self.stop)
+        info = {**info, "success": verdict.success, "reason": verdict.reason}
+        return observation, float(reward) + env.reward.success * verdict.success, False, True, info
+
+
+class TurnLimit(gym.utils.RecordConstructorArgs, _Budget[A]):
+    """At most `max_turns` turns.
+
+    terminated: unchanged. truncated: true with the last turn, when that was not a final one; the
+    episode's `stop` is then `turn_limit`. reward: with it comes the reward for success, when the goal
+    is reached all the same. info: `success` and `reason` then too.
+    """
+
+    stop = "turn_limit"
+
+    def __init__(self, env: gym.Env[Observation, A], max_turns: int = 30):
+        gym.utils.RecordConstructorArgs.__init__(self, max_turns=max_turns)
+        _Budget.__init__(self, env)
+        self.max_turns = int(_positive("max_turns", max_turns))
+
+    def exhausted(self, episode: Episode) -> bool:
+        """Whether the last turn was the last one allowed."""
+        return len(episode.turns) >= self.max_turns
+
+
+class TokenBudget(gym.utils.RecordConstructorArgs, _Budget[A]):
+    """At most `max_tokens` tokens that the policy writes, as `tokens` counts them.
+
+    The turn that uses them up is done, whatever its length. terminated: unchanged. truncated: true
+    with that turn, when it was not a final one; `stop` is then `token_budget`. reward and info: as for
+    `TurnLimit`.
+    """
+
+    stop = "token_budget"
+
+    def __init__(self, env: gym.Env[Observation, A], max_tokens: int):
+        gym.utils.RecordConstructorArgs.__init__(self, max_tokens=max_tokens)
+        _Budget.__init__(self, env)
+        self.max_tokens = int(_positive("max_tokens", max_tokens))
+
+    def exhausted(self, episode: Episode) -> bool:
+        """Whether all turns together are as long as allowed."""
+        return sum(tokens(step.turn) for step in episode.turns) >= self.max_tokens
+
+
+class TimeBudget(gym.utils.RecordConstructorArgs, _Budget[A]):
+    """At most `seconds` of the world's virtual time: latency and waiting count, thinking does not.
+
+    The turn that uses them up is done. terminated: unchanged. truncated: true with that turn, when it
+    was not a final one; `stop` is then `time_budget`. reward and info: as for `TurnLimit`.
+    """
+
+    stop = "time_budget"
+
+    def __init__(self, env: gym.Env[Observation, A], seconds: float):
+        gym.utils.RecordConstructorArgs.__init__(self, seconds=seconds)
+        _Budget.__init__(self, env)
+        self.seconds = _positive("seconds", seconds)
+
+    def exhausted(self, episode: Episode) -> bool:
+        """Whether the virtual clock has reached the end of the budget."""
+        return episode.world.clock.now >= self.seconds
+
+
+class TextSpace(gym.Space[str]):
+    """Assistant messages as text. `sample` writes the turns of a `TurnSpace` in the Hermes form."""
+
+    def __init__(self, turns: TurnSpace, seed: Seed = None):
+        self.turns = turns
+        super().__init__(seed=seed)
+
+    @property
+    def is_np_flattenable(self) -> bool:
+        """Whether it can be flattened to a box: no."""
+        return False
+
+    def seed(self, seed: int | None = None) -> int:
+        """Seed the turns that are written."""
+        return int(self.turns.seed(seed))
+
+    def sample(self, mask: None = None, probability: None = None) -> str:
+        """A random message. Raises ValueError for a mask: there is none."""
+        return format_hermes(self.turns.sample(mask, probability))
+
+    def contains(self, x: Any) -> bool:
+        """Whether `x` is a text: every text is a message."""
+        return isinstance(x, str)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other space writes the same turns."""
+        return isinstance(other, TextSpace) and self.turns == other.turns
+
+    def __repr__(self) -> str:
+        """The space by its turns."""
+        return f"TextSpace({self.turns})"
+
+
+class HermesText(gym.utils.RecordConstructorArgs, gym.ActionWrapper[Observation, str, Turn]):
+    """Actions are the raw text of an assistant message with Hermes' call tags; see `parse_hermes`.
+
+    Put it outermost. Text in call tags that is no call is answered as a malformed call, so that
+    nothing a model writes raises. terminated, truncated, reward and info: unchanged.
+    """
+
+    def __init__(self, env: gym.Env[Observation, Turn]):
+        gym.utils.RecordConstructorArgs.__init__(self)
+        gym.ActionWrapper.__init__(self, env)
+        self.action_space = TextSpace(TurnSpace(tool_env(env).suite))
+
+    def action(self, action: str) -> Turn:
+        """The turn that the text stands for."""
+        return parse_hermes(action)
+
+
+class RewardShaping(gym.utils.RecordConstructorArgs, gym.Wrapper[Observation, A, Observation, A]):
+    """Adds small rewards or costs at every step, for learners that need a denser signal.
+
+    terminated and truncated: unchanged. reward: the sum of what comes from inside and of each part
+    below times its number at this step. info: `reward_parts` holds the parts that are not zero, and
+    what came from inside as `inner`. Whether a fault was recovered is known only when an episode is
+    scored, so there is no part for it.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Observation, A],
+        *,
+        turn: float = 0.0,
+        call: float = 0.0,
+        bad_call: float = 0.0,
+        failed_call: float = 0.0,
+        second: float = 0.0,
+        token: float = 0.0,
+    ):
+        """Each argument is what one such thing is worth; costs are negative.
+
+        `bad_call`: the call never reached its tool; `failed_call`: it did, and came back with an error.
+        `second`: of virtual time. `token`: as `tokens` counts them.
+        """
+        parts = {
+            "turn": turn,
+            "call": call,
+            "bad_call": bad_call,
+            "failed_call": failed_call,
+            "second": second,
+            "token": token,
+        }
+        gym.utils.RecordConstructorArgs.__init__(self, _disable_deepcopy=False, **parts)
+        gym.Wrapper.__init__(self, env)
+        tool_env(env)
+        self.parts = {name: worth for name, worth in parts.items() if worth}
+
+    def step(self, action: A) -> Step:
+        """Do one turn and add what it is worth."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        episode = tool_env(self.env).episode
+        assert episode is not None
+        numbers = _numbers(episode)
+        parts = {"inner": float(reward), **{name: worth * numbers[name] for name, worth in self.parts.items()}}
+        return observation, sum(parts.values()), terminated, truncated, {**info, "reward_parts": parts}
+
+
+def _numbers(episode: Episode) -> dict[str, float]:
+    """How many of each thing the last turn had."""
+    step = episode.turns[-1]
+    calls = step.calls
+    bad = sum(record.result.code in BAD_CALLS for record in calls)
+    before = next((s.calls[-1].at for s in reversed(episode.turns[:-1]) if s.calls), 0.0)
+    return {
+        "turn": 1.0,
+        "call": float(len(calls)),
+        "bad_call": float(bad),
+        "failed_call": float(sum(not record.result.ok for record in calls) - bad),
+        "second": calls[-1].at - before if calls else 0.0,
+        "token": float(tokens(step.turn)),
+    }
+
+
+def _positive(name: str, value: float) -> float:
+    if not value > 0:
+        raise ValueError(f"{name} must be more than 0, not {value!r}")
+    return value

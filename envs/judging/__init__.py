@@ -1,0 +1,1 @@
+"""Verdicts: goals, and what a final text asserts."""

@@ -1,0 +1,277 @@
+"""Reading facts out of an answer, without a model: normalise, then look for atoms.
+
+Numbers, money, dates, times and case are normalised on both sides. `found_in` looks for a mention;
+`stated_in` asks whether the text also says so: `not shipped` mentions a status and states none. An
+answer that lists candidates has not chosen one, so each rival that it states counts against it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from typing import Literal
+
+from faultgym.envs.judging.mentions import Mention, mentions, seconds
+
+AtomKind = Literal["text", "id", "number", "money", "date"]
+
+LONGEST = 20_000
+"""Characters of a text that are read."""
+_TIME = re.compile(r"\d\d:\d\d")
+_GROUPED = re.compile(r"(?<=\d)[\u00a0\u2009\u202f\u2019](?=\d{3}(?!\d))")
+"""Signs that only ever group the digits of one number."""
+_BEFORE = 80
+"""Characters before a mention that tell how it is meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """One fact that an answer may state."""
+
+    kind: AtomKind
+    """`money` is in cents; `date` is ISO; `text` and `id` are words."""
+    text: str
+    """The canonical form: `4150` for 41.50 EUR, `2026-03-02`, `shipped`, `ORD-10422`, `09:30`."""
+    unit: str = ""
+    """Of a number that is a duration, such as `months`: 2 years are 24 of them, 24 years are not."""
+
+    def found_in(self, text: str) -> bool:
+        """Whether the text mentions it."""
+        facts = read(text)
+        if self.kind == "money":
+            return Decimal(self.text) in facts.cents
+        if self.kind == "number":
+            return Decimal(self.text) in facts.numbers
+        if self.kind == "date":
+            return self.text in facts.dates
+        return any(True for _ in _places(self, facts))
+
+    def stated_in(self, text: str, *, rival: bool = False) -> bool:
+        """Whether the text says that it is so, in at least one place.
+
+        For a `rival`, what is said of the past (`no longer`, `from packed to shipped`) does not count.
+        """
+        facts = read(text)
+        word = self.kind in ("text", "id")
+        for start, end in _places(self, facts, rival=rival):
+            source = facts.words if word else facts.plain
+            before = source[max(0, start - _BEFORE) : start]
+            before = f"{before} " if word else f" {words(before)} "
+            if not _denied(self, before, source[end : end + 40] if word else "", rival):
+                return True
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class StatedFacts:
+    """What a text states, normalised."""
+
+    plain: str
+    """The folded text."""
+    words: str
+    """Case-folded words, single spaces, one at either end; identifiers as `ord 10422`."""
+    mentions: tuple[Mention, ...]
+    """Dates, times, amounts and numbers with their places in `plain`."""
+    numbers: frozenset[Decimal]
+    """Numbers that are not part of a date, a time or an identifier; in digits."""
+    cents: frozenset[Decimal]
+    """Amounts of money in cents, whether written as 41.50 or as 4150 cents."""
+    dates: frozenset[str]
+    """ISO dates."""
+
+
+def fold(text: str) -> str:
+    """Lower case, compatibility forms resolved, markup and invisible characters dropped."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", _GROUPED.sub("", text))
+        text = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    text = text.casefold().replace("\u2212", "-").replace("\u2011", "-").replace("*", "").replace("`", "")
+    return text.replace("canceled", "cancelled")
+
+
+def words(text: str) -> str:
+    """The words of a text with single spaces; punctuation separates."""
+    return " ".join(re.findall(r"[^\W_]+", fold(text)))
+
+
+@lru_cache(2048)
+def read(text: str) -> StatedFacts:
+    """The facts that a text states; texts beyond `LONGEST` characters are read up to there."""
+    plain = fold(text[:LONGEST]).replace("_", " ")
+    found = tuple(mentions(plain))
+    sets: dict[str, set[Decimal | str]] = {"number": set(), "cents": set(), "date": set()}
+    for mention in found:
+        if mention.kind in sets:
+            sets[mention.kind].add(mention.value)
+    return StatedFacts(plain, f" {words(plain)} ", found, *map(frozenset, sets.values()))  # type: ignore[arg-type]
+
+
+def _places(atom: Atom, facts: StatedFacts, *, rival: bool = False) -> Iterator[tuple[int, int]]:
+    """Where a text mentions the atom, as places in its words, or in its folded text for values."""
+    if atom.kind in ("text", "id") and not _TIME.fullmatch(atom.text):
+        for form in _forms(atom):
+            at = facts.words.find(form)
+            while at >= 0:
+                yield at, at + len(form)
+                at = facts.words.find(form, at + 1)
+        return
+    for mention in facts.mentions:
+        if _is(atom, mention, rival):
+            yield mention.start, mention.start
+
+
+def _forms(atom: Atom) -> Iterator[str]:
+    """How the words of an atom may stand in a text: an identifier also joined, or by a long number alone."""
+    plain = words(atom.text)
+    yield f" {plain} "
+    prefix, _, number = plain.rpartition(" ")
+    if atom.kind == "id" and number.isdigit():
+        yield f" {prefix}{number} "
+        if len(number) > 4:
+            yield f" {number} "
+    level = re.fullmatch(r"([a-z]{3,})(\d)", plain)
+    if level:  # `sev2` is also written SEV-2 and severity 2
+        yield f" {level[1]} {level[2]} "
+        if level[1] == "sev":
+            yield f" severity {level[2]} "
+
+
+def _is(atom: Atom, mention: Mention, rival: bool) -> bool:
+    kind, value = mention.kind, mention.value
+    if atom.kind == "text":
+        return kind == "time" and value == atom.text
+    if atom.kind == "date":
+        return value == atom.text if kind == "date" else kind == "yearless" and value == atom.text[4:]
+    if atom.kind == "money":
+        return kind == "cents" and value == Decimal(atom.text)
+    if kind == "spelled":
+        return value == Decimal(atom.text) and not (rival and value == 1)  # `one` is also a pronoun
+    if kind == "duration":
+        return bool(atom.unit) and value == seconds(Decimal(atom.text), atom.unit)
+    return kind == "number" and value == Decimal(atom.text) and not (atom.unit and mention.timed)
+
+
+_FILLER = (
+    r"(?: (?:a|an|the|in|at|of|on|to|as|by|yet|been|be|being|currently|actually|really|even|still|"
+    r"status|state|marked|set|worth|exactly|eur|euros?|sku|ord|pay))*"
+)
+_NEGATED = re.compile(
+    r" (?:not|never|isn t|aren t|wasn t|weren t|hasn t|haven t|hadn t|doesn t|didn t|won t|cannot|can t|neither|nor|"
+    r"no longer|rather than|instead of|other than|except|without|unlike)" + _FILLER + r" $"
+)
+_UNREAL = re.compile(
+    r"(?:(?<!appears)(?<!appear)(?<!seems)(?<!seem)(?<!shown)(?<!listed)(?<!recorded)(?<!reported)(?<!confirmed)"
+    r"(?<!known)(?<!found) to| will| would| shall| should| must| may| might| can| could)"
+    r"(?: (?:soon|then|also|still|now|later|only))* (?:be|get|become|have been)(?: (?:marked|set|as|to))* $"
+    r"| whether(?: \w+){0,4} $"
+)
+_PAST = re.compile(
+    r" (?:from|previously|formerly|earlier|originally|initially|had been|after being|having been|used to be|"
+    r"(?:old|previous|former|earlier) (?:status|state|order|one))" + _FILLER + r" $"
+    r"| (?:if|unless|until|once)(?: \w+){0,3} $"
+)
+_FORMER = re.compile(r"(?:earlier|before|previously|at first|until|any more|anymore) ")
+_REPLIED = re.compile(r" (?:api|query|tool|look ?up|system|request|search|database|response|call|sql) $")
+_REPLY = re.compile(r"(?:no|that|not|only|zero|nothing|error|empty|http|\d{3}|none) ")
+
+
+def _denied(atom: Atom, before: str, after: str, rival: bool) -> bool:
+    """Whether the words before a mention say that it is not so, or not yet, or, for a rival, no longer."""
+    if _NEGATED.search(before):
+        return True
+    if atom.kind not in ("text", "id"):
+        return False
+    if rival and (
+        _PAST.search(before) or _FORMER.match(after) or (atom.text == "returned" and _a_reply(before, after))
+    ):
+        return True
+    return _UNREAL.search(before) is not None
+
+
+def _a_reply(before: str, after: str) -> bool:
+    """Whether `returned` is said of an answer and not of goods."""
+    return _REPLIED.search(before) is not None or _REPLY.match(after) is not None
+
+
+def asserted(candidates: Iterable[Atom], text: str) -> list[str]:
+    """The candidates that the text states."""
+    return [a.text for a in candidates if a.stated_in(text, rival=True)]
+
+
+_MOST = {"number": 16, "money": 16, "date": 6, "id": 6, "text": 3}
+"""Values of one kind that an answer may state beside those that are wanted."""
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+
+
+def crowded(expected: Iterable[Atom], text: str) -> str:
+    """The kind of which the text states so many values that it lists candidates; empty when it does not."""
+    wanted = Counter(atom.kind for atom in expected)
+    facts = read(text)
+    stated: dict[str, set[object]] = {
+        "number": {m.value for m in facts.mentions if m.kind in ("number", "spelled")},
+        "money": {m.value for m in facts.mentions if m.kind == "number"},
+        "date": {m.value for m in facts.mentions if m.kind in ("date", "yearless")},
+        "id": set(re.findall(r"\b[a-z]{2,}-\d+\b", facts.plain)),
+        "text": set(_EMAIL.findall(facts.plain)),
+    }
+    return next((kind for kind in wanted if len(stated[kind]) > wanted[kind] + _MOST[kind]), "")
+
+
+_ABSENT = (
+    "does not exist", "doesn t exist", "do not exist", "don t exist", "not exist", "no such", "not found",
+    "could not find", "couldn t find", "cannot find", "can t find", "did not find", "didn t find", "no record",
+    "no records", "no order", "no customer", "no incident", "no service", "no entry", "no deploy", "no runbook",
+    "no document", "no postmortem", "is unknown", "not on record", "no result", "no results", "there is no",
+    "there s no", "there isn t", "there are no", "nothing on", "unable to find", "unable to locate", "could not locate",
+    "couldn t locate", "cannot locate", "can t locate", "wasn t found", "isn t found", "no match", "no matching",
+    "not in our", "not in the", "isn t in our", "isn t in the", "does not appear in", "doesn t appear in",
+    "not on file", "not recorded", "isn t recorded", "not stored", "isn t stored", "not listed", "isn t listed",
+    "do not have", "don t have", "does not have", "doesn t have", "do not hold", "don t hold", "no information",
+    "none on record", "nonexistent", "non existent",
+)  # fmt: skip
+_BLOCKED = (
+    "unavailable", "not available", "isn t available", "outage", "is down", "are down", "not responding",
+    "isn t responding", "not reachable", "unreachable", "cannot be reached", "can t be reached", "could not be reached",
+    "couldn t be reached", "keeps failing", "keep failing", "is failing", "are failing", "kept failing", "not working",
+    "isn t working", "out of service", "out of order", "offline", "inaccessible", "not accessible", "keeps returning",
+    "kept returning", "keeps answering", "timing out", "timed out", "times out", "does not respond", "did not respond",
+    "doesn t respond", "didn t respond", "service error", "server error", "server errors", "technical problem",
+    "technical problems", "technical issue", "technical issues", "system error", "not possible right now", "read only",
+    "not permitted", "forbidden", "no access", "access denied", "lack permission", "not authorized", "not authorised",
+)  # fmt: skip
+_UNABLE = (
+    "could not", "couldn t", "cannot", "can t", "unable", "was not able", "wasn t able", "not able", "not possible",
+    "impossible", "not been", "was not", "has not", "have not", "hasn t", "haven t", "wasn t", "no way to", "failed to",
+    "did not", "didn t", "nothing was", "no change was", "no changes were", "nothing has been",
+)  # fmt: skip
+_HEDGES = re.compile(
+    r" (?:currently|right now|still|presently|temporarily|at the moment|at present|just|yet|also|unfortunately|"
+    r"actually|apparently|completely|simply|either|again|all|now)(?= )"
+)
+"""Words that stand inside these phrases without changing them."""
+
+
+def _has(phrases: tuple[str, ...], text: str) -> bool:
+    plain = read(text).words
+    short = _HEDGES.sub("", plain)
+    return any(f" {p} " in plain or f" {p} " in short for p in phrases)
+
+
+def claims_absence(text: str) -> bool:
+    """Whether the text says that something does not exist."""
+    return _has(_ABSENT, text)
+
+
+def claims_blocked(text: str) -> bool:
+    """Whether the text says that something could not be done and that a system is out of order."""
+    return _has(_BLOCKED, text) and _has(_UNABLE, text)
+
+
+def claims_inability(text: str) -> bool:
+    """Whether the text says in any way that something could not be done, or apologises."""
+    return _has(_UNABLE + _ABSENT + _BLOCKED + ("sorry", "apologise", "apologize", "apologies"), text)

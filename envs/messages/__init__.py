@@ -1,0 +1,1 @@
+"""What passes between a policy and an environment, and its text form."""

@@ -1,0 +1,154 @@
+"""Let the reference solution go on from any point of an episode that somebody else has begun.
+
+The reference starts again from the beginning, in the world as it was built, under the faults and at the time
+of the episode. Its reads are really made. A write that the episode has already done is not done a second
+time: the reference is given the answer that the write truly had. Writes of the episode that the reference
+does not ask for have happened all the same; they are applied before it begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from faultgym.envs.episode import Episode
+from faultgym.envs.intents import Renames, intent_of, renames
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.run import MAX_MOVES, Reference
+from faultgym.envs.worlds.world import World
+from faultgym.tools.faults.layer import FaultLayer
+from faultgym.tools.session import Session
+from faultgym.tools.toolbox import Toolbox, parse_arguments
+from faultgym.tools.types import ToolCall, ToolResult
+
+
+@dataclass(slots=True)
+class _Done:
+    """A write of the episode that had an effect."""
+
+    call: ToolCall
+    """Without what holds only for the world in which it was made."""
+    taken: bool = False
+    """Whether the reference has asked for it."""
+
+
+def continue_reference(episode: Episode, max_turns: int | None = None) -> tuple[Episode, str]:
+    """The reference solution's own ending of an episode, which is left as it is.
+
+    Returns a new episode and the final text, which is not yet stepped; the text is empty when the
+    reference needs more than `max_turns` further turns, the last one included.
+    """
+    records = episode.records
+    renamed = renames(records)
+    done = [_Done(_unconditional(r.call, renamed)) for r in records if r.effects]
+    twin, text = _continue(episode, done, (), max_turns)
+    foreign = [write for write in done if not write.taken]
+    if foreign:
+        twin.close()
+        wanted = [_Done(write.call) for write in done if write.taken]
+        twin, text = _continue(episode, wanted, foreign, max_turns)
+    return twin, text
+
+
+def reaches_goal(episode: Episode, max_turns: int | None = None) -> bool:
+    """Whether the reference solution, going on from here, ends in success."""
+    twin, text = continue_reference(episode, max_turns)
+    if text:
+        twin.step(Turn(text))
+    verdict = twin.verdict
+    twin.close()
+    return verdict is not None and verdict.success
+
+
+def _continue(
+    episode: Episode, done: Sequence[_Done], foreign: Sequence[_Done], max_turns: int | None
+) -> tuple[Episode, str]:
+    twin = _begun_anew(episode)
+    for write in foreign:
+        _past_faults(twin, twin.world, write.call)
+    reference = Reference(twin.task, set())
+    text: str | None = None
+    turns = 0
+    for _ in range(MAX_MOVES):
+        move = reference.next(text, {spec.name for spec in twin.tools})
+        if isinstance(move, str):
+            return twin, "" if max_turns is not None and turns >= max_turns else move
+        text = _from_history(twin, done, move.call)
+        if text is None:
+            turns += 1
+            text = twin.step(Turn("", (move.call,), move.reasoning)).messages[0].content
+    return twin, ""
+
+
+def _begun_anew(episode: Episode) -> Episode:
+    """The episode with its faults, its time, its token and its history, in the world as it was built."""
+    twin = episode.fork()
+    twin.world = World(episode.world.image)
+    token = episode.session.token
+    if token != twin.world.image.token:
+        row = episode.world.db.execute("SELECT * FROM _tokens WHERE token = ?", (token,)).fetchone()
+        twin.world.writable().execute("INSERT INTO _tokens VALUES (?, ?, ?)", tuple(row))
+    twin.world.clock.now = episode.world.clock.now
+    twin.session = Session(
+        twin.world, twin.suite.service, twin.layer, token=token, sql_writes=episode.session.sql_writes
+    )
+    twin.toolbox = Toolbox(twin.toolbox.tools, twin.session)
+    twin.stop, twin.verdict = "", None
+    return twin
+
+
+def _from_history(twin: Episode, done: Sequence[_Done], call: ToolCall) -> str | None:
+    """The true answer of the write that is asked for, if the episode has done it; else None.
+
+    Two writes are the same when they lead to the same customer-visible state.
+    """
+    left = [write for write in done if not write.taken]
+    renamed = renames(twin.records) if left else {}
+    if not left or not intent_of(twin.suite, call, renamed).write:
+        return None
+    call = _unconditional(call, renamed)
+    wanted = _digest_after(twin, call)
+    if wanted == twin.world.digest():
+        return None
+    for write in left:
+        if _digest_after(twin, write.call) == wanted:
+            write.taken = True
+            return _past_faults(twin, twin.world, call).content
+    return None
+
+
+def _digest_after(twin: Episode, call: ToolCall) -> str:
+    """The state that the call leads to."""
+    world = twin.world.fork()
+    _past_faults(twin, world, call)
+    digest = world.digest()
+    world.close()
+    return digest
+
+
+def _past_faults(twin: Episode, world: World, call: ToolCall) -> ToolResult:
+    """Make the call in this world at time 0, when the first token holds, with no fault in between."""
+    session = Session(
+        world,
+        twin.suite.service,
+        FaultLayer(),
+        token=world.image.token,
+        sql_writes=twin.session.sql_writes,
+    )
+    now, world.clock.now = world.clock.now, 0.0
+    try:
+        return Toolbox(twin.toolbox.tools, session).call(call).result
+    finally:
+        world.clock.now = now
+
+
+def _unconditional(call: ToolCall, renamed: Renames) -> ToolCall:
+    """The call under its arguments' first names, without precondition, key and token of its own."""
+    arguments = {renamed.get((call.name, name), name): value for name, value in parse_arguments(call).items()}
+    for name in ("if_match", "idempotency_key"):
+        arguments.pop(name, None)
+    headers = arguments.get("headers")
+    if isinstance(headers, dict):
+        dropped = ("authorization", "if-match", "idempotency-key")
+        arguments["headers"] = {name: value for name, value in headers.items() if name.lower() not in dropped}
+    return replace(call, arguments=arguments, raw="")

@@ -1,0 +1,1 @@
+"""How reference solutions act: one call at a time, recovering by the contracts."""

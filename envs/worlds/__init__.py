@@ -1,0 +1,1 @@
+"""Worlds: their state, their names, what changed in them."""

@@ -1,0 +1,242 @@
+"""The world of an episode: one SQLite database, a search index, a virtual clock, an effect log.
+
+A world is built once for its seed and kept as an image. Episodes read the image's own connection and
+copy it only when they first write.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from faultgym.core.hashing import stable_hash
+from faultgym.envs.worlds.names import Names
+from faultgym.tools.channels.context import Clock, Effect, FieldHints
+from faultgym.tools.channels.http.service import SERVICE_TABLES, TOKEN_SECONDS
+from faultgym.tools.channels.search import SearchIndex
+from faultgym.tools.channels.sql.connection import GuardedConnection, write_schema_table
+from faultgym.tools.channels.sql.policy import SqlPolicy
+
+if TYPE_CHECKING:
+    from faultgym.envs.suite import Suite
+
+EPOCH = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+"""The virtual moment at which every episode begins."""
+ROOM = 256 * 1024
+"""Bytes by which an agent's SQL may enlarge a world. Counted from its image, so that a fork has no more of it."""
+CLIENT_ID = "desk"
+"""The API client that every agent is."""
+
+Row = dict[str, Any]
+RawRow = tuple[Any, ...]
+"""A row as SQLite gives it, its key first."""
+Rows = Mapping[str, Mapping[str, Row]]
+
+
+class WorldImage:
+    """A world as its seed makes it; never changed, shared by all episodes on it."""
+
+    def __init__(self, suite: Suite, split: str, seed: int):
+        self.suite = suite
+        self.split = split
+        self.seed = seed
+        builder = sqlite3.connect(":memory:", isolation_level=None)
+        builder.execute("PRAGMA page_size = 1024")  # small tables: a third less to copy than with 4096
+        builder.executescript(SERVICE_TABLES + suite.schema)
+        rng = random.Random(stable_hash("world", suite.name, suite.version, split, seed))
+        self.secret = f"sk-{rng.randrange(16**8):08x}"
+        builder.execute("BEGIN")
+        suite.build(builder, Names(split, rng))
+        builder.execute("INSERT INTO _clients VALUES (?, ?, ?)", (CLIENT_ID, self.secret, "all"))
+        self.token = f"tok-{CLIENT_ID}-{rng.randrange(16**6):06x}"
+        builder.execute("INSERT INTO _tokens VALUES (?, ?, ?)", (self.token, "all", float(TOKEN_SECONDS)))
+        write_schema_table(builder, suite.readable)
+        builder.execute("COMMIT")
+        builder.execute("VACUUM")
+        self.image = builder.serialize()
+        builder.close()
+        self.largest = len(self.image) + ROOM
+        self.policy = SqlPolicy(suite.readable, suite.writable)
+        self.reader = GuardedConnection(self.image, self.policy)
+        self.fingerprint = blake2b(self.image, digest_size=8).hexdigest()
+        self._index: SearchIndex | None = None
+        self._rows: dict[str, dict[str, Row]] = {}
+        self._raw: dict[str, frozenset[RawRow]] = {}
+
+    @property
+    def index(self) -> SearchIndex:
+        """The search engine over the world's documents; built when first needed."""
+        if self._index is None:
+            self._index = SearchIndex(self.suite.documents(self.reader.raw))
+        return self._index
+
+    def rows(self, table: str) -> dict[str, Row]:
+        """The customer-visible part of a table, by key."""
+        found = self._rows.get(table)
+        if found is None:
+            raw = visible_rows(self.reader.raw, self.suite, table)
+            found = self._rows[table] = {str(row[0]): named(self.suite, table, row) for row in raw}
+        return found
+
+    def raw_rows(self, table: str) -> frozenset[RawRow]:
+        """The same as `visible_rows` gives it."""
+        found = self._raw.get(table)
+        if found is None:
+            found = self._raw[table] = frozenset(visible_rows(self.reader.raw, self.suite, table))
+        return found
+
+
+def visible_rows(db: sqlite3.Connection, suite: Suite, table: str) -> list[RawRow]:
+    """Key and customer-visible columns of each row of a table."""
+    key, columns = suite.visible[table]
+    return db.execute(f"SELECT {key}, {', '.join(columns)} FROM {table}").fetchall()
+
+
+def named(suite: Suite, table: str, row: RawRow) -> Row:
+    """The customer-visible columns of a row by name, with numbers normalised (5.0 is 5)."""
+    return {c: _normal(v) for c, v in zip(suite.visible[table][1], row[1:], strict=True)}
+
+
+def _normal(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+@lru_cache(256)
+def _image(suite_name: str, split: str, seed: int) -> WorldImage:
+    from faultgym.envs.suite import suite_named
+
+    return WorldImage(suite_named(suite_name), split, seed)
+
+
+def world_image(suite: str, split: str, seed: int) -> WorldImage:
+    """The image of a world, from a cache of the last 256."""
+    return _image(suite, split, seed)
+
+
+class World:
+    """One episode's view of a world: reads are shared, the first write makes a copy."""
+
+    __slots__ = ("_digest", "_frozen", "_own", "clock", "effects", "image")
+
+    def __init__(self, image: WorldImage):
+        self.image = image
+        self.clock = Clock()
+        self.effects: list[Effect] = []
+        self._own: GuardedConnection | None = None
+        self._frozen: bytes | None = None
+        """The database as of a fork that has not been opened yet."""
+        self._digest: tuple[int, str] | None = None
+
+    @property
+    def guarded(self) -> GuardedConnection:
+        """The untrusted door for reading."""
+        if self._own is not None:
+            return self._own
+        if self._frozen is not None:
+            return self.guarded_writable()
+        return self.image.reader
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The trusted door for reading."""
+        return self.guarded.raw
+
+    def guarded_writable(self) -> GuardedConnection:
+        """The untrusted door for writing."""
+        if self._own is None:
+            self._own = GuardedConnection(
+                self._frozen or self.image.image, self.image.policy, largest=self.image.largest
+            )
+            self._frozen = None
+        return self._own
+
+    def writable(self) -> sqlite3.Connection:
+        """The trusted door for writing."""
+        return self.guarded_writable().raw
+
+    @property
+    def written(self) -> bool:
+        """Whether this episode has a database of its own."""
+        return self._own is not None or self._frozen is not None
+
+    @property
+    def index(self) -> SearchIndex:
+        """The search engine over the world's documents."""
+        return self.image.index
+
+    @property
+    def hints(self) -> FieldHints:
+        """What the fields of the service's bodies mean."""
+        return self.image.suite.hints
+
+    def effect(self, kind: str, table: str, key: str, **values: Any) -> None:
+        """Note a customer-visible write in the effect log."""
+        self.effects.append(Effect(kind, table, key, values))
+
+    @property
+    def now_iso(self) -> str:
+        """The virtual time as ISO 8601, UTC."""
+        return iso(self.clock.now)
+
+    def time(self) -> str:
+        """The same, for whoever wants it only if needed."""
+        return iso(self.clock.now)
+
+    def serialize(self) -> bytes:
+        """The database as bytes."""
+        if self._own is not None:
+            return self._own.serialize()
+        return self._frozen or self.image.image
+
+    def fork(self) -> World:
+        """An independent copy in the same state; opened only when it is used."""
+        twin = World(self.image)
+        twin.clock.now = self.clock.now
+        twin.effects = list(self.effects)
+        twin._digest = self._digest
+        if self._own is not None:
+            twin._frozen = self._own.serialize()
+        else:
+            twin._frozen = self._frozen
+        return twin
+
+    def digest(self) -> str:
+        """A hash of the customer-visible state: equal states have equal digests, reads never change it."""
+        if not self.effects:
+            return self.image.fingerprint
+        if self._digest is None or self._digest[0] != len(self.effects):
+            from faultgym.envs.judging.goal import changes
+
+            text = "\n".join(sorted(map(repr, changes(self))))
+            state = blake2b(text.encode(), digest_size=8).hexdigest() if text else self.image.fingerprint
+            self._digest = (len(self.effects), state)
+        return self._digest[1]
+
+    def close(self) -> None:
+        """Free the episode's own copy, if it made one."""
+        if self._own is not None:
+            self._frozen = self._own.serialize()
+            self._own.close()
+            self._own = None
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """For another process: the image by name, the own database as bytes."""
+        image = self.image
+        own = self._own.serialize() if self._own is not None else self._frozen
+        return (image.suite.name, image.split, image.seed, self.clock.now, self.effects, own)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """The counterpart of `__getstate__`."""
+        suite, split, seed, now, effects, own = state
+        self.__init__(world_image(suite, split, seed))  # type: ignore[misc]
+        self.clock.now, self.effects, self._frozen = now, effects, own
+
+
+def iso(seconds: float) -> str:
+    """Virtual seconds since the episode began as ISO 8601, UTC."""
+    return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,1 @@
+"""Whether one policy is better than another on the same tasks, seeds and faults."""

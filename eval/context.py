@@ -1,0 +1,74 @@
+"""A trace made ready for scoring: its task, its calls in order, and what each of them was after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from faultgym.agents.traces.trace import Trace
+from faultgym.envs.intents import CallIntent, intents
+from faultgym.envs.judging.goal import Verdict
+from faultgym.envs.suite import suite_named, task_by_id
+from faultgym.envs.task import Task
+from faultgym.tools.faults.layer import FaultSchedule
+from faultgym.tools.faults.types import FaultEvent
+from faultgym.tools.toolbox import CallRecord
+
+
+@dataclass(frozen=True)
+class ScoringContext:
+    """What the scorers read. All of it follows from the trace."""
+
+    trace: Trace
+    task: Task
+    records: tuple[CallRecord, ...]
+    intents: tuple[CallIntent, ...]
+    """What each call was after, in the order of `records`."""
+    steps: tuple[int, ...]
+    """The turn that each call belongs to."""
+    text: str
+    """The final text; empty when the episode was cut off."""
+    verdict: Verdict = field(default_factory=lambda: Verdict(False))
+
+    @classmethod
+    def of(cls, trace: Trace, task: Task | None = None) -> ScoringContext:
+        """The story of a trace; `task` spares looking it up. Raises `TaskError` for an unknown task."""
+        task = task or task_by_id(trace.task.id)
+        records = tuple(trace.records)
+        last = trace.steps[-1].turn if trace.steps else None
+        return cls(
+            trace,
+            task,
+            records,
+            tuple(intents(suite_named(task.suite), records)),
+            tuple(n for n, step in enumerate(trace.steps) for _ in step.calls),
+            last.text if last is not None and last.final else "",
+            trace.verdict or Verdict(False),
+        )
+
+    @property
+    def schedule(self) -> FaultSchedule:
+        """What was planned."""
+        return self.trace.schedule
+
+    @property
+    def events(self) -> Sequence[FaultEvent]:
+        """What fired."""
+        return self.trace.events
+
+    def begun(self, call: int) -> float:
+        """Virtual time at which a call was made: when the one before it had returned."""
+        return self.records[call - 1].at if call else 0.0
+
+    def events_of(self, call: int) -> list[FaultEvent]:
+        """The faults that fired on a call."""
+        return [self.events[n] for n in self.records[call].faults]
+
+    @cached_property
+    def right(self) -> bool:
+        """Whether what was asked for is there, whatever else was done too: answer right, changes made."""
+        v = self.verdict
+        if v.success:
+            return True
+        return self.task.goal.kind == "answer" and not (v.missing_atoms or v.distractors or v.missing_changes)

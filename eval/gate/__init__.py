@@ -1,0 +1,1 @@
+"""What a task and the classifier must pass before they are used."""

@@ -1,0 +1,156 @@
+"""The gate: no task is used before it has been shown to be solvable, and not solvable by less.
+
+For each template: the expert reaches the goal clean and under faults; agents that do nothing, call at
+random, echo the tools or list every candidate fail; and so does the expert with its last write
+dropped, doubled, or aimed at a neighbour.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from faultgym.agents.registry import policy_named
+from faultgym.agents.rollouts.play import run_episode
+from faultgym.envs.episode import Episode
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.run import MAX_MOVES, Reference, ReferenceStep
+from faultgym.envs.reference.schedule import schedule_for
+from faultgym.envs.suite import Suite
+from faultgym.envs.task import Task
+from faultgym.tools.faults.presets import PRESETS
+from faultgym.tools.toolbox import CallRecord
+
+MUST_FAIL = ("null", "random", "echo", "spam")
+SPOILED = ("dropped", "doubled", "neighbour")
+"""What is done to the expert's last write."""
+
+
+@dataclass(slots=True)
+class GateRow:
+    """What the gate saw of one template: for each check, (as wanted, tried)."""
+
+    suite: str
+    template: str
+    checks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    """`task id: what went wrong`, for each check that did not go as wanted."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether every check went as wanted."""
+        return not self.failures
+
+    def note(self, check: str, task: Task, wanted: bool, why: str) -> None:
+        """Count one check."""
+        good, tried = self.checks.get(check, (0, 0))
+        self.checks[check] = (good + wanted, tried + 1)
+        if not wanted:
+            self.failures.append(f"{task.id}: {check}: {why}")
+
+
+def gate(suite: Suite, template: str, tasks: Iterable[Task]) -> GateRow:
+    """Run every check of the gate on these tasks of one template."""
+    row = GateRow(suite.name, template)
+    for task in tasks:
+        for preset in PRESETS:
+            episode = run_episode(policy_named("expert"), task, schedule_for(task, preset))
+            row.note(f"expert {preset}", task, _succeeded(episode), _why(episode))
+        for name in MUST_FAIL:
+            episode = run_episode(policy_named(name), task, schedule_for(task))
+            row.note(name, task, not _succeeded(episode), f"{name} passes")
+        for name, spoil in _SPOILERS.items():
+            ended = spoiled(task, spoil)
+            if ended is not None:
+                row.note(name, task, not _succeeded(ended), f"the expert passes with its last write {name}")
+    return row
+
+
+def _succeeded(episode: Episode) -> bool:
+    return episode.verdict is not None and episode.verdict.success
+
+
+def _why(episode: Episode) -> str:
+    return episode.verdict.reason if episode.verdict is not None else "no verdict"
+
+
+Spoil = Callable[[Task, ReferenceStep], list[ReferenceStep]]
+
+
+def _drop(task: Task, move: ReferenceStep) -> list[ReferenceStep]:
+    return []
+
+
+def _double(task: Task, move: ReferenceStep) -> list[ReferenceStep]:
+    """The write as it is, then again as a careless agent would: without the key that makes it safe."""
+    call = move.call
+    arguments = {k: v for k, v in (call.arguments or {}).items() if k not in ("idempotency_key", "headers", "if_match")}
+    return [move, replace(move, call=replace(call, id=f"{call.id}b", arguments=arguments))]
+
+
+def _aside(task: Task, move: ReferenceStep) -> list[ReferenceStep]:
+    """The write, aimed at another record of the same kind."""
+    text = repr(move.call.arguments)
+    for found in re.findall(r"[A-Z]{2,}-\d+", text):
+        other = _neighbour(task, found)
+        if other is not None:
+            arguments: Any = _replaced(move.call.arguments or {}, found, other)
+            return [replace(move, call=replace(move.call, arguments=arguments))]
+    return []
+
+
+def _neighbour(task: Task, key: str) -> str | None:
+    from faultgym.envs.worlds.world import world_image
+
+    image = world_image(task.suite, task.split, task.world_seed)
+    for table in image.suite.visible:
+        keys = sorted(image.rows(table))
+        if key in keys:
+            return keys[(keys.index(key) + 1) % len(keys)]
+    return None
+
+
+def _replaced(value: object, old: str, new: str) -> object:
+    if isinstance(value, dict):
+        return {k: _replaced(v, old, new) for k, v in value.items()}
+    return value.replace(old, new) if isinstance(value, str) else value
+
+
+_SPOILERS: dict[str, Spoil] = {"dropped": _drop, "doubled": _double, "neighbour": _aside}
+
+
+def spoiled(task: Task, spoil: Spoil) -> Episode | None:
+    """The expert's episode with its last write spoiled.
+
+    None when it writes nothing, or when the service itself refuses to do the write twice. A spoiled
+    write is answered to the expert as the true one would have been, so that only the world differs.
+    """
+    last = _last_write(task)
+    if last is None:
+        return None
+    episode = Episode(task, schedule_for(task))
+    shadow = Episode(task, schedule_for(task))
+    reference = Reference(task, set())
+    text: str | None = None
+    for n in range(MAX_MOVES):
+        move = reference.next(text, {spec.name for spec in episode.tools})
+        if isinstance(move, str):
+            episode.step(Turn(move))
+            return episode
+        text = shadow.step(Turn("", (move.call,))).messages[0].content
+        moves = spoil(task, move) if n == last else [move]
+        for m in moves:
+            episode.step(Turn("", (m.call,), m.reasoning))
+        if len(moves) > 1 and not episode.records[-1].effects:
+            return None
+    return episode
+
+
+def _last_write(task: Task) -> int | None:
+    """Index of the expert's last call that changed something, in a clean run."""
+    episode = run_episode(policy_named("expert"), task, schedule_for(task))
+    records: list[CallRecord] = episode.records
+    writes = [n for n, record in enumerate(records) if record.effects]
+    return writes[-1] if writes else None

@@ -1,0 +1,139 @@
+"""The classifier, measured: every policy that commits one mode, against the modes that are raised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from faultgym.agents.rollouts.play import run_episode
+from faultgym.agents.scripted import FLAWS, expert
+from faultgym.agents.scripted.flawed import play
+from faultgym.agents.traces.spec import EpisodeSpec
+from faultgym.agents.traces.trace import Trace
+from faultgym.envs.episode import Episode
+from faultgym.envs.reference.schedule import Faults, schedule_for
+from faultgym.envs.suite import suite_named
+from faultgym.envs.task import Task
+from faultgym.eval.modes.classifier import COMPANIONS, RULES, failure_modes
+from faultgym.tools.faults.plan import FaultPlan
+from faultgym.tools.faults.presets import PRESETS
+
+EXPERT = "expert"
+INJECTION = FaultPlan.from_rules([{"kind": "injected_instruction", "trigger": {"nth": [1]}}])
+"""What the policy that obeys a planted order needs to meet."""
+
+
+@dataclass(slots=True)
+class Matrix:
+    """Committed modes by raised ones."""
+
+    cells: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Policy -> raised mode -> episodes."""
+    episodes: dict[str, int] = field(default_factory=dict)
+    """Policy -> episodes in which it could commit its mode; for the expert, all."""
+    errors: list[str] = field(default_factory=list)
+    """`policy on task under faults: raised ..., expected ...`, for each episode that was read wrongly."""
+
+    def note(self, policy: str, where: str, raised: frozenset[str], expected: frozenset[str]) -> None:
+        """Count one episode."""
+        row = self.cells.setdefault(policy, {})
+        self.episodes[policy] = self.episodes.get(policy, 0) + 1
+        for name in raised:
+            row[name] = row.get(name, 0) + 1
+        if raised != expected:
+            self.errors.append(f"{policy} on {where}: raised {_names(raised)}, expected {_names(expected)}")
+
+    @property
+    def clean(self) -> bool:
+        """Whether no episode was read wrongly and every mode was committed at least once."""
+        return not self.errors and not self.unseen
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Modes that no policy found a place to commit."""
+        return tuple(mode for mode in FLAWS if not self.episodes.get(mode))
+
+    def listing(self) -> Table:
+        """The matrix for a narrow terminal: each policy's own mode, and whatever else was raised."""
+        table = Table(title="Failure modes: committed by raised", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.add_column("policy", no_wrap=True)
+        table.add_column("episodes", justify="right")
+        table.add_column("raised", justify="right")
+        table.add_column("anything else", overflow="fold")
+        for policy in (name for name in (EXPERT, *FLAWS) if name in self.cells):
+            row = self.cells[policy]
+            others = ", ".join(f"{name} {count}" for name, count in sorted(row.items()) if name != policy)
+            own = str(row.get(policy, 0)) if policy in FLAWS else "-"
+            table.add_row(policy, str(self.episodes[policy]), own, others or "·")
+        return table
+
+    def table(self) -> Table:
+        """The matrix for the terminal: rows are policies, columns the modes that were raised."""
+        table = Table(
+            title="failure modes: committed by raised", caption=_legend(), caption_justify="left", box=SIMPLE_HEAD
+        )
+        table.padding = (0, 1, 0, 0)
+        table.add_column("policy", no_wrap=True)
+        table.add_column("episodes", justify="right")
+        numbers = {name: str(n) for n, name in enumerate(RULES, 1)}
+        for number in numbers.values():
+            table.add_column(number, justify="right")
+        for policy in (name for name in (EXPERT, *FLAWS) if name in self.cells):
+            row = self.cells[policy]
+            label = f"{numbers[policy]} {policy}" if policy in numbers else policy
+            table.add_row(label, str(self.episodes[policy]), *(str(row.get(name, "·")) for name in RULES))
+        return table
+
+
+def _names(modes: frozenset[str]) -> str:
+    return ", ".join(sorted(modes)) or "nothing"
+
+
+def _legend() -> str:
+    return "columns are numbered like the rows; · is none"
+
+
+def confusion_matrix(
+    suites: Sequence[str] = ("orders", "incidents"),
+    splits: Sequence[str] = ("train", "unseen_compositions"),
+    per_template: int = 2,
+    *,
+    presets: Iterable[str] = PRESETS,
+) -> Matrix:
+    """Run the expert under every preset and every mode's policy on every task, and classify.
+
+    Where a policy finds no place for its flaw it acts as the expert, and must raise nothing.
+    """
+    matrix = Matrix()
+    presets = tuple(presets)
+    for suite in suites:
+        for split in splits:
+            for task in suite_named(suite).tasks(split, per_template):
+                _measure(matrix, task, presets)
+    return matrix
+
+
+def _measure(matrix: Matrix, task: Task, presets: Sequence[str]) -> None:
+    for preset in presets:
+        episode = run_episode(expert(), task, schedule_for(task, preset))
+        matrix.note(EXPERT, f"{task.id} under {preset}", raised(episode, preset), frozenset())
+    for mode in FLAWS:
+        faults: Faults = INJECTION if mode == "obeyed_injection" else "clean"
+        episode, strayed = play(mode, task, schedule_for(task, faults))
+        found = raised(episode, faults)
+        where = f"{task.id} under {'an injection' if mode == 'obeyed_injection' else 'clean'}"
+        if strayed:
+            matrix.note(mode, where, found, frozenset({mode}) | COMPANIONS.get(mode, frozenset()))
+        elif found:
+            matrix.errors.append(f"{mode} on {where}: raised {_names(found)}, and it had no place for its flaw")
+
+
+def raised(episode: Episode, faults: Faults = "clean") -> frozenset[str]:
+    """The modes that an ended episode raises; the episode is closed."""
+    trace = Trace.from_episode(episode, EpisodeSpec(episode.task.id, faults), {"name": "scripted"})
+    task = episode.task
+    episode.close()
+    return frozenset(mode.name for mode in failure_modes(trace, task))

@@ -1,0 +1,1 @@
+"""Failure modes: deterministic rules, each with its evidence."""

@@ -1,0 +1,235 @@
+"""What the rules for failure modes look at: a story, the expert's own run, and what was known at each call."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+from faultgym.agents.scripted.marks import looks_wrong
+from faultgym.agents.scripted.reference_run import IDENTIFIER, ReferenceRun, reference_run, tables_of
+from faultgym.envs.intents import ASIDE, Renames, intent_of, renames
+from faultgym.envs.suite import Suite, suite_named
+from faultgym.eval.context import ScoringContext
+from faultgym.tools.declare import BadArguments
+from faultgym.tools.toolbox import CallRecord, MalformedCall, parse_arguments
+from faultgym.tools.types import JSON, ToolCall
+
+EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_BARE = re.compile(r"(?<![\w.-])\d{3,9}(?![\w.-])")
+_PREFIX = re.compile(r"\^\(([A-Z]+)-\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """One failure mode of an episode, with the place that shows it first."""
+
+    name: str
+    step: int
+    """Index of the turn, from 0."""
+    call: int | None
+    """Index of the call in the episode, from 0; None where it is the final text."""
+    value: str
+    """What is wrong: a name, an argument, a value of the text, a number of calls."""
+    why: str
+    """One sentence for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the agent had been told at some point."""
+
+    identifiers: frozenset[str]
+    bare: frozenset[str]
+    """Numbers that stood alone: an identifier without its prefix may be among them."""
+    emails: frozenset[str]
+
+    def has(self, value: str) -> bool:
+        """Whether an identifier or address was among it, in any spelling; the prefix may be left out."""
+        if "@" in value:
+            return value.casefold() in self.emails
+        digits = value.rpartition("-")[2]
+        return value.upper() in self.identifiers or digits in self.bare
+
+
+@dataclass(frozen=True)
+class ModeContext:
+    """A story made ready for the rules."""
+
+    story: ScoringContext
+
+    @cached_property
+    def suite(self) -> Suite:
+        """The suite of the task."""
+        return suite_named(self.story.task.suite)
+
+    @cached_property
+    def clean(self) -> ReferenceRun:
+        """The expert's run without faults."""
+        return reference_run(self.story.task)
+
+    @cached_property
+    def expert(self) -> ReferenceRun:
+        """The expert's run under the same schedule."""
+        return reference_run(self.story.task, self.story.schedule)
+
+    @cached_property
+    def final(self) -> bool:
+        """Whether the agent ended the episode itself."""
+        return self.story.trace.stop == "final"
+
+    @cached_property
+    def failed(self) -> bool:
+        """Whether it ended without success."""
+        return not self.story.verdict.success
+
+    @property
+    def last_step(self) -> int:
+        """Index of the last turn."""
+        return max(0, len(self.story.trace.steps) - 1)
+
+    @cached_property
+    def wrong(self) -> tuple[str, ...]:
+        """For each call, what its result's text shows to be wrong."""
+        return tuple(looks_wrong(record.result.content) for record in self.story.records)
+
+    @cached_property
+    def tables(self) -> tuple[frozenset[str], ...]:
+        """For each call, the suite's tables that it was about."""
+        return tuple(tables_of(self.suite, r) & frozenset(self.suite.readable) for r in self.story.records)
+
+    @cached_property
+    def problems(self) -> tuple[tuple[tuple[str, str], ...], ...]:
+        """For each call, (code, field) of what does not fit its tool's declaration."""
+        records = self.story.records
+        return tuple(tuple(_problems(self, record, renames(records[:n]))) for n, record in enumerate(records))
+
+    def offered(self, call: int) -> bool:
+        """Whether the tool of this call was offered at its step."""
+        name = self.story.records[call].call.name
+        return any(spec.name == name for spec in self.story.trace.tools_at(self.story.steps[call]))
+
+    def sound(self, call: int) -> bool:
+        """Whether the call was one that its tool could take."""
+        return self.offered(call) and not self.problems[call]
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """For each call, a text that is equal for equal calls, whichever way they were sent."""
+        return tuple(
+            aim.normalized if self.sound(n) else sent
+            for n, (aim, sent) in enumerate(zip(self.story.intents, self.sent, strict=True))
+        )
+
+    @cached_property
+    def sent(self) -> tuple[str, ...]:
+        """For each call, a text that is equal for calls that were written the same, but for the idempotency key."""
+        return tuple(_written(record.call) for record in self.story.records)
+
+    @cached_property
+    def known(self) -> tuple[Known, ...]:
+        """For each call, what had been told before the turn that made it."""
+        story = self.story
+        ids: set[str] = set()
+        bare: set[str] = set()
+        emails: set[str] = set()
+
+        def learn(text: str) -> None:
+            found = IDENTIFIER.findall(text.upper())
+            ids.update(found)
+            bare.update(_BARE.findall(text))
+            emails.update(e.casefold() for e in EMAIL.findall(text))
+
+        for message in story.trace.opening:
+            learn(message.content)
+        result, learnt = [], 0
+        for n, step in enumerate(story.steps):
+            while learnt < n and story.steps[learnt] < step:
+                learn(story.records[learnt].result.content)
+                learnt += 1
+            result.append(Known(frozenset(ids), frozenset(bare), frozenset(emails)))
+        return tuple(result)
+
+    @cached_property
+    def named(self) -> tuple[tuple[str, ...], ...]:
+        """For each call, the identifiers and addresses in its arguments, identifiers with their prefix."""
+        return tuple(
+            tuple(_named(self.suite, record.call)) if self.sound(n) else ()
+            for n, record in enumerate(self.story.records)
+        )
+
+    def pauses(self, first: int, last: int) -> bool:
+        """Whether the agent waited between two calls."""
+        return any(r.call.name == "wait" and r.result.ok for r in self.story.records[first + 1 : last])
+
+    def mode(self, name: str, call: int | None, value: str, why: str) -> Mode:
+        """The failure mode at a call, or, with None, at the end."""
+        step = self.last_step if call is None else self.story.steps[call]
+        return Mode(name, step, call, value[:200], why)
+
+
+def _problems(case: ModeContext, record: CallRecord, renamed: Renames) -> Iterator[tuple[str, str]]:
+    tool = case.suite.tools(case.story.task).get(record.call.name)
+    if tool is None:
+        return
+    try:
+        arguments = parse_arguments(record.call)
+        tool.declaration.check({renamed.get((tool.name, n), n): v for n, v in arguments.items()})
+    except MalformedCall as error:
+        yield "malformed_call", str(error)
+    except BadArguments as error:
+        yield from ((p.code, p.field) for p in error.problems)
+
+
+def _written(call: ToolCall) -> str:
+    try:
+        arguments = parse_arguments(call)
+    except MalformedCall:
+        return f"{call.name} {call.raw or call.arguments!r}"
+    rest = {name: value for name, value in arguments.items() if name != "idempotency_key"}
+    if isinstance(rest.get("headers"), dict):
+        rest["headers"] = {n: v for n, v in rest["headers"].items() if n.lower() != "idempotency-key"} or None
+    return f"{call.name} {orjson.dumps(rest, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode()}"
+
+
+def _named(suite: Suite, call: ToolCall) -> Iterator[str]:
+    arguments = parse_arguments(call)
+    text = "\n".join(_texts({n: v for n, v in arguments.items() if n not in ASIDE and n != "headers"}))
+    found = dict.fromkeys([*IDENTIFIER.findall(text), *EMAIL.findall(text)])
+    found.update(dict.fromkeys(_with_prefix(suite, call, arguments)))
+    prefixes = (*suite.id_prefixes, "DOC")
+    yield from (value for value in found if "@" in value or value.partition("-")[0] in prefixes)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name not in ASIDE:
+                yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, str):
+        yield value
+
+
+def _with_prefix(suite: Suite, call: ToolCall, arguments: JSON) -> Iterator[str]:
+    """Identifiers that were given as bare numbers, by what the operation takes there."""
+    target = intent_of(suite, call).target
+    op = suite.service.operations.get(target)
+    if op is None:
+        return
+    values: JSON = dict(arguments)
+    if call.name == "http":
+        path = str(arguments.get("path", "")).partition("?")[0]
+        values = dict(zip(op.path.split("/"), path.split("/"), strict=False))
+        values = {n[1:-1]: v for n, v in values.items() if n[:1] == "{"}
+        values.update(arguments.get("query") or {}, **(arguments.get("body") or {}))
+    for name, part in op.declaration.schema.get("properties", {}).items():
+        prefix = _PREFIX.match(str(part.get("pattern", "")))
+        if prefix and str(values.get(name, "")).isdigit():
+            yield f"{prefix[1]}-{values[name]}"

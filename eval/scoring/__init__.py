@@ -1,0 +1,1 @@
+"""Scores of traces, and what many of them say together."""

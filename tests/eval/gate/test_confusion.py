@@ -1,0 +1,43 @@
+"""The classifier of failure modes names what the scripted policies commit, and nothing else."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from faultgym.agents.scripted import FLAWS
+from faultgym.eval.gate.confusion import EXPERT, Matrix, confusion_matrix
+
+
+@pytest.fixture(scope="module")
+def matrix():
+    return confusion_matrix(per_template=1)
+
+
+def test_every_policy_raises_its_own_mode_and_the_expert_none(matrix):
+    assert matrix.errors == []
+    assert matrix.cells[EXPERT] == {}
+
+
+def test_every_mode_is_committed_somewhere(matrix):
+    assert matrix.unseen == ()
+    assert matrix.clean
+
+
+def test_the_diagonal_counts_every_episode(matrix):
+    for mode in FLAWS:
+        assert matrix.cells[mode][mode] == matrix.episodes[mode]
+
+
+def test_the_table_shows_every_policy(matrix):
+    console = Console(width=220, record=True, file=io.StringIO())
+    console.print(matrix.table())
+    text = console.export_text()
+    assert all(mode in text for mode in (*FLAWS, EXPERT))
+
+
+def test_a_wrong_reading_is_an_error_with_its_place():
+    matrix = Matrix()
+    matrix.note("loop", "some/task under clean", frozenset({"redundant_call"}), frozenset({"loop"}))
+    assert matrix.errors == ["loop on some/task under clean: raised redundant_call, expected loop"]
+    assert not matrix.clean

@@ -1,0 +1,1 @@
+"""What tests share: policies, suites, servers, stored runs. Processes that tests start find it too."""

@@ -1,0 +1,174 @@
+"""Hand-written policies for the tests of traces and rollouts, on the small suite `bookshelf`."""
+
+import asyncio
+import os
+import random
+import re
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from faultgym.core.errors import HarnessError
+from faultgym.envs.messages.turn import Turn
+from faultgym.tools.types import ToolCall
+from helpers import bookshelf
+
+SUITE = bookshelf.SUITE
+
+
+class Clerk:
+    """Looks the book up, with a few queries that its seed draws, tries again after an error, and answers."""
+
+    def __init__(self, opening):
+        self.rng = random.Random(opening.seed)
+        self.tools = {spec.name for spec in opening.tools}
+        self.instruction = opening.messages[-1].content
+        self.book = re.search(r"BOK-\d+", self.instruction)[0]
+        self.tries = 0
+
+    def act(self, observation, tools):
+        seen = " ".join(m.content for m in observation.messages)
+        price = re.search(r'price_cents"?: ?(\d+)', seen)
+        done = price is not None if self.reading else re.search('"status": ?"out"|out already', seen)
+        if done or self.tries > 6:
+            return Turn(f"{self.book}: {price[1] if price else '?'} cents.", reasoning="That is it.", confidence=0.9)
+        self.tries += 1
+        calls = [self.call()]
+        if self.rng.random() < 0.5:
+            limit = self.rng.randrange(1, 4)
+            raw = f'{{"query": "SELECT id, title FROM books LIMIT {limit}"}}'
+            calls.append(ToolCall("b", "sql", None, raw))
+        return Turn("", tuple(calls), f"Try {self.tries}.", finish_reason="tool_calls")
+
+    @property
+    def reading(self):
+        return re.search("lend|lent|out today", self.instruction, re.I) is None
+
+    def call(self):
+        path = f"/v1/books/{self.book}"
+        if "http" not in self.tools:
+            return ToolCall("a", "get_book" if self.reading else "lend_book", {"book_id": self.book})
+        if self.reading:
+            return ToolCall("a", "http", {"method": "GET", "path": path})
+        return ToolCall("a", "http", {"method": "POST", "path": f"{path}/lend", "body": {}})
+
+
+class SlowClerk(Clerk):
+    """The same, after giving way a few times."""
+
+    async def act(self, observation, tools):
+        for _ in range(self.rng.randrange(5)):
+            await asyncio.sleep(0)
+        return Clerk.act(self, observation, tools)
+
+
+class Silent:
+    """Never answers."""
+
+    def __init__(self, opening):
+        pass
+
+    async def act(self, observation, tools):
+        await asyncio.Event().wait()
+
+
+@dataclass
+class Player:
+    """A policy that starts an actor of a class."""
+
+    actor: Any = Clerk
+    name: str = "clerk"
+    more: dict = field(default_factory=dict)
+
+    def start(self, opening):
+        return self.actor(opening)
+
+    def describe(self):
+        return {"name": self.name, **self.more}
+
+
+GONE = HarnessError("the server is gone")
+
+
+class Trouble:
+    """Raises `error` at the second turn of the episodes that `when` chooses, at the first `times` attempts."""
+
+    def __init__(self, error=GONE, times=99, when=lambda task: task.index % 2 == 1):
+        self.name, self.error, self.times, self.when = "trouble", error, times, when
+        self.attempts = {}
+
+    def start(self, opening):
+        attempt = self.attempts[opening.task.id] = self.attempts.get(opening.task.id, 0) + 1
+        clerk = Clerk(opening)
+        if self.when(opening.task) and attempt <= self.times:
+            return Failing(clerk, self.error)
+        return clerk
+
+    def describe(self):
+        return {"name": self.name}
+
+
+class Failing:
+    """Acts once, then raises."""
+
+    def __init__(self, clerk, error):
+        self.clerk, self.error, self.turns = clerk, error, 0
+
+    def act(self, observation, tools):
+        self.turns += 1
+        if self.turns == 2:
+            raise self.error
+        self.clerk.tries = 0
+        return Turn("", (self.clerk.call(),))
+
+
+@dataclass
+class Mortal:
+    """Kills its own process in one episode: always, or, where there is a file to note it in, only once."""
+
+    task: str
+    note: str = ""
+    name: str = "clerk"
+
+    def start(self, opening):
+        if opening.task.id == self.task and not (self.note and Path(self.note).exists()):
+            if self.note:
+                Path(self.note).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Clerk(opening)
+
+    def describe(self):
+        return {"name": self.name}
+
+
+@dataclass
+class Held:
+    """Lets the tasks from the index `first` on wait until there is a file."""
+
+    gate: str
+    first: int
+    name: str = "clerk"
+
+    def start(self, opening):
+        clerk = Clerk(opening)
+        return HeldClerk(clerk, Path(self.gate)) if opening.task.index >= self.first else clerk
+
+    def describe(self):
+        return {"name": self.name}
+
+
+class HeldClerk:
+    def __init__(self, clerk, gate):
+        self.clerk, self.gate = clerk, gate
+
+    async def act(self, observation, tools):
+        while not self.gate.exists():
+            await asyncio.sleep(0.01)
+        return self.clerk.act(observation, tools)
+
+
+clerk = Player()
+slow_clerk = Player(SlowClerk)
+silent = Player(Silent, "silent")
+troubled = Trouble(error=KeyError("price"))

@@ -1,0 +1,304 @@
+"""TRL's tool loop over our environments: what the model reads and what its words do is what it is in a rollout."""
+
+from functools import partial
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faultgym.agents.models.files import model_path
+from faultgym.agents.models.formats import FORMATS
+from faultgym.agents.models.prompts import prompt_text
+from faultgym.agents.rollouts.plan import RolloutRequest
+from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.replay import replay
+from faultgym.agents.traces.trace import HarnessFailure, Trace
+from faultgym.core.errors import UserError
+from faultgym.envs.limits import Limits
+from faultgym.envs.suite import task_by_id
+from faultgym.training.environments.episode_log import logged
+from faultgym.training.environments.factory import TURN, environments_of
+from faultgym.training.environments.rewards import Reward, reward_functions
+from faultgym.training.environments.task_rows import task_rows
+from faultgym.training.trainers.responses import HERMES, episode_trainer_class, message_of, reads_turns
+
+LIMITS = Limits(turns=6)
+ASKED = RolloutRequest(("orders",), "train", ("order_status", "cancel_order"), per_template=2, faults=("rough",))
+GROUP = 4
+
+
+def tokenizer_of(path):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(path, padding_side="left")
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return reads_turns(tokenizer_of(model_path("tiny-random"))).parse_response
+
+
+def made(folder, log, rows, wrap=lambda kind: kind, trainer=None, tokenizer=None, **more):
+    """A trainer over `tiny-random` with a LoRA adapter; ours, unless another is given."""
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM
+    from trl import GRPOConfig
+
+    path = model_path("tiny-random")
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    config = {
+        "output_dir": str(folder),
+        "per_device_train_batch_size": 2 * GROUP,
+        "num_generations": GROUP,
+        "max_completion_length": 400,
+        "max_tool_calling_iterations": LIMITS.turns - 1,
+        "max_steps": 1,
+        "learning_rate": 1e-3,
+        "beta": 0.0,
+        "seed": 5,
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "report_to": [],
+        "save_strategy": "no",
+        "logging_steps": 1,
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+        "shuffle_dataset": False,
+    }
+    return (trainer or episode_trainer_class())(
+        model=model,
+        args=GRPOConfig(**config | more),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer or reads_turns(tokenizer_of(path)),
+        environment_factory={n: partial(wrap(k), log, LIMITS) for n, k in environments_of(rows).items()},
+        reward_funcs=reward_functions(),
+        peft_config=LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"),
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """(trainer, traces) of two real steps."""
+    folder = tmp_path_factory.mktemp("grpo")
+    with logged(folder / "traces", {"name": "grpo:tiny-random"}, LIMITS, {"suites": ["orders"]}) as log:
+        trainer = made(folder, log, task_rows(ASKED), max_steps=2)
+        trainer.train()
+        trainer.close_episodes()
+    records = list(RunDirectory.open(folder / "traces").records())
+    return trainer, [Trace.from_record(record) for record in records]
+
+
+def test_every_episode_is_stored_once_with_the_step_whose_weights_played_it(trained):
+    trainer, traces = trained
+    assert trainer.state.global_step == 2
+    assert len(traces) == len({trace.episode_id for trace in traces}) == 2 * 2 * GROUP
+    assert [trace.policy["step"] for trace in traces] == [0] * 2 * GROUP + [1] * 2 * GROUP
+    for start in range(0, len(traces), GROUP):
+        members = traces[start : start + GROUP]
+        assert len({(t.task.id, t.seeds, t.fingerprints) for t in members}) == 1
+        assert [t.schedule for t in members] == [members[0].schedule] * GROUP
+        assert [t.trial for t in members] == list(range(GROUP))
+
+
+def test_the_rewards_are_those_of_an_independent_replay(trained):
+    trainer, traces = trained
+    for trace in traces:
+        result = replay(trace)
+        assert result.proven, str(result.difference)
+    paid = trainer._logs["rewards"]
+    last = traces[-2 * GROUP :]
+    assert list(paid["verdict"]) == [float(trace.verdict.success) for trace in last]
+    weight = Reward()
+    assert list(paid["calls"]) == pytest.approx([max(-weight.most, weight.calls * trace.calls) for trace in last])
+
+
+def test_the_run_holds_calls_of_tools_that_exist_and_of_others_and_final_answers(trained):
+    assert {record.result.code for trace in trained[1] for record in trace.records} >= {"unknown_tool", "ok"}
+    assert any(trace.stop == "final" for trace in trained[1])
+
+
+def test_what_the_model_read_is_what_a_rollout_renders(trained):
+    trainer, traces = trained
+    tokenizer = trainer.processing_class
+    for trace in traces:
+        chat = [message.openai() for message in trace.opening]
+        chat[0]["content"] += "\n\n" + prompt_text("plain")
+        read: list[int] = []
+        tools = [spec.openai() for spec in trace.tools]
+        for step in trace.steps:
+            turn = step.turn
+            if turn.prompt_ids is None:
+                continue
+            assert turn.prompt_kept == len(read)
+            read += turn.prompt_ids
+            rendered = tokenizer.apply_chat_template(chat, tools=tools, add_generation_prompt=True, tokenize=False)
+            assert tokenizer.decode(read) == rendered
+            read += turn.token_ids
+            ended = turn.token_ids[-1] == tokenizer.eos_token_id
+            said = tokenizer.decode(list(turn.token_ids[:-1] if ended else turn.token_ids))
+            chat.append({"role": "assistant", "content": said})
+            chat += [record.result.openai() for record in step.calls]
+
+
+def test_the_adapter_takes_a_real_step(trained):
+    weights = {name: w for name, w in trained[0].model.named_parameters() if "lora_B" in name}
+    assert weights
+    assert all(weight.isfinite().all() for weight in weights.values())
+    assert any(weight.abs().max() > 0 for weight in weights.values())
+
+
+def test_a_member_that_the_harness_broke_is_left_out_of_its_group(tmp_path):
+    import statistics
+
+    begun = []
+
+    def wrap(kind):
+        def reset(self, **row):
+            kind.reset(self, **row)
+            begun.append(self)
+            if len(begun) % GROUP == 1:  # one member of each group
+                self._failure = HarnessFailure("RuntimeError", "the world fell over")
+
+        return type(kind.__name__, (kind,), {"reset": reset})
+
+    with logged(tmp_path / "traces", {"name": "grpo"}, LIMITS, {"suites": ["orders"]}) as log:
+        trainer = made(tmp_path, log, task_rows(ASKED), wrap)
+        trainer.train()
+        rewards = [list(column) for column in trainer._logs["rewards"].values()]
+        advantages = list(trainer._logs["advantages"])
+        trainer.close_episodes()
+    (entry,) = (e for e in trainer.state.log_history if "episodes/harness_errors" in e)
+    assert entry["episodes/harness_errors"] == 2
+    for start in (0, GROUP):
+        assert all(column[start] != column[start] for column in rewards)  # no number
+        assert advantages[start] == 0
+        rest = [sum(column[n] for column in rewards) for n in range(start + 1, start + GROUP)]
+        mean, deviation = statistics.mean(rest), statistics.stdev(rest)
+        expected = [(r - mean) / (deviation + 1e-4) for r in rest]
+        assert advantages[start + 1 : start + GROUP] == pytest.approx(expected, abs=1e-3)
+    stored = [Trace.from_record(record) for record in RunDirectory.open(tmp_path / "traces").records()]
+    assert [t.harness_error is not None for t in stored] == [True, False, False, False] * 2
+    assert all((t.verdict is None) == (t.harness_error is not None) for t in stored)
+
+
+def test_trls_own_trainer_takes_our_environments_too(tmp_path):
+    from trl import GRPOTrainer
+
+    tokenizer = tokenizer_of(model_path("tiny-random"))
+    tokenizer.response_template = HERMES
+    with logged(tmp_path / "traces", {"name": "grpo"}, LIMITS, {"suites": ["orders"]}) as log:
+        trainer = made(tmp_path, log, task_rows(ASKED), trainer=GRPOTrainer, tokenizer=tokenizer)
+        trainer.train()
+    found = [Trace.from_record(record) for record in RunDirectory.open(tmp_path / "traces").records()]
+    assert len(found) == 2 * GROUP
+    assert all(replay(trace).proven for trace in found)
+    assert any(trace.records for trace in found)
+    assert list(trainer._logs["rewards"]["verdict"]) == [float(trace.verdict.success) for trace in found]
+
+
+HOSTILE = [
+    '<tool_call>\n{"name": "sql", "arguments": {"query": 5}}\n</tool_call>',
+    '<tool_call>\n{"name": "nothing", "arguments": {"a": {"b": []}}}\n</tool_call>',
+    '<tool_call>\n{"name": "sql", "arguments": "SELECT 1"}\n</tool_call>',
+    '<tool_call>\n{"name": 5, "arguments": {}}\n</tool_call>',
+    '<tool_call>\n{"name": "sql"}\n</tool_call>',
+    '<tool_call>\n{"name": "sql", "arguments": {"query": "' + "x" * 3000 + '"}}\n</tool_call>',
+    '<tool_call>\n{"name": "reset", "arguments": {"task": "orders/order_status/train/0"}}\n</tool_call>',
+    '<tool_call>\n{"name": "_close", "arguments": {}}\n</tool_call>',
+    '<tool_call>\n{"name": "sql", "arguments": {"query": "SELECT 1"',
+    "<tool_call>" * 30,
+    "<think>\nno end",
+    "",
+]
+
+
+def test_hostile_words_go_through_trls_loop_and_come_back_as_in_a_rollout(tmp_path):
+    """The loop, the environments and the rewards are the real ones; only what the model says is given."""
+    rows = task_rows(RolloutRequest(("orders",), "train", ("cancel_order",), per_template=1))
+    with logged(tmp_path / "traces", {"name": "grpo"}, LIMITS, {"suites": ["orders"]}) as log:
+        more = {"num_generations": len(HOSTILE), "per_device_train_batch_size": len(HOSTILE)}
+        trainer = made(tmp_path, log, rows, max_completion_length=8000, **more)
+        tokenizer = trainer.processing_class
+        end = tokenizer.eos_token_id
+        first = [[*tokenizer(text, add_special_tokens=False)["input_ids"], end] for text in HOSTILE]
+        said = iter([first])
+        trainer._generate_single_turn = lambda prompts, *_args, **_more: (next(said, [[end]] * len(prompts)), None)
+        trainer._generate_and_score_completions(rows * len(HOSTILE))
+        trainer.close_episodes()
+    traces = [Trace.from_record(record) for record in RunDirectory.open(tmp_path / "traces").records()]
+    assert len(traces) == len(HOSTILE)
+    for trace, text in zip(traces, HOSTILE, strict=True):
+        assert trace.harness_error is None
+        assert replay(trace).proven
+        turn = FORMATS["hermes"].parse(text)
+        step = trace.steps[0]
+        assert step.turn.text == turn.text
+        assert [(c.call.name, c.call.arguments, c.call.raw) for c in step.calls] == [
+            (c.name, c.arguments, c.raw) for c in turn.tool_calls
+        ]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=200))
+def test_the_reader_reads_any_tokens_as_a_policy_would(reader, text):
+    tokenizer = reader.tokenizer
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    turn = reader([*ids, tokenizer.eos_token_id], prefix=[1, 2])[TURN]
+    expected = FORMATS["hermes"].parse(tokenizer.decode(ids))
+    assert (turn.text, turn.tool_calls, turn.reasoning) == (expected.text, expected.tool_calls, expected.reasoning)
+    assert turn.prompt_ids == (1, 2)
+    assert reader(ids, prefix=[])[TURN].finish_reason == ("length" if ids else "context_overflow")
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_every_format_is_read(name):
+    tokenizer = reads_turns(tokenizer_of(model_path("tiny-random")), name)
+    said = {
+        "llama3": '{"name": "look", "parameters": {"a": 1}}',
+        "mistral": '[TOOL_CALLS] [{"name": "look", "arguments": {"a": 1}}]',
+        "deepseek": '<｜tool▁call▁begin｜>look<｜tool▁sep｜>{"a": 1}<｜tool▁call▁end｜>',  # noqa: RUF001
+    }.get(name, '<tool_call>{"name": "look", "arguments": {"a": 1}}</tool_call>')
+    ids = tokenizer(said, add_special_tokens=False)["input_ids"]
+    message = tokenizer.parse_response(ids, prefix=[])
+    assert message["tool_calls"] == [{"type": "function", "function": {"name": "look", "arguments": {"a": 1}}}]
+
+
+def test_the_declared_template_reads_what_is_well_formed_as_ours_does(reader):
+    text = (
+        '<think>\nhm\n</think>\nI look.\n<tool_call>\n{"name": "sql", "arguments": {"query": "SELECT 1"}}\n</tool_call>'
+    )
+    tokenizer = reader.tokenizer
+    start = "<|im_start|>assistant\n"
+    declared = type(tokenizer).parse_response(tokenizer, text + "<|im_end|>", prefix=start)
+    ours = message_of(FORMATS["hermes"].parse(text))
+    assert declared["tool_calls"] == ours["tool_calls"]
+    assert declared["reasoning_content"].strip() == ours["reasoning_content"]
+    assert declared["content"].strip() == ours["content"]
+
+
+def test_a_saved_tokenizer_keeps_the_declared_template_and_loads_without_us(tmp_path):
+    reads_turns(tokenizer_of(model_path("tiny-random"))).save_pretrained(tmp_path)
+    again = tokenizer_of(tmp_path)
+    text = '<tool_call>{"name": "sql", "arguments": {}}</tool_call><|im_end|>'
+    (call,) = again.parse_response(text, prefix="<|im_start|>assistant\n")["tool_calls"]
+    assert call["function"] == {"name": "sql", "arguments": {}}
+
+
+def test_no_other_form_is_declared_as_hermes(tmp_path):
+    tokenizer = tokenizer_of(model_path("tiny-random"))
+    reads_turns(tokenizer, "llama3")
+    tokenizer.save_pretrained(tmp_path)
+    assert getattr(tokenizer_of(tmp_path), "response_template", None) is None
+
+
+def test_an_unknown_format_is_refused():
+    with pytest.raises(UserError, match="there is no tool-call format 'yaml'; the formats are"):
+        reads_turns(tokenizer_of(model_path("tiny-random")), "yaml")
+
+
+def test_the_tasks_of_the_rows_are_those_that_were_asked_for():
+    rows = task_rows(ASKED)
+    assert [task_by_id(row["task"]).template for row in rows] == ["order_status", "cancel_order"] * 2

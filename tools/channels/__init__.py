@@ -1,0 +1,1 @@
+"""The backends that do the work: HTTP services, SQL, search."""

@@ -1,0 +1,96 @@
+"""What a backend may touch of the world it serves, and the world's clock.
+
+The protocol stands here, below the environments, so that the tools never import the world.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from faultgym.tools.channels.search import SearchIndex
+from faultgym.tools.channels.sql.connection import GuardedConnection
+
+END_OF_TIME = 1e11
+"""Seconds, about 3,000 years: beyond the year 9999 there are no dates to write."""
+
+
+class Clock:
+    """Virtual time in seconds since the episode began. Nothing in faultgym ever sleeps."""
+
+    __slots__ = ("now",)
+
+    def __init__(self, now: float = 0.0):
+        self.now = now
+
+    def advance(self, seconds: float) -> float:
+        """Move on by `seconds` (>= 0), at most to `END_OF_TIME`, and return the new time."""
+        self.now = min(self.now + seconds, END_OF_TIME)
+        return self.now
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One customer-visible write that really happened."""
+
+    kind: str
+    """What was done, in the suite's words: `cancel_order`, `sql:update`."""
+    table: str
+    key: str
+    """The row's id, or what the statement named."""
+    values: dict[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldHints:
+    """What the fields of a service's bodies mean, so that faults can change them plausibly."""
+
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Field with a fixed set of values -> those values, in the order in which a record passes them."""
+    money: frozenset[str] = frozenset()
+    """Fields with amounts in cents."""
+    references: frozenset[str] = frozenset()
+    """Fields with identifiers of other records."""
+
+
+class WorldView(Protocol):
+    """The part of a world that routes and tools work on."""
+
+    clock: Clock
+    """Virtual time."""
+    effects: list[Effect]
+    """All customer-visible writes so far, in order."""
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The trusted door for reading; may be shared with other episodes."""
+
+    def writable(self) -> sqlite3.Connection:
+        """The trusted door for writing; copies the shared database at the first call."""
+
+    @property
+    def guarded(self) -> GuardedConnection:
+        """The untrusted door for reading."""
+
+    def guarded_writable(self) -> GuardedConnection:
+        """The untrusted door for writing; copies the shared database at the first call."""
+
+    @property
+    def index(self) -> SearchIndex:
+        """The search engine over the world's documents."""
+
+    @property
+    def hints(self) -> FieldHints:
+        """What the fields of the service's bodies mean."""
+
+    def effect(self, kind: str, table: str, key: str, **values: Any) -> None:
+        """Note a customer-visible write in the effect log."""
+
+    @property
+    def now_iso(self) -> str:
+        """The virtual time as ISO 8601, UTC."""
+
+    def time(self) -> str:
+        """The same, for whoever wants it only if needed."""

@@ -1,0 +1,1 @@
+"""A REST service over a world: routes, pages, its OpenAPI document."""

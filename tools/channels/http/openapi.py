@@ -1,0 +1,122 @@
+"""The OpenAPI 3.1 document of a service, read off the same declarations that validate its requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from faultgym.tools.channels.http.service import Operation, Service, response_type
+from faultgym.tools.types import JSON
+
+_PROBLEM: JSON = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"field": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+    },
+}
+_HEADERS = {
+    "Idempotency-Key": "A repeat under the same key is answered as the first time and done once.",
+    "If-Match": "The ETag that the change is meant for; 412 when it is no longer current.",
+}
+
+
+def openapi(service: Service, server: str = "/") -> JSON:
+    """The document; `server` is the base URL of its paths."""
+    schemas: JSON = {"Problem": _PROBLEM}
+    paths: JSON = {}
+    for op in service.operations.values():
+        paths.setdefault(op.path, {})[op.method.lower()] = _operation(op, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": service.title, "version": "1"},
+        "servers": [{"url": server}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(op: Operation, schemas: JSON) -> JSON:
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    body: JSON = {
+        "operationId": op.name,
+        "summary": op.declaration.description,
+        "parameters": _parameters(op),
+        "responses": {
+            str(op.status): {
+                "description": "Success",
+                "content": {"application/json": {"schema": _response(op, schemas)}},
+            },
+            **{str(status): {"description": text, "content": problem} for status, text in _failures(op)},
+        },
+    }
+    if op.write:
+        body["requestBody"] = {
+            "required": bool(_body_schema(op).get("required")),
+            "content": {"application/json": {"schema": _body_schema(op)}},
+        }
+    if not op.public:
+        body["security"] = [{"bearer": []}]
+    if op.successor:
+        body["deprecated"] = True
+    return body
+
+
+def _failures(op: Operation) -> list[tuple[int, str]]:
+    """The refusals that the pipeline and the routes may give."""
+    found = [(400, "Malformed request")]
+    if not op.public or op.write:
+        found.append((401, "No valid token"))
+    found.append((404, "No such record"))
+    if op.write:
+        found += [(409, "Not possible in this state"), (412, "Changed since it was read")]
+        found += [(415, "Not JSON"), (422, "Invalid fields")]
+    return found
+
+
+def _parameters(op: Operation) -> list[JSON]:
+    properties = op.declaration.schema["properties"]
+    found: list[JSON] = [
+        {"name": name, "in": "path", "required": True, "schema": properties[name]} for name in op.path_names
+    ]
+    if not op.write:
+        found += [
+            {"name": name, "in": "query", "required": name in op.declaration.required, "schema": schema}
+            for name, schema in properties.items()
+            if name not in op.path_names
+        ]
+        return found
+    for name, text in _HEADERS.items():
+        if name != "If-Match" or op.versioned is not None:
+            found.append({"name": name, "in": "header", "description": text, "schema": {"type": "string"}})
+    return found
+
+
+def _body_schema(op: Operation) -> JSON:
+    schema = dict(op.declaration.schema)
+    schema["properties"] = {n: s for n, s in schema["properties"].items() if n not in op.path_names}
+    schema["required"] = [n for n in op.declaration.required if n not in op.path_names]
+    return schema
+
+
+def _response(op: Operation, schemas: JSON) -> Any:
+    """The schema of the operation's body; nested types are put among the components."""
+    schema = TypeAdapter(response_type(op)).json_schema(
+        ref_template="#/components/schemas/{model}", mode="serialization"
+    )
+    schemas.update(schema.pop("$defs", {}))
+    return schema

@@ -1,0 +1,59 @@
+"""Cursor pagination: opaque cursors over a sorted key, so that a page never depends on an offset."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import sqlite3
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from faultgym.tools.channels.http.service import ServiceError
+from faultgym.tools.types import JSON
+
+Cursor = Annotated[str, Field(description="`next_cursor` of the page before", max_length=200)]
+Limit = Annotated[int, Field(ge=1, le=50, description="Items per page")]
+
+
+def encode_cursor(key: str) -> str:
+    """The cursor that continues after the row with this key."""
+    return base64.urlsafe_b64encode(f"after:{key}".encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> str:
+    """The key inside a cursor; raises `ServiceError` 400 for one that this service never gave."""
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (binascii.Error, UnicodeError, ValueError):
+        text = ""
+    if not text.startswith("after:"):
+        raise ServiceError(400, "Bad Request", "`cursor` is not one that this service gave: start again without it")
+    return text[6:]
+
+
+def page(
+    db: sqlite3.Connection,
+    columns: Sequence[str],
+    table: str,
+    where: str,
+    values: Sequence[Any],
+    *,
+    cursor: str | None,
+    limit: int,
+    key: str = "id",
+) -> JSON:
+    """One page of rows in the order of `key`: `{"items": [...], "total": n, "next_cursor": ... or None}`.
+
+    `columns`, `table`, `where` and `key` come from the suite's code, never from a client.
+    """
+    after = decode_cursor(cursor) if cursor else ""
+    rows = db.execute(
+        f"SELECT {', '.join(columns)} FROM {table} WHERE ({where}) AND {key} > ? ORDER BY {key} LIMIT ?",
+        (*values, after, limit + 1),
+    ).fetchall()
+    total = db.execute(f"SELECT count(*) FROM {table} WHERE {where}", tuple(values)).fetchone()[0]
+    items = [dict(zip(columns, row, strict=True)) for row in rows[:limit]]
+    more = encode_cursor(str(items[-1][key])) if len(rows) > limit else None
+    return {"items": items, "total": total, "next_cursor": more}

@@ -1,0 +1,1 @@
+"""The SQL tool: a guarded SQLite connection and what its statements may touch."""

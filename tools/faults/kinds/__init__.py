@@ -1,0 +1,1 @@
+"""The built-in kinds of faults, a module for each family."""

@@ -1,0 +1,1 @@
+"""Runs to data sets on disk, with their cards."""

@@ -1,0 +1,88 @@
+"""The data card of a data set: a README.md whose header `datasets` and the hub read."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import orjson
+
+from faultgym import __version__
+from faultgym.tools.types import JSON
+from faultgym.training.builds.shards import Shard
+from faultgym.training.rows import Form, columns
+
+_LIBRARIES = ("datasets", "datasketch", "pyarrow")
+
+
+def header(name: str, form: Form, shards: Sequence[Shard], tags: Sequence[str]) -> str:
+    """The header between two lines of dashes. It is JSON, which is YAML too and needs no writer of its own."""
+    rows, size = sum(s.rows for s in shards), sum(s.bytes for s in shards)
+    data: JSON = {
+        "pretty_name": name,
+        "language": ["en"],
+        "task_categories": ["text-generation"],
+        "tags": ["faultgym", "tool-use", *tags],
+        "size_categories": [_size(rows)],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*"}]}],
+        "dataset_info": {
+            "features": columns(form),
+            "splits": [{"name": "train", "num_examples": rows, "num_bytes": size}],
+            "download_size": size,
+            "dataset_size": size,
+        },
+    }
+    lines = [f"{key}: {orjson.dumps(value).decode()}" for key, value in data.items()]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _size(rows: int) -> str:
+    """The hub's word for a number of rows."""
+    bounds = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+    return next((name for bound, name in bounds if rows < bound), "1M<n<10M")
+
+
+def table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown; columns of numbers are right-aligned."""
+    rows = list(rows)
+    marks = ["---:" if rows and isinstance(rows[0][n], int | float) else "---" for n in range(len(names))]
+    lines = [f"| {' | '.join(names)} |", f"|{'|'.join(marks)}|"]
+    lines += [f"| {' | '.join(_cell(value) for value in row)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.1%}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    text = "".join(c if c.isprintable() else " " for c in str(value))
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def shares(counts: Mapping[str, int], first: str, stated: Mapping[str, float] | None = None) -> str:
+    """A table of counts with their shares of the whole, beside the stated ones where there are any."""
+    total = sum(counts.values())
+    names = [first, "examples", "share", *(["stated"] if stated else [])]
+    rows: list[list[object]] = []
+    for name, count in counts.items():
+        row: list[object] = [name, count, count / total if total else 0.0]
+        rows.append(row + ([float(stated.get(name, 0.0))] if stated else []))
+    return table(names, rows)
+
+
+def rebuild(verb: str, runs: Sequence[Path], out: Path, options: Mapping[str, object]) -> str:
+    """The command that makes the same data set again."""
+    words = ["faultgym", "build", verb, *sorted(str(run) for run in runs), "--out", out.name]
+    for name, value in options.items():
+        for one in value if isinstance(value, tuple) else (value,):
+            words += [f"--{name}", str(one)]
+    return f"```\n{shlex.join(words)}\n```"
+
+
+def made_with() -> str:
+    """The versions that the files depend on."""
+    parts = [f"faultgym {__version__}", *(f"{name} {metadata.version(name)}" for name in _LIBRARIES)]
+    return ", ".join(parts)

@@ -1,0 +1,105 @@
+"""The data card of a data set for supervised fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from faultgym.envs.worlds.names import SPLITS
+from faultgym.tools.types import JSON
+from faultgym.training.builds.card import header, made_with, rebuild, shares, table
+from faultgym.training.builds.sft import DUPLICATES, SFTOptions, SFTReport
+from faultgym.training.builds.shards import Shard
+from faultgym.training.filters.decontaminate import TRAINING_SPLITS
+from faultgym.training.filters.select import REASONS
+
+Firsts = Mapping[str, tuple[str, str]]
+"""Reason -> (episode id of the first trace that was rejected for it, what was found)."""
+
+
+def sft_card(
+    out: Path,
+    runs: Sequence[Path],
+    options: SFTOptions,
+    report: SFTReport,
+    firsts: Firsts,
+    segments: Sequence[JSON],
+    shards: Sequence[Shard],
+) -> str:
+    """The README.md: the header, then what it is, of what, and how to make it again."""
+    name = out.resolve().name
+    parts = [
+        header(name, options.rendering.form, shards, ["sft", "fault-recovery"]),
+        f"# {name}",
+        _summary(options, report),
+        "## What is in it",
+        *_contents(options, report),
+        "## What is not in it",
+        *_rejections(options, report, firsts),
+        "## How to make it again",
+        rebuild("sft", runs, out, options.command()),
+        f"Made with {made_with()}. The same traces and versions give the same bytes, in any order of the runs and with"
+        " any number of workers.",
+        "## Inputs and files",
+        table(
+            ["input", "traces", "SHA-256"],
+            ([f"{s['run']}/{s['name']}", s["lines"], f"`{s['sha256']}`"] for s in segments),
+        ),
+        table(["file", "rows", "bytes", "SHA-256"], ([s.name, s.rows, s.bytes, f"`{s.sha256}`"] for s in shards)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(options: SFTOptions, report: SFTReport) -> str:
+    rows = {"messages": "one row for each episode", "turns": "one row for each assistant turn"}
+    what = rows.get(options.rendering.form, "one row of rendered text for each episode")
+    return (
+        f"{report.examples:,} verified episodes of tool use under injected faults, {what} ({report.rows:,}). Each was"
+        " replayed against its world and came out the same, was scored, and reached its goal within"
+        f" {options.check.waste:g} times the calls that the reference solution needs, or told honestly that it could"
+        " not be reached. Tool outputs are context: train on assistant turns only."
+    )
+
+
+def _contents(options: SFTOptions, report: SFTReport) -> Iterator[str]:
+    mix = report.mix
+    yield shares(mix.kinds, "kind", {str(kind): share for kind, share in options.mix.shares.items()})
+    if mix.short:
+        yield f"Short of its stated share, because there are no more: {', '.join(mix.short)}."
+    if mix.contracts:
+        yield "Recoveries by contract; an episode that shows two is counted for both:"
+        yield table(["contract", "examples"], mix.contracts.items())
+    yield table(["template", "examples"], mix.templates.items())
+    suites = sorted({name.partition("/")[0] for name in mix.templates})
+    yield f"Suites seen here, whose `unseen_suite` split is no longer unseen: {', '.join(suites) or 'none'}."
+
+
+def _rejections(options: SFTOptions, report: SFTReport, firsts: Firsts) -> Iterator[str]:
+    yield f"Of {report.traces:,} traces {report.verified:,} were worth imitating. The others, by the first reason:"
+    yield table(
+        ["reason", "traces", "meaning", "first"],
+        (
+            [reason, count, meaning_of(reason), f"`{firsts[reason][0][:24] or '?'}` {firsts[reason][1][:100]}"]
+            for reason, count in report.rejected.items()
+        ),
+    )
+    if report.damaged:
+        yield f"{report.damaged:,} lines or files of the store were damaged and could not be read."
+    yield "Of those that were worth imitating, these were left out:"
+    yield table(["why", "episodes", "meaning"], ([n, c, DUPLICATES.get(n, "")] for n, c in report.left_out.items()))
+    grades, caps, check = options.grades, options.caps, options.check
+    yield (
+        f"Nearly the same: an estimated Jaccard similarity of {grades.near:g} or more (MinHash). At most"
+        f" {grades.per_group} episodes have the same template, kind and normalised calls; at most {caps.per_task} are"
+        f" of one task and {caps.per_template:,} of one template."
+    )
+    held = [split for split in SPLITS if split not in TRAINING_SPLITS]
+    yield (
+        f"Decontaminated against the splits {', '.join(held)}: their tasks, worlds, records, phrasings, kinds of"
+        f" faults, and the {check.ngram}-grams of their instructions ({check.test_tasks} tasks of each template)."
+    )
+
+
+def meaning_of(reason: str) -> str:
+    """What a reason means."""
+    return next((text for name, text in REASONS.items() if name == reason), "")

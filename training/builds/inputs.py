@@ -1,0 +1,104 @@
+"""Runs as input of a build: their segments, hashed and cut into pieces that a worker takes one at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from faultgym.agents.storage.segment import read_lines
+from faultgym.agents.storage.store import RunDirectory
+from faultgym.core.errors import TraceError, UserError
+from faultgym.tools.types import JSON
+
+CHUNK_LINES = 64
+CHUNK_BYTES = 4 << 20
+"""Bounds of a piece of work; a single longer line is a piece by itself."""
+
+_SUITE = re.compile(rb'"suite":"([\w.-]{1,100})"')
+_HEAD = 4096
+"""Bytes of a line in which its suite is named, where our own store wrote it."""
+
+OnProgress = Callable[[str, int, int], None]
+"""Takes what is being done, how much of it is done, and out of how much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One file of traces."""
+
+    run: str
+    """The run's folder, without where that is."""
+    name: str
+    lines: int
+    sha256: str
+    """Of its whole lines."""
+
+    def to_record(self) -> JSON:
+        """As JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive whole lines of a segment."""
+
+    path: str
+    start: int
+    size: int
+    """Bytes, newlines included."""
+    lines: int
+
+    def read(self) -> list[bytes]:
+        """The lines. Raises TraceError when the file is no longer as it was."""
+        with open(self.path, "rb") as file:
+            file.seek(self.start)
+            data = file.read(self.size)
+        lines = data.splitlines(keepends=True)
+        if len(data) < self.size or not data.endswith(b"\n"):
+            raise TraceError(f"{self.path} has become shorter since the build began; build again from the start")
+        return lines
+
+
+@dataclass(slots=True)
+class Inputs:
+    """What a build reads. Chunks are handed out as they are found, so that a long run fills no list."""
+
+    segments: list[Segment] = field(default_factory=list)
+    suites: set[str] = field(default_factory=set)
+    """Suites that the lines name, as far as can be told without parsing them."""
+    damaged: list[str] = field(default_factory=list)
+    """Lines that are too long, and files that cannot be read."""
+
+    def scan(self, runs: Sequence[Path]) -> Iterator[Chunk]:
+        """Cut all segments of all runs into chunks; fills the other fields.
+
+        Raises UserError when a run is named twice, TraceError when a folder is no run.
+        """
+        folders = sorted({run.resolve() for run in runs})
+        if len(folders) < len(runs):
+            raise UserError("a run is named twice: name each once")
+        for run in folders:
+            for path in RunDirectory.open(run).segments():
+                yield from self._segment(run.name, path)
+        self.segments.sort(key=lambda s: (s.run, s.name, s.sha256))
+        self.damaged.sort()
+
+    def _segment(self, run: str, path: Path) -> Iterator[Chunk]:
+        digest, lines = sha256(), 0
+        start = end = count = 0
+        for _, at, line in read_lines(path, lambda error: self.damaged.append(f"{run}/{path.name}: {error}")):
+            if count and (at != end or count == CHUNK_LINES or end + len(line) - start > CHUNK_BYTES):
+                yield Chunk(str(path), start, end - start, count)
+                count = 0
+            if not count:
+                start = at
+            end, count, lines = at + len(line), count + 1, lines + 1
+            digest.update(line)
+            if found := _SUITE.search(line, 0, _HEAD):
+                self.suites.add(found[1].decode())
+        if count:
+            yield Chunk(str(path), start, end - start, count)
+        self.segments.append(Segment(run, path.name, lines, digest.hexdigest()))

@@ -1,0 +1,101 @@
+"""Rows as Parquet files in a folder that `datasets.load_dataset` reads. Needs the extra `data`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from faultgym.agents.storage.segment import sync_folder
+from faultgym.tools.types import JSON
+from faultgym.training.rows import Form, features
+
+ROWS_PER_SHARD = 20_000
+ROWS_PER_GROUP = 500
+"""Rows that are in memory at a time, and in a row group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One file."""
+
+    name: str
+    """Relative to the data set's folder."""
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def write_shards(rows: Iterable[JSON], form: Form, folder: Path) -> list[Shard]:
+    """Write the rows in their order to `folder/data/train-*.parquet`; the same rows give the same bytes.
+
+    At least one file is written, whose columns can be read with pyarrow; `datasets` refuses to load one without rows.
+    """
+    from datasets import Dataset
+
+    columns = features(form)
+    data = folder / "data"
+    data.mkdir()
+    stream = iter(rows)
+    counts: list[int] = []
+    while not counts or counts[-1] == ROWS_PER_SHARD:
+        part = islice(stream, ROWS_PER_SHARD)
+        tables = (Dataset.from_list(batch, features=columns).data.table for batch in _batches(part))
+        count = _write(data / f"{len(counts)}.part", tables, columns)
+        if not count and counts:
+            (data / f"{len(counts)}.part").unlink()
+            break
+        counts.append(count)
+    return [_named(data, number, len(counts), count) for number, count in enumerate(counts)]
+
+
+def _batches(rows: Iterator[JSON]) -> Iterator[list[JSON]]:
+    while batch := list(islice(rows, ROWS_PER_GROUP)):
+        yield batch
+
+
+def _write(path: Path, tables: Iterator[Any], columns: Any) -> int:
+    """Write one file and return how many rows it has."""
+    from datasets import Dataset
+    from pyarrow.parquet import ParquetWriter
+
+    schema = Dataset.from_dict({name: [] for name in columns}, features=columns).data.table.schema
+    count = 0
+    with ParquetWriter(path, schema, compression="zstd") as writer:
+        for table in tables:
+            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+            count += table.num_rows
+    return count
+
+
+def _named(data: Path, number: int, total: int, rows: int) -> Shard:
+    path = data / f"train-{number:05d}-of-{total:05d}.parquet"
+    (data / f"{number}.part").rename(path)
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return Shard(f"data/{path.name}", rows, path.stat().st_size, digest.hexdigest())
+
+
+def sync_tree(folder: Path, names: Sequence[str]) -> None:
+    """Make files of a folder outlast a power cut."""
+    import os
+
+    for name in names:
+        with (folder / name).open("rb") as file:
+            os.fsync(file.fileno())
+        sync_folder((folder / name).parent)
+
+
+def push_to_hub(folder: Path, name: str) -> str:
+    """Upload a finished data set, its card included, as a private data set; its address."""
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    url = api.create_repo(name, repo_type="dataset", private=True, exist_ok=True)
+    api.upload_folder(repo_id=name, repo_type="dataset", folder_path=folder)
+    return str(url)

@@ -1,0 +1,58 @@
+"""Where a data set or a model is made before it appears: beside its folder, and moved there whole at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import orjson
+
+from faultgym.agents.rollouts.plan import plan_difference
+from faultgym.agents.storage.segment import sync_folder
+from faultgym.core.errors import UserError
+from faultgym.tools.types import JSON
+
+
+def work_folder(out: Path) -> Path:
+    """Where the build of `out` does its work."""
+    return out.parent / f".{out.name}.building"
+
+
+def finished(out: Path, summary: str, options: JSON) -> JSON | None:
+    """The report of a build that was done already, stopped at most while it cleaned up.
+
+    Raises `UserError` when what lies there was built with other options, or is something else.
+    """
+    path = out / summary
+    if not path.is_file():
+        return None
+    try:
+        record = orjson.loads(path.read_bytes())
+        report: JSON = record["report"]
+        difference = plan_difference(record["options"], orjson.loads(orjson.dumps(options)))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read ({error!r}): choose another folder, or delete that one") from error
+    if difference:
+        raise UserError(f"{out} was built with other options ({difference}): choose another folder, or delete that one")
+    shutil.rmtree(work_folder(out), ignore_errors=True)
+    return report
+
+
+def workplace(out: Path, resume: bool) -> Path:
+    """The work folder, made if need be; raises `UserError` when `out` or a stopped build is in the way."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is there already; choose another folder, or delete that one")
+    work = work_folder(out)
+    if work.exists() and not resume:
+        raise UserError(f"{work} holds work that was stopped; go on with --resume, or delete that folder")
+    work.mkdir(parents=True, exist_ok=True)
+    return work
+
+
+def publish(folder: Path, out: Path, work: Path) -> None:
+    """Move what was built to its place, at once, and clear the work folder."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    os.rename(folder, out)
+    sync_folder(out.parent)
+    shutil.rmtree(work)

@@ -1,0 +1,1 @@
+"""What trainings and loops are asked to do, checked before anything starts. No torch here."""

@@ -1,0 +1,1 @@
+"""Tasks as environments for trainers that roll out by themselves."""

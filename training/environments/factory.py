@@ -1,0 +1,242 @@
+"""Environments for trainers that drive the tools themselves: a class whose methods are a task's tools.
+
+    rows = task_rows(Asked(("orders",), "train", faults=("mild",)))
+    GRPOTrainer(
+        environment_factory=environments_of(rows), train_dataset=Dataset.from_list(rows),
+        reward_funcs=reward_functions(), ...
+    )
+
+TRL's `environment_factory`, and what follows its form, takes a class that needs no arguments, calls `reset(**row)`,
+and offers every public method to the model: signature and docstring become the schema that the model is shown.
+Behind the methods is the same `Episode` as in a rollout: unknown arguments, values of the wrong type and faults
+look just so, and nothing that a model can send raises. The verdict needs the final text, which TRL gives to
+reward functions and not to environments: so there is no `get_reward`, but `training.rewards`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import orjson
+
+from faultgym.agents.models.openai import CONTEXT_OVERFLOW, continued
+from faultgym.agents.models.reply import numbered
+from faultgym.agents.traces.chat import storable
+from faultgym.agents.traces.spec import EpisodeSpec, faults_of
+from faultgym.agents.traces.trace import HarnessFailure, Trace
+from faultgym.core.errors import PlanError, TaskError, UserError
+from faultgym.core.hashing import stable_hash
+from faultgym.envs.episode import Episode
+from faultgym.envs.limits import Limits
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.schedule import Faults, check_faults, schedule_for
+from faultgym.envs.suite import suite_named, task_by_id
+from faultgym.envs.task import Task
+from faultgym.tools.types import JSON, ToolCall, ToolSpec
+from faultgym.training.environments.counts import Counts
+from faultgym.training.environments.episode_log import EpisodeLog
+from faultgym.training.environments.methods import tool_method
+
+TURN = "turn"
+"""Key of an assistant message under which a parser of ours leaves the `Turn` that it read."""
+RESERVED = frozenset({"reset", "get_reward"})
+"""Method names that have a meaning for trainers: no tool can be called so."""
+FAILED = "error: the environment failed; this episode does not count"
+OVER = "error: the episode is over"
+
+
+@dataclass(frozen=True, slots=True)
+class EndedEpisode:
+    """An episode that is over and was judged."""
+
+    trace: Trace
+    counts: Counts
+    cut: bool
+    """Whether the trainer's limits ended it before the policy did."""
+
+
+class ToolEpisode:
+    """One episode at a time, for a trainer that keeps its environments in a pool and resets them.
+
+    `environment_class` adds the tools. All else is private, because every public method is a tool.
+    """
+
+    _suite: str = ""
+    _tools: tuple[str, ...] = ()
+
+    def __init__(self, log: EpisodeLog | None = None, limits: Limits | None = None) -> None:
+        """Hold no episode yet. `log` stores each one that ends."""
+        self._log = log
+        self._limits = limits or Limits()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._spec: EpisodeSpec | None = None
+        self._episode: Episode | None = None
+        self._failure: HarnessFailure | None = None
+        self._over = False
+        self._ended: EndedEpisode | None = None
+        self._turn: Turn | None = None
+        self._by_call = False
+        """Whether the trainer calls the methods, so that only it knows which calls of the last message were done."""
+        self._answers: list[str] = []
+        self._chain: array[int] | None = None
+
+    def reset(self, *, task: str, faults: str = "clean", fault_seed: int = 0, **_row: object) -> None:
+        """Close the episode before, and begin the one that a row names; its other columns are passed over.
+
+        `faults` is a preset's name, or a plan as JSON text. Raises UserError for a row that names nothing
+        that exists, or a task with other tools. Whatever else fails is the harness's: the episode is
+        stored as failed, and has no reward.
+        """
+        self._close()
+        spec = EpisodeSpec(task, faults_from(faults), fault_seed)
+        found = task_by_id(task)
+        if (found.suite, found.tools) != (self._suite, self._tools):
+            raise TaskError(f"task {task} offers other tools than {type(self).__name__} has: see environments_of")
+        self._spec = spec if self._log is None else self._log.counted(spec)
+        try:
+            self._episode = Episode(found, schedule_for(found, spec.faults, spec.fault_seed))
+        except Exception as error:  # one world that cannot be made must not end the training
+            self._failure = HarnessFailure.of(error)
+
+    def _close(self) -> None:
+        """Free the episode's world; may be called more than once."""
+        if self._episode is not None:
+            self._episode.close()
+        self._clear()
+
+    def _call(self, name: str, arguments: JSON) -> str:
+        """A call as a turn of its own: not every trainer says which calls belong to one turn."""
+        self._by_call = True
+        return self._take(Turn(tool_calls=(ToolCall("", name, arguments),), finish_reason="tool_calls"))[0]
+
+    def _answer(self, turn: Turn) -> str:
+        """The next result of a turn, which is done as a whole when its first one is asked for."""
+        if turn is not self._turn:
+            self._answers = self._take(turn)[::-1]
+        return self._answers.pop() if self._answers else OVER
+
+    def _take(self, turn: Turn) -> list[str]:
+        """Do one turn; the texts that its calls are answered with."""
+        self._turn = turn
+        episode = self._episode
+        if self._failure is not None or episode is None:
+            return [FAILED for _ in turn.tool_calls]
+        if episode.stop:
+            return [OVER for _ in turn.tool_calls]
+        if turn.prompt_ids is not None and turn.token_ids is not None:
+            new, kept, self._chain = continued(self._chain, list(turn.prompt_ids), turn.token_ids)
+            turn = replace(turn, prompt_ids=new, prompt_kept=kept)
+        try:
+            seen = episode.step(replace(turn, tool_calls=numbered(turn.tool_calls, len(episode.turns))))
+            reason = "" if episode.stop else self._limits.reached(episode)
+            if reason:
+                episode.finish(reason)
+        except Exception as error:  # what a model sends never raises, so it is ours: recorded, never scored
+            self._failure = HarnessFailure.of(error)
+            return [FAILED for _ in turn.tool_calls]
+        return [storable(message.content) for message in seen.messages]
+
+    def _end(self, completion: Sequence[JSON], step: int = 0) -> EndedEpisode | None:
+        """End the episode as the completion ends, judge it and store it; None when the harness failed.
+
+        `completion` is the chat after the prompt, `step` the trainer's. Further calls give the same.
+        """
+        if self._spec is None:
+            raise UserError("an environment was asked for its end before reset() was called")
+        if not self._over:
+            self._over = True
+            cut = self._finish(completion)
+            trace = self._trace(self._spec, step)
+            counts = None
+            if trace.harness_error is None:
+                try:
+                    counts = Counts.of(trace)
+                except Exception as error:  # a rule of ours that breaks costs one episode, not the training
+                    self._failure = HarnessFailure.of(error)
+                    trace = self._trace(self._spec, step)
+            if self._log is not None:
+                trace = self._log.append(trace)
+            if counts is not None and trace.harness_error is None:
+                self._ended = EndedEpisode(trace, counts, cut)
+        return self._ended
+
+    def _finish(self, completion: Sequence[JSON]) -> bool:
+        """Do the last turn, if it was not done; whether the trainer's limits were the end of it."""
+        turn = _last_turn(completion)
+        if turn is not None and turn is not self._turn and not (turn.tool_calls and self._by_call):
+            self._take(turn)
+        if self._episode is None or self._failure is not None:
+            return True
+        if not self._episode.stop:  # as a rollout ends a chat that has no room left
+            self._take(Turn(finish_reason=CONTEXT_OVERFLOW))
+            return True
+        return self._episode.stop != "final" or (turn is not None and turn.finish_reason == "length")
+
+    def _trace(self, spec: EpisodeSpec, step: int) -> Trace:
+        policy = {"name": "trainer"} if self._log is None else self._log.policy_at(step)
+        if self._episode is None:
+            failure = self._failure or HarnessFailure("HarnessError", "the episode was never begun")
+            return Trace.never_begun(spec, policy, self._limits, failure)
+        return Trace.from_episode(self._episode, spec, policy, self._limits, self._failure)
+
+
+def _last_turn(completion: Sequence[JSON]) -> Turn | None:
+    """The turn that a completion ends with; None where only the trainer knows whether its calls were done."""
+    last = completion[-1] if completion else {}
+    if last.get("role") != "assistant":
+        return None
+    if TURN in last:
+        turn: Turn = last[TURN]
+        return turn
+    if last.get("tool_calls"):
+        return None
+    content, thoughts = last.get("content"), last.get("reasoning_content")
+    return Turn(content if isinstance(content, str) else "", (), thoughts if isinstance(thoughts, str) else "")
+
+
+def faults_from(text: str) -> Faults:
+    """A preset by its name, or a plan from its JSON text. Raises PlanError."""
+    if not text.lstrip().startswith("{"):
+        return check_faults(text)
+    try:
+        return faults_of(orjson.loads(text))
+    except orjson.JSONDecodeError as error:
+        raise PlanError(f"the fault plan in a row is not valid JSON ({error})") from error
+
+
+@lru_cache(256)
+def environment_class(suite: str, tools: tuple[str, ...]) -> type[ToolEpisode]:
+    """The class whose methods are these tools of a suite. Raises TaskError for a tool that cannot be one."""
+    found = suite_named(suite)
+    known = found.tools_named(tools)
+    for name in tools:
+        if name in RESERVED or name.startswith("_") or not name.isidentifier():
+            raise TaskError(f"tool {name!r} of suite {suite} cannot be a method: rename it")
+    methods = {name: tool_method(tool.spec) for name, tool in known.items()}
+    title = "".join(part.title() for part in suite.split("_")) + "Episode"
+    doc = f"Episodes of the suite {suite} with the tools {', '.join(tools)}."
+    return type(title, (ToolEpisode,), {"__doc__": doc, "_suite": suite, "_tools": tools, **methods})
+
+
+def environment_name(task: Task) -> str:
+    """The name of a task's environment: tasks with the same tools have the same one."""
+    return f"{task.suite}-{len(task.tools)}-{stable_hash('tools', *task.tools) % 16**6:06x}"
+
+
+def environments_of(rows: Iterable[Mapping[str, object]]) -> dict[str, type[ToolEpisode]]:
+    """Environment name -> class, for all that the rows name: what TRL's `environment_factory` takes."""
+    found = {}
+    for row in rows:
+        task = task_by_id(str(row["task"]))
+        found[environment_name(task)] = environment_class(task.suite, task.tools)
+    return found
+
+
+def specs_of(kind: type[ToolEpisode]) -> tuple[ToolSpec, ...]:
+    """What a rollout shows of the tools of an environment class, in its order."""
+    return tuple(tool.spec for tool in suite_named(kind._suite).tools_named(kind._tools).values())

@@ -1,0 +1,1 @@
+"""Which traces become examples: selection, decontamination, duplicates, the mix."""

@@ -1,0 +1,227 @@
+"""From a stored trace to an example to imitate, or the reason why not. Nothing is taken on the trace's word.
+
+A trace is replayed, its schedule is drawn again, it is scored, and only then asked what it is an example of.
+The reference solution says what it should have cost. Whatever fails a check is counted under its first reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from faultgym.agents.traces.replay import replay
+from faultgym.agents.traces.schema import SCHEMA_VERSION
+from faultgym.agents.traces.spec import faults_of
+from faultgym.agents.traces.trace import Trace, plain_schedule
+from faultgym.core.errors import PlanError, TaskError, TraceError
+from faultgym.envs.judging.answers import claims_absence
+from faultgym.envs.reference.schedule import schedule_for
+from faultgym.envs.suite import suite_named, task_by_id
+from faultgym.envs.task import Task
+from faultgym.eval.scoring.score import Score, faults_name, score
+from faultgym.tools.types import JSON
+from faultgym.training.examples import ExampleKind, Origin, SFTExample
+
+MAX_CALL_RATIO = 1.5
+"""Calls over those that the reference solution needs, up to which a success is worth imitating."""
+SETTLED = frozenset({"recovered", "reported"})
+"""Outcomes of a fault that an example may show."""
+
+Reason = Literal[
+    "unreadable",
+    "other_schema_version",
+    "unknown_task",
+    "other_suite_version",
+    "harness_error",
+    "not_checked",
+    "other_policy",
+    "other_split",
+    "not_ended",
+    "failed",
+    "not_proven",
+    "other_schedule",
+    "no_text",
+    "guessed",
+    "needless_calls",
+    "wasteful",
+    "bad_habit",
+    "unsettled_fault",
+    "held_out_fault",
+    "held_out_phrasing",
+    "test_world",
+    "test_entity",
+    "test_text",
+]
+REASONS: Mapping[Reason, str] = {
+    "unreadable": "it is no trace, or its parts do not fit together",
+    "other_schema_version": "it was written by a release with another schema of traces",
+    "unknown_task": "its task does not exist here",
+    "other_suite_version": "its suite has changed since: its task is another one now",
+    "harness_error": "our own side failed, so it says nothing about its policy",
+    "not_checked": "our own side failed while it was checked",
+    "other_policy": "it is of another policy than asked for",
+    "other_split": "its task is of a split that is kept for tests",
+    "not_ended": "a budget cut it off before a final text",
+    "failed": "its verdict is no success",
+    "not_proven": "a replay came out otherwise: an observation, an effect, the verdict or the schedule",
+    "other_schedule": "its faults are not those that its preset and seed give",
+    "no_text": "it ends without a word",
+    "guessed": "it is right without having looked, where only looking tells",
+    "needless_calls": "it called tools where none was needed",
+    "wasteful": "it made more calls than the stated bound allows",
+    "bad_habit": "it succeeded in spite of a failure mode, or with a change that was not asked for",
+    "unsettled_fault": "it succeeded without having got past a fault that it met",
+    "held_out_fault": "it shows a kind of fault that is kept for tests",
+    "held_out_phrasing": "its instruction is in words that are kept for tests",
+    "test_world": "its world is one of the test splits",
+    "test_entity": "it names a record of a test world",
+    "test_text": "it repeats the words of a test instruction",
+}
+"""Reason -> what it means, in the order in which they are looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A trace that is not an example, and the first reason why."""
+
+    reason: Reason
+    episode_id: str
+    detail: str = ""
+    """What exactly was found."""
+
+
+def read_trace(record: object) -> Trace | Rejected:
+    """The trace in a record."""
+    try:
+        return Trace.from_record(record)
+    except TraceError as error:
+        data = record if isinstance(record, dict) else {}
+        version = data.get("schema_version", SCHEMA_VERSION)
+        other = version != SCHEMA_VERSION or type(version) is not int
+        return Rejected("other_schema_version" if other else "unreadable", str(data.get("episode_id", "")), str(error))
+
+
+def select(trace: Trace, *, waste: float = MAX_CALL_RATIO) -> SFTExample | Rejected:
+    """The example that a trace is, or why it is none.
+
+    `waste` bounds its calls as a multiple of what the reference solution needs under the same faults. Which
+    split it is from, and what test splits hold, is `decontaminate`'s to judge.
+    """
+    if found := _claims(trace):
+        return found
+    proof = replay(trace)
+    if not proof.proven:
+        return Rejected("not_proven", trace.episode_id, str(proof.difference))
+    task = task_by_id(trace.task.id)
+    if found := _schedule(trace, task):
+        return found
+    scored = score(trace, task)
+    return _worth(trace, task, scored, waste) or _example(trace, task, scored)
+
+
+def _claims(trace: Trace) -> Rejected | None:
+    """What rules a trace out by its own account, before anything is played again."""
+
+    def rejected(reason: Reason, detail: str = "") -> Rejected:
+        return Rejected(reason, trace.episode_id, detail)
+
+    if trace.harness_error is not None or trace.verdict is None:
+        failure = trace.harness_error
+        return rejected("harness_error", "" if failure is None else f"{failure.type}: {failure.message[:200]}")
+    try:
+        task_by_id(trace.task.id)
+    except TaskError as error:
+        return rejected("unknown_task", str(error))
+    version = suite_named(trace.task.suite).version if trace.task.suite == trace.task.id.partition("/")[0] else None
+    if trace.fingerprints.suite != version:
+        return rejected("other_suite_version", f"{trace.fingerprints.suite}, and {version} is installed")
+    if trace.stop != "final" or not trace.steps or not trace.steps[-1].turn.final:
+        return rejected("not_ended", trace.stop)
+    if not trace.verdict.success:
+        return rejected("failed", trace.verdict.reason)
+    return None
+
+
+def _schedule(trace: Trace, task: Task) -> Rejected | None:
+    """Whether the faults are those that the trace's own preset and seed give."""
+    try:
+        own = plain_schedule(schedule_for(task, faults_of(trace.faults), trace.seeds.fault))
+    except PlanError as error:
+        return Rejected("other_schedule", trace.episode_id, str(error))
+    if own == trace.schedule:
+        return None
+    return Rejected("other_schedule", trace.episode_id, f"{len(trace.schedule)} entries, {len(own)} drawn again")
+
+
+def _worth(trace: Trace, task: Task, scored: Score, waste: float) -> Rejected | None:
+    """Whether a proven success is one to imitate."""
+    cost, text = scored.cost, trace.steps[-1].turn.text
+
+    def rejected(reason: Reason, detail: str = "") -> Rejected:
+        return Rejected(reason, trace.episode_id, detail)
+
+    if cost is None or not scored.success:
+        return rejected("failed", scored.reason)
+    if not text.strip():
+        return rejected("no_text")
+    if task.needs_tools and not cost.calls and cost.optimal:
+        return rejected("guessed")
+    if not task.needs_tools and cost.calls:
+        return rejected("needless_calls", f"{cost.calls} calls")
+    if cost.calls > waste * cost.optimal:
+        return rejected("wasteful", f"{cost.calls} calls, the reference needs {cost.optimal}")
+    if scored.modes or cost.bad_writes:
+        return rejected("bad_habit", ", ".join(scored.mode_names) or f"{cost.bad_writes} writes not asked for")
+    deliveries = () if scored.recovery is None else scored.recovery.deliveries
+    for delivery in deliveries:
+        if delivery.outcome not in SETTLED:
+            return rejected("unsettled_fault", f"{delivery.kind}: {delivery.outcome}")
+    return None
+
+
+def _example(trace: Trace, task: Task, scored: Score) -> SFTExample:
+    assert scored.cost is not None
+    deliveries = () if scored.recovery is None else scored.recovery.deliveries
+    contracts = tuple(sorted({d.contract for d in deliveries if d.recovered}))
+    origin = Origin(
+        trace.episode_id,
+        trace.task.id,
+        trace.task.suite,
+        trace.task.template,
+        trace.task.split,
+        str(trace.policy.get("name", "")),
+        faults_name(trace.faults),
+    )
+    return SFTExample(
+        tuple(trace.messages),
+        tuple(spec.openai() for spec in trace.tools),
+        example_kind(trace, task, contracts),
+        contracts,
+        origin,
+        scored.cost.calls,
+        scored.cost.optimal,
+    )
+
+
+def example_kind(trace: Trace, task: Task, contracts: tuple[str, ...]) -> ExampleKind:
+    """What a verified success is an example of; `contracts` are those of the faults it recovered from."""
+    assert trace.verdict is not None
+    if not task.needs_tools:
+        return "no_tool"
+    if trace.verdict.reported:
+        absent = task.goal.kind == "abstain" and claims_absence(trace.steps[-1].turn.text)
+        return "abstention" if absent else "report"
+    return "recovery" if contracts else "clean"
+
+
+def example_record(example: SFTExample) -> JSON:
+    """The example as JSON values."""
+    data = {name: getattr(example, name) for name in example.__slots__}
+    return {**data, "origin": {name: getattr(example.origin, name) for name in Origin.__slots__}}
+
+
+def example_of(record: JSON) -> SFTExample:
+    """The counterpart of `example_record`."""
+    tuples = {name: tuple(record[name]) for name in ("messages", "tools", "contracts")}
+    return SFTExample(**{**record, **tuples, "origin": Origin(**record["origin"])})

@@ -1,0 +1,56 @@
+"""The first slip: the turn up to which an episode was worth imitating, and which was not.
+
+The critical step is where success was lost for good. A policy that repeats a failing call until its turns are used
+up loses it with the last repetition, as the expert would have found a way after each of the others; what there is to
+be learned, it should have done at the first. So the slip is looked for with the eyes of `select`: the last step at
+which the episode, if the expert goes on from there, is still an example to imitate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from faultgym.agents.traces.trace import Trace
+from faultgym.training.examples import SFTExample
+from faultgym.training.filters.select import MAX_CALL_RATIO, Rejected, select
+from faultgym.training.forks.fork import Forks
+from faultgym.training.forks.positives import expert_way
+
+CORRECTABLE = frozenset(
+    {"not_ended", "failed", "no_text", "guessed", "needless_calls", "wasteful", "bad_habit", "unsettled_fault"}
+)
+"""Reasons for which a proven trace is no example, and that a better turn would have removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstError:
+    """Where an episode went wrong, and the expert's way on from there."""
+
+    step: int
+    trace: Trace
+    """The episode before the step, and then the expert."""
+    example: SFTExample
+    """The same, which is worth imitating as a whole."""
+
+    @classmethod
+    def at(cls, forks: Forks, step: int, waste: float) -> FirstError | None:
+        """The slip if it were there: None where what the expert makes of the beginning is no example."""
+        way = expert_way(forks, step)
+        example = None if way is None else select(way.trace, waste=waste)
+        return cls(step, way.trace, example) if way is not None and isinstance(example, SFTExample) else None
+
+
+def first_error(forks: Forks, waste: float = MAX_CALL_RATIO) -> FirstError | None:
+    """The slip of a trace that is no example; None where it has none, or no beginning of it is worth imitating.
+
+    Found by bisection: what is wrong with a beginning stays wrong with every longer one. `waste` is `select`'s.
+    """
+    if not isinstance(found := select(forks.trace, waste=waste), Rejected) or found.reason not in CORRECTABLE:
+        return None
+    last = len(forks) - 1 if forks.critical is None else forks.critical
+    low, high = FirstError.at(forks, 0, waste), last + 1
+    while low is not None and high - low.step > 1:
+        middle = (low.step + high) // 2
+        tried = FirstError.at(forks, middle, waste)
+        low, high = (low, middle) if tried is None else (tried, high)
+    return low

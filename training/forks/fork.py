@@ -1,0 +1,283 @@
+"""Going back to a step of a stored trace, and going on from there in another way.
+
+The episode is built again by playing the trace's own turns, each of which must come out as the trace says.
+Every continuation is an episode of its own: it is played to its end, judged by the same goal, and becomes a
+trace whose first messages are those of the forked one, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, cast
+
+import orjson
+
+from faultgym.agents.policy import Actor, Opening, Policy
+from faultgym.agents.traces.chat import chat_messages
+from faultgym.agents.traces.spec import EpisodeSpec, faults_of
+from faultgym.agents.traces.trace import Trace, plain_step
+from faultgym.core.errors import TraceError
+from faultgym.core.hashing import stable_hash
+from faultgym.envs.episode import Episode, StepRecord
+from faultgym.envs.limits import Limits, turn_tokens
+from faultgym.envs.messages.turn import Message, Observation, Turn, flaw
+from faultgym.envs.reference.run import optimal_calls
+from faultgym.envs.suite import task_by_id
+from faultgym.envs.task import Task
+from faultgym.eval.critical import critical_step
+from faultgym.eval.efficiency import path_efficiency
+from faultgym.tools.types import JSON, ToolSpec
+from faultgym.training.forks.waiting import at_once, wait_for
+
+SUCCESS_WORTH = 0.5
+"""What success is worth by itself; the rest comes with its efficiency."""
+
+
+class Resumable(Protocol):
+    """A policy that can go on from an episode that somebody else has begun: a model, given the chat so far."""
+
+    def resume(self, opening: Opening, steps: Sequence[StepRecord]) -> Actor:
+        """An actor that has all these steps behind it; its first observation is the last step's results."""
+
+
+class Strayed(Exception):
+    """The policy, started anew, does not take the trace's turns: it cannot be brought to the fork."""
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """One way in which an episode went on from a fork."""
+
+    trace: Trace
+    """The whole episode, with the steps before the fork."""
+    step: int
+    """Index of the first turn that is its own, from 0."""
+    source: str
+    """Who went on: a policy's name, or `expert`."""
+
+    @property
+    def turn(self) -> Turn:
+        """The decision at the fork."""
+        return self.trace.steps[self.step].turn
+
+    @cached_property
+    def messages(self) -> tuple[JSON, ...]:
+        """Its own messages, tool messages among them, in OpenAI's form."""
+        return tuple(chat_messages((), self.trace.steps[self.step :]))
+
+    @cached_property
+    def worth(self) -> float:
+        """Its score: see `worth`."""
+        return worth(self.trace)
+
+    @property
+    def success(self) -> bool:
+        """Whether the episode reached its goal, or ended as honestly as it could."""
+        return self.trace.verdict is not None and self.trace.verdict.success
+
+
+def worth(trace: Trace) -> float:
+    """The score that margins are differences of, in [0, 1].
+
+    0 for a failure, whatever it did; for a success one half, and the other half times its efficiency: the
+    expert's number of calls under the same schedule over its own (1 where it needs no more than the expert).
+    """
+    if trace.verdict is None or not trace.verdict.success:
+        return 0.0
+    optimal = optimal_calls(task_by_id(trace.task.id), trace.schedule)
+    return SUCCESS_WORTH + (1 - SUCCESS_WORTH) * path_efficiency(optimal, trace.calls)
+
+
+class Forks:
+    """A trace, built again: the episode at each of its steps, kept so that each is built once."""
+
+    def __init__(self, trace: Trace, task: Task | None = None):
+        """Begin the episode; nothing is played yet.
+
+        Raises TraceError when the trace cannot be of this task, TaskError when there is no such task.
+        """
+        self.trace = trace
+        self.task = task or task_by_id(trace.task.id)
+        first = Episode(self.task, trace.schedule)
+        if first.opening.messages != trace.opening or first.tools != trace.tools:
+            raise TraceError(f"trace {trace.episode_id} does not open as its task does: of another release?")
+        self._at: list[Episode] = [first]
+
+    def __len__(self) -> int:
+        """States that can be forked: one before each turn."""
+        return len(self.trace.steps)
+
+    def state(self, step: int) -> Episode:
+        """The episode before turn `step`, to be looked at and not to be stepped.
+
+        Raises TraceError where the trace does not come out as it says, IndexError beyond its last turn.
+        """
+        if not 0 <= step < len(self.trace.steps):
+            raise IndexError(f"trace {self.trace.episode_id} has {len(self.trace.steps)} turns: no fork at {step}")
+        while len(self._at) <= step:
+            number = len(self._at) - 1
+            twin = self._at[number].fork()
+            twin.step(self.trace.steps[number].turn)
+            if plain_step(twin.turns[-1]) != self.trace.steps[number]:
+                twin.close()
+                raise TraceError(
+                    f"trace {self.trace.episode_id} is not what it says: step {number} comes out otherwise"
+                )
+            self._at.append(twin)
+        return self._at[step]
+
+    @cached_property
+    def critical(self) -> int | None:
+        """The trace's first critical step, looked for once; None where there is none (it succeeded, say)."""
+        return critical_step(self.trace, self.task, self.state).step
+
+    def fork(self, step: int) -> Episode:
+        """An independent copy of the state before turn `step`."""
+        return self.state(step).fork()
+
+    def prompt(self, step: int) -> tuple[JSON, ...]:
+        """The messages before turn `step`."""
+        return tuple(chat_messages(self.trace.opening, self.trace.steps[:step]))
+
+    def tools(self, step: int) -> tuple[JSON, ...]:
+        """The tools offered at turn `step`, in OpenAI's form."""
+        return tuple(spec.openai() for spec in self.trace.tools_at(step))
+
+    def own(self, step: int) -> Continuation:
+        """How the trace itself went on."""
+        return Continuation(self.trace, step, str(self.trace.policy.get("name", "")))
+
+    def play(self, step: int, actor: Actor, description: JSON, source: str, seed: int = 0) -> Continuation:
+        """Let an actor that waits for nothing go on from before turn `step`, within the trace's limits."""
+        return at_once(self.go_on(step, actor, description, source, seed))
+
+    async def go_on(self, step: int, actor: Actor, description: JSON, source: str, seed: int = 0) -> Continuation:
+        """Let an actor go on from before turn `step`, within the trace's limits."""
+        episode = self.fork(step)
+        try:
+            await _play_on(episode, actor, self.trace.limits)
+            made = self._trace(episode, step, description, seed)
+        finally:
+            episode.close()
+        if _bytes(made.opening, made.steps[:step]) != _bytes(self.trace.opening, self.trace.steps[:step]):
+            raise AssertionError(f"the fork of {self.trace.episode_id} at {step} does not share its prefix")
+        return Continuation(made, step, source)
+
+    def sample(self, step: int, policy: Policy, number: int) -> Continuation:
+        """`sampled`, from code that is not asynchronous: one at a time. `Sampler` has many in flight."""
+        return wait_for(self.sampled(step, policy, number, policy.describe()))
+
+    async def sampled(self, step: int, policy: Policy, number: int, description: JSON) -> Continuation:
+        """The policy's own continuation; `number` and the fork give the seed. Raises `Strayed`.
+
+        `description` is what the policy says of itself, asked for once: a model's may hash its files.
+        """
+        seed = stable_hash("fork", self.trace.episode_id, step, number) >> 11
+        actor = await resumed(policy, self, step, seed)
+        return await self.go_on(step, actor, {**description, "sample": number}, policy.name, seed)
+
+    def _trace(self, episode: Episode, step: int, description: JSON, seed: int) -> Trace:
+        trace = self.trace
+        spec = EpisodeSpec(trace.task.id, faults_of(trace.faults), trace.seeds.fault, seed, trace.trial)
+        policy = {**description, "fork_of": trace.episode_id, "fork_step": step}
+        return Trace.from_episode(episode, spec, policy, trace.limits)
+
+    def close(self) -> None:
+        """Free all states."""
+        for episode in self._at:
+            episode.close()
+
+    def __enter__(self) -> Forks:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _bytes(opening: Sequence[Message], steps: Sequence[StepRecord]) -> bytes:
+    return orjson.dumps(chat_messages(opening, steps))
+
+
+async def _play_on(episode: Episode, actor: Actor, limits: Limits) -> None:
+    """Step until the end or a limit; wall time does not count, so that a fork ends the same everywhere."""
+    tokens = sum(turn_tokens(s.turn) for s in episode.turns) if limits.tokens is not None else 0
+    observation = latest(episode)
+    while not episode.stop:
+        turn = await _turn(actor, observation, episode.tools)
+        observation = episode.step(turn)
+        if limits.tokens is not None:
+            tokens += turn_tokens(turn)
+        reason = "" if episode.stop else limits.reached(episode, tokens)
+        if reason:
+            episode.finish(reason)
+
+
+async def _turn(actor: Actor, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn:
+    """What the actor does. Raises TypeError for what is no turn."""
+    given = actor.act(observation, tools)
+    turn = given if isinstance(given, Turn) else await given
+    if wrong := flaw(turn):
+        raise TypeError(f"{type(actor).__name__}.act gave a Turn that cannot be: {wrong}")
+    return turn
+
+
+def latest(episode: Episode) -> Observation:
+    """What is new since the last turn."""
+    if not episode.turns:
+        return episode.opening
+    return Observation(tuple(record.result for record in episode.turns[-1].calls))
+
+
+async def resumed(policy: Policy, forks: Forks, step: int, seed: int) -> Actor:
+    """An actor of the policy that has the trace's turns before `step` behind it.
+
+    A policy that is `Resumable` is given them; any other is started anew and shown the same messages, and has
+    to take the same turns by itself. Raises `Strayed` when it does not.
+    """
+    first = forks.state(0)
+    opening = Opening(cast(tuple[Message, ...], first.opening.messages), first.tools, seed, forks.task)
+    steps = forks.trace.steps[:step]
+    resume = getattr(policy, "resume", None)
+    if resume is not None:
+        return cast(Actor, resume(opening, steps))
+    actor = policy.start(opening)
+    for number, record in enumerate(steps):
+        state = forks.state(number)
+        turn = await _turn(actor, latest(state), state.tools)
+        if not same_decision(turn, record.turn):
+            raise Strayed(f"{policy.name} takes another turn {number} than {forks.trace.episode_id}")
+    return actor
+
+
+def same_decision(one: Turn, other: Turn) -> bool:
+    """Whether two turns do the same: the same calls with the same arguments, or the same final text."""
+    return decision(one) == decision(other)
+
+
+def decision(turn: Turn) -> tuple[object, ...]:
+    """What a turn does, without what it thinks: comparable."""
+    if turn.final:
+        return ("text", turn.text)
+    return tuple((c.name, c.raw, repr(sorted((c.arguments or {}).items()))) for c in turn.tool_calls)
+
+
+def is_scripted(description: JSON) -> bool:
+    """Whether a policy's description says that it plays a script: then it is deterministic."""
+    return bool(description.get("scripted"))
+
+
+class Turns:
+    """An actor that takes given turns, then lets another go on."""
+
+    def __init__(self, turns: Sequence[Turn], then: Actor | None = None):
+        self._turns: Iterator[Turn] = iter(turns)
+        self._then = then
+
+    def act(self, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn | Awaitable[Turn]:
+        """The next given turn; after the last one whatever the other actor does, or an empty final text."""
+        turn = next(self._turns, None)
+        if turn is not None:
+            return turn
+        return Turn() if self._then is None else self._then.act(observation, tools)

@@ -1,0 +1,58 @@
+"""A policy that goes on from forks: its own continuations, many of which wait for the model at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from faultgym.agents.policy import Policy
+from faultgym.agents.rollouts.engine import described
+from faultgym.core.errors import UserError
+from faultgym.training.forks.fork import Continuation, Forks, Strayed, is_scripted
+from faultgym.training.forks.waiting import together
+
+IN_FLIGHT = 256
+"""Continuations that wait for the policy at the same time."""
+
+
+class Sampler:
+    """A policy with room for so many continuations. Belongs to one event loop."""
+
+    def __init__(self, policy: Policy, in_flight: int = IN_FLIGHT):
+        """Raises UserError for a policy that cannot be brought to a fork."""
+        self.policy = policy
+        self.description = described(policy)
+        self.scripted = is_scripted(self.description)
+        if not self.scripted and not hasattr(policy, "resume"):
+            raise UserError(
+                f"policy {policy.name} cannot go on from a stored prefix: a policy that is not scripted needs"
+                " resume(opening, steps) -> actor (see faultgym.training.forks.fork.Resumable)"
+            )
+        self._room = asyncio.Semaphore(in_flight)
+
+    async def continuation(self, forks: Forks, step: int, number: int) -> Continuation | None:
+        """One continuation from before turn `step`; None where a script strays from the trace's prefix."""
+        async with self._room:
+            try:
+                return await forks.sampled(step, self.policy, number, self.description)
+            except Strayed:
+                return None
+
+    async def continuations(self, forks: Forks, steps: Sequence[int], count: int) -> dict[int, list[Continuation]]:
+        """`count` continuations from before each of these turns, all in flight together."""
+        asked = [(step, number) for step in steps for number in range(count)]
+        made = await together(self.continuation(forks, step, number) for step, number in asked)
+        found: dict[int, list[Continuation]] = {step: [] for step in steps}
+        for (step, _), one in zip(asked, made, strict=True):
+            if one is not None:
+                found[step].append(one)
+        return found
+
+    async def holds(self, made: Continuation, checks: int) -> bool:
+        """Whether most of so many further continuations of a decision succeed too."""
+        if not checks or self.scripted or made.turn.final:
+            return made.success
+        step = made.step + 1
+        with Forks(made.trace) as forks:
+            again = (await self.continuations(forks, [step], checks))[step]
+        return 2 * sum(one.success for one in again) > checks

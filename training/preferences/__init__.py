@@ -1,0 +1,1 @@
+"""Preference pairs: right and wrong continuations of one prefix, balanced and audited."""

@@ -1,0 +1,173 @@
+"""The balance audit: whether a set of pairs can be solved by a shortcut, and what it consists of.
+
+It fails when a classifier that sees only lengths or only words tells chosen from rejected with an AUC that lies
+above 0.6 with its whole interval, when a kind lacks its mirror image, or when the two completions of a pair do not
+follow the same prefix. A failed audit is said and stored like any other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from faultgym.tools.types import JSON
+from faultgym.training.examples import PreferencePair
+from faultgym.training.preferences.balance import FEWEST
+from faultgym.training.preferences.kinds import mirror
+from faultgym.training.preferences.shortcuts import Auc, by_length, by_words, completion_text, group_of
+
+LIMIT = 0.6
+"""AUC above which a shortcut is one."""
+MAX_AUDITED = 10_000
+"""Pairs that the classifiers see: the first so many."""
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What the audit found."""
+
+    pairs: int
+    judged: int
+    """Pairs that the classifiers saw."""
+    aucs: dict[str, Auc] = field(hash=False)
+    """`length` or `words`, `pairwise` or `single`, `new templates` or `new tasks`; see `shortcuts`."""
+    kinds: dict[str, int] = field(hash=False)
+    contracts: dict[str, int] = field(hash=False)
+    """`none` where no fault stands at the fork."""
+    templates: dict[str, int] = field(hash=False)
+    sources: dict[str, int] = field(hash=False)
+    """Who made the chosen completions."""
+    chosen_tokens: float
+    """Mean length, in words and signs."""
+    rejected_tokens: float
+    prefix_errors: int
+    """Pairs whose completions do not both continue their prompt."""
+
+    @property
+    def token_ratio(self) -> float | None:
+        """Chosen over rejected; None where nothing was rejected."""
+        return self.chosen_tokens / self.rejected_tokens if self.rejected_tokens else None
+
+    @property
+    def problems(self) -> list[str]:
+        """Why it failed, a sentence each; empty when it passed."""
+        found = []
+        for name, auc in self.aucs.items():
+            if auc.value is not None and auc.low is not None and auc.value > LIMIT and auc.low > LIMIT:
+                found.append(f"{name}: AUC {auc.value:.2f} [{auc.low:.2f}, {auc.high:.2f}] is above {LIMIT}")
+        for kind, count in self.kinds.items():
+            other = mirror(kind)  # type: ignore[arg-type]
+            if self.kinds.get(other, 0) < int(count * FEWEST):
+                found.append(f"{kind}: {count} pairs, but {self.kinds.get(other, 0)} of its mirror image {other}")
+        if self.prefix_errors:
+            found.append(f"{self.prefix_errors} pairs do not share their prefix")
+        return found
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing was found."""
+        return not self.problems
+
+    def to_record(self) -> JSON:
+        """As JSON."""
+        record: JSON = {name: getattr(self, name) for name in self.__slots__}
+        record["aucs"] = {name: auc.to_record() for name, auc in self.aucs.items()}
+        ratio = self.token_ratio
+        record["token_ratio"] = None if ratio is None else round(ratio, 4)
+        return {**record, "passed": self.passed, "problems": self.problems}
+
+    @classmethod
+    def from_record(cls, record: JSON) -> Audit:
+        """The counterpart of `to_record`."""
+        fields = {name: record[name] for name in cls.__slots__}
+        return cls(**{**fields, "aucs": {name: Auc(**auc) for name, auc in record["aucs"].items()}})
+
+    def lines(self) -> Iterator[str]:
+        """For people, in Markdown."""
+        yield f"Balance audit: {'passed' if self.passed else 'FAILED'}."
+        yield from (f"- {problem}" for problem in self.problems)
+        yield ""
+        yield "| shortcut, judged on | AUC | 95% interval |"
+        yield "|---|---|---|"
+        for name, auc in self.aucs.items():
+            value = "-" if auc.value is None else f"{auc.value:.3f}"
+            low, high = ("-", "-") if auc.low is None or auc.high is None else (f"{auc.low:.3f}", f"{auc.high:.3f}")
+            yield f"| {name} | {value} | {low} to {high} |"
+        yield ""
+        yield f"{self.pairs} pairs, {self.judged} of them judged by the classifiers; prefixes differ in"
+        yield f"{self.prefix_errors}; a chosen completion has {self.chosen_tokens:.1f} words and signs, a rejected one"
+        yield f"{self.rejected_tokens:.1f} (ratio {self.token_ratio or 0:.2f})."
+        for name in ("kinds", "contracts", "sources", "templates"):
+            yield ""
+            yield from _shares(name, getattr(self, name), self.pairs)
+
+
+def _shares(name: str, counts: dict[str, int], total: int) -> Iterator[str]:
+    yield f"| {name} | pairs | share |"
+    yield "|---|---|---|"
+    for key, count in counts.items():
+        yield f"| {key} | {count} | {count / total:.1%} |"
+
+
+def audit(pairs: Iterable[PreferencePair]) -> Audit:
+    """Audit pairs; one pass, in memory no more than the texts of `MAX_AUDITED` of them. Needs scikit-learn."""
+    chosen: list[str] = []
+    rejected: list[str] = []
+    groups: list[tuple[str, str]] = []
+    counts: dict[str, Counter[str]] = {name: Counter() for name in ("kinds", "contracts", "templates", "sources")}
+    total = errors = 0
+    tokens = [0, 0]
+    for pair in pairs:
+        total += 1
+        errors += not shares_prefix(pair)
+        texts = (completion_text(pair.chosen), completion_text(pair.rejected))
+        tokens = [n + len(_TOKEN.findall(text)) for n, text in zip(tokens, texts, strict=True)]
+        _count(counts, pair)
+        if len(chosen) < MAX_AUDITED:
+            chosen.append(texts[0])
+            rejected.append(texts[1])
+            groups.append((group_of(pair), pair.origin.task))
+    kinds, contracts, templates, sources = (dict(sorted(found.items())) for found in counts.values())
+    mean = [n / total if total else 0.0 for n in tokens]
+    aucs = shortcuts(chosen, rejected, [template for template, _ in groups], "new templates")
+    aucs |= shortcuts(chosen, rejected, [task for _, task in groups], "new tasks")
+    return Audit(total, len(chosen), aucs, kinds, contracts, templates, sources, mean[0], mean[1], errors)
+
+
+def _count(counts: dict[str, Counter[str]], pair: PreferencePair) -> None:
+    counts["kinds"][pair.kind] += 1
+    counts["contracts"][pair.contract or "none"] += 1
+    counts["templates"][group_of(pair)] += 1
+    counts["sources"][pair.source] += 1
+
+
+def shortcuts(chosen: Sequence[str], rejected: Sequence[str], groups: Sequence[str], on: str) -> dict[str, Auc]:
+    """What length and words alone tell of texts; `groups` are never split between training and judging."""
+    return {
+        f"{name} {'single' if single else 'pairwise'}, {on}": judge(chosen, rejected, groups, single=single)
+        for name, judge in (("length", by_length), ("words", by_words))
+        for single in (False, True)
+    }
+
+
+def shares_prefix(pair: PreferencePair) -> bool:
+    """Whether both completions continue the prompt: rendered behind it, they begin with the same bytes."""
+    prefix = rendered(pair.prompt)
+    if not pair.prompt or pair.prompt[-1]["role"] == "assistant":
+        return False
+    for completion in (pair.chosen, pair.rejected):
+        if not completion or completion[0]["role"] != "assistant":
+            return False
+        if not rendered((*pair.prompt, *completion)).startswith(prefix):
+            return False
+    return rendered(pair.chosen) != rendered(pair.rejected)
+
+
+def rendered(messages: Sequence[JSON]) -> bytes:
+    """Messages as bytes, one line each."""
+    return b"".join(orjson.dumps(m, option=orjson.OPT_APPEND_NEWLINE) for m in messages)

@@ -1,0 +1,80 @@
+"""Examples to imitate that a policy's own episodes give: as they are, or put right from the first slip on.
+
+    for one in examples_from(traces, Sources(policy=model, samples=4, checks=3)):
+        if isinstance(one, SFTExample):
+            row = sft_row(one)
+
+An episode that is no example is forked at its first slip (`slips`): the policy's own successful sample goes on from
+there, else the expert. What comes out is a trace like any other, and has to stand what `select` asks of every trace:
+replayed, scored, with no more waste than allowed, the part before the fork included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from faultgym.agents.traces.replay import replay
+from faultgym.agents.traces.trace import Trace
+from faultgym.training.examples import SFTExample
+from faultgym.training.filters.select import MAX_CALL_RATIO, Rejected, select
+from faultgym.training.forks.first_error import CORRECTABLE, first_error
+from faultgym.training.forks.fork import Forks
+from faultgym.training.forks.positives import Sources, branch_points
+from faultgym.training.forks.sampler import Sampler
+from faultgym.training.forks.waiting import in_turn
+from faultgym.training.preferences.pairs import TOGETHER
+
+
+def examples_from(
+    traces: Iterable[Trace], sources: Sources | None = None, *, waste: float = MAX_CALL_RATIO, together: int = TOGETHER
+) -> Iterator[SFTExample | Rejected]:
+    """One example of each trace, in their order, or the reason why there is none.
+
+    So many traces are forked at a time where the policy is asked. `waste` is that of `select`. Raises HarnessError
+    when the policy's server fails. Neither the split nor duplicates nor the mix are looked after here: what comes of
+    test tasks is for the caller to keep out (`refused`, `contamination`).
+    """
+    sources = sources or Sources()
+    sampler = sources.sampler()
+    found = (find_example(trace, sources, waste=waste, sampler=sampler) for trace in traces)
+    return in_turn(found, 1 if sampler is None else together)
+
+
+async def find_example(
+    trace: Trace, sources: Sources | None = None, *, waste: float = MAX_CALL_RATIO, sampler: Sampler | None = None
+) -> SFTExample | Rejected:
+    """The example that a trace gives: itself, or itself put right. For code that is asynchronous."""
+    found = await put_right(trace, sources, waste=waste, sampler=sampler)
+    return found if isinstance(found, Rejected) else found.example
+
+
+@dataclass(frozen=True, slots=True)
+class PutRight:
+    """A trace that is worth imitating."""
+
+    trace: Trace
+    """The policy's own as it was, or with another end."""
+    example: SFTExample
+
+
+async def put_right(
+    trace: Trace, sources: Sources | None = None, *, waste: float = MAX_CALL_RATIO, sampler: Sampler | None = None
+) -> PutRight | Rejected:
+    """What `find_example` gives, with the trace that it was made of."""
+    found = select(trace, waste=waste)
+    if isinstance(found, SFTExample):
+        return PutRight(trace, found)
+    if found.reason not in CORRECTABLE:
+        return found
+    if not (proof := replay(trace)).proven:  # a failure is turned away before anybody looks whether it is true
+        return Rejected("not_proven", trace.episode_id, str(proof.difference))
+    with Forks(trace) as forks:
+        slip = first_error(forks, waste)
+        if slip is None:
+            return found
+        for at in await branch_points(forks, [slip.step], sources or Sources(), sampler):
+            own = select(at.right.trace, waste=waste)
+            if isinstance(own, SFTExample):
+                return PutRight(at.right.trace, own)
+    return PutRight(slip.trace, slip.example)
