@@ -10,9 +10,10 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
+from faultgym.core.json import JSON
 from faultgym.envs.messages.turn import Message, Observation, Turn
 from faultgym.envs.task import Task
-from faultgym.tools.types import JSON, ToolSpec
+from faultgym.tools.types import ToolSpec
 
 
 @dataclass(frozen=True, slots=True)

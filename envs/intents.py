@@ -13,11 +13,12 @@ from typing import Any
 
 import orjson
 
+from faultgym.core.json import JSON
 from faultgym.envs.suite import Suite
 from faultgym.tools.channels.http.service import ServiceError
 from faultgym.tools.standard import split_path
 from faultgym.tools.toolbox import CallRecord, MalformedCall, parse_arguments
-from faultgym.tools.types import JSON, ToolCall
+from faultgym.tools.types import ToolCall
 
 ASIDE = frozenset({"idempotency_key", "if_match", "note"})
 """Arguments that say how a write is sent and not what it writes."""

@@ -29,6 +29,7 @@ from starlette.routing import Route, Router
 
 from faultgym.core.errors import UserError
 from faultgym.core.hashing import stable_hash
+from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
 from faultgym.envs.reference.schedule import Faults, check_faults, schedule_for
 from faultgym.envs.suite import Suite, task_by_id
@@ -38,7 +39,6 @@ from faultgym.tools.channels.http.service import ServiceError
 from faultgym.tools.exchange import HttpRequest, HttpResponse
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.session import exchange_http, http_site
-from faultgym.tools.types import JSON
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from faultgym.core.json import JSON
 from faultgym.envs.judging.goal import Change
 from faultgym.envs.reference.run import optimal_calls
 from faultgym.envs.reference_agent.client import MAX_RETRIES
@@ -12,7 +13,6 @@ from faultgym.eval.context import ScoringContext
 from faultgym.eval.recovery.backoff import too_early
 from faultgym.eval.recovery.resolution import ANSWERING, HARMLESS, SHAPES, repeatable, tables_of
 from faultgym.tools.faults.types import Contract, FaultEvent
-from faultgym.tools.types import JSON
 
 _PASSING = frozenset({"http_429", "http_503", "http_500", "http_502", "http_504", "timeout", "reset"})
 """Codes of errors that go by themselves."""

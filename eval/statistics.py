@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 Floats = npt.NDArray[np.float64]
 

@@ -18,6 +18,7 @@ from rich.text import Text
 from faultgym.agents.storage.store import RunDirectory, atomic_file
 from faultgym.cli.score import complaining, progress_of
 from faultgym.core.errors import UserError
+from faultgym.core.json import JSON
 from faultgym.eval.comparison.compare import Run, Settings, read_run
 from faultgym.eval.comparison.compare import compare as compared
 from faultgym.eval.comparison.noninferior import CLEAN_MARGIN, TEXT_MARGIN, check_margin
@@ -25,7 +26,6 @@ from faultgym.eval.comparison.paired import RESAMPLES
 from faultgym.eval.comparison.report import LISTED, Block, Grid, blocks, forgotten, markdown
 from faultgym.eval.comparison.result import Forgetting
 from faultgym.eval.scoring.runs import planned_episodes, run_folders
-from faultgym.tools.types import JSON
 
 WIDTH = 100
 COLOURS = {"better": "green", "worse": "bold red", "invalid": "bold red"}

@@ -24,12 +24,12 @@ from faultgym.agents.traces.spec import EpisodeSpec, episode_id, faults_data
 from faultgym.agents.traces.trace import NO_LIMITS, Trace
 from faultgym.cli.rollout import named_faults
 from faultgym.core.hashing import stable_hash
+from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Message
 from faultgym.envs.reference.schedule import Faults, schedule_for
 from faultgym.envs.render import neutralised
 from faultgym.envs.suite import Suite, suite_named, task_by_id
-from faultgym.tools.types import JSON
 
 KIND = "played"
 UNFINISHED = "left"

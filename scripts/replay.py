@@ -15,7 +15,7 @@ from faultgym.agents.traces.replay import ReplayResult
 from faultgym.agents.traces.replay import replay as replayed
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import TraceError, UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 
 def replay(

@@ -27,11 +27,11 @@ from faultgym.agents.traces.records import flat
 from faultgym.agents.traces.spec import faults_of
 from faultgym.cli.progress import shown
 from faultgym.core.errors import PlanError, UserError
+from faultgym.core.json import JSON
 from faultgym.envs.limits import Limits
 from faultgym.envs.reference.schedule import Faults
 from faultgym.tools.faults.plan import load_plan
 from faultgym.tools.faults.presets import PRESETS
-from faultgym.tools.types import JSON
 
 PLAN: dict[str, Any] = {"rich_help_panel": "Plan (what is not given comes from the run that is resumed)"}
 LIMITS: dict[str, Any] = {"rich_help_panel": "Limits of one episode", "min": 1}

@@ -20,13 +20,13 @@ from faultgym.agents.storage.lines import OnError
 from faultgym.agents.storage.store import RunDirectory, atomic_file
 from faultgym.cli.progress import LINE_SECONDS
 from faultgym.core.errors import UserError
+from faultgym.core.json import JSON
 from faultgym.eval.critical import critical_step
 from faultgym.eval.scoring.metrics import BY, Summary, dose_response, grouped, robustness, summarize
 from faultgym.eval.scoring.runs import located_traces
 from faultgym.eval.scoring.score import Score
 from faultgym.eval.scoring.score import score as score_trace
 from faultgym.eval.statistics import Estimate, plain
-from faultgym.tools.types import JSON
 
 SCORES = "scores.jsonl"
 """In the run's folder: one line for each trace."""

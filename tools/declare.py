@@ -14,7 +14,7 @@ from typing import Annotated, Any, NotRequired, get_args, get_origin, get_type_h
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
+from faultgym.core.json import JSON
 from faultgym.core.values import fast_init
-
-JSON = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

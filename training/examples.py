@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 ExampleKind = Literal["clean", "recovery", "no_tool", "abstention", "report"]
 """A success without faults; one past faults; an answer that needed no tool; an honest "there is none";

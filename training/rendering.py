@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from faultgym.core.errors import UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.examples import SFTExample
 from faultgym.training.rows import Arguments, Form, Reasoning, sft_row, turn_rows
 

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import orjson
 
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.examples import Origin, PreferencePair, SFTExample
 
 Reasoning = Literal["field", "inline", "drop"]

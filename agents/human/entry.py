@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,15}", re.ASCII)
 _WORDS = {

@@ -10,9 +10,10 @@ from typing import Any
 from faultgym.agents.human.entry import confidence, typed_value, wanted
 from faultgym.agents.policy import Opening
 from faultgym.agents.traces.chat import storable
+from faultgym.core.json import JSON
 from faultgym.envs.messages.turn import Message, Observation, Turn
 from faultgym.envs.render import neutralised
-from faultgym.tools.types import JSON, ToolCall, ToolSpec
+from faultgym.tools.types import ToolCall, ToolSpec
 
 Ask = Callable[[str], str]
 """Shows a prompt and gives the line that was typed; raises EOFError when there is no more."""

@@ -9,8 +9,8 @@ import orjson
 from faultgym.agents.imports.named import NamedTask
 from faultgym.agents.traces.chat import call_text, storable
 from faultgym.agents.traces.trace import Trace
+from faultgym.core.json import JSON
 from faultgym.envs.limits import Limits
-from faultgym.tools.types import JSON
 
 
 def named(trace: Trace) -> NamedTask:

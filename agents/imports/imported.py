@@ -16,7 +16,8 @@ from faultgym.agents.imports.reading import BadRecord, explained
 from faultgym.agents.traces.records import flat
 from faultgym.agents.traces.schema import MessageData, ToolSpecData
 from faultgym.core.errors import TraceError
-from faultgym.tools.types import JSON, ToolSpec
+from faultgym.core.json import JSON
+from faultgym.tools.types import ToolSpec
 
 KIND = "imported"
 """Stands in every record and in the run's plan, so that nobody takes it for a trace."""

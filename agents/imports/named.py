@@ -16,10 +16,10 @@ from faultgym.agents.imports.reading import BadRecord, explained, loads
 from faultgym.agents.traces.records import fault_data, flat
 from faultgym.agents.traces.schema import ScheduledFaultData
 from faultgym.agents.traces.trace import NO_LIMITS
+from faultgym.core.json import JSON
 from faultgym.envs.limits import Limits
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.types import ScheduledFault
-from faultgym.tools.types import JSON
 
 PREFIX = "faultgym."
 Seed = Annotated[int, Field(ge=0, lt=2**53)]

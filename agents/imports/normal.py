@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from faultgym.agents.imports.named import NamedTask
 from faultgym.agents.imports.reading import BadRecord
-from faultgym.tools.types import JSON, ToolSpec
+from faultgym.core.json import JSON
+from faultgym.tools.types import ToolSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from faultgym.agents.imports.named import named_task
 from faultgym.agents.imports.normal import Conversation, ImportedCall, ImportedMessage, ImportedResult, Part, chat_of
 from faultgym.agents.imports.reading import BadRecord, explained, loads
 from faultgym.agents.traces.chat import arguments_text
-from faultgym.tools.types import JSON, ToolSpec
+from faultgym.core.json import JSON
+from faultgym.tools.types import ToolSpec
 
 
 class _In(BaseModel):

@@ -23,7 +23,8 @@ from faultgym.agents.imports.normal import Conversation, ImportedCall, ImportedM
 from faultgym.agents.imports.otlp import Record
 from faultgym.agents.imports.reading import BadRecord, explained, loads
 from faultgym.agents.traces.chat import arguments_text
-from faultgym.tools.types import JSON, ToolSpec
+from faultgym.core.json import JSON
+from faultgym.tools.types import ToolSpec
 
 INFERENCE = ("chat", "generate_content", "text_completion")
 """Operations that are model calls."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from faultgym.agents.imports.reading import BadRecord, explained
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 DETAILS = "gen_ai.client.inference.operation.details"
 """The event that holds a chat where the span does not."""

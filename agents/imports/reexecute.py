@@ -14,13 +14,14 @@ from faultgym.agents.traces.replay import near
 from faultgym.agents.traces.spec import EpisodeSpec, faults_of
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import PlanError, TaskError
+from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import check_faults, schedule_for
 from faultgym.envs.suite import task_by_id
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule
-from faultgym.tools.types import JSON, ToolCall
+from faultgym.tools.types import ToolCall
 
 EXPLICIT = "explicit"
 """What a trace says of its faults when the log holds a schedule and not where it came from."""

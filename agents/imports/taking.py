@@ -26,7 +26,7 @@ from faultgym.agents.storage.lines import MAX_LINE, encode
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.schema import SCHEMA_VERSION
 from faultgym.core.errors import UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 Format = Literal["auto", "openai", "otel"]
 SUFFIXES = (".json", ".jsonl", ".ndjson")

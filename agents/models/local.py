@@ -27,9 +27,10 @@ from faultgym.agents.policy import Opening
 from faultgym.agents.traces.chat import storable
 from faultgym.core.errors import UserError
 from faultgym.core.hashing import stable_hash
+from faultgym.core.json import JSON
 from faultgym.envs.episode import StepRecord
 from faultgym.envs.messages.turn import Message, Observation, Turn
-from faultgym.tools.types import JSON, ToolCall, ToolResult, ToolSpec
+from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
 
 HASHED_BYTES = 1 << 20
 """So much of the beginning and of the end of each of a model's files goes into its fingerprint."""

@@ -29,9 +29,10 @@ from faultgym.agents.policy import Opening
 from faultgym.agents.traces.chat import chat_messages, storable
 from faultgym.core.errors import HarnessError, UserError
 from faultgym.core.hashing import stable_hash
+from faultgym.core.json import JSON
 from faultgym.envs.episode import StepRecord
 from faultgym.envs.messages.turn import Message, Observation, Turn
-from faultgym.tools.types import JSON, ToolResult, ToolSpec
+from faultgym.tools.types import ToolResult, ToolSpec
 
 CONTEXT_OVERFLOW = "context_overflow"
 """Finish reason of the empty turn that ends an episode whose chat no longer fits into the model's context."""

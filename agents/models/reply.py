@@ -17,9 +17,10 @@ import orjson
 from faultgym.agents.models.formats import Format
 from faultgym.agents.models.replicas import UnreadableReply
 from faultgym.agents.traces.chat import call_text, storable
+from faultgym.core.json import JSON
 from faultgym.envs.messages.hermes import json_text, split_thoughts
 from faultgym.envs.messages.turn import Turn
-from faultgym.tools.types import JSON, ToolCall
+from faultgym.tools.types import ToolCall
 
 _CONFIDENCE = re.compile(
     r"\n?[ \t]*[*_]*confidence[*_]*\s*[:=][*_\s]*([0-9]{1,3}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*(%?)[*_.\s]*$",

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from faultgym.agents.models.formats import FORMATS
 from faultgym.agents.models.prompts import prompt_description
 from faultgym.core.errors import UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 GUIDES = ("none", "tags", "required")
 

@@ -16,7 +16,7 @@ from faultgym.agents.models.files import model_path
 from faultgym.agents.models.local import LoadOptions, LocalPolicy, SampledTokens, local_policy
 from faultgym.agents.models.sampling import Sampling
 from faultgym.core.errors import HarnessError, UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 DEFAULT_LENGTH = 8192
 """Tokens where a model's configuration does not say how many it takes."""

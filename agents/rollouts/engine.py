@@ -24,12 +24,12 @@ from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import HarnessFailure, Trace, said
 from faultgym.core.errors import HarnessError, UserError
+from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
 from faultgym.envs.limits import Limits, turn_tokens
 from faultgym.envs.messages.turn import Message, Turn, flaw
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.suite import task_by_id
-from faultgym.tools.types import JSON
 
 IN_FLIGHT = 256
 """Episodes that wait for their policies at the same time."""

@@ -15,11 +15,11 @@ from faultgym.agents.traces.schema import SCHEMA_VERSION
 from faultgym.agents.traces.spec import EpisodeSpec, episode_id, faults_data
 from faultgym.core.errors import TaskError, UserError
 from faultgym.core.hashing import stable_hash
+from faultgym.core.json import JSON
 from faultgym.envs.limits import Limits
 from faultgym.envs.reference.schedule import Faults, check_faults
 from faultgym.envs.suite import Suite, suite_named
 from faultgym.envs.task import Style
-from faultgym.tools.types import JSON
 
 MOST_EPISODES = 1_000_000
 """Episodes of one run: its list is held in memory."""

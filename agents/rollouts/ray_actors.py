@@ -28,7 +28,7 @@ from faultgym.agents.rollouts.stop import Stop
 from faultgym.agents.storage.lines import storable_line
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.core.errors import UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 DELIVERY_BYTES = 4 << 20
 """Of lines that are handed over at a time, but for a last one that is longer."""

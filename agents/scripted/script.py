@@ -10,11 +10,12 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 from faultgym.agents.policy import Opening
+from faultgym.core.json import JSON
 from faultgym.envs.messages.turn import Observation, Turn
 from faultgym.envs.reference.run import Reference
 from faultgym.envs.reference_agent.client import ReferenceStep
 from faultgym.envs.suite import Suite, suite_named
-from faultgym.tools.types import JSON, ToolCall, ToolSpec
+from faultgym.tools.types import ToolCall, ToolSpec
 
 Script = Generator[Turn, str, Turn]
 """Yields turns with calls, receives the last result's text, returns the final turn."""

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from faultgym.core.errors import HarnessError, TraceError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 OnError = Callable[[TraceError], None]
 """Takes what would otherwise be raised for a damaged line or file; reading then goes on behind it."""

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from faultgym.agents.storage.lines import parse
 from faultgym.agents.storage.segment import read_lines, sync_folder, write_error
 from faultgym.agents.storage.store import RunDirectory, atomic_file
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 Wanted = Callable[[JSON], bool]
 

@@ -20,7 +20,7 @@ from typing import BinaryIO, NoReturn
 
 from faultgym.agents.storage.lines import MAX_LINE, OnError, damaged, report, storable_line
 from faultgym.core.errors import HarnessError, TraceError, UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 _BLOCK = 1 << 16
 _WRITE_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK

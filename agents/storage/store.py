@@ -35,7 +35,7 @@ from faultgym.agents.storage.segment import (
     write_error,
 )
 from faultgym.core.errors import HarnessError, TraceError, UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 _MAX_PLAN = 100_000_000
 _WRITER_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)

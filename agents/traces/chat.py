@@ -13,11 +13,12 @@ from typing import Any
 import orjson
 
 from faultgym.core.errors import TraceError
+from faultgym.core.json import JSON
 from faultgym.envs.episode import StepRecord
 from faultgym.envs.messages.turn import Message, Turn
 from faultgym.tools.channels.context import Effect
 from faultgym.tools.toolbox import CallRecord
-from faultgym.tools.types import JSON, ToolCall, ToolResult
+from faultgym.tools.types import ToolCall, ToolResult
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _SIMPLE = frozenset({str, int, bool, type(None)})

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 from faultgym.agents.traces.chat import join_steps, split_steps
 from faultgym.agents.traces.schema import RECORD, SCHEMA_VERSION
 from faultgym.core.errors import TraceError
+from faultgym.core.json import JSON
 from faultgym.envs.judging.goal import Change, Verdict
 from faultgym.envs.limits import Limits
 from faultgym.tools.faults.types import FaultEvent, ScheduledFault
-from faultgym.tools.types import JSON, ToolSpec
+from faultgym.tools.types import ToolSpec
 
 if TYPE_CHECKING:
     from faultgym.agents.traces.trace import Trace

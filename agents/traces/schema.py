@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypeVar
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 SCHEMA_VERSION = 1
 """Raised with every change to what a record holds or means."""

@@ -9,11 +9,11 @@ from hashlib import blake2b
 import orjson
 
 from faultgym.agents.traces.schema import SCHEMA_VERSION
+from faultgym.core.json import JSON
 from faultgym.envs.limits import Limits
 from faultgym.envs.reference.schedule import Faults
 from faultgym.envs.suite import task_by_id
 from faultgym.tools.faults.plan import FaultPlan
-from faultgym.tools.types import JSON
 
 
 @dataclass(frozen=True, slots=True)

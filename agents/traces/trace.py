@@ -15,6 +15,7 @@ from faultgym.agents.traces import records as trace_io
 from faultgym.agents.traces.chat import chat_messages
 from faultgym.agents.traces.schema import SCHEMA_VERSION
 from faultgym.agents.traces.spec import EpisodeSpec, episode_id
+from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.limits import Limits
@@ -25,7 +26,7 @@ from faultgym.tools.channels.context import Effect
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.types import FaultEvent, ScheduledFault
 from faultgym.tools.toolbox import CallRecord
-from faultgym.tools.types import JSON, ToolSpec
+from faultgym.tools.types import ToolSpec
 
 NO_LIMITS = Limits(turns=None)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from faultgym.core.json import JSON
 from faultgym.envs.gym.sampling import arguments_for
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.suite import Suite
@@ -15,7 +16,7 @@ from faultgym.envs.task import Task
 from faultgym.envs.worlds.world import WorldImage, world_image
 from faultgym.tools.channels.http.service import Operation
 from faultgym.tools.toolbox import endpoint_request
-from faultgym.tools.types import JSON, ToolCall, ToolSpec
+from faultgym.tools.types import ToolCall, ToolSpec
 
 _IDENTIFIER = re.compile(r"([A-Z]+)-[0-9]+")
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
+from faultgym.core.json import JSON
 from faultgym.envs.gym.sampling import Suggestions, arguments_for, some_text, suggestions
 from faultgym.envs.messages.turn import Message, Observation, Turn
 from faultgym.tools.toolbox import STANDARD
-from faultgym.tools.types import JSON, ToolCall, ToolResult, ToolSpec
+from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
 
 if TYPE_CHECKING:
     from faultgym.envs.suite import Suite

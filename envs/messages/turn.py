@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from faultgym.core.json import JSON
 from faultgym.core.values import fast_init
-from faultgym.tools.types import JSON, ToolCall, ToolResult
+from faultgym.tools.types import ToolCall, ToolResult
 
 
 @dataclass(frozen=True, slots=True)

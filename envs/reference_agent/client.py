@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from faultgym.core.json import JSON
 from faultgym.envs.reference_agent.reading import ToolResponse, read_result, retry_after
 from faultgym.tools.channels.http.service import Operation
-from faultgym.tools.types import JSON, ToolCall
+from faultgym.tools.types import ToolCall
 
 if TYPE_CHECKING:
     from faultgym.envs.suite import Suite

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from shlex import quote
 
 from faultgym.agents.registry import MODELS
+from faultgym.core.json import JSON
 from faultgym.eval.scoring.runs import Run
-from faultgym.tools.types import JSON
 
 PROMPTS = ("plain", "best")
 """The prompts under which the base has to be among the runs."""

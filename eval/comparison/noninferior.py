@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from faultgym.core.errors import UserError
+from faultgym.core.json import JSON
 from faultgym.eval.comparison.paired import RESAMPLES, bootstrap, most_likely_share
 from faultgym.eval.statistics import Floats
-from faultgym.tools.types import JSON
 
 CLEAN_MARGIN = 0.05
 """Success on clean tasks that may be lost."""

@@ -10,9 +10,9 @@ import orjson
 from faultgym.agents.rollouts.plan import plan_difference
 from faultgym.agents.traces.records import flat
 from faultgym.core.errors import UserError
+from faultgym.core.json import JSON
 from faultgym.eval.scoring.runs import Run, ScoredEpisode
 from faultgym.eval.scoring.score import faults_name
-from faultgym.tools.types import JSON
 
 NAMED = 3
 """Unpaired episodes that a message names."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from faultgym.core.errors import UserError
+from faultgym.core.json import JSON
 from faultgym.eval.comparison.baselines import Baseline
 from faultgym.eval.comparison.noninferior import CLEAN_MARGIN, NonInferiority, check_margin
 from faultgym.eval.comparison.paired import FLIPS, RESAMPLES
@@ -14,7 +15,6 @@ from faultgym.eval.comparison.pairing import Pair, Pairing
 from faultgym.eval.modes.classifier import RULES
 from faultgym.eval.scoring.runs import Run
 from faultgym.eval.statistics import plain
-from faultgym.tools.types import JSON
 
 ComparisonVerdict = Literal["better", "worse", "not shown"]
 SLICES = ("suite", "split", "intensity", "contract", "kind", "template")

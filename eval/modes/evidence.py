@@ -12,12 +12,13 @@ import orjson
 
 from faultgym.agents.scripted.marks import looks_wrong
 from faultgym.agents.scripted.reference_run import IDENTIFIER, ReferenceRun, reference_run, tables_of
+from faultgym.core.json import JSON
 from faultgym.envs.intents import ASIDE, Renames, intent_of, renames
 from faultgym.envs.suite import Suite, suite_named
 from faultgym.eval.context import ScoringContext
 from faultgym.tools.declare import BadArguments
 from faultgym.tools.toolbox import CallRecord, MalformedCall, parse_arguments
-from faultgym.tools.types import JSON, ToolCall
+from faultgym.tools.types import ToolCall
 
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _BARE = re.compile(r"(?<![\w.-])\d{3,9}(?![\w.-])")

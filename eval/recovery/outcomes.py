@@ -37,6 +37,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from faultgym.core.json import JSON
 from faultgym.envs.episode import BLOCKING
 from faultgym.envs.reference.run import feasible
 from faultgym.envs.reference_agent.client import MAX_RETRIES
@@ -54,7 +55,6 @@ from faultgym.eval.recovery.resolution import (
     tables_of,
 )
 from faultgym.tools.faults.types import Contract, FaultEvent
-from faultgym.tools.types import JSON
 
 Outcome = Literal["recovered", "reported", "repeated", "abandoned", "bluffed", "corrupted", "unneeded"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from faultgym.core.json import JSON
 from faultgym.eval.recovery.outcomes import Recovery
 from faultgym.eval.scoring.score import Score
 from faultgym.eval.statistics import (
@@ -25,7 +26,6 @@ from faultgym.eval.statistics import (
     plain,
     ratio,
 )
-from faultgym.tools.types import JSON
 
 MAX_HARNESS_ERRORS = 0.01
 """Share of harness errors above which a run is marked invalid."""

@@ -12,10 +12,10 @@ from faultgym.agents.storage.lines import OnError
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import TraceError, UserError
+from faultgym.core.json import JSON
 from faultgym.envs.limits import Limits
 from faultgym.eval.scoring.metrics import MAX_HARNESS_ERRORS
 from faultgym.eval.scoring.score import Score, score
-from faultgym.tools.types import JSON
 
 Key = tuple[str, str, int, int]
 """Task, faults (a preset's name, or the plan as JSON), seed of the faults, trial: what pairs two episodes."""

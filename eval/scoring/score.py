@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from faultgym.agents.traces.records import flat
 from faultgym.agents.traces.trace import Trace, schedule_fingerprint
 from faultgym.core.errors import TraceError
+from faultgym.core.json import JSON
 from faultgym.envs.gym.env import BAD_CALLS
 from faultgym.envs.judging.answers import claims_absence, claims_blocked
 from faultgym.envs.suite import suite_named
@@ -23,7 +24,6 @@ from faultgym.eval.recovery.detection import cross_checked
 from faultgym.eval.recovery.outcomes import Recovery, recovery
 from faultgym.tools.faults.presets import PRESETS
 from faultgym.tools.faults.registry import kind_named
-from faultgym.tools.types import JSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
+from faultgym.core.json import JSON
 from faultgym.tools.channels.context import Clock, Effect, FieldHints
 from faultgym.tools.channels.http.pages import Cursor, Limit, page
 from faultgym.tools.channels.http.service import SERVICE_TABLES, Operation, Service, ServiceError, operation
@@ -22,7 +23,7 @@ from faultgym.tools.faults.plan import FaultPlan, compile_plan
 from faultgym.tools.faults.types import FaultEvent
 from faultgym.tools.session import Session
 from faultgym.tools.toolbox import STANDARD, CallRecord, Toolbox, endpoint_tools
-from faultgym.tools.types import JSON, ToolCall
+from faultgym.tools.types import ToolCall
 
 STATES = ("new", "lent", "returned")
 COLUMNS = ("id", "name", "state", "price_cents", "currency", "version")

@@ -9,10 +9,10 @@ from typing import Any, TypeGuard
 
 import orjson
 
+from faultgym.core.json import JSON
 from faultgym.tools.channels.context import FieldHints
 from faultgym.tools.exchange import HttpRequest, HttpResponse
 from faultgym.tools.faults.types import FaultContext, Site
-from faultgym.tools.types import JSON
 
 _IDENTIFIER = re.compile(r"[A-Z]{2,8}-[0-9]{1,9}")
 STALE_HEADERS = {"age": "86400", "warning": '110 - "response is stale"'}

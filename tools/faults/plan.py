@@ -23,11 +23,11 @@ from pydantic import ValidationError
 
 from faultgym.core.errors import PlanError
 from faultgym.core.hashing import hash_to_unit, stable_hash
+from faultgym.core.json import JSON
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.registry import kind_named
 from faultgym.tools.faults.rules import Border, PlanIn, RuleIn, rule_lines
 from faultgym.tools.faults.types import ScheduledFault
-from faultgym.tools.types import JSON
 
 LARGEST = 1e9
 """The largest number that a parameter may be."""

@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 
 from faultgym.core.errors import PlanError
 from faultgym.core.hashing import stable_hash
+from faultgym.core.json import JSON
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.faults.registry import kinds
 from faultgym.tools.faults.types import Contract, Kind, Site
-from faultgym.tools.types import JSON
 
 T = TypeVar("T")
 

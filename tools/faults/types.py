@@ -8,9 +8,10 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from faultgym.core.hashing import stable_hash
+from faultgym.core.json import JSON
 from faultgym.tools.channels.context import WorldView
 from faultgym.tools.exchange import Reply, Request
-from faultgym.tools.types import JSON, ToolCall, ToolResult
+from faultgym.tools.types import ToolCall, ToolResult
 
 Channel = Literal["http", "sql", "search", "tool"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 
 from faultgym import __version__
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.builds.shards import Shard
 from faultgym.training.rows import Form, columns
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.builds.card import table
 
 MEANING = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.builds.card import header, made_with, rebuild, table
 from faultgym.training.builds.pairs import VERBS, PairForm, PairOptions, PairReport
 from faultgym.training.builds.shards import Shard

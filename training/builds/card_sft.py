@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from faultgym.core.json import JSON
 from faultgym.envs.worlds.names import SPLITS
-from faultgym.tools.types import JSON
 from faultgym.training.builds.card import header, made_with, rebuild, shares, table
 from faultgym.training.builds.sft import DUPLICATES, SFTOptions, SFTReport
 from faultgym.training.builds.shards import Shard

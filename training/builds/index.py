@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 
 from faultgym.core.errors import TraceError, UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.builds.inputs import Chunk
 from faultgym.training.examples import SFTExample
 from faultgym.training.filters.dedupe import (

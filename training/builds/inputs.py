@@ -11,7 +11,7 @@ from pathlib import Path
 from faultgym.agents.storage.segment import read_lines
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.core.errors import TraceError, UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 CHUNK_LINES = 64
 CHUNK_BYTES = 4 << 20

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.builds.index import Index
 from faultgym.training.examples import Origin, PreferencePair
 from faultgym.training.filters.mix import rank

@@ -19,8 +19,8 @@ from faultgym.agents.registry import policy_named
 from faultgym.agents.scripted.reference_run import reference_run
 from faultgym.agents.storage.lines import parse
 from faultgym.core.errors import HarnessError, TaskError, TraceError
+from faultgym.core.json import JSON
 from faultgym.envs.caches import forget_tasks
-from faultgym.tools.types import JSON
 from faultgym.training.builds.inputs import Chunk, OnProgress
 from faultgym.training.builds.pair_index import Choice, PairEntry, PairIndex
 from faultgym.training.builds.record import SUMMARY, describe, fresh, planned, room_on_disk

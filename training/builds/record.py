@@ -12,7 +12,7 @@ import orjson
 
 from faultgym.agents.storage.segment import DISK_FULL
 from faultgym.core.errors import UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.builds.index import FORMAT, Index
 from faultgym.training.builds.inputs import Inputs
 from faultgym.training.builds.shards import Shard, sync_tree

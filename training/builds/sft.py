@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.builds.index import Index
 from faultgym.training.builds.inputs import OnProgress
 from faultgym.training.builds.record import SUMMARY, describe, fresh, planned, room_on_disk

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from faultgym.agents.storage.segment import sync_folder
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.rows import Form, features
 
 ROWS_PER_SHARD = 20_000

@@ -11,7 +11,7 @@ import orjson
 from faultgym.agents.rollouts.plan import plan_difference
 from faultgym.agents.storage.segment import sync_folder
 from faultgym.core.errors import UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 
 def work_folder(out: Path) -> Path:

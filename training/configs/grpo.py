@@ -17,10 +17,10 @@ from faultgym.agents.models.formats import FORMATS
 from faultgym.agents.models.prompts import prompt_description
 from faultgym.agents.rollouts.plan import RolloutRequest
 from faultgym.core.errors import PlanError, UserError
+from faultgym.core.json import JSON
 from faultgym.envs.limits import Limits
 from faultgym.envs.task import Style
 from faultgym.tools.faults.plan import load_plan
-from faultgym.tools.types import JSON
 from faultgym.training.configs.train import TrainConfig
 from faultgym.training.environments.factory import faults_from
 from faultgym.training.environments.rewards import Reward

@@ -17,12 +17,12 @@ from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.plan import RolloutRequest
 from faultgym.agents.rollouts.play import run_episode
 from faultgym.agents.traces.chat import chat_messages
+from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Message
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.suite import task_by_id
 from faultgym.envs.task import Style
-from faultgym.tools.types import JSON
 from faultgym.training.rows import chat, tools_text
 
 TEMPLATES: Mapping[str, tuple[str, ...]] = {

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from faultgym.core.errors import UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.configs.defaults import ADAPTERS, METHODS, Adapter, Defaults, Method, defaults_for
 from faultgym.training.configs.rules import SettingRule, check, check_names, converted, nearest, number, whole
 

@@ -20,9 +20,9 @@ from faultgym.agents.traces.spec import EpisodeSpec, faults_data, whole_task_id
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import UserError
 from faultgym.core.hashing import stable_hash
+from faultgym.core.json import JSON
 from faultgym.envs.limits import Limits
 from faultgym.envs.suite import suite_named
-from faultgym.tools.types import JSON
 
 BATCH = 16
 """Traces that are synced to the disk together: what a killed training loses at most."""

@@ -29,13 +29,14 @@ from faultgym.agents.traces.spec import EpisodeSpec, faults_of
 from faultgym.agents.traces.trace import HarnessFailure, Trace
 from faultgym.core.errors import PlanError, TaskError, UserError
 from faultgym.core.hashing import stable_hash
+from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import Faults, check_faults, schedule_for
 from faultgym.envs.suite import suite_named, task_by_id
 from faultgym.envs.task import Task
-from faultgym.tools.types import JSON, ToolCall, ToolSpec
+from faultgym.tools.types import ToolCall, ToolSpec
 from faultgym.training.environments.counts import Counts
 from faultgym.training.environments.episode_log import EpisodeLog
 from faultgym.training.environments.methods import tool_method

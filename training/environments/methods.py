@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Literal, Union
 
-from faultgym.tools.types import JSON, ToolSpec
+from faultgym.core.json import JSON
+from faultgym.tools.types import ToolSpec
 
 PLAIN: dict[str, Any] = {
     "string": str,

@@ -12,8 +12,8 @@ from faultgym.agents.models.prompts import system_text
 from faultgym.agents.rollouts.plan import RolloutRequest
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.core.errors import UserError
+from faultgym.core.json import JSON
 from faultgym.envs.suite import task_by_id
-from faultgym.tools.types import JSON
 from faultgym.training.environments.factory import environment_name
 
 

@@ -20,12 +20,12 @@ from string import Formatter
 from typing import Any
 
 from faultgym.agents.traces.trace import Trace
+from faultgym.core.json import JSON
 from faultgym.envs.suite import HELD_OUT, Suite, suite_named, task_by_id
 from faultgym.envs.task import Task
 from faultgym.envs.worlds.names import SPLITS, WORLDS, in_pool
 from faultgym.envs.worlds.world import world_image
 from faultgym.tools.faults.presets import HELD_OUT_KINDS
-from faultgym.tools.types import JSON
 from faultgym.training.filters.select import Rejected
 
 TRAINING_SPLITS = frozenset({"train"})

@@ -30,8 +30,8 @@ import orjson
 from numpy.typing import NDArray
 
 from faultgym.core.errors import TaskError
+from faultgym.core.json import JSON
 from faultgym.envs.suite import task_by_id
-from faultgym.tools.types import JSON
 from faultgym.training.examples import SFTExample
 
 if TYPE_CHECKING:

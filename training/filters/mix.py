@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from faultgym.core.errors import UserError
 from faultgym.core.hashing import stable_hash
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.examples import EXAMPLE_KINDS, ExampleKind, SFTExample
 from faultgym.training.filters.dedupe import exact_key, order
 

@@ -20,6 +20,7 @@ from faultgym.agents.traces.spec import EpisodeSpec, faults_of
 from faultgym.agents.traces.trace import Trace, plain_step
 from faultgym.core.errors import TraceError
 from faultgym.core.hashing import stable_hash
+from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.limits import Limits, turn_tokens
 from faultgym.envs.messages.turn import Message, Observation, Turn, flaw
@@ -28,7 +29,7 @@ from faultgym.envs.suite import task_by_id
 from faultgym.envs.task import Task
 from faultgym.eval.critical import critical_step
 from faultgym.eval.efficiency import path_efficiency
-from faultgym.tools.types import JSON, ToolSpec
+from faultgym.tools.types import ToolSpec
 from faultgym.training.forks.waiting import at_once, wait_for
 
 SUCCESS_WORTH = 0.5

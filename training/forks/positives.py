@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from faultgym.agents.policy import Policy
+from faultgym.core.json import JSON
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.continuing import continue_reference
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.efficiency import futile_retries, redundant_reads
 from faultgym.eval.modes.classifier import OF_EPISODES, modes_at
-from faultgym.tools.types import JSON
 from faultgym.training.forks.branch_point import BranchPoint
 from faultgym.training.forks.continuation import ReferenceContinuation
 from faultgym.training.forks.fork import Continuation, Forks, Turns, decision, is_scripted, same_decision

@@ -12,11 +12,12 @@ from dataclasses import replace
 
 from faultgym.agents.policy import Actor
 from faultgym.agents.traces.chat import chat_messages
+from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.intents import intent_of
 from faultgym.envs.messages.turn import Observation, Turn
 from faultgym.envs.suite import Suite
-from faultgym.tools.types import JSON, ToolCall, ToolResult, ToolSpec
+from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
 
 _ASIDE = frozenset({"wait", "issue_token"})
 """What is done on the way to a call and is not the call."""

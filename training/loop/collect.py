@@ -11,8 +11,8 @@ import orjson
 
 from faultgym.agents.storage.store import RunDirectory, atomic_file
 from faultgym.agents.traces.trace import Trace
+from faultgym.core.json import JSON
 from faultgym.eval.scoring.runs import located_traces
-from faultgym.tools.types import JSON
 from faultgym.training.filters.select import Rejected
 from faultgym.training.forks.fork import is_scripted
 from faultgym.training.forks.positives import Sources

@@ -15,13 +15,13 @@ from typing import Any, Literal, cast, get_args
 from faultgym.agents.models.sampling import options
 from faultgym.agents.rollouts.plan import plan_difference
 from faultgym.core.errors import TaskError, UserError
+from faultgym.core.json import JSON
 from faultgym.envs.limits import MAX_TURNS, Limits
 from faultgym.envs.reference.schedule import check_faults
 from faultgym.envs.suite import suite_named
 from faultgym.envs.task import Style
 from faultgym.eval.comparison.noninferior import CLEAN_MARGIN, TEXT_MARGIN
 from faultgym.eval.comparison.paired import most_likely_share
-from faultgym.tools.types import JSON
 from faultgym.training.configs.rules import SettingRule, check, check_names, converted, nearest, number, whole
 from faultgym.training.configs.train import Adapter, TrainConfig
 from faultgym.training.filters.mix import MixWeights, parse_mix

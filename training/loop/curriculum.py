@@ -18,6 +18,7 @@ from typing import Any
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.hashing import stable_hash
+from faultgym.core.json import JSON
 from faultgym.envs.reference.schedule import Faults
 from faultgym.envs.suite import suite_named
 from faultgym.envs.task import Style
@@ -25,7 +26,6 @@ from faultgym.eval.scoring.score import Score
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.faults.presets import TRAIN_KINDS
 from faultgym.tools.faults.types import ScheduledFault
-from faultgym.tools.types import JSON
 
 PRIOR = 4.0
 """Episodes that the estimate of a template and of a setting count for in a cell's own."""

@@ -13,7 +13,7 @@ import orjson
 from faultgym.agents.storage.store import atomic_file
 from faultgym.core.errors import UserError
 from faultgym.core.hashing import stable_hash
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.builds.card import header
 from faultgym.training.builds.inputs import OnProgress
 from faultgym.training.builds.pairs import PairForm, PairOptions, PairReport, build_pairs

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from faultgym.core.json import JSON
 from faultgym.eval.comparison.compare import Run, Settings, clean_noninferior, compare
 from faultgym.eval.comparison.noninferior import NonInferiority, noninferior
 from faultgym.eval.comparison.result import Comparison, ComparisonCell, RunComparison
-from faultgym.tools.types import JSON
 from faultgym.training.loop.config import LoopConfig
 from faultgym.training.plain_text import blind_bits
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from faultgym.agents.storage.store import atomic_file
+from faultgym.core.json import JSON
 from faultgym.eval.comparison.result import ComparisonCell
-from faultgym.tools.types import JSON
 from faultgym.training.builds.card import table
 from faultgym.training.loop.collect import EXPERT, ITSELF, OWN
 from faultgym.training.loop.collect import SUMMARY as COLLECTED

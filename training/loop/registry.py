@@ -17,7 +17,7 @@ import orjson
 
 from faultgym.agents.storage.store import atomic_file
 from faultgym.core.errors import UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 
 REGISTRY = "registry.json"
 DECISION = "decision.json"

@@ -15,12 +15,12 @@ from faultgym.agents.rollouts.stop import Stop
 from faultgym.agents.storage.store import RunDirectory, atomic_file
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.core.errors import UserError
+from faultgym.core.json import JSON
 from faultgym.eval.critical import critical_step
 from faultgym.eval.scoring.metrics import summarize
 from faultgym.eval.scoring.runs import located_traces
 from faultgym.eval.scoring.score import Score, score
 from faultgym.tools.faults.plan import FaultPlan
-from faultgym.tools.types import JSON
 from faultgym.training.forks.waiting import wait_for
 from faultgym.training.loop.config import LoopConfig
 from faultgym.training.loop.curriculum import PracticeCell, SuccessCounts, seen_in

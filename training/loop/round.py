@@ -22,10 +22,10 @@ from faultgym.agents.rollouts.stop import Stop
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.core.errors import UserError
 from faultgym.core.hashing import stable_hash
+from faultgym.core.json import JSON
 from faultgym.eval.comparison.compare import read_run
 from faultgym.eval.comparison.report import markdown
 from faultgym.eval.scoring.score import Score
-from faultgym.tools.types import JSON
 from faultgym.training.builds.inputs import OnProgress as OnBuild
 from faultgym.training.forks.positives import Sources
 from faultgym.training.loop.collect import collect

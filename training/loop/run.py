@@ -14,7 +14,7 @@ from faultgym.agents.models.local import identity
 from faultgym.agents.rollouts.plan import plan_difference
 from faultgym.agents.storage.store import exclusive
 from faultgym.core.errors import UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.loop.config import LoopConfig
 from faultgym.training.loop.ledger import write_page
 from faultgym.training.loop.models import check_model, with_port

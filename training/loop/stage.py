@@ -25,7 +25,7 @@ from faultgym.agents.rollouts.plan import plan_difference
 from faultgym.agents.storage.segment import sync_folder
 from faultgym.agents.storage.store import atomic_file
 from faultgym.core.errors import UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.trainers.machine import understood
 
 SEAL = "stage.json"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.examples import PreferencePair
 from faultgym.training.preferences.balance import FEWEST
 from faultgym.training.preferences.kinds import mirror

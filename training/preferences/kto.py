@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 import orjson
 
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.examples import Origin, PairKind, PreferencePair
 
 

@@ -10,10 +10,11 @@ from faultgym.agents.policy import Actor
 from faultgym.agents.scripted.marks import looks_wrong
 from faultgym.agents.scripted.reference_run import IDENTIFIER
 from faultgym.agents.scripted.wrong_calls import replaced
+from faultgym.core.json import JSON
 from faultgym.envs.episode import StepRecord
 from faultgym.envs.messages.turn import Observation, Turn
 from faultgym.tools.toolbox import CallRecord
-from faultgym.tools.types import JSON, ToolCall, ToolResult, ToolSpec
+from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
 from faultgym.training.forks.branch_point import ASIDE, BranchPoint, first_calls, request, token_request
 from faultgym.training.forks.continuation import ReferenceContinuation
 from faultgym.training.preferences.negative_answers import final_texts

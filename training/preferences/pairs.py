@@ -33,9 +33,9 @@ from faultgym.agents.traces.replay import replay
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import TraceError
 from faultgym.core.hashing import stable_hash
+from faultgym.core.json import JSON
 from faultgym.envs.messages.turn import Turn
 from faultgym.eval.scoring.score import faults_name
-from faultgym.tools.types import JSON
 from faultgym.training.examples import Origin, PairKind, PreferencePair
 from faultgym.training.forks.branch_point import BranchPoint
 from faultgym.training.forks.first_error import first_error

@@ -17,7 +17,7 @@ import orjson
 
 from faultgym.agents.models.prompts import NONE, system_text
 from faultgym.core.errors import UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.configs.train import Method, TrainConfig
 from faultgym.training.trainers.masks import labelled_tokens, measured_label, measured_pair
 

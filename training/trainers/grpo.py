@@ -23,7 +23,7 @@ from faultgym.agents.models.local import identity
 from faultgym.agents.models.prompts import prompt_description
 from faultgym.core.errors import UserError
 from faultgym.core.hashing import stable_hash
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.configs import estimate
 from faultgym.training.configs.grpo import GrpoConfig
 from faultgym.training.configs.train import TrainConfig

@@ -14,7 +14,7 @@ import orjson
 
 from faultgym.agents.models.files import is_embedded, model_path
 from faultgym.core.errors import UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.configs.estimate import ModelSizes
 from faultgym.training.configs.train import TrainConfig
 from faultgym.training.trainers.render import with_template

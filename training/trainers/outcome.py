@@ -15,7 +15,7 @@ import orjson
 from faultgym import __version__
 from faultgym.agents.models.files import MERGED
 from faultgym.core.errors import UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.builds.card import table
 from faultgym.training.builds.card_grpo import played
 from faultgym.training.configs.train import TrainConfig

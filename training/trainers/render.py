@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from faultgym.core.errors import UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.templates import template_text
 
 if TYPE_CHECKING:

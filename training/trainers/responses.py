@@ -18,8 +18,8 @@ from faultgym.agents.models.formats import FORMATS, Format
 from faultgym.agents.models.openai import CONTEXT_OVERFLOW
 from faultgym.agents.traces.chat import storable
 from faultgym.core.errors import UserError
+from faultgym.core.json import JSON
 from faultgym.envs.messages.turn import Turn
-from faultgym.tools.types import JSON
 from faultgym.training.environments.factory import TURN, ToolEpisode, specs_of
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import Field
 
+from faultgym.core.json import JSON
 from faultgym.envs.suites.common import money, record
 from faultgym.envs.suites.incidents import bodies, schema, words
 from faultgym.tools.channels.context import WorldView
 from faultgym.tools.channels.http.pages import Cursor, page
 from faultgym.tools.channels.http.service import Operation, ServiceError, operation
 from faultgym.tools.declare import identifier
-from faultgym.tools.types import JSON
 
 if TYPE_CHECKING:
     ServiceId = str

@@ -6,6 +6,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import Field
 
+from faultgym.core.json import JSON
 from faultgym.envs.suites.common import money, record
 from faultgym.envs.suites.orders.schema import CUSTOMER, ITEM, NOTE, ORDER, PAYMENT, PRODUCT, REFUND, SHIPMENT
 from faultgym.envs.suites.orders.shapes import (
@@ -36,7 +37,6 @@ from faultgym.envs.suites.orders.shapes import (
 from faultgym.tools.channels.context import WorldView
 from faultgym.tools.channels.http.pages import Cursor, page
 from faultgym.tools.channels.http.service import ServiceError, operation
-from faultgym.tools.types import JSON
 
 CURRENCY = "EUR"
 PAGE = 3

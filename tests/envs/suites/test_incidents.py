@@ -7,6 +7,7 @@ import string
 import orjson
 import pytest
 
+from faultgym.core.json import JSON
 from faultgym.envs.judging.goal import changes, delete, insert, update
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.run import run_reference
@@ -17,7 +18,6 @@ from faultgym.envs.suites.incidents.routes_read import PAGE
 from faultgym.envs.worlds.names import SPLITS
 from faultgym.envs.worlds.world import World, WorldImage, world_image
 from faultgym.tools.exchange import HttpRequest, HttpResponse
-from faultgym.tools.types import JSON
 
 
 def image(split: str = "train", seed: int = 0) -> WorldImage:

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from faultgym.core.json import JSON
 from faultgym.tools.channels.http.service import Operation, Service, response_type
-from faultgym.tools.types import JSON
 
 _PROBLEM: JSON = {
     "type": "object",

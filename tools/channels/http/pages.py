@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from faultgym.core.json import JSON
 from faultgym.tools.channels.http.service import ServiceError
-from faultgym.tools.types import JSON
 
 Cursor = Annotated[str, Field(description="`next_cursor` of the page before", max_length=200)]
 Limit = Annotated[int, Field(ge=1, le=50, description="Items per page")]

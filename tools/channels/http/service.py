@@ -14,10 +14,10 @@ from typing import Any, get_type_hints
 
 import orjson
 
+from faultgym.core.json import JSON
 from faultgym.tools.channels.context import WorldView
 from faultgym.tools.declare import BadArguments, Declaration, declare
 from faultgym.tools.exchange import HttpRequest, HttpResponse
-from faultgym.tools.types import JSON
 
 LONGEST_KEY = 255
 """Characters of an idempotency key: the service keeps each one."""

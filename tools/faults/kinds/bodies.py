@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import orjson
 
+from faultgym.core.json import JSON
 from faultgym.tools.exchange import HttpResponse
 from faultgym.tools.faults.payload import (
     AIM,
@@ -24,7 +25,6 @@ from faultgym.tools.faults.payload import (
 )
 from faultgym.tools.faults.registry import kind
 from faultgym.tools.faults.types import Contract, FaultContext, ScheduledFault
-from faultgym.tools.types import JSON
 
 _LOGIN = (
     b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head>\n<body><h1>Scheduled maintenance</h1>\n"

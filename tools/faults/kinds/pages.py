@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from faultgym.core.json import JSON
 from faultgym.tools.channels.http.pages import encode_cursor
 from faultgym.tools.channels.http.service import ServiceError
 from faultgym.tools.exchange import HttpRequest, HttpResponse
@@ -21,7 +22,6 @@ from faultgym.tools.faults.payload import (
 )
 from faultgym.tools.faults.registry import kind
 from faultgym.tools.faults.types import Contract, FaultContext, Site
-from faultgym.tools.types import JSON
 
 
 def _lists(site: Site) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from faultgym.core.hashing import stable_hash
+from faultgym.core.json import JSON
 from faultgym.tools.exchange import HttpRequest, HttpResponse
 from faultgym.tools.faults.payload import (
     AIM,
@@ -31,7 +32,6 @@ from faultgym.tools.faults.payload import (
 )
 from faultgym.tools.faults.registry import kind
 from faultgym.tools.faults.types import Contract, FaultContext, Site
-from faultgym.tools.types import JSON
 
 Change = Callable[[FaultContext, JSON], JSON | None]
 """Gives the body with the change, which it notes in `context.detail`; None where it cannot be made."""

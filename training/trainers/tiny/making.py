@@ -12,7 +12,7 @@ from typing import Any
 
 from faultgym.agents.models.files import keep, trained_folder
 from faultgym.core.errors import UserError
-from faultgym.tools.types import JSON
+from faultgym.core.json import JSON
 from faultgym.training.configs.tiny_recipe import Recipe
 from faultgym.training.configs.train import TrainConfig
 from faultgym.training.rows import features

@@ -1,0 +1,142 @@
+"""Registries by name that other packages extend through entry points.
+
+Third parties add an entry to one of the groups `faultgym.modes`, `faultgym.fault_kinds`, `faultgym.metrics`,
+`faultgym.policies`, `faultgym.suites`, `faultgym.text_formats`, `faultgym.data_filters`; the name of the entry
+point is the name of the entry, its value `module:attribute` is the entry itself. Nothing is imported before
+somebody asks for a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from faultgym.core.errors import UserError
+from faultgym.core.suggest import did_you_mean
+
+T = TypeVar("T")
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """What there is of one noun, by name: built in, registered in code, or found by entry point.
+
+    Args:
+        noun: What an entry is, for messages: `fault kind`, `failure mode`.
+        group: The entry-point group that third parties add to.
+        builtin: Modules that register the built-in entries when they are imported, in the order of the catalogue.
+        check: The conformance check; called with the name and the entry before a foreign entry is taken. Raises
+            `UserError` that says what is wrong and where.
+        error: The class of the errors raised.
+
+    Example:
+        >>> formats = Registry("text format", "faultgym.text_formats")
+        >>> formats.register("plain", str.strip)
+        >>> formats["plain"](" a ")
+        'a'
+    """
+
+    def __init__(
+        self,
+        noun: str,
+        group: str,
+        builtin: tuple[str, ...] = (),
+        check: Callable[[str, T], None] | None = None,
+        error: type[UserError] = UserError,
+    ):
+        self.noun = noun
+        self.group = group
+        self._builtin = builtin
+        self._check = check
+        self._error = error
+        self._entries: dict[str, T] = {}
+        self._points: dict[str, EntryPoint] = {}
+        self._ready = False
+
+    def add(self, name: str, entry: T) -> T:
+        """Take a built-in entry, unchecked: the project's own tests check those. Returns it.
+
+        Raises:
+            UserError: There is another one of that name.
+        """
+        if self._entries.get(name, entry) is not entry:
+            raise self._error(f"there is a {self.noun} named {name!r} already; choose another name")
+        self._entries[name] = entry
+        return entry
+
+    def register(self, name: str, entry: T, *, replace: bool = False) -> None:
+        """Take an entry of somebody else's, after the conformance check.
+
+        Raises:
+            UserError: The entry does not conform, or the name is taken and `replace` is false.
+        """
+        self._load()
+        if name in self and not replace and self._entries.get(name) is not entry:
+            raise self._error(f"there is a {self.noun} named {name!r} already; choose another name")
+        if self._check is not None:
+            self._check(name, entry)
+        self._points.pop(name, None)
+        self._entries[name] = entry
+
+    def unregister(self, name: str) -> None:
+        """Forget an entry; no error where there is none."""
+        self._load()
+        self._entries.pop(name, None)
+        self._points.pop(name, None)
+
+    def __getitem__(self, name: str) -> T:
+        """The entry of that name; raises KeyError. `named` raises what a person can read."""
+        self._load()
+        if name in self._entries:
+            return self._entries[name]
+        if name in self._points:
+            return self._from_point(name)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        self._load()
+        yield from self._entries
+        yield from [name for name in self._points if name not in self._entries]
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def named(self, name: str) -> T:
+        """The entry of that name.
+
+        Raises:
+            UserError: There is none (the message gives the nearest names), or the one that an entry point names cannot
+                be imported or does not conform.
+        """
+        try:
+            return self[name]
+        except KeyError:
+            hint = did_you_mean(name, self, 3) or f"the {self.noun}s are {', '.join(self)}"
+            raise self._error(f"there is no {self.noun} {name!r}; {hint}") from None
+
+    def _load(self) -> None:
+        if self._ready:
+            return
+        self._ready = True  # before the imports: the modules register while they are imported
+        try:
+            for module in self._builtin:
+                import_module(module)
+        except BaseException:
+            self._ready = False
+            raise
+        for point in sorted(entry_points(group=self.group), key=lambda p: (p.name, p.value)):
+            if point.name not in self._entries:
+                self._points.setdefault(point.name, point)
+
+    def _from_point(self, name: str) -> T:
+        point = self._points[name]
+        where = f"{self.noun} {name!r} ({self.group}: {point.value})"
+        try:
+            entry: T = point.load()
+        except Exception as error:
+            raise self._error(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
+        if self._check is not None:
+            self._check(name, entry)
+        self._entries[name] = entry
+        return entry
