@@ -33,7 +33,7 @@ class ScoringContext:
 
     @classmethod
     def of(cls, trace: Trace, task: Task | None = None) -> ScoringContext:
-        """The story of a trace; `task` spares looking it up. Raises `TaskError` for an unknown task."""
+        """A trace made ready; `task` spares looking it up. Raises `TaskError` for an unknown task."""
         task = task or task_by_id(trace.task.id)
         records = tuple(trace.records)
         last = trace.steps[-1].turn if trace.steps else None

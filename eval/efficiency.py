@@ -73,20 +73,20 @@ class Efficiency:
         return cls(**{**record, "waste": Waste(**record["waste"])})
 
 
-def efficiency(story: ScoringContext) -> Efficiency:
+def efficiency(context: ScoringContext) -> Efficiency:
     """The cost of an episode; runs the reference solution once for each task and schedule."""
-    calls = len(story.records)
-    optimal = optimal_calls(story.task, story.schedule)
+    calls = len(context.records)
+    optimal = optimal_calls(context.task, context.schedule)
     return Efficiency(
         calls,
-        len(story.trace.steps),
-        story.trace.tokens,
-        story.trace.seconds,
+        len(context.trace.steps),
+        context.trace.tokens,
+        context.trace.seconds,
         optimal,
-        path_efficiency(optimal, calls) if story.verdict.success else None,
-        Waste(redundant_reads(story), futile_retries(story), calls_after_goal(story)),
-        sum(bool(r.effects) for r in story.records),
-        bad_writes(story),
+        path_efficiency(optimal, calls) if context.verdict.success else None,
+        Waste(redundant_reads(context), futile_retries(context), calls_after_goal(context)),
+        sum(bool(r.effects) for r in context.records),
+        bad_writes(context),
     )
 
 
@@ -96,21 +96,21 @@ def path_efficiency(optimal: int, calls: int) -> float:
     return optimal / longest if longest else 1.0
 
 
-def redundant_reads(story: ScoringContext) -> int:
+def redundant_reads(context: ScoringContext) -> int:
     """Readings that had been answered before, with no write to their tables in between."""
     known: dict[str, frozenset[str]] = {}
     count = 0
-    for n, (aim, record) in enumerate(zip(story.intents, story.records, strict=True)):
+    for n, (intent, record) in enumerate(zip(context.intents, context.records, strict=True)):
         written = {e.table for e in record.effects}
         if record.result.code in _CHANGED:
-            written |= tables_of(story, n)
+            written |= tables_of(context, n)
         if written:
             known = {exact: tables for exact, tables in known.items() if tables and not tables & written}
-        if aim.write or aim.tool == "wait" or aim.target == "issue_token":
+        if intent.write or intent.tool == "wait" or intent.target == "issue_token":
             continue
-        count += aim.normalized in known
-        if record.result.ok and not _spoilt(story.events_of(n)):
-            known[aim.normalized] = tables_of(story, n)
+        count += intent.normalized in known
+        if record.result.ok and not _spoilt(context.events_of(n)):
+            known[intent.normalized] = tables_of(context, n)
     return count
 
 
@@ -119,90 +119,90 @@ def _spoilt(events: Sequence[FaultEvent]) -> bool:
     return any(e.kind not in HARMLESS | ANSWERING and e.contract != Contract.IGNORE for e in events)
 
 
-def futile_retries(story: ScoringContext) -> int:
+def futile_retries(context: ScoringContext) -> int:
     """Identical calls after an error that repeating does not cure, before a wait is over, or beyond the budget."""
     last: dict[str, int] = {}
     failures: dict[str, int] = {}
     count = 0
-    for n, aim in enumerate(story.intents):
-        if aim.tool == "wait":
+    for n, intent in enumerate(context.intents):
+        if intent.tool == "wait":
             continue
-        if aim.verbatim in last:
-            count += _futile(story, last[aim.verbatim], n, failures.get(aim.verbatim, 0))
-        failures[aim.verbatim] = failures.get(aim.verbatim, 0) + 1 if _failed(story, n) else 0
-        last[aim.verbatim] = n
+        if intent.verbatim in last:
+            count += _futile(context, last[intent.verbatim], n, failures.get(intent.verbatim, 0))
+        failures[intent.verbatim] = failures.get(intent.verbatim, 0) + 1 if _failed(context, n) else 0
+        last[intent.verbatim] = n
     return count
 
 
-def _failed(story: ScoringContext, call: int) -> bool:
-    if not story.records[call].result.ok:
+def _failed(context: ScoringContext, call: int) -> bool:
+    if not context.records[call].result.ok:
         return True
     return any(
         e.contract in (Contract.RETRY, Contract.REROUTE)
         or (e.contract == Contract.REPAIR and e.kind not in SHAPES | ANSWERING)
-        for e in story.events_of(call)
+        for e in context.events_of(call)
     )
 
 
-def _futile(story: ScoringContext, before: int, now: int, failures: int) -> bool:
+def _futile(context: ScoringContext, before: int, now: int, failures: int) -> bool:
     """Whether calling the same again, after the call `before`, could not help."""
-    if not failures or any(r.effects for r in story.records[before + 1 : now]):
+    if not failures or any(r.effects for r in context.records[before + 1 : now]):
         return False
-    events = [e for e in story.events_of(before) if e.kind not in HARMLESS]
+    events = [e for e in context.events_of(before) if e.kind not in HARMLESS]
     if not events:
-        return story.records[before].result.code not in _PASSING or failures >= MAX_RETRIES
+        return context.records[before].result.code not in _PASSING or failures >= MAX_RETRIES
     event = events[-1]
-    if repeatable(story, event):
+    if repeatable(context, event):
         return failures >= MAX_RETRIES
     if event.contract == Contract.BACKOFF:
-        return too_early(story, events, now)
+        return too_early(context, events, now)
     if event.contract == Contract.REAUTH:
-        return all(a.target != "issue_token" for a in story.intents[before + 1 : now])
+        return all(a.target != "issue_token" for a in context.intents[before + 1 : now])
     if event.contract == Contract.RECONCILE:
-        return not story.intents[before].key or story.intents[now].key != story.intents[before].key
+        return not context.intents[before].key or context.intents[now].key != context.intents[before].key
     return True
 
 
-def calls_after_goal(story: ScoringContext) -> int:
+def calls_after_goal(context: ScoringContext) -> int:
     """Calls after the goal held: its state, and each of its facts read in so many words."""
-    goal, verdict = story.task.goal, story.verdict
+    goal, verdict = context.task.goal, context.verdict
     if not verdict.success or not (goal.changes or goal.expected):
         return 0
     reached = 0
     if goal.changes:
-        digests = [step.digest for step in story.trace.steps]
+        digests = [step.digest for step in context.trace.steps]
         first = next((n for n, digest in enumerate(digests) if digest == digests[-1]), len(digests))
-        reached = sum(step <= first for step in story.steps)
+        reached = sum(step <= first for step in context.steps)
     missing = set(goal.expected)
-    for n, record in enumerate(story.records):
+    for n, record in enumerate(context.records):
         if not missing:
             break
         missing = {a for a in missing if not a.found_in(record.result.content)}
         if not missing:
             reached = max(reached, n + 1)
-    return 0 if missing else len(story.records) - reached
+    return 0 if missing else len(context.records) - reached
 
 
-def bad_writes(story: ScoringContext) -> int:
+def bad_writes(context: ScoringContext) -> int:
     """Calls whose effects the goal does not want, or wants fewer times."""
-    verdict = story.verdict
+    verdict = context.verdict
     extra = (*verdict.extra_changes, *verdict.duplicate_changes)
-    writing = [n for n, r in enumerate(story.records) if r.effects]
+    writing = [n for n, r in enumerate(context.records) if r.effects]
     bad: set[int] = set()
     for change in extra:
-        found = [n for n in writing if n not in bad and _made(story, n, change)]
+        found = [n for n in writing if n not in bad and _made(context, n, change)]
         if found:
             bad.add(found[-1])
     return len(bad) if bad or not extra else min(1, len(writing))
 
 
-def _made(story: ScoringContext, call: int, change: Change) -> bool:
+def _made(context: ScoringContext, call: int, change: Change) -> bool:
     """Whether a call's effects can have made a change."""
-    for effect in story.records[call].effects:
+    for effect in context.records[call].effects:
         tables = effect.table.split(",")
         if change.op == "insert":
             if change.table in tables:
                 return True
-        elif change.key in effect.key or change.key.rpartition("-")[2] in story.intents[call].names:
+        elif change.key in effect.key or change.key.rpartition("-")[2] in context.intents[call].names:
             return True
     return False

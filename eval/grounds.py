@@ -22,28 +22,28 @@ _SMALL = 1000
 """Whole numbers below this may be counted, and need not have been read anywhere."""
 
 
-def invented(story: ScoringContext) -> str:
+def invented(context: ScoringContext) -> str:
     """A value that the final text asserts and that no message gave; empty when there is none.
 
     Sums, counts and dates may be worked out from what was read: they are inventions only where nothing of
     their sort was ever read. A right answer is none, unless not one call was answered.
     """
-    results = [read(r.result.content) for r in story.records if r.result.ok and r.call.name != "wait"]
-    if not story.text or (story.verdict.success and results):
+    results = [read(r.result.content) for r in context.records if r.result.ok and r.call.name != "wait"]
+    if not context.text or (context.verdict.success and results):
         return ""
-    given = [read(message.content) for message in story.trace.opening]
-    told = [*given, *(read(r.result.content) for r in story.records)]
-    for atom in (*story.task.goal.expected, *story.task.goal.distractors):
-        if atom.kind in ("text", "id") and atom.found_in(story.text) and not _told(atom, told):
+    given = [read(message.content) for message in context.trace.opening]
+    told = [*given, *(read(r.result.content) for r in context.records)]
+    for atom in (*context.task.goal.expected, *context.task.goal.distractors):
+        if atom.kind in ("text", "id") and atom.found_in(context.text) and not _told(atom, told):
             return atom.text
-    for identifier in sorted({found[0] for found in _IDENTIFIER.finditer(story.text)}):
+    for identifier in sorted({found[0] for found in _IDENTIFIER.finditer(context.text)}):
         if not _told(Atom("id", identifier), told):
             return identifier
-    mine = read(story.text)
+    mine = read(context.text)
     dates = mine.dates.difference(*(f.dates for f in given))
     if dates and not any(f.dates for f in results):
         return min(dates)
-    return "" if any(f.numbers for f in results) else next(_numbers(story, mine, given), "")
+    return "" if any(f.numbers for f in results) else next(_numbers(context, mine, given), "")
 
 
 def _told(atom: Atom, told: list[StatedFacts]) -> bool:
@@ -53,19 +53,19 @@ def _told(atom: Atom, told: list[StatedFacts]) -> bool:
     return any(phrase in f.words or (atom.kind == "id" and bare in f.words) for f in told)
 
 
-def _numbers(story: ScoringContext, mine: StatedFacts, given: list[StatedFacts]) -> Iterator[str]:
+def _numbers(context: ScoringContext, mine: StatedFacts, given: list[StatedFacts]) -> Iterator[str]:
     """Numbers of the final text that the task does not give; small ones only where they are the answer."""
     for number in sorted(mine.numbers):
-        if number == int(number) and abs(number) < _SMALL and not _is_asked(story, number):
+        if number == int(number) and abs(number) < _SMALL and not _is_asked(context, number):
             continue
         if not any(number in f.numbers for f in given):
             yield str(number)
 
 
-def _is_asked(story: ScoringContext, number: Decimal) -> bool:
+def _is_asked(context: ScoringContext, number: Decimal) -> bool:
     """Whether the number is stated as the answer: the goal, or a competing candidate, is such a number."""
     cents = number * 100
-    goal = story.task.goal
+    goal = context.task.goal
     return any(
         (atom.kind == "number" and Decimal(atom.text) == number)
         or (atom.kind == "money" and Decimal(atom.text) == cents)
@@ -73,8 +73,8 @@ def _is_asked(story: ScoringContext, number: Decimal) -> bool:
     )
 
 
-def claims_done(story: ScoringContext) -> bool:
+def claims_done(context: ScoringContext) -> bool:
     """Whether the final text speaks as if all had been done."""
-    return bool(story.text) and not (
-        claims_inability(story.text) or claims_absence(story.text) or claims_blocked(story.text)
+    return bool(context.text) and not (
+        claims_inability(context.text) or claims_absence(context.text) or claims_blocked(context.text)
     )

@@ -20,6 +20,7 @@ from faultgym.envs.reference.run import MAX_MOVES, Reference, ReferenceStep
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
+from faultgym.envs.worlds.world import world_image
 from faultgym.tools.faults.presets import PRESETS
 from faultgym.tools.toolbox import CallRecord
 
@@ -102,8 +103,6 @@ def _aside(task: Task, move: ReferenceStep) -> list[ReferenceStep]:
 
 
 def _neighbour(task: Task, key: str) -> str | None:
-    from faultgym.envs.worlds.world import world_image
-
     image = world_image(task.suite, task.split, task.world_seed)
     for table in image.suite.visible:
         keys = sorted(image.rows(table))

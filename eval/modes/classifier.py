@@ -90,12 +90,12 @@ def failure_modes(trace: Trace, task: Task | None = None) -> tuple[Mode, ...]:
     return modes_of(ScoringContext.of(trace, task))
 
 
-def modes_of(story: ScoringContext) -> tuple[Mode, ...]:
-    """The failure modes of a story."""
-    if story.trace.verdict is None:
+def modes_of(scoring: ScoringContext) -> tuple[Mode, ...]:
+    """The failure modes of an episode that is made ready for scoring."""
+    if scoring.trace.verdict is None:
         return ()
-    case = ModeContext(story)
-    found = {name: list(rule(case)) for name, rule in RULES.items()}
+    context = ModeContext(scoring)
+    found = {name: list(rule(context)) for name, rule in RULES.items()}
     for winner, losers in BY_EPISODE.items():
         if found[winner]:
             for name in losers:
@@ -108,9 +108,9 @@ def modes_of(story: ScoringContext) -> tuple[Mode, ...]:
     return tuple(modes[0] for name, modes in found.items() if modes and (name not in ENDINGS or name == ending))
 
 
-def modes_at(story: ScoringContext, step: int) -> tuple[str, ...]:
+def modes_at(scoring: ScoringContext, step: int) -> tuple[str, ...]:
     """The failure modes that a turn shows, counted from 0, whatever explains them or showed them before."""
-    if story.trace.verdict is None:
+    if scoring.trace.verdict is None:
         return ()
-    case = ModeContext(story)
-    return tuple(name for name, rule in RULES.items() if any(mode.step == step for mode in rule(case)))
+    context = ModeContext(scoring)
+    return tuple(name for name, rule in RULES.items() if any(mode.step == step for mode in rule(context)))

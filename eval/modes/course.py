@@ -24,118 +24,128 @@ _ACCIDENTS = frozenset({"http_500", "http_502", "http_504", "timeout", "reset", 
 _REPEATABLE = frozenset({Contract.RETRY, Contract.RESTORE})
 
 
-def repeated_broken_call(case: ModeContext) -> Iterator[Mode]:
+def repeated_broken_call(context: ModeContext) -> Iterator[Mode]:
     """The same call after an error that repeating does not answer, with nothing done in between.
 
     What is done in between: a wait, any change, a new token, or a success on the same tables. A failure
     that looks like an accident may be tried `MAX_RETRIES` times even where it is none; a write that may have been
     done only under its idempotency key.
     """
-    story = case.story
+    scoring = context.scoring
     tries: dict[str, int] = {}
     last: dict[str, int] = {}
-    for n, aim in enumerate(story.intents):
-        key = case.sent[n]
+    for n, intent in enumerate(scoring.intents):
+        key = context.sent[n]
         m = last.get(key)
         last[key] = n
-        if m is None or story.records[m].result.ok or _acted(case, m, n):
+        if m is None or scoring.records[m].result.ok or _acted(context, m, n):
             tries[key] = 1
             continue
         tries[key] += 1
-        code = story.records[m].result.code
-        contracts = {event.contract for event in story.events_of(m)}
-        blind = Contract.RECONCILE in contracts and aim.write and not aim.key
+        code = scoring.records[m].result.code
+        contracts = {event.contract for event in scoring.events_of(m)}
+        blind = Contract.RECONCILE in contracts and intent.write and not intent.key
         if contracts & _REPEATABLE or (not blind and code in _ACCIDENTS and tries[key] <= MAX_RETRIES):
             continue
-        what = story.records[m].result.content.split("\n")[0][:80]
-        yield case.mode("repeated_broken_call", n, key, f"the same call as call {m}, which gave {what!r}")
+        what = scoring.records[m].result.content.split("\n")[0][:80]
+        yield context.mode("repeated_broken_call", n, key, f"the same call as call {m}, which gave {what!r}")
 
 
-def _acted(case: ModeContext, first: int, last: int) -> bool:
+def _acted(context: ModeContext, first: int, last: int) -> bool:
     """Whether something was done between two calls that may make the second one go otherwise."""
     for n in range(first + 1, last):
-        record, aim = case.story.records[n], case.story.intents[n]
-        if record.effects or (record.result.ok and (aim.target in _TIMELESS or case.tables[n] & case.tables[first])):
+        record, intent = context.scoring.records[n], context.scoring.intents[n]
+        if record.effects or (
+            record.result.ok and (intent.target in _TIMELESS or context.tables[n] & context.tables[first])
+        ):
             return True
     return False
 
 
-def redundant_call(case: ModeContext) -> Iterator[Mode]:
+def redundant_call(context: ModeContext) -> Iterator[Mode]:
     """The same call after a success, with no reason to think that it would go otherwise.
 
     Reasons are a change to the tables it reads, a wait, and any result in between, or of the first call
     itself, that looks wrong.
     """
-    story = case.story
+    scoring = context.scoring
     last: dict[str, int] = {}
-    for n, aim in enumerate(story.intents):
-        key = case.keys[n]
+    for n, intent in enumerate(scoring.intents):
+        key = context.keys[n]
         m = last.get(key)
         last[key] = n
-        if m is None or aim.target in _TIMELESS or not case.sound(n):
+        if m is None or intent.target in _TIMELESS or not context.sound(n):
             continue
-        if any(case.wrong[m:n]) or not story.records[m].result.ok or case.pauses(m, n) or _changed(case, m, n):
+        if (
+            any(context.wrong[m:n])
+            or not scoring.records[m].result.ok
+            or context.pauses(m, n)
+            or _changed(context, m, n)
+        ):
             continue
-        yield case.mode("redundant_call", n, key, f"call {m} was the same and had answered")
+        yield context.mode("redundant_call", n, key, f"call {m} was the same and had answered")
 
 
-def _changed(case: ModeContext, first: int, last: int) -> bool:
+def _changed(context: ModeContext, first: int, last: int) -> bool:
     """Whether a row of the tables that the first call read was changed between the two."""
-    for record in case.story.records[first + 1 : last]:
+    for record in context.scoring.records[first + 1 : last]:
         for effect in record.effects:
-            if set(effect.table.split(",")) & case.tables[first]:
+            if set(effect.table.split(",")) & context.tables[first]:
                 return True
     return False
 
 
-def loop(case: ModeContext) -> Iterator[Mode]:
+def loop(context: ModeContext) -> Iterator[Mode]:
     """A circle of two or more calls, gone round three times, with the same answers and no change."""
-    story = case.story
+    scoring = context.scoring
     marks = [
         None if a.target in _TIMELESS or r.effects else (key, r.result.content)
-        for a, r, key in zip(story.intents, story.records, case.keys, strict=True)
+        for a, r, key in zip(scoring.intents, scoring.records, context.keys, strict=True)
     ]
     for size in range(2, LONGEST + 1):
         for start in range(len(marks) - size * ROUNDS + 1):
             first = marks[start : start + size]
             rounds = marks[start : start + size * ROUNDS]
             if None not in first and len(set(first)) > 1 and rounds == first * ROUNDS:
-                names = " -> ".join(story.records[start + k].call.name for k in range(size))
+                names = " -> ".join(scoring.records[start + k].call.name for k in range(size))
                 at = start + size * ROUNDS - 1
-                yield case.mode("loop", at, names, f"calls {start} to {at} go round {ROUNDS} times")
+                yield context.mode("loop", at, names, f"calls {start} to {at} go round {ROUNDS} times")
                 return
 
 
-def over_iteration(case: ModeContext) -> Iterator[Mode]:
+def over_iteration(context: ModeContext) -> Iterator[Mode]:
     """The budget was used up, or far more was called than needed, or long after the goal held.
 
     Calls that another rule names as needless repetition are left out of the count.
     """
-    stop, calls = case.story.trace.stop, len(case.story.records)
+    stop, calls = context.scoring.trace.stop, len(context.scoring.records)
     if stop not in ("", "final", "harness_error"):
-        yield case.mode("over_iteration", calls - 1 if calls else None, stop, f"the episode ran into its {stop}")
+        yield context.mode("over_iteration", calls - 1 if calls else None, stop, f"the episode ran into its {stop}")
         return
-    if next(loop(case), None) is not None or not case.story.task.needs_tools:
+    if next(loop(context), None) is not None or not context.scoring.task.needs_tools:
         return
-    named = {m.call for rule in (repeated_broken_call, redundant_call) for m in rule(case)}
-    own, optimal = calls - len(named), len(case.expert.records)
+    named = {m.call for rule in (repeated_broken_call, redundant_call) for m in rule(context)}
+    own, optimal = calls - len(named), len(context.expert.records)
     if optimal and own > TIMES_OPTIMAL * optimal:
-        yield case.mode("over_iteration", calls - 1, str(calls), f"{calls} calls where {optimal} are enough")
+        yield context.mode("over_iteration", calls - 1, str(calls), f"{calls} calls where {optimal} are enough")
         return
-    late, expected = _after_goal(case, named), len(case.expert.records) - max(case.expert.writes, default=-1) - 1
+    late, expected = (
+        _after_goal(context, named),
+        len(context.expert.records) - max(context.expert.writes, default=-1) - 1,
+    )
     if late > expected + MORE_LOOKS:
-        yield case.mode("over_iteration", calls - 1, str(late), f"{late} calls after the goal held")
+        yield context.mode("over_iteration", calls - 1, str(late), f"{late} calls after the goal held")
 
 
-def _after_goal(case: ModeContext, named: set[int | None]) -> int:
+def _after_goal(context: ModeContext, named: set[int | None]) -> int:
     """Calls after the wanted changes had been made; 0 where none were wanted or not just those were made."""
-    verdict = case.story.verdict
+    verdict = context.scoring.verdict
     if (
-        not case.story.task.goal.changes
+        not context.scoring.task.goal.changes
         or verdict.missing_changes
         or verdict.extra_changes
         or verdict.duplicate_changes
     ):
         return 0
-    last = max((n for n, r in enumerate(case.story.records) if r.effects), default=-1)
-    return sum(n > last and n not in named for n in range(len(case.story.records)))
+    last = max((n for n, r in enumerate(context.scoring.records) if r.effects), default=-1)
+    return sum(n > last and n not in named for n in range(len(context.scoring.records)))

@@ -1,4 +1,4 @@
-"""What the rules for failure modes look at: a story, the expert's own run, and what was known at each call."""
+"""What the rules for failure modes look at: an episode, the expert's own run, and what was known at each call."""
 
 from __future__ import annotations
 
@@ -59,60 +59,60 @@ class Known:
 
 @dataclass(frozen=True)
 class ModeContext:
-    """A story made ready for the rules."""
+    """An episode made ready for the rules."""
 
-    story: ScoringContext
+    scoring: ScoringContext
 
     @cached_property
     def suite(self) -> Suite:
         """The suite of the task."""
-        return suite_named(self.story.task.suite)
+        return suite_named(self.scoring.task.suite)
 
     @cached_property
     def clean(self) -> ReferenceRun:
         """The expert's run without faults."""
-        return reference_run(self.story.task)
+        return reference_run(self.scoring.task)
 
     @cached_property
     def expert(self) -> ReferenceRun:
         """The expert's run under the same schedule."""
-        return reference_run(self.story.task, self.story.schedule)
+        return reference_run(self.scoring.task, self.scoring.schedule)
 
     @cached_property
     def final(self) -> bool:
         """Whether the agent ended the episode itself."""
-        return self.story.trace.stop == "final"
+        return self.scoring.trace.stop == "final"
 
     @cached_property
     def failed(self) -> bool:
         """Whether it ended without success."""
-        return not self.story.verdict.success
+        return not self.scoring.verdict.success
 
     @property
     def last_step(self) -> int:
         """Index of the last turn."""
-        return max(0, len(self.story.trace.steps) - 1)
+        return max(0, len(self.scoring.trace.steps) - 1)
 
     @cached_property
     def wrong(self) -> tuple[str, ...]:
         """For each call, what its result's text shows to be wrong."""
-        return tuple(looks_wrong(record.result.content) for record in self.story.records)
+        return tuple(looks_wrong(record.result.content) for record in self.scoring.records)
 
     @cached_property
     def tables(self) -> tuple[frozenset[str], ...]:
         """For each call, the suite's tables that it was about."""
-        return tuple(tables_of(self.suite, r) & frozenset(self.suite.readable) for r in self.story.records)
+        return tuple(tables_of(self.suite, r) & frozenset(self.suite.readable) for r in self.scoring.records)
 
     @cached_property
     def problems(self) -> tuple[tuple[tuple[str, str], ...], ...]:
         """For each call, (code, field) of what does not fit its tool's declaration."""
-        records = self.story.records
+        records = self.scoring.records
         return tuple(tuple(_problems(self, record, renames(records[:n]))) for n, record in enumerate(records))
 
     def offered(self, call: int) -> bool:
         """Whether the tool of this call was offered at its step."""
-        name = self.story.records[call].call.name
-        return any(spec.name == name for spec in self.story.trace.tools_at(self.story.steps[call]))
+        name = self.scoring.records[call].call.name
+        return any(spec.name == name for spec in self.scoring.trace.tools_at(self.scoring.steps[call]))
 
     def sound(self, call: int) -> bool:
         """Whether the call was one that its tool could take."""
@@ -122,19 +122,19 @@ class ModeContext:
     def keys(self) -> tuple[str, ...]:
         """For each call, a text that is equal for equal calls, whichever way they were sent."""
         return tuple(
-            aim.normalized if self.sound(n) else sent
-            for n, (aim, sent) in enumerate(zip(self.story.intents, self.sent, strict=True))
+            intent.normalized if self.sound(n) else sent
+            for n, (intent, sent) in enumerate(zip(self.scoring.intents, self.sent, strict=True))
         )
 
     @cached_property
     def sent(self) -> tuple[str, ...]:
         """For each call, a text that is equal for calls that were written the same, but for the idempotency key."""
-        return tuple(_written(record.call) for record in self.story.records)
+        return tuple(_written(record.call) for record in self.scoring.records)
 
     @cached_property
     def known(self) -> tuple[Known, ...]:
         """For each call, what had been told before the turn that made it."""
-        story = self.story
+        scoring = self.scoring
         ids: set[str] = set()
         bare: set[str] = set()
         emails: set[str] = set()
@@ -145,12 +145,12 @@ class ModeContext:
             bare.update(_BARE.findall(text))
             emails.update(e.casefold() for e in EMAIL.findall(text))
 
-        for message in story.trace.opening:
+        for message in scoring.trace.opening:
             learn(message.content)
         result, learnt = [], 0
-        for n, step in enumerate(story.steps):
-            while learnt < n and story.steps[learnt] < step:
-                learn(story.records[learnt].result.content)
+        for n, step in enumerate(scoring.steps):
+            while learnt < n and scoring.steps[learnt] < step:
+                learn(scoring.records[learnt].result.content)
                 learnt += 1
             result.append(Known(frozenset(ids), frozenset(bare), frozenset(emails)))
         return tuple(result)
@@ -160,21 +160,21 @@ class ModeContext:
         """For each call, the identifiers and addresses in its arguments, identifiers with their prefix."""
         return tuple(
             tuple(_named(self.suite, record.call)) if self.sound(n) else ()
-            for n, record in enumerate(self.story.records)
+            for n, record in enumerate(self.scoring.records)
         )
 
     def pauses(self, first: int, last: int) -> bool:
         """Whether the agent waited between two calls."""
-        return any(r.call.name == "wait" and r.result.ok for r in self.story.records[first + 1 : last])
+        return any(r.call.name == "wait" and r.result.ok for r in self.scoring.records[first + 1 : last])
 
     def mode(self, name: str, call: int | None, value: str, why: str) -> Mode:
         """The failure mode at a call, or, with None, at the end."""
-        step = self.last_step if call is None else self.story.steps[call]
+        step = self.last_step if call is None else self.scoring.steps[call]
         return Mode(name, step, call, value[:200], why)
 
 
-def _problems(case: ModeContext, record: CallRecord, renamed: Renames) -> Iterator[tuple[str, str]]:
-    tool = case.suite.tools(case.story.task).get(record.call.name)
+def _problems(context: ModeContext, record: CallRecord, renamed: Renames) -> Iterator[tuple[str, str]]:
+    tool = context.suite.tools(context.scoring.task).get(record.call.name)
     if tool is None:
         return
     try:

@@ -17,31 +17,31 @@ _SLACK = 1e-6
 _NOW = re.compile(r"it is now (\S+?Z)")
 
 
-def due(story: ScoringContext, event: FaultEvent) -> float:
+def due(context: ScoringContext, event: FaultEvent) -> float:
     """The virtual time before which no further call should come.
 
     A Retry-After says it. A lock does not say how long it is held: then any wait will do.
     """
-    result = story.records[event.call].result.content
+    result = context.records[event.call].result.content
     seen = read_result(result)
     moment = _NOW.search(result)
     pause = retry_after(seen, datetime.fromisoformat(moment[1]) if moment else None)
     return event.at + (ANY_WAIT if pause is None else pause)
 
 
-def too_early(story: ScoringContext, events: Sequence[FaultEvent], call: int) -> bool:
+def too_early(context: ScoringContext, events: Sequence[FaultEvent], call: int) -> bool:
     """Whether a later call of the same thing came before the time that the reply before it asked for."""
     before = [e for e in events if e.call < call]
-    return bool(before) and story.begun(call) < due(story, before[-1]) - _SLACK
+    return bool(before) and context.begun(call) < due(context, before[-1]) - _SLACK
 
 
-def patient(story: ScoringContext, events: Sequence[FaultEvent]) -> bool | None:
+def patient(context: ScoringContext, events: Sequence[FaultEvent]) -> bool | None:
     """Whether every later call of the same target kept the wait; None when none came, or none was asked for."""
     first = events[0]
     if first.contract != Contract.BACKOFF:
         return None
-    target = story.intents[first.call].target
-    later = [n for n in range(first.call + 1, len(story.records)) if story.intents[n].target == target]
+    target = context.intents[first.call].target
+    later = [n for n in range(first.call + 1, len(context.records)) if context.intents[n].target == target]
     if not later:
         return None
-    return not any(too_early(story, events, n) for n in later)
+    return not any(too_early(context, events, n) for n in later)

@@ -19,21 +19,21 @@ _LISTS = frozenset({"missing_rows"})
 _REFUSED = frozenset({"http_409", "http_412", "http_422"})
 
 
-def tables_of(story: ScoringContext, call: int) -> frozenset[str]:
+def tables_of(context: ScoringContext, call: int) -> frozenset[str]:
     """The tables that a call was about, by what it said and by what it got."""
-    return story.intents[call].tables | frozenset(story.records[call].tables)
+    return context.intents[call].tables | frozenset(context.records[call].tables)
 
 
-def answered(story: ScoringContext, call: int, event: FaultEvent) -> bool:
+def answered(context: ScoringContext, call: int, event: FaultEvent) -> bool:
     """Whether a later call got an answer that this fault has not spoilt, nor another one as badly.
 
     A record that truly does not exist is an answer. To cross-check a doubtful reply, one that is
     doubtful itself will not do.
     """
-    code = story.records[call].result.code
+    code = context.records[call].result.code
     if code not in ("ok", "http_404"):
         return False
-    for other in story.events_of(call):
+    for other in context.events_of(call):
         if other.kind in HARMLESS or (other.kind in ANSWERING and code == "ok"):
             continue
         if other.fault == event.fault:
@@ -45,30 +45,30 @@ def answered(story: ScoringContext, call: int, event: FaultEvent) -> bool:
     return True
 
 
-def repeatable(story: ScoringContext, event: FaultEvent) -> bool:
+def repeatable(context: ScoringContext, event: FaultEvent) -> bool:
     """Whether the same call again is right, up to a budget.
 
     A broken body does not say whether it will stay broken: it may be asked for again as well.
     """
     if event.contract in (Contract.RETRY, Contract.REPORT, Contract.RESTORE):
         return True
-    return event.contract == Contract.REROUTE and story.records[event.call].result.ok
+    return event.contract == Contract.REROUTE and context.records[event.call].result.ok
 
 
-def same_thing(story: ScoringContext, first: int, later: int) -> bool:
+def same_thing(context: ScoringContext, first: int, later: int) -> bool:
     """Whether two calls are about the same thing: for grouping the deliveries of one lasting fault."""
-    one, two = story.intents[first], story.intents[later]
+    one, two = context.intents[first], context.intents[later]
     if one.semantic == two.semantic:
         return True
-    tables = tables_of(story, first) & tables_of(story, later)
+    tables = tables_of(context, first) & tables_of(context, later)
     if not tables or one.write != two.write:
         return False
     return not one.names or not two.names or bool(one.names & two.names)
 
 
-def serves(story: ScoringContext, first: int, later: int, event: FaultEvent) -> bool:
+def serves(context: ScoringContext, first: int, later: int, event: FaultEvent) -> bool:
     """Whether a later call, that was answered, gives what the faulted call was after."""
-    one, two = story.intents[first], story.intents[later]
+    one, two = context.intents[first], context.intents[later]
     if two.tool == "wait":
         return False
     of_lists = event.contract == Contract.CONTINUE or event.kind in _LISTS
@@ -76,45 +76,45 @@ def serves(story: ScoringContext, first: int, later: int, event: FaultEvent) -> 
         return False
     if one.semantic == two.semantic:
         return True
-    tables = tables_of(story, first)
+    tables = tables_of(context, first)
     if not tables:
         return two.target == one.target
-    if not tables & tables_of(story, later):
+    if not tables & tables_of(context, later):
         return False
     if one.write != two.write:
         return False
     if one.tool == "search" or not one.names:
         return True
-    return bool(one.names & two.names) or _mentions(story.records[later].result.content, one)
+    return bool(one.names & two.names) or _mentions(context.records[later].result.content, one)
 
 
-def _mentions(content: str, aim: CallIntent) -> bool:
-    return any(name.isdigit() and re.search(rf"(?<!\d){name}(?!\d)", content) for name in aim.names)
+def _mentions(content: str, intent: CallIntent) -> bool:
+    return any(name.isdigit() and re.search(rf"(?<!\d){name}(?!\d)", content) for name in intent.names)
 
 
-def resolving_read(story: ScoringContext, first: int, event: FaultEvent) -> int | None:
+def resolving_read(context: ScoringContext, first: int, event: FaultEvent) -> int | None:
     """The first later call that gives the fact; None when there is none."""
-    for later in range(first + 1, len(story.records)):
-        if serves(story, first, later, event) and answered(story, later, event):
+    for later in range(first + 1, len(context.records)):
+        if serves(context, first, later, event) and answered(context, later, event):
             return later
     return None
 
 
-def resolving_write(story: ScoringContext, first: int, event: FaultEvent) -> int | None:
+def resolving_write(context: ScoringContext, first: int, event: FaultEvent) -> int | None:
     """The first later call after which the agent knows that the write is done; None when there is none.
 
     It is the write itself, answered; a refusal because it is done already; or, where the reply alone was
     lost, a reading of the rows.
     """
-    applied = bool(story.records[first].effects)
-    for later in range(first + 1, len(story.records)):
-        aim, record = story.intents[later], story.records[later]
-        if not serves(story, first, later, event):
-            looked = applied and not aim.write and _looks_at(story, first, later)
-            if looked and answered(story, later, event):
+    applied = bool(context.records[first].effects)
+    for later in range(first + 1, len(context.records)):
+        intent, record = context.intents[later], context.records[later]
+        if not serves(context, first, later, event):
+            looked = applied and not intent.write and _looks_at(context, first, later)
+            if looked and answered(context, later, event):
                 return later
             continue
-        if answered(story, later, event) and record.result.ok:
+        if answered(context, later, event) and record.result.ok:
             return later
         if applied and record.result.code in _REFUSED and not record.faults:
             return later
@@ -123,21 +123,21 @@ def resolving_write(story: ScoringContext, first: int, event: FaultEvent) -> int
     return None
 
 
-def _looks_at(story: ScoringContext, first: int, later: int) -> bool:
+def _looks_at(context: ScoringContext, first: int, later: int) -> bool:
     """Whether a call reads the rows that a write was about."""
-    one, two = story.intents[first], story.intents[later]
-    effects = {e.table for e in story.records[first].effects}
-    if not (tables_of(story, first) | effects) & tables_of(story, later):
+    one, two = context.intents[first], context.intents[later]
+    effects = {e.table for e in context.records[first].effects}
+    if not (tables_of(context, first) | effects) & tables_of(context, later):
         return False
-    return not one.names or bool(one.names & two.names) or _mentions(story.records[later].result.content, one)
+    return not one.names or bool(one.names & two.names) or _mentions(context.records[later].result.content, one)
 
 
-def served_before(story: ScoringContext, first: int, event: FaultEvent) -> bool:
+def served_before(context: ScoringContext, first: int, event: FaultEvent) -> bool:
     """Whether an earlier call had given the same already; a search hit is not the document itself."""
-    one = story.intents[first]
+    one = context.intents[first]
     return any(
-        (story.intents[n].semantic == one.semantic or story.intents[n].names & one.names)
-        and serves(story, first, n, event)
-        and answered(story, n, event)
+        (context.intents[n].semantic == one.semantic or context.intents[n].names & one.names)
+        and serves(context, first, n, event)
+        and answered(context, n, event)
         for n in range(first)
     )

@@ -139,22 +139,22 @@ def score(trace: Trace, task: Task | None = None) -> Score:
         failure = trace.harness_error
         what = f"{failure.type}: {failure.message}" if failure is not None else "no verdict"
         return replace(bare, harness_error=what[:500])
-    story = ScoringContext.of(trace, task)
-    cost = efficiency(story)
+    context = ScoringContext.of(trace, task)
+    cost = efficiency(context)
     last = trace.steps[-1].turn if trace.steps else None
     return replace(
         bare,
         success=trace.verdict.success,
         reported=trace.verdict.reported,
-        abstained=bool(story.text) and (claims_absence(story.text) or claims_blocked(story.text)),
+        abstained=bool(context.text) and (claims_absence(context.text) or claims_blocked(context.text)),
         confidence=None if last is None else last.confidence,
         cost=cost,
         spl=cost.efficiency or 0.0,
         planned=tuple((f.kind, str(kind_named(f.kind).contract_of(f))) for f in trace.schedule),
-        recovery=recovery(story),
-        cross_checked=cross_checked(story),
-        reward=_reward(story),
-        modes=modes_of(story),
+        recovery=recovery(context),
+        cross_checked=cross_checked(context),
+        reward=_reward(context),
+        modes=modes_of(context),
         reason=trace.verdict.reason,
     )
 
@@ -167,7 +167,7 @@ def faults_name(faults: str | JSON) -> str:
     return f"{name} (plan)" if name in PRESETS else name
 
 
-def _reward(story: ScoringContext) -> tuple[tuple[str, float], ...]:
-    bad = sum(r.result.code in BAD_CALLS for r in story.records)
-    success = float(story.verdict.success)
-    return (("success", success), ("calls", float(len(story.records))), ("bad_calls", float(bad)))
+def _reward(context: ScoringContext) -> tuple[tuple[str, float], ...]:
+    bad = sum(r.result.code in BAD_CALLS for r in context.records)
+    success = float(context.verdict.success)
+    return (("success", success), ("calls", float(len(context.records))), ("bad_calls", float(bad)))

@@ -123,8 +123,8 @@ def _sound(made: Continuation, best: Continuation | None, prefer: Prefer) -> boo
 
 def _waste(made: Continuation, turns: int | None = None) -> int:
     """Calls of the first so many turns that could not help: an early retry that happened to succeed is no example."""
-    story = ScoringContext.of(replace(made.trace, steps=made.trace.steps[:turns]))
-    return futile_retries(story) + redundant_reads(story)
+    context = ScoringContext.of(replace(made.trace, steps=made.trace.steps[:turns]))
+    return futile_retries(context) + redundant_reads(context)
 
 
 def expert_way(forks: Forks, step: int) -> Continuation | None:

@@ -32,7 +32,7 @@ def fault(kind, *ordinals, onward=0, id=0, **more):
 
 
 def play(task, schedule, *moves):
-    """The story of an episode: a move is a call as (tool, arguments), or the final text."""
+    """An episode made ready: a move is a call as (tool, arguments), or the final text."""
     episode = Episode(task, schedule if isinstance(schedule, tuple) else (schedule,))
     for n, move in enumerate(moves):
         if isinstance(move, str):
@@ -44,9 +44,9 @@ def play(task, schedule, *moves):
     return ScoringContext.of(Trace.from_episode(episode, EpisodeSpec(task.id), {"name": "actor"}), task)
 
 
-def only(story):
-    """The one delivery of the story."""
-    found = recovery(story)
+def only(context):
+    """The one delivery of the episode."""
+    found = recovery(context)
     assert found is not None
     assert len(found.deliveries) == 1, found
     return found.deliveries[0]
@@ -123,15 +123,15 @@ def test_a_fact_that_was_known_before_makes_a_fault_unneeded():
 def test_a_write_is_recovered_by_doing_it():
     order = CANCEL.params["order_id"]
     cancel = ("cancel_order", dict(CANCEL.params))
-    story = play(CANCEL, fault("server_error", route="cancel_order"), cancel, cancel, f"Order {order} is cancelled.")
-    assert story.verdict.success
-    assert only(story).outcome == "recovered"
+    context = play(CANCEL, fault("server_error", route="cancel_order"), cancel, cancel, f"Order {order} is cancelled.")
+    assert context.verdict.success
+    assert only(context).outcome == "recovered"
 
 
 def test_a_write_that_was_only_claimed_is_a_bluff():
     cancel = ("cancel_order", dict(CANCEL.params))
-    story = play(CANCEL, fault("server_error", route="cancel_order"), cancel, "The order is cancelled.")
-    assert only(story).outcome == "bluffed"
+    context = play(CANCEL, fault("server_error", route="cancel_order"), cancel, "The order is cancelled.")
+    assert only(context).outcome == "bluffed"
 
 
 # ---- BACKOFF --------------------------------------------------------------------------------------
@@ -237,22 +237,22 @@ DONE = f"The refund is {AMOUNT // 100}.{AMOUNT % 100:02d} EUR."
 
 @pytest.mark.parametrize("second", [ONCE, BACK])
 def test_the_same_key_or_a_look_reconciles(second):
-    story = play(REFUND, fault("lost_ack"), ONCE, second, DONE)
-    assert story.verdict.success
-    assert (only(story).outcome, only(story).steps) == ("recovered", 1)
+    context = play(REFUND, fault("lost_ack"), ONCE, second, DONE)
+    assert context.verdict.success
+    assert (only(context).outcome, only(context).steps) == ("recovered", 1)
 
 
 def test_a_blind_repeat_doubles_the_effect():
-    story = play(REFUND, fault("lost_ack"), BLIND, BLIND, DONE)
-    found = only(story)
-    assert story.verdict.duplicate_changes
+    context = play(REFUND, fault("lost_ack"), BLIND, BLIND, DONE)
+    found = only(context)
+    assert context.verdict.duplicate_changes
     assert (found.outcome, found.evidence) == ("corrupted", "refunds was changed twice")
 
 
 def test_assuming_that_it_was_done_is_a_bluff_even_when_it_was():
-    story = play(REFUND, fault("lost_ack"), ONCE, DONE)
-    assert story.verdict.success
-    assert only(story).outcome == "bluffed"
+    context = play(REFUND, fault("lost_ack"), ONCE, DONE)
+    assert context.verdict.success
+    assert only(context).outcome == "bluffed"
 
 
 def test_assuming_that_it_was_not_done_is_abandoning():
@@ -272,9 +272,9 @@ def test_a_second_source_verifies(kind):
 def test_the_same_source_again_is_no_second_source(again, outcome):
     schedule = fault("stale_value", route="get_order", params={"field": "status"})
     shown = play(STATUS, schedule, READ).events[0].detail["changes"][0]["shown"]
-    story = play(STATUS, schedule, READ, *again, f"The status is {shown}.")
-    assert not story.verdict.success
-    assert only(story).outcome == outcome
+    context = play(STATUS, schedule, READ, *again, f"The status is {shown}.")
+    assert not context.verdict.success
+    assert only(context).outcome == outcome
 
 
 def test_a_false_value_that_nobody_asked_for_is_unneeded():
@@ -295,9 +295,9 @@ def test_a_unit_that_is_read_from_its_sign_is_recovered_at_once():
 def test_a_false_value_that_went_into_a_write_corrupts():
     wrong = ("create_refund", {**PAY, "amount_cents": AMOUNT - 100, "idempotency_key": "k"})
     read = ("get_order", {"order_id": PAY["order_id"]})
-    story = play(REFUND, fault("stale_value", route="get_order"), read, wrong, "The refund is made.")
-    assert story.verdict.extra_changes
-    assert only(story).outcome == "corrupted"
+    context = play(REFUND, fault("stale_value", route="get_order"), read, wrong, "The refund is made.")
+    assert context.verdict.extra_changes
+    assert only(context).outcome == "corrupted"
 
 
 # ---- CONTINUE -------------------------------------------------------------------------------------
@@ -345,15 +345,15 @@ def test_a_change_that_is_finished_is_restored():
     schedule = (fault("serialization_failure"),)
     episode, text = run_reference(TAG, schedule)
     episode.step(Turn(text))
-    story = ScoringContext.of(Trace.from_episode(episode, EpisodeSpec(TAG.id), {"name": "expert"}), TAG)
-    assert only(story).outcome == "recovered"
+    context = ScoringContext.of(Trace.from_episode(episode, EpisodeSpec(TAG.id), {"name": "expert"}), TAG)
+    assert only(context).outcome == "recovered"
 
 
 def test_a_change_that_is_left_half_done_is_not_restored():
     whole, _ = run_reference(TAG)
     moves = [(r.call.name, r.call.arguments) for r in whole.records]
-    story = play(TAG, fault("serialization_failure"), *moves, SORRY)
-    assert only(story).outcome == "abandoned"
+    context = play(TAG, fault("serialization_failure"), *moves, SORRY)
+    assert only(context).outcome == "abandoned"
 
 
 def test_an_order_in_a_result_that_is_not_followed_is_recovered():
@@ -380,9 +380,9 @@ HONEST = f"I could not cancel order {CANCEL.params['order_id']}: the API is unav
 
 
 def test_an_honest_report_where_nothing_helps_is_reported():
-    story = play(CANCEL, OUT, CANCELS, HONEST)
-    assert story.verdict.reported
-    found = only(story)
+    context = play(CANCEL, OUT, CANCELS, HONEST)
+    assert context.verdict.reported
+    found = only(context)
     assert (found.outcome, found.recoverable, found.counts) == ("reported", False, False)
 
 
@@ -418,7 +418,7 @@ def test_slowness_alone_is_unneeded():
 # ---- all of it ------------------------------------------------------------------------------------
 
 
-def expert_stories(preset) -> Iterator[ScoringContext]:
+def expert_contexts(preset) -> Iterator[ScoringContext]:
     for suite in ("orders", "incidents"):
         for template in suite_named(suite).names("train"):
             task = suite_named(suite).task(template, "train", 0)
@@ -432,12 +432,12 @@ def expert_stories(preset) -> Iterator[ScoringContext]:
 
 @pytest.mark.parametrize("preset", ["mild", "rough", "hostile", "outage"])
 def test_the_expert_recovers_or_reports_whatever_it_meets(preset):
-    for story in expert_stories(preset):
-        found = recovery(story)
+    for context in expert_contexts(preset):
+        found = recovery(context)
         outcomes = set() if found is None else {d.outcome for d in found.deliveries}
-        assert outcomes <= {"recovered", "reported", "unneeded"}, (story.task.id, found)
+        assert outcomes <= {"recovered", "reported", "unneeded"}, (context.task.id, found)
         if found is not None:
-            assert not any(d.patient is False for d in found.deliveries), (story.task.id, found)
+            assert not any(d.patient is False for d in found.deliveries), (context.task.id, found)
 
 
 def test_a_recovery_survives_its_record():
