@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from faultgym.core.errors import UserError
@@ -29,6 +30,8 @@ class Registry(Mapping[str, T], Generic[T]):
         check: The conformance check; called with the name and the entry before a foreign entry is taken. Raises
             `UserError` that says what is wrong and where.
         error: The class of the errors raised.
+        listing: What the message about an unknown name says when no name is near: how to list them; by default, all
+            names.
 
     Example:
         >>> formats = Registry("text format", "faultgym.text_formats")
@@ -44,12 +47,15 @@ class Registry(Mapping[str, T], Generic[T]):
         builtin: tuple[str, ...] = (),
         check: Callable[[str, T], None] | None = None,
         error: type[UserError] = UserError,
+        listing: str = "",
     ):
         self.noun = noun
         self.group = group
         self._builtin = builtin
         self._check = check
         self._error = error
+        self._listing = listing
+        self._own: dict[str, T] = {}
         self._entries: dict[str, T] = {}
         self._points: dict[str, EntryPoint] = {}
         self._ready = False
@@ -62,8 +68,14 @@ class Registry(Mapping[str, T], Generic[T]):
         """
         if self._entries.get(name, entry) is not entry:
             raise self._error(f"there is a {self.noun} named {name!r} already; choose another name")
-        self._entries[name] = entry
+        self._entries[name] = self._own[name] = entry
         return entry
+
+    @property
+    def own(self) -> Mapping[str, T]:
+        """The built-in entries alone, whatever packages are installed: what a seed draws from."""
+        self._load()
+        return MappingProxyType(self._own)
 
     def register(self, name: str, entry: T, *, replace: bool = False) -> None:
         """Take an entry of somebody else's, after the conformance check.
@@ -112,7 +124,7 @@ class Registry(Mapping[str, T], Generic[T]):
         try:
             return self[name]
         except KeyError:
-            hint = did_you_mean(name, self, 3) or f"the {self.noun}s are {', '.join(self)}"
+            hint = did_you_mean(name, self, 3) or self._listing or f"the {self.noun}s are {', '.join(self)}"
             raise self._error(f"there is no {self.noun} {name!r}; {hint}") from None
 
     def _load(self) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from faultgym.core import bank
 from faultgym.envs import suite
 from faultgym.envs.reference import run as reference
 from faultgym.envs.reference import schedule
-from faultgym.tools.faults import plan
 
 
 def forget_tasks() -> None:
@@ -14,5 +14,6 @@ def forget_tasks() -> None:
     For those who see millions of tasks once: memory stays flat. Worlds are kept; there are few. What was handed out
     stays valid.
     """
-    for cached in (suite._task, schedule._schedule, reference._solved, reference.sites, plan.compile_plan):
+    for cached in (suite._task, schedule._schedule, reference._solved, reference.sites):
         cached.cache_clear()
+    bank.forget("tasks")

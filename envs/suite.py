@@ -17,9 +17,9 @@ from faultgym.envs.judging.goal import Goal
 from faultgym.envs.task import Style, Task
 from faultgym.envs.worlds.names import SPLITS, WORLDS, Names
 from faultgym.envs.worlds.world import CLIENT_ID, WorldImage, world_image
-from faultgym.tools.channels.context import FieldHints as FieldHints
 from faultgym.tools.channels.http.service import Service
-from faultgym.tools.channels.search import Document
+from faultgym.tools.context import FieldHints as FieldHints
+from faultgym.tools.exchange import Document
 from faultgym.tools.toolbox import STANDARD, Tool, endpoint_tools
 
 if TYPE_CHECKING:

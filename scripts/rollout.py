@@ -30,7 +30,7 @@ from faultgym.core.errors import PlanError, UserError
 from faultgym.core.json import JSON
 from faultgym.envs.limits import Limits
 from faultgym.envs.reference.schedule import Faults
-from faultgym.tools.faults.plan import load_plan
+from faultgym.tools.faults.named import load_plan
 from faultgym.tools.faults.presets import PRESETS
 
 PLAN: dict[str, Any] = {"rich_help_panel": "Plan (what is not given comes from the run that is resumed)"}

@@ -52,7 +52,7 @@ def serve(
 def load_faults(text: str) -> Faults:
     """A preset's name as it is, a path as the plan in that file; raises `PlanError`."""
     if "/" in text or text.endswith(".json") or Path(text).is_file():
-        from faultgym.tools.faults.plan import load_plan
+        from faultgym.tools.faults.named import load_plan
 
         return load_plan(text)
     from faultgym.envs.reference.schedule import check_faults

@@ -90,10 +90,10 @@ def _show(console: Console, task: Task, json: bool) -> None:
 
 
 def _faults(console: Console, json: bool) -> None:
-    from faultgym.tools.faults.registry import kinds
+    from faultgym.tools.faults.registry import FAULT_KINDS
 
     table = Table("kind", "channel", "phase", "recovery", "seen", "what happens", title="Fault kinds")
-    for kind in kinds().values():
+    for kind in FAULT_KINDS.values():
         if json:
             row = {"kind": kind.name, "channel": kind.channel, "phase": kind.phase, "contract": kind.contract}
             console.print(orjson.dumps(row).decode(), markup=False, highlight=False, soft_wrap=True)

@@ -67,6 +67,20 @@ class SqlReply:
     """Public tables read or written; for the scorer, never shown."""
 
 
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of a world."""
+
+    id: str
+    title: str
+    kind: str
+    body: str
+    updated: str
+    """ISO date of this revision."""
+    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What a query can be filtered by, beside `kind`."""
+
+
 @fast_init
 @dataclass(frozen=True, slots=True)
 class SearchRequest:

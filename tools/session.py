@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import orjson
 
-from faultgym.tools.channels.context import WorldView
 from faultgym.tools.channels.http.service import Operation, Service, ServiceError
+from faultgym.tools.context import WorldView
 from faultgym.tools.exchange import HttpRequest, HttpResponse
 from faultgym.tools.faults.layer import FaultLayer
 from faultgym.tools.faults.types import Site

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import orjson
 from pydantic import Field
 
-from faultgym.tools.channels.context import WorldView
+from faultgym.tools.context import WorldView
 from faultgym.tools.exchange import (
     HttpRequest,
     HttpResponse,

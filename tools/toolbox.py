@@ -15,8 +15,8 @@ import orjson
 from pydantic import Field
 
 from faultgym.core.values import fast_init
-from faultgym.tools.channels.context import Effect
 from faultgym.tools.channels.http.service import Operation, Service
+from faultgym.tools.context import Effect
 from faultgym.tools.declare import BadArguments, Declaration, declare
 from faultgym.tools.exchange import HttpRequest
 from faultgym.tools.faults.types import Site

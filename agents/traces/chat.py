@@ -16,7 +16,7 @@ from faultgym.core.errors import TraceError
 from faultgym.core.json import JSON
 from faultgym.envs.episode import StepRecord
 from faultgym.envs.messages.turn import Message, Turn
-from faultgym.tools.channels.context import Effect
+from faultgym.tools.context import Effect
 from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import ToolCall, ToolResult
 

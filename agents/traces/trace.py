@@ -22,7 +22,7 @@ from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Message
 from faultgym.envs.suite import suite_named
 from faultgym.envs.task import Style, Task
-from faultgym.tools.channels.context import Effect
+from faultgym.tools.context import Effect
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.types import FaultEvent, ScheduledFault
 from faultgym.tools.toolbox import CallRecord

@@ -19,7 +19,7 @@ from faultgym.envs.messages.turn import Observation, Turn
 from faultgym.envs.render import transcript
 from faultgym.envs.task import Task
 from faultgym.envs.worlds.world import visible_rows
-from faultgym.tools.faults.registry import kinds
+from faultgym.tools.faults.registry import FAULT_KINDS
 from faultgym.tools.faults.types import Contract, ScheduledFault
 from faultgym.tools.toolbox import MAX_CONTENT
 from faultgym.tools.types import ToolCall, ToolResult
@@ -176,7 +176,7 @@ def results_are_capped(subject: Subject) -> None:
 
 def _labels() -> re.Pattern[str]:
     """What would give a fault away: our own words for it, as far as no real system uses them."""
-    names = [name for name in kinds() if "_" in name]
+    names = [name for name in FAULT_KINDS if "_" in name]
     contracts = [contract.value for contract in Contract]
     return re.compile(rf"\b(?:{'|'.join([*names, *contracts])}|(?i:faultgym))\b")
 
@@ -187,7 +187,7 @@ def faults_bear_no_label(subject: Subject) -> None:
     for task in subject.one_of_each_style:
         require(not pattern.search(task.system), f"{task.id}: the system message says {pattern.pattern}")
         calls = reads(task, subject.suite) + writes(task, subject.suite, each=1)
-        for number, (name, found) in enumerate(kinds().items()):
+        for number, (name, found) in enumerate(FAULT_KINDS.items()):
             env = subject.env()
             schedule = (ScheduledFault(number, name, onward=1, params=found.params),)
             env.reset(seed=0, options={"task": task, "schedule": schedule})

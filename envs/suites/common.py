@@ -10,10 +10,10 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from faultgym.core.json import JSON
-from faultgym.tools.channels.context import WorldView
 from faultgym.tools.channels.http.service import Operation, Service, ServiceError, operation
-from faultgym.tools.channels.search import Document
+from faultgym.tools.context import WorldView
 from faultgym.tools.declare import identifier
+from faultgym.tools.exchange import Document
 
 DOCUMENTS_TABLE = """
 CREATE TABLE documents (id TEXT PRIMARY KEY, title TEXT NOT NULL, kind TEXT NOT NULL, updated TEXT NOT NULL,

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from faultgym.core.hashing import stable_hash
 from faultgym.envs.worlds.names import Names
-from faultgym.tools.channels.context import Clock, Effect, FieldHints
 from faultgym.tools.channels.http.service import SERVICE_TABLES, TOKEN_SECONDS
 from faultgym.tools.channels.search import SearchIndex
 from faultgym.tools.channels.sql.connection import GuardedConnection, write_schema_table
 from faultgym.tools.channels.sql.policy import SqlPolicy
+from faultgym.tools.context import Clock, Effect, FieldHints
 
 if TYPE_CHECKING:
     from faultgym.envs.suite import Suite

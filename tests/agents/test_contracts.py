@@ -16,7 +16,7 @@ from faultgym.envs.suite import suite_named
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.plan import FaultPlan
-from faultgym.tools.faults.registry import kind_named, kinds
+from faultgym.tools.faults.registry import FAULT_KINDS, kind_named
 from faultgym.tools.faults.types import Contract, Kind
 from faultgym.tools.types import ToolCall
 
@@ -93,7 +93,7 @@ def repeating(task: Task, schedule: FaultSchedule, *, keys: bool = True) -> Epis
     return episode
 
 
-@pytest.mark.parametrize("name", list(kinds()))
+@pytest.mark.parametrize("name", list(FAULT_KINDS))
 def test_the_expert_gets_past(name: str) -> None:
     tried = list(struck(kind_named(name)))
     assert tried, f"{name} never fired"
@@ -102,7 +102,7 @@ def test_the_expert_gets_past(name: str) -> None:
         assert episode.verdict.success, f"{task.id} under {schedule}: {episode.verdict.reason}"
 
 
-@pytest.mark.parametrize("name", [n for n, k in kinds().items() if n not in REPEATING_IS_RIGHT])
+@pytest.mark.parametrize("name", [n for n, k in FAULT_KINDS.items() if n not in REPEATING_IS_RIGHT])
 def test_repeating_the_call_helps_where_the_contract_is_retry_and_nowhere_else(name: str) -> None:
     kind = kind_named(name)
     for task, schedule, _ in struck(kind):

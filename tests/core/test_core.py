@@ -105,6 +105,13 @@ def test_a_taken_name_is_refused_unless_replaced():
     assert found["one"] == 11
 
 
+def test_what_others_add_is_not_among_the_built_in():
+    found = numbers()
+    found.register("two", 2)
+    found.register("one", 11, replace=True)
+    assert dict(found.own) == {"one": 1}
+
+
 def test_entry_points_extend_a_registry_and_are_checked_when_asked_for(monkeypatch):
     points = [
         EntryPoint("seconds", "faultgym.envs.worlds.world:EPOCH", "faultgym.test_numbers"),

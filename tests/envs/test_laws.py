@@ -23,7 +23,7 @@ from faultgym.envs.suite import suite_named, task_by_id
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.plan import FaultPlan
-from faultgym.tools.faults.registry import kinds
+from faultgym.tools.faults.registry import FAULT_KINDS
 from faultgym.tools.types import ToolCall
 
 TASKS = (
@@ -55,7 +55,7 @@ triggers = st.one_of(
     st.just({"probability": 0.4}),
 )
 rules = st.lists(
-    st.fixed_dictionaries({"kind": st.sampled_from(sorted(kinds())), "trigger": triggers}), min_size=1, max_size=5
+    st.fixed_dictionaries({"kind": st.sampled_from(sorted(FAULT_KINDS)), "trigger": triggers}), min_size=1, max_size=5
 )
 
 
@@ -137,7 +137,7 @@ TestHistories = Histories.TestCase
 @pytest.mark.parametrize("name", TASKS)
 def test_an_empty_schedule_and_one_that_never_fires_equal_the_bare_tools(name: str) -> None:
     task = task_by_id(name)
-    never = FaultPlan.from_rules([{"kind": kind, "trigger": {"nth": 10_000}} for kind in sorted(kinds())])
+    never = FaultPlan.from_rules([{"kind": kind, "trigger": {"nth": 10_000}} for kind in sorted(FAULT_KINDS)])
     bare, armed = Episode(task), Episode(task, schedule_for(task, never))
     for turn in TURNS[name]:
         bare.step(turn)

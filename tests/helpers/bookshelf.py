@@ -20,9 +20,9 @@ from faultgym.envs.suites.common import (
     service,
 )
 from faultgym.envs.worlds.names import Names
-from faultgym.tools.channels.context import WorldView
 from faultgym.tools.channels.http.pages import Cursor, Limit, page
 from faultgym.tools.channels.http.service import ServiceError, operation
+from faultgym.tools.context import WorldView
 from faultgym.tools.declare import identifier
 
 

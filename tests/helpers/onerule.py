@@ -16,8 +16,8 @@ from faultgym.envs.messages.turn import Message
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.suite import Drawn, Template, register_suite, task_by_id
 from faultgym.envs.suites.common import service
-from faultgym.tools.channels.context import WorldView
 from faultgym.tools.channels.http.service import operation
+from faultgym.tools.context import WorldView
 from helpers import bookshelf
 from helpers.vocabularies import tiny_model, with_template
 

@@ -11,13 +11,14 @@ import pytest
 from pydantic import Field
 
 from faultgym.core.json import JSON
-from faultgym.tools.channels.context import Clock, Effect, FieldHints
 from faultgym.tools.channels.http.pages import Cursor, Limit, page
 from faultgym.tools.channels.http.service import SERVICE_TABLES, Operation, Service, ServiceError, operation
-from faultgym.tools.channels.search import Document, SearchIndex
+from faultgym.tools.channels.search import SearchIndex
 from faultgym.tools.channels.sql.connection import GuardedConnection, write_schema_table
 from faultgym.tools.channels.sql.policy import SqlPolicy
+from faultgym.tools.context import Clock, Effect, FieldHints
 from faultgym.tools.declare import identifier
+from faultgym.tools.exchange import Document
 from faultgym.tools.faults.layer import FaultLayer
 from faultgym.tools.faults.plan import FaultPlan, compile_plan
 from faultgym.tools.faults.types import FaultEvent

@@ -12,12 +12,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import tantivy
 
 from faultgym.core.errors import HarnessError
-from faultgym.tools.exchange import SearchHit, SearchReply, SearchRequest
+from faultgym.tools.exchange import Document, SearchHit, SearchReply, SearchRequest
 
 MAX_TERMS = 64
 """Different words of a query that count; the rest is dropped."""
@@ -31,20 +30,6 @@ _MAX_QUERY = 10_000
 _TITLE_WEIGHT = 2.0
 _HEAP = 15_000_000
 """Bytes the writer may use: tantivy's least. It is gone once the index is built."""
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One document of a world."""
-
-    id: str
-    title: str
-    kind: str
-    body: str
-    updated: str
-    """ISO date of this revision."""
-    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """What a query can be filtered by, beside `kind`."""
 
 
 class SearchIndex:

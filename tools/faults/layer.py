@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from faultgym.tools.channels.context import WorldView
+from faultgym.tools.context import WorldView
 from faultgym.tools.exchange import HttpRequest, Reply, Request, SearchRequest, SqlRequest
 from faultgym.tools.faults.registry import kind_named
 from faultgym.tools.faults.types import FaultContext, FaultEvent, FaultState, Kind, ScheduledFault, Site

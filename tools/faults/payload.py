@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 import orjson
 
 from faultgym.core.json import JSON
-from faultgym.tools.channels.context import FieldHints
+from faultgym.tools.context import FieldHints
 from faultgym.tools.exchange import HttpRequest, HttpResponse
 from faultgym.tools.faults.types import FaultContext, Site
 

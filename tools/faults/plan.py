@@ -11,19 +11,18 @@ trace stores.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
+from faultgym.core.bank import banked
 from faultgym.core.errors import PlanError
 from faultgym.core.hashing import hash_to_unit, stable_hash
 from faultgym.core.json import JSON
+from faultgym.core.suggest import did_you_mean
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.registry import kind_named
 from faultgym.tools.faults.rules import Border, PlanIn, RuleIn, rule_lines
@@ -122,29 +121,9 @@ class FaultPlan:
         return FaultPlan(self.name or other.name, self.rules + other.rules)
 
 
-def load_plan(path_or_name: str) -> FaultPlan:
-    """A plan from a JSON file, or one that has a name; raises `PlanError`."""
-    from faultgym.tools.faults.presets import named_plans
-
-    named = named_plans()
-    if path_or_name in named:
-        return named[path_or_name]
-    path = Path(path_or_name)
-    if path.suffix != ".json" and not path.is_file():
-        raise PlanError(
-            f"there is no fault plan {path_or_name!r}{_nearest(path_or_name, named)}; give a JSON file or one of "
-            + ", ".join(named)
-        )
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"cannot read the plan {path_or_name}: {error}") from None
-    return FaultPlan.from_json(text, path.name)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), 2)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+def _hint(name: str, known: Iterable[str]) -> str:
+    near = did_you_mean(name, known, 2)
+    return f"; {near}" if near else ""
 
 
 def _checked(model: type[B], data: Any, where: str) -> B:
@@ -156,7 +135,7 @@ def _checked(model: type[B], data: Any, where: str) -> B:
         place = ".".join(str(p) for p in first["loc"])
         if first["type"] == "extra_forbidden":
             known = model.names(first["loc"])
-            hint = _nearest(str(first["loc"][-1]), known) or f"; known are {', '.join(known)}"
+            hint = _hint(str(first["loc"][-1]), known) or f"; known are {', '.join(known)}"
             raise PlanError(f"{where}: there is no field {place!r}{hint}") from None
         message = first["msg"].removeprefix("Value error, ")
         raise PlanError(f"{where}: {place + ': ' if place else ''}{message[0].lower()}{message[1:]}") from None
@@ -201,7 +180,7 @@ def _rule(data: Any, where: str) -> FaultRule:
     )
 
 
-@lru_cache(16_384)
+@banked("tasks", 16_384)
 def compile_plan(plan: FaultPlan, seed: int, horizon: int = HORIZON) -> FaultSchedule:
     """The explicit schedule of a plan under a seed.
 

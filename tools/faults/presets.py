@@ -1,4 +1,4 @@
-"""Named intensities, and named compounds of faults that make one another harder.
+"""Presets: named intensities of faults.
 
 A preset is made for one task: it knows which routes and tools the reference solution visits, so that
 the faults it chooses will really be met.
@@ -6,18 +6,18 @@ the faults it chooses will really be met.
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from faultgym.core.errors import PlanError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
+from faultgym.core.suggest import did_you_mean
+from faultgym.tools.faults.named import COMPOUNDS, named_plans
 from faultgym.tools.faults.plan import FaultPlan
-from faultgym.tools.faults.registry import kinds
+from faultgym.tools.faults.registry import FAULT_KINDS
 from faultgym.tools.faults.types import Contract, Kind, Site
 
 T = TypeVar("T")
@@ -38,93 +38,13 @@ HELD_OUT_KINDS = frozenset(
 """Kinds that no training preset holds: about a quarter, of every contract that has two kinds or more."""
 
 
-TRAIN_KINDS = frozenset(kinds()) - HELD_OUT_KINDS
-"""All the others."""
+TRAIN_KINDS = frozenset(FAULT_KINDS.own) - HELD_OUT_KINDS
+"""All other built-in kinds: what packages add to the catalogue changes no preset."""
 
 
 def kinds_for(site: Site) -> list[Kind]:
-    """The kinds that can strike at a site, in the order of the catalogue."""
-    return [k for k in kinds().values() if k.channel == site.channel and k.targets(site)]
-
-
-# ---- compounds ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Compound:
-    """A few rules that belong together."""
-
-    summary: str
-    targets: Callable[[Site], bool]
-    """Whether it can be aimed at this site."""
-    rules: Callable[[Site], Sequence[JSON]]
-
-
-def _at(kind: str, route: str = "", **trigger: Any) -> JSON:
-    after_write = trigger.pop("after_write", False)
-    when = {**trigger, **({"after_write": True} if after_write else {})}
-    return {"kind": kind, "trigger": when, **({"route": route} if route else {})}
-
-
-def _http(site: Site) -> bool:
-    return site.channel == "http" and bool(site.route)
-
-
-COMPOUNDS: Mapping[str, Compound] = {
-    "burst": Compound(
-        "a timeout, and the repeat meets a 500",
-        _http,
-        lambda site: [_at("timeout", site.route, nth=1), _at("server_error", site.route, nth=1)],
-    ),
-    "cut_twice": Compound(
-        "a gateway's timeout, and the repeat is reset",
-        _http,
-        lambda site: [_at("gateway_timeout", site.route, nth=1), _at("reset", site.route, nth=1)],
-    ),
-    "intermittent": Compound(
-        "every third request meets a bad gateway", _http, lambda site: [_at("bad_gateway", every=3)]
-    ),
-    "token_expires_while_waiting": Compound(
-        "a rate limit, and after the wait the token has expired",
-        _http,
-        lambda site: [_at("rate_limited", site.route, nth=1), _at("unauthorized", site.route, nth=1)],
-    ),
-    "new_token_fails": Compound(
-        "the token has expired, and asking for a new one fails at first",
-        _http,
-        lambda site: [_at("unauthorized", site.route, nth=1), _at("server_error", "issue_token", first=1)],
-    ),
-    "loop_under_limit": Compound(
-        "pages loop, and the next request meets a rate limit",
-        lambda site: _http(site) and site.listing,
-        lambda site: [_at("page_loop", site.route, nth=1), _at("rate_limited", site.route, nth=2)],
-    ),
-    "lost_write_then_timeout": Compound(
-        "a write's answer is lost, and the first request after it times out",
-        lambda site: _http(site) and site.write,
-        lambda site: [_at("lost_ack", site.route, nth=1), _at("timeout", first=1, after_write=True)],
-    ),
-    "moved_and_limited": Compound(
-        "the route has moved, and the new one is rate limited",
-        lambda site: _http(site) and bool(site.successor) and not site.write,
-        lambda site: [_at("not_found_moved", site.route, nth=1), _at("rate_limited", site.successor, nth=1)],
-    ),
-}
-"""Bursts, intermittent faults, two that interact, and faults on the way of recovery itself."""
-
-
-OUTAGE: JSON = {"kind": "outage", "trigger": {"from": 1}}
-
-
-@cache
-def named_plans() -> dict[str, FaultPlan]:
-    """The plans that need no task: `clean`, `outage`, and each compound aimed at any route."""
-    anywhere = Site("http", "", successor="")
-    plans = {"clean": FaultPlan("clean"), "outage": FaultPlan.from_rules([OUTAGE], "outage")}
-    return plans | {n: FaultPlan.from_rules(c.rules(anywhere), n) for n, c in COMPOUNDS.items()}
-
-
-# ---- presets --------------------------------------------------------------------------------------
+    """The built-in kinds that can strike at a site, in the order of the catalogue."""
+    return [k for k in FAULT_KINDS.own.values() if k.channel == site.channel and k.targets(site)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +63,10 @@ def preset(name: str, seed: int, sites: Sequence[Site], *, held_out: bool = Fals
     for an unknown name. Where nothing suits, the plan has fewer rules, or none.
     """
     if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise PlanError(f"there is no fault preset {name!r}{hint}; the presets are {', '.join(PRESETS)}")
+        hint = did_you_mean(name, PRESETS)
+        raise PlanError(
+            f"there is no fault preset {name!r}{f'; {hint}' if hint else ''}; the presets are {', '.join(PRESETS)}"
+        )
     if name in ("clean", "outage"):
         return named_plans()[name]
     allowed = HELD_OUT_KINDS if held_out else TRAIN_KINDS

@@ -1,46 +1,81 @@
-"""The catalogue of kinds by name."""
+"""The catalogue of fault kinds by name: built in, registered in code, or found by entry point."""
 
 from __future__ import annotations
 
-import difflib
+import copyreg
 from collections.abc import Callable
-from functools import cache
-from importlib import import_module
 from typing import Any
 
 from faultgym.core.errors import PlanError
+from faultgym.core.registry import Registry
 from faultgym.tools.faults.types import Channel, Contract, FaultContext, Kind, Phase
 
-_KINDS: dict[str, Kind] = {}
-_MODULES = ("status", "transport", "bodies", "shape", "pages", "sql", "search", "surface")
+Act = Callable[[FaultContext], Any]
+
+FAULT_KINDS: Registry[Kind] = Registry(
+    "fault kind",
+    "faultgym.fault_kinds",
+    builtin=tuple(
+        f"faultgym.tools.faults.kinds.{module}"
+        for module in ("status", "transport", "bodies", "shape", "pages", "sql", "search", "surface")
+    ),
+    error=PlanError,
+    listing="`faultgym tasks --faults` lists them",
+)
+"""All fault kinds, in the order of the catalogue."""
 
 
-def kind(
-    channel: Channel, phase: Phase, contract: Contract, **more: Any
-) -> Callable[[Callable[[FaultContext], Any]], Callable[[FaultContext], Any]]:
-    """Register the decorated function as the kind of its name; its docstring is the summary."""
+def define_kind(channel: Channel, phase: Phase, contract: Contract, **more: Any) -> Callable[[Act], Kind]:
+    """Make a `Kind` of the decorated function: its name is the kind's, the first line of its docstring the summary.
 
-    def wrap(act: Callable[[FaultContext], Any]) -> Callable[[FaultContext], Any]:
-        name = act.__name__
-        _KINDS[name] = Kind(name, channel, phase, contract, act, (act.__doc__ or "").split("\n")[0], **more)
+    Args:
+        channel: The backend whose replies it changes.
+        phase: `before`: the call never reaches the backend; `after`: it does, and the reply is changed.
+        contract: The right next move of an agent that meets the fault.
+        more: Further fields of `Kind`, such as `targets` and `can_fire`.
+
+    Example:
+        >>> from faultgym.tools.exchange import HttpResponse
+        >>> @define_kind("http", "before", Contract.RETRY)
+        ... def too_early(context):
+        ...     "425: the server is not ready for the request; the same call again works."
+        ...     return HttpResponse(425)
+        >>> too_early.name
+        'too_early'
+    """
+
+    def wrap(act: Act) -> Kind:
+        summary = (act.__doc__ or "").split("\n")[0]
+        return Kind(
+            name=act.__name__, channel=channel, phase=phase, contract=contract, act=act, summary=summary, **more
+        )
+
+    return wrap
+
+
+def kind(channel: Channel, phase: Phase, contract: Contract, **more: Any) -> Callable[[Act], Act]:
+    """Add the decorated function to the catalogue as a built-in kind, as `define_kind` makes it."""
+
+    def wrap(act: Act) -> Act:
+        made = define_kind(channel, phase, contract, **more)(act)
+        FAULT_KINDS.add(made.name, made)
         return act
 
     return wrap
 
 
-@cache
-def kinds() -> dict[str, Kind]:
-    """All kinds by name, in the order of the catalogue."""
-    for module in _MODULES:
-        import_module(f"faultgym.tools.faults.kinds.{module}")
-    return _KINDS
-
-
 def kind_named(name: str) -> Kind:
-    """The kind of that name; raises `PlanError` with the nearest names."""
-    found = kinds().get(name)
-    if found is None:
-        near = difflib.get_close_matches(name, kinds(), 3)
-        hint = f"; did you mean {' or '.join(near)}?" if near else "; `faultgym tasks --faults` lists them"
-        raise PlanError(f"there is no fault kind {name!r}{hint}")
-    return found
+    """The kind of that name.
+
+    Raises:
+        PlanError: There is none (the message gives the nearest names), or one that a package adds does not conform.
+    """
+    return FAULT_KINDS.named(name)
+
+
+def _by_name(found: Kind) -> tuple[Callable[[str], Kind], tuple[str]]:
+    """A kind for another process: by name, for its functions are found there in the catalogue."""
+    return kind_named, (found.name,)
+
+
+copyreg.pickle(Kind, _by_name)

@@ -7,9 +7,9 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 
-from faultgym.tools.channels.context import WorldView
 from faultgym.tools.channels.sql.connection import GuardedConnection, write_schema_table
 from faultgym.tools.channels.sql.policy import SqlPolicy
+from faultgym.tools.context import WorldView
 from faultgym.tools.exchange import SqlReply
 
 Columns = Mapping[str, frozenset[str]]

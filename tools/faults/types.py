@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
-from faultgym.tools.channels.context import WorldView
+from faultgym.tools.context import WorldView
 from faultgym.tools.exchange import Reply, Request
 from faultgym.tools.types import ToolCall, ToolResult
 
@@ -133,7 +133,7 @@ class FaultContext:
 Phase = Literal["before", "after"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """A kind of fault: a small declaration and the function that does it."""
 
@@ -166,12 +166,6 @@ class Kind:
     def contract_of(self, fault: ScheduledFault) -> Contract:
         """The recovery contract of this kind as the schedule's entry has it."""
         return self.contract if self.varies is None else self.varies(fault)
-
-    def __reduce__(self) -> tuple[Callable[[str], Kind], tuple[str]]:
-        """By name, for another process: its functions are found there in the catalogue."""
-        from faultgym.tools.faults.registry import kind_named
-
-        return kind_named, (self.name,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from faultgym.core.errors import PlanError, UserError
 from faultgym.core.json import JSON
 from faultgym.envs.limits import Limits
 from faultgym.envs.task import Style
-from faultgym.tools.faults.plan import load_plan
+from faultgym.tools.faults.named import load_plan
 from faultgym.training.configs.train import TrainConfig
 from faultgym.training.environments.factory import faults_from
 from faultgym.training.environments.rewards import Reward

@@ -9,9 +9,9 @@ from pydantic import Field
 from faultgym.core.json import JSON
 from faultgym.envs.suites.common import money, record
 from faultgym.envs.suites.incidents import bodies, schema, words
-from faultgym.tools.channels.context import WorldView
 from faultgym.tools.channels.http.pages import Cursor, page
 from faultgym.tools.channels.http.service import Operation, ServiceError, operation
+from faultgym.tools.context import WorldView
 from faultgym.tools.declare import identifier
 
 if TYPE_CHECKING:

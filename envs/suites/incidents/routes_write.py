@@ -12,8 +12,8 @@ from pydantic import Field
 from faultgym.envs.suites.common import Note
 from faultgym.envs.suites.incidents import bodies, schema
 from faultgym.envs.suites.incidents.routes_read import IncidentId, ServiceId, incident_row, service_row
-from faultgym.tools.channels.context import WorldView
 from faultgym.tools.channels.http.service import Operation, ServiceError, operation
+from faultgym.tools.context import WorldView
 
 Cause = Literal[
     "memory_leak",

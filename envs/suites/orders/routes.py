@@ -34,9 +34,9 @@ from faultgym.envs.suites.orders.shapes import (
     ShipmentBody,
     Status,
 )
-from faultgym.tools.channels.context import WorldView
 from faultgym.tools.channels.http.pages import Cursor, page
 from faultgym.tools.channels.http.service import ServiceError, operation
+from faultgym.tools.context import WorldView
 
 CURRENCY = "EUR"
 PAGE = 3

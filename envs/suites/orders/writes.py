@@ -24,8 +24,8 @@ from faultgym.envs.suites.orders.shapes import (
     RefundReason,
     Text,
 )
-from faultgym.tools.channels.context import WorldView
 from faultgym.tools.channels.http.service import ServiceError, operation
+from faultgym.tools.context import WorldView
 
 AUTHOR = "desk"
 """Who writes the notes that come through the API."""

@@ -12,7 +12,7 @@ from faultgym.agents.traces.trace import Fingerprints, HarnessFailure, Trace
 from faultgym.envs.episode import StepRecord
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Message, Turn
-from faultgym.tools.channels.context import Effect
+from faultgym.tools.context import Effect
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import ToolCall

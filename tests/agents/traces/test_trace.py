@@ -23,7 +23,7 @@ from faultgym.core.errors import TraceError
 from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Turn
-from faultgym.tools.channels.context import Effect
+from faultgym.tools.context import Effect
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import ToolCall, ToolResult

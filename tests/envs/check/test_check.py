@@ -18,8 +18,8 @@ from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.suite import Drawn, Suite, suite_named
 from faultgym.envs.suites.common import service
-from faultgym.tools.channels.context import WorldView
 from faultgym.tools.channels.http.service import operation
+from faultgym.tools.context import WorldView
 
 COUNTER = itertools.count()
 

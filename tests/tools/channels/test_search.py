@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faultgym.core.errors import HarnessError
-from faultgym.tools.channels.search import SNIPPET, Document, SearchIndex
-from faultgym.tools.exchange import SearchRequest
+from faultgym.tools.channels.search import SNIPPET, SearchIndex
+from faultgym.tools.exchange import Document, SearchRequest
 
 WORDS = "refund policy carrier parcel invoice damage window return credit note label stock".split()
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faultgym.tools.faults.registry import kinds
+from faultgym.tools.faults.registry import FAULT_KINDS
 
 CALLS: list[tuple[str, dict[str, Any]]] = [
     ("http", {"method": "GET", "path": "/v1/things/THG-103"}),
@@ -27,7 +27,7 @@ scripts = st.lists(st.sampled_from(CALLS), max_size=8)
 rules = st.lists(
     st.builds(
         lambda kind, trigger: {"kind": kind, "trigger": trigger},
-        st.sampled_from(sorted(kinds())),
+        st.sampled_from(sorted(FAULT_KINDS)),
         st.sampled_from([{"nth": 1}, {"from": 2}, {"every": 2}, {"probability": 0.5}, {"seconds": [5, 50]}]),
     ),
     max_size=5,
@@ -41,7 +41,7 @@ def play(at: Any, script: list[tuple[str, dict[str, Any]]]) -> list[str]:
 @settings(deadline=None, max_examples=30)
 @given(script=scripts)
 def test_rules_that_never_fire_equal_the_bare_tools(lab: Any, script: Any) -> None:
-    never = [{"kind": kind, "trigger": {"nth": 9999}} for kind in kinds()]
+    never = [{"kind": kind, "trigger": {"nth": 9999}} for kind in FAULT_KINDS]
     bare, armed = lab(), lab(never)
     assert play(armed, script) == play(bare, script)
     assert armed.world.effects == bare.world.effects
@@ -72,7 +72,7 @@ def test_a_copy_and_its_original_never_affect_one_another(lab: Any, rules: Any, 
     assert copy.events == straight.events
 
 
-@pytest.mark.parametrize("name", sorted(kinds()))
+@pytest.mark.parametrize("name", sorted(FAULT_KINDS))
 def test_every_kind_says_in_one_line_what_it_does(name: str) -> None:
-    assert kinds()[name].summary.endswith((".", "for ever"))
-    assert len(kinds()[name].summary) <= 120
+    assert FAULT_KINDS[name].summary.endswith((".", "for ever"))
+    assert len(FAULT_KINDS[name].summary) <= 120

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faultgym.core.errors import PlanError
-from faultgym.tools.faults.plan import FaultPlan, compile_plan, load_plan
-from faultgym.tools.faults.presets import named_plans
-from faultgym.tools.faults.registry import kinds
+from faultgym.tools.faults.named import load_plan, named_plans
+from faultgym.tools.faults.plan import FaultPlan, compile_plan
+from faultgym.tools.faults.registry import FAULT_KINDS
 
 ordinals = st.integers(1, 50)
 triggers = st.one_of(
@@ -24,7 +24,7 @@ triggers = st.one_of(
     st.floats(0.01, 1).map(lambda p: {"probability": p}),
 )
 data = st.fixed_dictionaries(
-    {"kind": st.sampled_from(sorted(kinds())), "trigger": triggers},
+    {"kind": st.sampled_from(sorted(FAULT_KINDS)), "trigger": triggers},
     optional={
         "tool": st.sampled_from(["http", "sql"]),
         "match": st.dictionaries(st.text(max_size=5), st.text(max_size=200)),

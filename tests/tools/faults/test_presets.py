@@ -8,17 +8,10 @@ from typing import Any
 import pytest
 
 from faultgym.core.errors import PlanError
+from faultgym.tools.faults.named import COMPOUNDS, named_plans
 from faultgym.tools.faults.plan import FaultPlan
-from faultgym.tools.faults.presets import (
-    COMPOUNDS,
-    HELD_OUT_KINDS,
-    PRESETS,
-    TRAIN_KINDS,
-    kinds_for,
-    named_plans,
-    preset,
-)
-from faultgym.tools.faults.registry import kinds
+from faultgym.tools.faults.presets import HELD_OUT_KINDS, PRESETS, TRAIN_KINDS, kinds_for, preset
+from faultgym.tools.faults.registry import FAULT_KINDS
 from faultgym.tools.faults.types import Contract, Site
 
 GET = Site("http", "http", "get_thing", False, False, "get_thing_v2", ("things", "thing_id"), ("things",))
@@ -38,14 +31,14 @@ def names(plans: list[FaultPlan]) -> Counter[str]:
 
 
 def test_the_two_sets_of_kinds_are_apart_and_about_a_quarter_is_held_out() -> None:
-    assert set(kinds()) == TRAIN_KINDS | HELD_OUT_KINDS
+    assert set(FAULT_KINDS.own) == TRAIN_KINDS | HELD_OUT_KINDS
     assert not TRAIN_KINDS & HELD_OUT_KINDS
-    assert 0.2 < len(HELD_OUT_KINDS) / len(kinds()) < 0.3
+    assert 0.2 < len(HELD_OUT_KINDS) / len(FAULT_KINDS) < 0.3
 
 
 @pytest.mark.parametrize("contract", list(Contract))
 def test_every_contract_is_trained_and_held_out_where_it_has_two_kinds(contract: Contract) -> None:
-    of_it = {k.name for k in kinds().values() if k.contract is contract}
+    of_it = {k.name for k in FAULT_KINDS.values() if k.contract is contract}
     assert of_it & TRAIN_KINDS
     assert (of_it & HELD_OUT_KINDS) or len(of_it) < 2
 
@@ -61,8 +54,8 @@ def test_a_preset_draws_from_its_own_kinds_alone(name: str, held_out: bool) -> N
 def test_mild_is_one_visible_fault_that_leaves_a_way_past() -> None:
     for plan in drawn("mild"):
         (rule,) = plan.rules
-        assert kinds()[rule.kind].visible
-        assert kinds()[rule.kind].contract not in (Contract.REPORT, Contract.VERIFY)
+        assert FAULT_KINDS[rule.kind].visible
+        assert FAULT_KINDS[rule.kind].contract not in (Contract.REPORT, Contract.VERIFY)
 
 
 def test_rough_is_up_to_three_faults_at_different_places() -> None:
@@ -75,7 +68,7 @@ def test_rough_is_up_to_three_faults_at_different_places() -> None:
 
 def test_hostile_is_silent_and_compound() -> None:
     for plan in drawn("hostile"):
-        contracts = {kinds()[rule.kind].contract for rule in plan.rules}
+        contracts = {FAULT_KINDS[rule.kind].contract for rule in plan.rules}
         assert Contract.VERIFY in contracts
         assert len(plan.rules) >= 2
 
@@ -85,8 +78,8 @@ def test_each_rule_is_aimed_at_a_site_that_is_visited_often_enough(name: str) ->
     for plan in drawn(name):
         for rule in plan.rules:
             fitting = [s for s in SITES if (rule.route in ("", s.route)) and rule.tool in ("", s.tool)]
-            fitting = [s for s in fitting if s.channel == kinds()[rule.kind].channel]
-            assert any(kinds()[rule.kind].targets(s) for s in fitting)
+            fitting = [s for s in fitting if s.channel == FAULT_KINDS[rule.kind].channel]
+            assert any(FAULT_KINDS[rule.kind].targets(s) for s in fitting)
             if rule.trigger.how == "nth":
                 assert rule.trigger.values[0] <= len(fitting)
 

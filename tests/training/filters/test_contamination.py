@@ -13,7 +13,7 @@ from faultgym.agents.traces.trace import HarnessFailure, schedule_fingerprint
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.messages.turn import Message, Turn
 from faultgym.envs.suite import suite_named
-from faultgym.tools.channels.context import Effect
+from faultgym.tools.context import Effect
 from faultgym.training.builds.sft import SFTOptions, build_sft
 from faultgym.training.filters.mix import MixWeights
 from faultgym.training.filters.select import Rejected

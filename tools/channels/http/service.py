@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 import orjson
 
 from faultgym.core.json import JSON
-from faultgym.tools.channels.context import WorldView
+from faultgym.tools.context import WorldView
 from faultgym.tools.declare import BadArguments, Declaration, declare
 from faultgym.tools.exchange import HttpRequest, HttpResponse
 

@@ -6,12 +6,11 @@ The protocol stands here, below the environments, so that the tools never import
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from faultgym.tools.channels.search import SearchIndex
-from faultgym.tools.channels.sql.connection import GuardedConnection
+from faultgym.tools.exchange import Document, SearchReply, SearchRequest, SqlReply
 
 END_OF_TIME = 1e11
 """Seconds, about 3,000 years: beyond the year 9999 there are no dates to write."""
@@ -55,6 +54,27 @@ class FieldHints:
     """Fields with identifiers of other records."""
 
 
+class SqlDoor(Protocol):
+    """The untrusted door to a world's database: a model's statements go through it, and none of them raises."""
+
+    def run(self, statement: str, *, write_allowed: bool, now: Callable[[], str] | None = None) -> SqlReply:
+        """Run one statement; whatever is wrong with it is the reply's `error`."""
+
+    def writes(self, statement: str) -> bool:
+        """Whether the statement would change something, were it run and allowed."""
+
+
+class SearchEngine(Protocol):
+    """The search engine over a world's documents."""
+
+    @property
+    def documents(self) -> Mapping[str, Document]:
+        """All documents by id."""
+
+    def search(self, request: SearchRequest) -> SearchReply:
+        """One page of hits; whatever is wrong with the request is the reply's `error`."""
+
+
 class WorldView(Protocol):
     """The part of a world that routes and tools work on."""
 
@@ -71,14 +91,14 @@ class WorldView(Protocol):
         """The trusted door for writing; copies the shared database at the first call."""
 
     @property
-    def guarded(self) -> GuardedConnection:
+    def guarded(self) -> SqlDoor:
         """The untrusted door for reading."""
 
-    def guarded_writable(self) -> GuardedConnection:
+    def guarded_writable(self) -> SqlDoor:
         """The untrusted door for writing; copies the shared database at the first call."""
 
     @property
-    def index(self) -> SearchIndex:
+    def index(self) -> SearchEngine:
         """The search engine over the world's documents."""
 
     @property
