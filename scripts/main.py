@@ -9,23 +9,25 @@ import errno
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import typer
-from typer.main import get_command
+if TYPE_CHECKING:
+    import typer
 
 WRONG_INPUT = 2
 OUR_FAULT = 70
 INTERRUPTED = 130
+DESCRIPTION = "A gym for tool-using agents in which tools fail."
+HELP = ("-h", "--help")
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """One verb; its module, `faultgym.cli.<name>`, holds a typed function of that name, or a group of them."""
+class Verb(NamedTuple):
+    """One verb; its module, `faultgym.cli.<name>`, holds a typed function of that name, or a group of them.
+
+    A tuple, for dataclasses take a third of the time in which `faultgym --help` has to be done.
+    """
 
     name: str
     help: str
@@ -42,14 +44,6 @@ class Verb:
         """The function that typer turns into the command, or a group of sub-verbs."""
         command: Callable[..., Any] | typer.Typer = getattr(import_module(self.module), self.other_name or self.name)
         return command
-
-    def stub(self) -> Callable[[], None]:
-        """What stands in the list of verbs for one that is not being run."""
-
-        def not_loaded() -> None:
-            raise AssertionError(f"the verb {self.name} ran without having been loaded")
-
-        return not_loaded
 
 
 VERBS = (
@@ -90,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except Exception as exc:
         if debug:
-            traceback.print_exc()
+            sys.excepthook(type(exc), exc, exc.__traceback__)
         message, code = _explain(exc, verb)
         print(message, file=sys.stderr)
     if code == INTERRUPTED:
@@ -109,52 +103,67 @@ def _take_debug(args: list[str]) -> bool:
 
 
 def _run(args: list[str], verb: str) -> int:
-    command = get_command(_build(verb))
+    """Do what the arguments say; typer and rich are imported only where a verb is run."""
+    before = args[: args.index(verb)] if verb else args
+    if not args or any(arg in HELP for arg in before):
+        print(help_text())
+        return 0 if args else WRONG_INPUT
+    if "--version" in before:
+        print(f"faultgym {import_module('faultgym').__version__}")
+        return 0
+    from faultgym.core.errors import UserError
+
+    if before:
+        raise UserError(f"faultgym has no option {before[0]}: `faultgym --help` lists options and verbs")
+    return _run_verb(_verb_named(verb), args)
+
+
+def help_text() -> str:
+    """What `faultgym --help` prints: every verb with its line. Typer would take five times as long."""
+    width = max(len(verb.name) for verb in VERBS)
+    lines = ["Usage: faultgym VERB [ARGUMENTS]", "", DESCRIPTION, "", "Verbs:"]
+    lines += [f"  {verb.name:{width}}  {verb.help}" for verb in VERBS]
+    lines += ["", "Options:"]
+    options = {"-h, --help": "Print this; after a verb: what it does and takes.", "--version": "Print the version."}
+    options["--debug"] = "Print the traceback of an error."
+    return "\n".join([*lines, *(f"  {name:{width}}  {what}" for name, what in options.items())])
+
+
+def _verb_named(name: str) -> Verb:
+    """The verb of that name; raises UserError that names the nearest."""
+    from faultgym.core.errors import UserError
+    from faultgym.core.suggest import did_you_mean
+
+    for verb in VERBS:
+        if verb.name == name:
+            return verb
+    hint = did_you_mean(name, [verb.name for verb in VERBS])
+    raise UserError(f"faultgym has no verb {name!r}; {hint or '`faultgym --help` lists them'}")
+
+
+def _run_verb(verb: Verb, args: list[str]) -> int:
+    """Build the application with this one verb and run it; the exit code."""
+    import typer
+    from typer.main import get_command
+
+    app = typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": [*HELP]}
+    )
+    app.callback()(_group)
+    command = verb.load()
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=verb.name)
+    else:
+        app.command(verb.name)(command)
     try:
-        command.main(args=args, prog_name="faultgym")
+        get_command(app).main(args=args, prog_name="faultgym")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
 
 
-def _build(wanted: str) -> typer.Typer:
-    """The application with one verb loaded and the others present by name and help only.
-
-    The library's own group type is not subclassed: it has moved between typer's releases.
-    """
-    app = typer.Typer(
-        add_completion=False,
-        no_args_is_help=True,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-    app.callback()(_options)
-    for verb in VERBS:
-        command = verb.load() if verb.name == wanted else None
-        if command is None:
-            app.command(verb.name, help=verb.help)(verb.stub())
-        elif isinstance(command, typer.Typer):
-            app.add_typer(command, name=verb.name)
-        else:
-            app.command(verb.name)(command)
-    return app
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
-        from faultgym import __version__
-
-        print(f"faultgym {__version__}")
-        raise typer.Exit()
-
-
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")] = False,
-) -> None:
-    """A gym for tool-using agents in which tools fail."""
+def _group() -> None:
+    """Typer makes a group, whose commands are called by their names, only where it is given a callback."""
 
 
 def _explain(exc: Exception, verb: str) -> tuple[str, int]:

@@ -26,8 +26,6 @@ FOLDERS = {
     "training": "training",
 }
 """Package name -> folder of the repository."""
-ELSEWHERE = "faultgym.cli.peers"
-"""Scripts that run in an environment of their own, with other packages installed."""
 MODEL_LIBRARIES = (
     "accelerate",
     "bitsandbytes",
@@ -137,7 +135,12 @@ def test_the_sdist_builds_the_same_wheel(sdist, wheel, tmp_path):
 
 
 def test_the_sdist_holds_the_tests_and_what_runs_them(sdist):
-    for path in [*ROOT.glob("tests/**/*.py"), ROOT / "Makefile", ROOT / "constraints.txt"]:
+    for path in [
+        *ROOT.glob("tests/**/*.py"),
+        *ROOT.glob("benchmarks/**/*.py"),
+        ROOT / "Makefile",
+        ROOT / "constraints.txt",
+    ]:
         assert (sdist / path.relative_to(ROOT)).is_file(), path
 
 
@@ -166,8 +169,6 @@ def test_what_the_core_imports_is_declared():
         if "extra ==" not in line
     }
     for module, path in sources().items():
-        if module.startswith(ELSEWHERE):
-            continue
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:

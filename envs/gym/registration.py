@@ -1,5 +1,8 @@
 """Makes the built-in environments known to Gymnasium. Imports no suite, no engine: names are enough.
 
+Gymnasium itself is not imported either, for that takes longer than all else that `import faultgym` does. Where it is
+imported later, the environments are registered at the end of that import.
+
     gymnasium.make("faultgym:faultgym/Orders-v0", faults="rough")
 
 Vector environments give and take tuples. An episode ends with its verdict, so it is best reset by
@@ -13,8 +16,10 @@ whoever runs it, and there are no arrays for processes to share:
 
 from __future__ import annotations
 
-import gymnasium as gym
-from gymnasium.envs.registration import WrapperSpec
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 
 MAX_TURNS = 30
 """The turn limit of every registered environment."""
@@ -28,12 +33,23 @@ def environment_ids() -> tuple[str, ...]:
     return tuple(_id(suite, faults) for suite in SUITES for faults in INTENSITIES)
 
 
+def register_when_imported() -> None:
+    """Register the environments now if Gymnasium is imported, else once it is; `import faultgym` does it."""
+    if "gymnasium" in sys.modules:
+        register_environments()
+    elif not any(isinstance(finder, _RegisterAfterwards) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _RegisterAfterwards())
+
+
 def register_environments() -> None:
-    """Register them; `import faultgym` does it. A second call changes nothing.
+    """Register the environments with Gymnasium, which is imported for it. A second call changes nothing.
 
     The limit of turns is a wrapper, so that `env.unwrapped` is without one. Gymnasium's own order
     check is left out: `ToolEnv` raises `ResetNeeded` itself.
     """
+    import gymnasium as gym  # here: at the top it would make `import faultgym` four times as long
+    from gymnasium.envs.registration import WrapperSpec
+
     limit = WrapperSpec("TurnLimit", "faultgym.envs.gym.wrappers:TurnLimit", {"max_turns": MAX_TURNS})
     for suite in SUITES:
         for faults in INTENSITIES:
@@ -51,3 +67,25 @@ def register_environments() -> None:
 def _id(suite: str, faults: str) -> str:
     intensity = "" if faults == INTENSITIES[0] else f"-{faults.capitalize()}"
     return f"faultgym/{suite.capitalize()}{intensity}-v0"
+
+
+class _RegisterAfterwards:
+    """Finds Gymnasium as the import system does, and has the environments registered once it was executed."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Called by the import system for every module that is new; answers for one, and once."""
+        if name != "gymnasium":
+            return None
+        sys.meta_path.remove(self)
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_register(module: ModuleType) -> None:
+                execute(module)
+                register_environments()
+
+            spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
+        return spec

@@ -9,8 +9,8 @@ from rich.console import Console
 
 pytest.importorskip("torch")
 
+from benchmarks.results import part_of
 from faultgym.cli.demo_loop import close_the_loop, models_of, watched_on
-from faultgym.cli.results import part_of
 from faultgym.cli.trial import EXAMS, Trial, cell_of, examine
 
 STEPS = {"max_steps": 1, "batch_size": 2, "accumulation": 1, "report_to": [], "too_long": "drop"}

@@ -52,7 +52,7 @@ def test_help_imports_no_verb():
         "import sys\n"
         "from faultgym.cli.main import VERBS, main\n"
         "assert main(['--help']) == 0\n"
-        "loaded = [v.name for v in VERBS if v.module in sys.modules]\n"
+        "loaded = {*(v.module for v in VERBS), 'typer', 'rich', 'dataclasses', 'gymnasium'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )
     assert done.returncode == 0, done.stderr
@@ -78,6 +78,21 @@ def test_the_module_runs_as_the_command():
 def test_an_unknown_verb_is_wrong_input(capsys):
     assert main(["frobnicate"]) == 2
     assert "frobnicate" in capsys.readouterr().err
+
+
+def test_a_verb_that_is_misspelt_is_told_the_nearest(capsys):
+    assert main(["scor"]) == 2
+    assert capsys.readouterr().err == "error: faultgym has no verb 'scor'; did you mean score?\n"
+
+
+def test_an_unknown_option_before_the_verb_is_wrong_input(capsys):
+    assert main(["--verbose", "tasks"]) == 2
+    assert "no option --verbose" in capsys.readouterr().err
+
+
+def test_without_arguments_the_help_is_printed(capsys):
+    assert main([]) == 2
+    assert "Usage: faultgym" in capsys.readouterr().out
 
 
 def test_a_verb_that_returns_is_success(verb):

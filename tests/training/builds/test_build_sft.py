@@ -356,22 +356,3 @@ def test_the_verb_builds_and_says_what_it_did(runs, tmp_path, capsys):
 def test_the_verb_fails_when_nothing_is_left(tmp_path):
     run = stored.store(tmp_path / "run", [stored.played("orders/order_status/test/0")])
     assert main(["build", "sft", str(run), "--out", str(tmp_path / "sft")]) == 1
-
-
-GROWTH = """
-import sys
-from faultgym.cli.bench_data import _built
-print(_built(int(sys.argv[1]))["mib"])
-"""
-
-
-def test_memory_does_not_grow_with_the_number_of_examples(tmp_path, child_environment):
-    def peak(count: int) -> float:
-        done = subprocess.run(
-            [sys.executable, "-c", GROWTH, str(count)],
-            env=child_environment, cwd=tmp_path, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        return float(done.stdout)
-
-    few, many = peak(200), peak(1200)
-    assert many - few < 24  # as JSON alone, the examples between would be 10 MiB, as objects far more

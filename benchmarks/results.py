@@ -1,4 +1,4 @@
-"""The results table, by one command: `python -m faultgym.cli.results --out runs/results --write docs/results.md`.
+"""The results table, by one command: `python -m benchmarks.results --out runs/results --write docs/results.md`.
 
 For every seed: `tiny-base` from nothing, one round of the loop, the other preference methods, DPO from the base alone,
 and the exams. For the first seed also GRPO, and SFT with each adapter. What is there already is not made again.
@@ -337,7 +337,7 @@ def _machine() -> str:
 
 HEADER = """# Results
 
-Made by `python -m faultgym.cli.results` ({machine}).
+Made by `python -m benchmarks.results` ({machine}).
 {seeds} seed(s): each trains `tiny-base` from nothing, does one round of the loop from it (SFT, then DPO on its result)
 and DPO without SFT, and examines every model on
 {tasks} held-out tasks of each of six templates: clean, under `rough`, and under `rough` with kinds of faults that no

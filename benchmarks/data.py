@@ -19,11 +19,11 @@ from pathlib import Path
 
 import orjson
 
+from benchmarks.table import Row
 from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.engine import Engine
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
-from faultgym.cli.bench_table import Row
 from faultgym.envs.caches import forget_tasks
 from faultgym.envs.limits import Limits
 from faultgym.envs.suite import suite_named

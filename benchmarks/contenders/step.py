@@ -1,6 +1,6 @@
 """One contender of `faultgym bench peers`, run by path as a process of its own.
 
-    python contender.py NAME IMAGE STATEMENT
+    python step.py NAME IMAGE STATEMENT
 
 NAME is a key of `CONTENDERS`, IMAGE a file with a serialized SQLite database, STATEMENT the SELECT that
 every contender answers. The process prints one JSON line when it is ready, with the answer it got and

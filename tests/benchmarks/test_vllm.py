@@ -8,8 +8,8 @@ import orjson
 import pytest
 from helpers.stub_openai import Request, Stub, said
 
+from benchmarks.vllm import Lap, played, replayed, table
 from faultgym.agents.models.server import Server
-from faultgym.cli.bench_vllm import Lap, played, replayed, table
 from faultgym.core.errors import HarnessError
 
 

@@ -1,6 +1,6 @@
 """One contender of `faultgym bench rollout`, run by path as a process of its own.
 
-    python rollout_contender.py NAME URL EPISODES IN_FLIGHT
+    python rollout.py NAME URL EPISODES IN_FLIGHT
 
 NAME is a key of `CONTENDERS`. It plays EPISODES episodes of three turns against the stub at URL, each two
 calls of a tool `sql` on an in-memory SQLite database and a final text, then prints one JSON line with its

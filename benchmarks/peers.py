@@ -2,7 +2,7 @@
 
 The other packages live in a virtual environment of their own under the user's cache folder, so that
 nothing of them touches the caller's. Each contender is a process that holds its environment ready
-(`peers/contender.py`); this one asks them for laps in turn, so that only one works at a time.
+(`contenders/step.py`); this one asks them for laps in turn, so that only one works at a time.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from faultgym.cli.bench_table import Row, medians, number
+from benchmarks.table import Row, medians, number
 from faultgym.core.errors import HarnessError, UserError
 
-CONTENDER = Path(__file__).parent / "peers" / "contender.py"
+CONTENDER = Path(__file__).parent / "contenders" / "step.py"
 
 PEERS = ("openenv-core==0.3.0", "gem-llm==0.1.0")
 """Installed without their dependencies. openenv-core would bring gradio and pandas for its web page,

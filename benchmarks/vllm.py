@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from benchmarks.table import Row, number
 from faultgym.agents.models.openai import OpenAIPolicy
 from faultgym.agents.models.replicas import Replica, ReplicaPool
 from faultgym.agents.models.reply import ChatResponse, read_reply
@@ -26,7 +27,6 @@ from faultgym.agents.models.sampling import Sampling
 from faultgym.agents.models.server import Server, Serving, find_vllm, served
 from faultgym.agents.rollouts.engine import Progress, rollout
 from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
-from faultgym.cli.bench_table import Row, number
 from faultgym.core.errors import HarnessError
 from faultgym.envs.limits import Limits
 

@@ -16,13 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.table import Row, interleaved, medians, timed
 from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.play import run_episode
 from faultgym.agents.storage.lines import encode
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
-from faultgym.cli.bench_table import Row, interleaved, medians, timed
 from faultgym.envs.gym.env import ToolEnv
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import schedule_for

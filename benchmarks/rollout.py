@@ -1,6 +1,6 @@
 """`faultgym bench rollout`: the rollout engine against a model server that costs nothing but latency.
 
-The server is a stub in a process of its own (`peers/stub_openai.py`): it answers after 50 ms, however many
+The server is a stub in a process of its own (`contenders/stub_openai.py`): it answers after 50 ms, however many
 ask. The ideal is then episodes in flight / (turns x latency); what is missing to it is the engine's own
 CPU, and, since the stub is Python too, the stub's. Beside it the same three turns in `verifiers` and
 `inspect-ai`, from a virtual environment of their own. Each contender is a fresh process, one at a time.
@@ -20,11 +20,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from faultgym.cli.bench_peers import run_step
-from faultgym.cli.bench_table import Row, number
+from benchmarks.peers import run_step
+from benchmarks.table import Row, number
 from faultgym.core.errors import HarnessError
 
-FOLDER = Path(__file__).parent / "peers"
+FOLDER = Path(__file__).parent / "contenders"
 LATENCY = 0.05
 """Seconds after which the stub answers."""
 TURNS = 3
@@ -84,7 +84,7 @@ def lap(name: str, python: str, episodes: int, in_flight: int) -> Lap:
         assert server.stdin is not None
         assert server.stdout is not None
         url = f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
-        command = [python, str(FOLDER / "rollout_contender.py"), name, url, str(episodes), str(in_flight)]
+        command = [python, str(FOLDER / "rollout.py"), name, url, str(episodes), str(in_flight)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
         except subprocess.TimeoutExpired as error:

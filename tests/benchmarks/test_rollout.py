@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from faultgym.cli.bench_rollout import TURNS, lap, not_compared, peers_python
+from benchmarks.rollout import TURNS, lap, not_compared, peers_python
 from faultgym.core.errors import HarnessError, UserError
 
 

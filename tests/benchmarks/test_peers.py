@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from faultgym.cli.bench_peers import (
+from benchmarks.peers import (
     TITLES,
     ContenderProcess,
     PeerResult,

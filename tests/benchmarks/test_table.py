@@ -8,7 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
-from faultgym.cli.bench_table import Row, document, interleaved, machine, medians, number, show, timed
+from benchmarks.table import Row, document, interleaved, machine, medians, number, show, timed
 
 
 def test_a_figure_on_its_bound_passes_and_one_beyond_misses() -> None:

@@ -1,0 +1,1 @@
+"""The laboratory: it measures faultgym from outside the package; `faultgym bench` runs it from a checkout."""

@@ -1,1 +1,0 @@
-"""The contenders of `faultgym bench peers`: scripts that run in processes of their own."""
