@@ -7,8 +7,12 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from faultgym.core.text import has_surrogates
+
 JSON: TypeAlias = dict[str, Any]
 """A JSON object, as Python holds it."""
+MAX_INTEGER = 2**53
+"""Beyond it JSON numbers lose digits (RFC 8259, section 6)."""
 
 
 def canonical(value: Any) -> bytes:
@@ -17,24 +21,64 @@ def canonical(value: Any) -> bytes:
     Equal values have equal texts, whichever of two equal numbers they were made with.
 
     Raises:
-        TypeError: The value is no JSON value, or holds an integer beyond 64 bits or half a surrogate pair.
+        TypeError: The value is no JSON value, is nested too deep, or holds an integer beyond 64 bits or half a
+            surrogate pair.
 
     Example:
         >>> canonical({"b": 30.0, "a": [True, 1.5]})
         b'{"a":[true,1.5],"b":30}'
     """
-    return orjson.dumps(normalized_numbers(value), option=orjson.OPT_SORT_KEYS)
+    try:
+        plain = normalized_numbers(value)
+    except RecursionError:
+        raise TypeError("nested too deep for JSON") from None
+    return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
 
 
 def normalized_numbers(value: Any) -> Any:
     """The value with every whole float below 2**53 as an integer; containers are copied only where one is inside."""
     if type(value) is float:
-        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+        return int(value) if value.is_integer() and abs(value) < MAX_INTEGER else value
     if isinstance(value, Mapping):
         return {key: normalized_numbers(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [normalized_numbers(item) for item in value]
     return value
+
+
+def unfit(value: Any, *, levels: int, size: int) -> str:
+    """What makes a value unfit as JSON that is stored and sent on: `are nested too deep: ...`; empty where it is fit.
+
+    Walks without recursion, however deep the value is.
+
+    Args:
+        value: Whatever a model or a client may have sent.
+        levels: How deep containers may be nested inside the outermost one.
+        size: How many characters of text and values it may hold, all together.
+    """
+    count = 0
+    stack: list[tuple[Any, int]] = [(value, 0)]
+    while stack:
+        one, depth = stack.pop()
+        if depth > levels:
+            return f"are nested too deep: at most {levels} levels"
+        if isinstance(one, str):
+            count += len(one)
+            if has_surrogates(one):
+                return "hold half of a surrogate pair: send valid Unicode text"
+        elif isinstance(one, dict):
+            stack.extend((inner, depth + 1) for inner in one.values())
+            stack.extend((str(key), depth + 1) for key in one)
+        elif isinstance(one, list | tuple):
+            stack.extend((inner, depth + 1) for inner in one)
+        elif isinstance(one, int) and not -MAX_INTEGER <= one <= MAX_INTEGER:
+            return "hold a whole number of more than 53 bits"
+        elif one is not None and not isinstance(one, int | float):
+            return f"hold a {type(one).__name__}, which is not JSON"
+        count += 1
+        if count > size:
+            return f"are too long: at most {size:,} characters"
+    return ""
 
 
 def deeper_than(value: Any, levels: int) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
 
+from faultgym.core.bank import banked
 from faultgym.tools.channels.http.service import Operation, Service, ServiceError
 from faultgym.tools.context import WorldView
 from faultgym.tools.exchange import HttpRequest, HttpResponse
@@ -85,7 +85,7 @@ def http_site(service: Service, tool: str, request: HttpRequest) -> Site:
     return operation_site(tool, op)
 
 
-@lru_cache(4096)
+@banked("code", 4096)
 def operation_site(tool: str, op: Operation) -> Site:
     """The site of one operation when it is called through `tool`."""
     return Site(

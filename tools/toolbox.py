@@ -6,14 +6,15 @@ do not fit. Nothing raises for a model's input.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import orjson
 from pydantic import Field
 
+from faultgym.core.json import MAX_INTEGER, unfit
+from faultgym.core.suggest import did_you_mean
 from faultgym.core.values import fast_init
 from faultgym.tools.channels.http.service import Operation, Service
 from faultgym.tools.context import Effect
@@ -22,14 +23,8 @@ from faultgym.tools.exchange import HttpRequest
 from faultgym.tools.faults.types import Site
 from faultgym.tools.session import CallOutcome, Session
 from faultgym.tools.standard import http, search, send, sql, wait
-from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
+from faultgym.tools.types import MAX_ARGUMENTS, MAX_DEPTH, ToolCall, ToolResult, ToolSpec
 
-MAX_ARGUMENTS = 65_536
-"""Characters of arguments that a call may have."""
-MAX_INTEGER = 2**53
-"""Beyond it JSON numbers lose digits (RFC 8259, section 6)."""
-MAX_DEPTH = 32
-"""Levels of nesting that arguments may have."""
 MAX_CONTENT = 16_000
 """Characters of a result that a model is shown; the rest is cut, with a visible marker."""
 
@@ -129,8 +124,12 @@ class Toolbox:
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
         """What is offered now: a tool that a fault has removed is gone."""
+        return tuple(self.tools[name].spec for name in self._offered())
+
+    def _offered(self) -> list[str]:
+        """The names of the tools that no fault has removed."""
         gone = self._removed()
-        return tuple(tool.spec for name, tool in self.tools.items() if name not in gone)
+        return [name for name in self.tools if name not in gone]
 
     def _removed(self) -> set[str]:
         layer = self.session.layer
@@ -183,7 +182,7 @@ class Toolbox:
                 return CallOutcome(
                     "error: this is no call: it takes a JSON object with a name and arguments", "malformed_call"
                 )
-            return unknown_tool(call.name, self.tools)
+            return unknown_tool(call.name, self._offered())
         try:
             arguments = parse_arguments(call)
             checked = tool.declaration.check(arguments)
@@ -197,10 +196,10 @@ class Toolbox:
 _UNSET = CallOutcome("")
 
 
-def unknown_tool(name: str, offered: Mapping[str, Any]) -> CallOutcome:
-    """The result of a call to a tool that is not offered."""
-    near = difflib.get_close_matches(name[:80], offered, 1)
-    hint = f"; did you mean {near[0]}?" if near else "."
+def unknown_tool(name: str, offered: Sequence[str]) -> CallOutcome:
+    """The result of a call to a tool that is not among those offered."""
+    near = did_you_mean(name, offered)
+    hint = f"; {near}" if near else "."
     return CallOutcome(
         f"error: there is no tool {name[:80]!r}{hint} The tools are: {', '.join(offered)}", "unknown_tool"
     )
@@ -227,7 +226,9 @@ def parse_arguments(call: ToolCall) -> dict[str, Any]:
             if len(value) > MAX_ARGUMENTS:
                 raise MalformedCall(f"the arguments are too long: at most {MAX_ARGUMENTS:,} characters")
         elif type(value) is not int or not -MAX_INTEGER <= value <= MAX_INTEGER:
-            _check_value(arguments)
+            problem = unfit(arguments, levels=MAX_DEPTH, size=MAX_ARGUMENTS)
+            if problem:
+                raise MalformedCall(f"the arguments {problem}")
             break
     return arguments
 
@@ -244,29 +245,3 @@ def _parse_text(raw: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise MalformedCall(f"the arguments must be a JSON object, not {type(value).__name__}")
     return value
-
-
-def _check_value(arguments: dict[str, Any]) -> None:
-    """Walk the arguments without recursion: a model may send any depth."""
-    size = 0
-    stack: list[tuple[Any, int]] = [(arguments, 0)]
-    while stack:
-        value, depth = stack.pop()
-        if depth > MAX_DEPTH:
-            raise MalformedCall(f"the arguments are nested too deep: at most {MAX_DEPTH} levels")
-        if isinstance(value, str):
-            size += len(value)
-            if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-                raise MalformedCall("the arguments hold half of a surrogate pair: send valid Unicode text")
-        elif isinstance(value, dict):
-            stack.extend((v, depth + 1) for v in value.values())
-            stack.extend((str(k), depth + 1) for k in value)
-        elif isinstance(value, list | tuple):
-            stack.extend((v, depth + 1) for v in value)
-        elif isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
-            raise MalformedCall("the arguments hold a whole number of more than 53 bits")
-        elif value is not None and not isinstance(value, int | float):
-            raise MalformedCall(f"the arguments hold a {type(value).__name__}, which is not JSON")
-        size += 1
-        if size > MAX_ARGUMENTS:
-            raise MalformedCall(f"the arguments are too long: at most {MAX_ARGUMENTS:,} characters")

@@ -10,6 +10,11 @@ from dataclasses import dataclass, field
 from faultgym.core.json import JSON
 from faultgym.core.values import fast_init
 
+MAX_ARGUMENTS = 65_536
+"""Characters of arguments that a call may have."""
+MAX_DEPTH = 32
+"""Levels of nesting that arguments may have."""
+
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:

@@ -9,13 +9,14 @@ their ids, into one segment, so that scores and ties do not depend on the order 
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping, Sequence
 
 import tantivy
 
+from faultgym.core.bank import banked
 from faultgym.core.errors import HarnessError
+from faultgym.core.text import storable
 from faultgym.tools.exchange import Document, SearchHit, SearchReply, SearchRequest
 
 MAX_TERMS = 64
@@ -81,7 +82,7 @@ class SearchIndex:
         hits = []
         for score, row in ranked:
             document = self._ordered[row]
-            snippet = _snippet(snippets, _clean(document.body))
+            snippet = _snippet(snippets, storable(document.body))
             hits.append(SearchHit(document.id, document.title, document.kind, snippet, -score, document.updated))
         return tuple(hits)
 
@@ -96,8 +97,8 @@ def _index(documents: Sequence[Document]) -> tantivy.Index:
             filters = {"kind": document.kind, **document.attributes}
             writer.add_document(
                 tantivy.Document(
-                    title=_clean(document.title),
-                    body=_clean(document.body),
+                    title=storable(document.title),
+                    body=storable(document.body),
                     filter=[_filter(key, value) for key, value in filters.items()],
                 )
             )
@@ -107,7 +108,7 @@ def _index(documents: Sequence[Document]) -> tantivy.Index:
     return index
 
 
-@functools.cache
+@banked("code", 1)
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("title", tokenizer_name="words", index_option="freq")
@@ -116,7 +117,7 @@ def _schema() -> tantivy.Schema:
     return builder.build()
 
 
-@functools.cache
+@banked("code", 1)
 def _analyzer() -> tantivy.TextAnalyzer:
     """Words in lower case and without accents, stop words dropped, the rest stemmed."""
     builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
@@ -133,7 +134,7 @@ def _analyzer() -> tantivy.TextAnalyzer:
 
 def _terms(query: str) -> list[str]:
     """The different words of a query, in its order."""
-    return list(dict.fromkeys(_analyzer().analyze(_clean(query[:_MAX_QUERY]))))[:MAX_TERMS]
+    return list(dict.fromkeys(_analyzer().analyze(storable(query[:_MAX_QUERY]))))[:MAX_TERMS]
 
 
 def _any_of(terms: list[str]) -> tantivy.Query:
@@ -156,12 +157,7 @@ def _with_filters(words: tantivy.Query, filters: Mapping[str, str]) -> tantivy.Q
 
 
 def _filter(key: str, value: str) -> str:
-    return _clean(f"{key}\x1f{value}")
-
-
-def _clean(text: str) -> str:
-    """`text` as UTF-8 can carry it: tantivy refuses unpaired surrogates."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return storable(f"{key}\x1f{value}")
 
 
 def _snippet(generator: tantivy.SnippetGenerator, body: str) -> str:

@@ -139,7 +139,7 @@ def _fires(context: FaultContext, found: Kind) -> bool:
     if fault.after_write and not context.world.effects:
         return False
     state.seen += 1
-    return state.seen in fault.ordinals or 0 < fault.onward <= state.seen
+    return fault.due(state.seen)
 
 
 def request_text(request: Request | ToolCall) -> dict[str, str]:

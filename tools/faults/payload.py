@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 import orjson
 
-from faultgym.core.json import JSON
+from faultgym.core.json import JSON, canonical
 from faultgym.tools.context import FieldHints
 from faultgym.tools.exchange import HttpRequest, HttpResponse
 from faultgym.tools.faults.types import FaultContext, Site
@@ -79,10 +79,10 @@ def identifiers(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
-def canonical(value: Any) -> str:
-    """The value as JSON text with sorted keys; empty for what is not JSON, which a model may send."""
+def canonical_text(value: Any) -> str:
+    """The value's canonical JSON; empty for what is not JSON, which a model may send."""
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+        return canonical(value).decode()
     except TypeError:
         return ""
 

@@ -21,18 +21,15 @@ from pydantic import ValidationError
 from faultgym.core.bank import banked
 from faultgym.core.errors import PlanError
 from faultgym.core.hashing import hash_to_unit, stable_hash
-from faultgym.core.json import JSON
+from faultgym.core.json import JSON, normalized_numbers
 from faultgym.core.suggest import did_you_mean
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.registry import kind_named
 from faultgym.tools.faults.rules import Border, PlanIn, RuleIn, rule_lines
-from faultgym.tools.faults.types import ScheduledFault
+from faultgym.tools.faults.types import HORIZON, ScheduledFault
 
 LARGEST = 1e9
 """The largest number that a parameter may be."""
-HORIZON = 64
-"""Calls for which `every` and `probability` are worked out."""
-
 How = Literal["nth", "first", "every", "from", "calls", "seconds", "probability"]
 Scalar = str | int | float | bool
 B = TypeVar("B", bound=Border)
@@ -50,6 +47,11 @@ class Trigger:
     after_write: bool = False
     """Only once the effect log holds a write."""
 
+    def __post_init__(self) -> None:
+        """Give equal triggers equal numbers: seconds and chances are floats, counts are integers."""
+        number = float if self.how in ("seconds", "probability") else int
+        object.__setattr__(self, "values", tuple(map(number, self.values)))
+
 
 @dataclass(frozen=True, slots=True)
 class FaultRule:
@@ -65,6 +67,11 @@ class FaultRule:
     """(argument, text) pairs that the request must contain."""
     params: tuple[tuple[str, Scalar], ...] = ()
     """The kind's parameters where they are not its defaults."""
+
+    def __post_init__(self) -> None:
+        """Give equal rules equal numbers: `30.0` becomes `30`."""
+        pairs = tuple((name, normalized_numbers(value)) for name, value in self.params)
+        object.__setattr__(self, "params", pairs)
 
     def to_data(self) -> JSON:
         """The rule as JSON data, in the order in which a person would write it."""
@@ -181,7 +188,7 @@ def _rule(data: Any, where: str) -> FaultRule:
 
 
 @banked("tasks", 16_384)
-def compile_plan(plan: FaultPlan, seed: int, horizon: int = HORIZON) -> FaultSchedule:
+def compile_plan(plan: FaultPlan, seed: int) -> FaultSchedule:
     """The explicit schedule of a plan under a seed.
 
     All choices are hashes of the seed and the rule's own content, so that neither the order of the
@@ -191,11 +198,19 @@ def compile_plan(plan: FaultPlan, seed: int, horizon: int = HORIZON) -> FaultSch
     schedule = []
     for id_, rule in enumerate(plan.rules):
         counts[rule] = counts.get(rule, 0) + 1
-        schedule.append(_compiled(id_, rule, stable_hash(seed, repr(rule), counts[rule]), horizon))
+        schedule.append(_compiled(id_, rule, stable_hash(seed, _content(rule), counts[rule])))
     return tuple(schedule)
 
 
-def _compiled(id_: int, rule: FaultRule, key: int, horizon: int) -> ScheduledFault:
+def _content(rule: FaultRule) -> str:
+    """The text that stands for a rule in its hash: that of version 0.1, for another would change every schedule."""
+    trigger = rule.trigger
+    when = f"Trigger(how={trigger.how!r}, values={trigger.values!r}, after_write={trigger.after_write!r})"
+    aim = f"tool={rule.tool!r}, route={rule.route!r}, match={rule.match!r}"
+    return f"Rule(kind={rule.kind!r}, trigger={when}, {aim}, params={rule.params!r})"
+
+
+def _compiled(id_: int, rule: FaultRule, key: int) -> ScheduledFault:
     params = {**kind_named(rule.kind).params, **dict(rule.params), "salt": key % 2**31}
     bare = ScheduledFault(
         id_,
@@ -211,14 +226,15 @@ def _compiled(id_: int, rule: FaultRule, key: int, horizon: int) -> ScheduledFau
     if how == "from":
         return replace(bare, onward=whole[0])
     if how == "seconds":
-        return replace(bare, onward=1, seconds=(float(values[0]), float(values[1])))
+        return replace(bare, onward=1, seconds=(values[0], values[1]))
     if how == "nth":
         return replace(bare, ordinals=tuple(sorted(set(whole))))
     if how == "first":
         return replace(bare, ordinals=tuple(range(1, whole[0] + 1)))
-    if how == "every":
-        return replace(bare, ordinals=tuple(range(whole[0], horizon + 1, whole[0])))
     if how == "calls":
         return replace(bare, ordinals=tuple(range(whole[0], whole[1] + 1)))
-    drawn = (n for n in range(1, horizon + 1) if hash_to_unit(key, rule.tool, n) < values[0])
-    return replace(bare, ordinals=tuple(drawn))
+    if how == "every":
+        ordinals = tuple(range(whole[0], HORIZON + 1, whole[0]))
+        return replace(bare, ordinals=ordinals, params={**bare.params, "every": whole[0]})
+    drawn = tuple(n for n in range(1, HORIZON + 1) if hash_to_unit(key, rule.tool, n) < values[0])
+    return replace(bare, ordinals=drawn, params={**bare.params, "probability": values[0]})

@@ -7,13 +7,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from faultgym.core.hashing import stable_hash
+from faultgym.core.hashing import hash_to_unit, stable_hash
 from faultgym.core.json import JSON
 from faultgym.tools.context import WorldView
 from faultgym.tools.exchange import Reply, Request
 from faultgym.tools.types import ToolCall, ToolResult
 
 Channel = Literal["http", "sql", "search", "tool"]
+
+HORIZON = 64
+"""Applicable calls for which a schedule lists `every` and `probability` one by one; then the rule itself holds."""
+RESERVED = frozenset({"salt", "every", "probability"})
+"""Names that a schedule's entry uses for itself among the parameters of its kind."""
 
 
 class Contract(StrEnum):
@@ -85,7 +90,22 @@ class ScheduledFault:
     after_write: bool = False
     """Only once the effect log holds a write."""
     params: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """What the kind needs: `retry_after` in seconds, `salt` for its choices, ..."""
+    """What the kind needs: `retry_after` in seconds, `salt` for its choices, ...; and `every` or `probability`,
+    if the entry goes on after `HORIZON` applicable calls."""
+
+    def due(self, call: int) -> bool:
+        """Whether it is due at the applicable call of this number, counted from 1. The same on every machine."""
+        if call in self.ordinals or 0 < self.onward <= call:
+            return True
+        return call > HORIZON and self._goes_on(call)
+
+    def _goes_on(self, call: int) -> bool:
+        """Beyond the list: what the trigger says of this call, without end."""
+        every = self.params.get("every")
+        if every is not None:
+            return bool(call % every == 0)
+        chance = self.params.get("probability", 0.0)
+        return bool(chance) and hash_to_unit(self.params.get("salt", 0), self.tool, call) < chance
 
 
 @dataclass(slots=True)

@@ -76,3 +76,10 @@ def test_a_copy_and_its_original_never_affect_one_another(lab: Any, rules: Any, 
 def test_every_kind_says_in_one_line_what_it_does(name: str) -> None:
     assert FAULT_KINDS[name].summary.endswith((".", "for ever"))
     assert len(FAULT_KINDS[name].summary) <= 120
+
+
+@pytest.mark.parametrize("trigger", [{"every": 2}, {"probability": 1}])
+def test_the_hundredth_call_still_meets_a_fault_without_end(lab: Any, trigger: Any) -> None:
+    at = lab([{"kind": "server_error", "trigger": trigger}])
+    codes = [at.call("get_thing", thing_id="THG-101").result.code for _ in range(100)]
+    assert codes[99] == "http_500"

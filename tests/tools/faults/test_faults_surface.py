@@ -23,6 +23,14 @@ def test_a_removed_tool_is_gone_from_the_offer_and_the_others_stay(lab: Any) -> 
     assert at.get("/v1/things/THG-101").startswith("HTTP 200")
 
 
+def test_no_error_offers_a_tool_that_was_removed(lab: Any) -> None:
+    at = lab([{"kind": "tool_removed", "trigger": {"nth": 1}, "tool": "search"}])
+    at.call("search", query="lent")
+    text = at.text("serch", query="lent")
+    assert "no tool 'serch'" in text
+    assert "search" not in text
+
+
 @pytest.mark.parametrize("tool", ["sql", "search", "http", "get_thing"])
 def test_a_renamed_argument_works_under_the_name_that_the_error_tells(lab: Any, tool: str) -> None:
     arguments = {

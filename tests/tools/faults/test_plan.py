@@ -13,6 +13,7 @@ from faultgym.core.errors import PlanError
 from faultgym.tools.faults.named import load_plan, named_plans
 from faultgym.tools.faults.plan import FaultPlan, compile_plan
 from faultgym.tools.faults.registry import FAULT_KINDS
+from faultgym.tools.faults.types import ScheduledFault
 
 ordinals = st.integers(1, 50)
 triggers = st.one_of(
@@ -81,9 +82,51 @@ def test_a_trigger_compiles_to_what_it_says(trigger: Any, ordinals: Any, onward:
 
 def test_a_probability_is_about_its_share_of_calls_and_differs_by_seed() -> None:
     plan = FaultPlan.from_rules([{"kind": "reset", "trigger": {"probability": 0.25}}])
-    drawn = {seed: compile_plan(plan, seed, 400)[0].ordinals for seed in range(8)}
+    drawn = {}
+    for seed in range(8):
+        (fault,) = compile_plan(plan, seed)
+        drawn[seed] = tuple(n for n in range(1, 401) if fault.due(n))
     assert all(60 < len(ordinals) < 140 for ordinals in drawn.values())
     assert len(set(drawn.values())) == 8
+
+
+@pytest.mark.parametrize("trigger", [{"every": 7}, {"probability": 0.25}])
+def test_every_and_probability_go_on_without_end(trigger: Any) -> None:
+    (fault,) = compile_plan(FaultPlan.from_rules([{"kind": "reset", "trigger": trigger}]), 1)
+    for first in (1, 65, 1001, 100_001):
+        assert 5 <= sum(fault.due(n) for n in range(first, first + 64)) <= 28
+
+
+def test_a_schedule_written_before_rules_went_on_still_ends_with_its_list() -> None:
+    fault = ScheduledFault(0, "reset", ordinals=(3, 6), params={"salt": 1})
+    assert [n for n in range(1, 400) if fault.due(n)] == [3, 6]
+
+
+def test_equal_plans_compile_alike_whichever_was_first() -> None:
+    whole, broken = (
+        FaultPlan.from_rules([{"kind": "rate_limited", "trigger": {"nth": 1}, "params": {"retry_after": number}}])
+        for number in (30, 30.0)
+    )
+    assert whole == broken
+    assert repr(whole) == repr(broken)
+    assert compile_plan.__wrapped__(whole, 3) == compile_plan.__wrapped__(broken, 3)
+    assert whole.to_json() == broken.to_json()
+
+
+def test_schedules_stay_as_version_0_1_drew_them() -> None:
+    rules = [
+        {"kind": "reset", "route": "get_order", "trigger": {"nth": [2, 4]}},
+        {"kind": "rate_limited", "trigger": {"first": 1}, "params": {"retry_after": 45}},
+        {"kind": "timeout", "trigger": {"probability": 0.25}},
+        {"kind": "outage", "trigger": {"seconds": [10, 20.5]}},
+        {"kind": "lost_ack", "tool": "http", "match": {"path": "x"}, "trigger": {"from": 1, "after_write": True}},
+        {"kind": "bad_gateway", "trigger": {"every": 30}},
+    ]
+    schedule = compile_plan(FaultPlan.from_rules(rules), 7)
+    salts = [514223173, 2041163126, 753376835, 1018093337, 1408635586]
+    assert [fault.params["salt"] for fault in schedule[:5]] == salts
+    assert schedule[2].ordinals == (2, 4, 5, 13, 23, 24, 26, 27, 28, 36, 40, 41, 45, 46, 49, 57)
+    assert schedule[5].ordinals == (30, 60)
 
 
 def test_two_equal_rules_draw_apart() -> None:

@@ -18,7 +18,6 @@ burn them meets it, and it gets the same message.
 
 from __future__ import annotations
 
-import functools
 import resource
 import sqlite3
 import sys
@@ -26,6 +25,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from faultgym.core.bank import banked
 from faultgym.tools.channels.sql import time as sqltime
 from faultgym.tools.channels.sql.policy import (
     HINT,
@@ -274,7 +274,7 @@ def write_schema_table(connection: sqlite3.Connection, readable: Mapping[str, fr
                 connection.execute(f"INSERT INTO {SCHEMA_TABLE} VALUES (?, ?, ?, ?)", (table, name, type_, note))
 
 
-@functools.cache
+@banked("code", 256)
 def real_lock_message(kind: Literal["busy", "locked", "readonly"], table: str = "t") -> str:
     """The engine's own words for a lock, from two real connections to one database in memory.
 

@@ -9,12 +9,12 @@ A verdict holds for the text, the policy and the schema, so that all worlds of a
 from __future__ import annotations
 
 import contextlib
-import functools
 import sqlite3
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from faultgym.core.bank import banked
 from faultgym.tools.channels.sql import scan as sqlscan
 from faultgym.tools.channels.sql import time as sqltime
 from faultgym.tools.exchange import SqlReply
@@ -163,7 +163,7 @@ class Sketch:
         return sqlite3.SQLITE_OK
 
 
-@functools.lru_cache(maxsize=32)
+@banked("code", 32)
 def sketch(policy: SqlPolicy, schema: tuple[tuple[str, str, str, str | None], ...]) -> Sketch:
     """The sketch for the rows (type, name, tbl_name, sql) of `sqlite_master`."""
     return Sketch(policy, schema)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from faultgym.core.text import has_surrogates
+
 MAX_CHARACTERS = 4_096
 """Longer statements are refused. Bounds the work of one run without a loop, where no progress
 callback comes: a few hundred calls of `instr` on the longest strings take 0.3 s."""
@@ -54,7 +56,7 @@ def refusal(text: str) -> str:
         return f"statement too long: {len(text)} characters, at most {MAX_CHARACTERS} are allowed"
     if "\0" in text:
         return "the statement contains a null character"
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+    if has_surrogates(text):
         return "the statement contains an unpaired surrogate, which is not valid Unicode"
     tokens = _tokens(text)
     return _form(tokens) or _weight(tokens)

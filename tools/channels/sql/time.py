@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from faultgym.core.bank import banked
+
 _CURRENT = {"current_date": "date", "current_time": "time", "current_timestamp": "datetime"}
 
 FUNCTIONS = frozenset({"date", "time", "datetime", "julianday", "unixepoch", "strftime", *_CURRENT})
@@ -47,6 +49,6 @@ def _text(value: Any) -> str:
     return text.partition("\0")[0].lower()
 
 
-@functools.cache
+@banked("code", 1)
 def _calendar() -> sqlite3.Connection:
     return sqlite3.connect(":memory:", check_same_thread=False)

@@ -9,14 +9,12 @@ from typing import Any
 import orjson
 
 from faultgym.core.hashing import stable_hash
-from faultgym.tools.faults.payload import canonical
+from faultgym.tools.faults.payload import canonical_text
 from faultgym.tools.faults.registry import kind
 from faultgym.tools.faults.types import Contract, FaultContext, Site
-from faultgym.tools.types import ToolCall, ToolResult
+from faultgym.tools.types import MAX_ARGUMENTS, ToolCall, ToolResult
 
 _RENAMES = {"query": "statement", "path": "url", "method": "verb"}
-_LONGEST = 65_536
-"""Characters of arguments that are looked at: no tool takes more."""
 _IDENTIFIER = re.compile(r"\b[A-Z]{2,8}-[0-9]{1,9}\b")
 
 
@@ -38,7 +36,7 @@ def _arguments(call: ToolCall) -> dict[str, Any]:
     """The call's arguments; empty when they cannot be read, which is for the toolbox to say."""
     if call.arguments is not None:
         return call.arguments
-    if len(call.raw) > _LONGEST:
+    if len(call.raw) > MAX_ARGUMENTS:
         return {}
     try:
         value = orjson.loads(call.raw or "{}")
@@ -108,11 +106,11 @@ def argument_renamed(context: FaultContext) -> ToolResult:
 
 
 def _canonical(context: FaultContext) -> str:
-    return f"{_call(context).name} {canonical(_arguments(_call(context)))}"
+    return f"{_call(context).name} {canonical_text(_arguments(_call(context)))}"
 
 
 def _names_record(context: FaultContext) -> bool:
-    return _IDENTIFIER.search(canonical(_arguments(_call(context)))) is not None
+    return _IDENTIFIER.search(canonical_text(_arguments(_call(context)))) is not None
 
 
 @kind(
