@@ -4,11 +4,14 @@ One world for each session id. An outside client is given a base URL such as `/s
 there never touches another session. An ASGI application on Starlette's router; `faultgym serve` runs it on uvicorn.
 
     GET    /openapi.json          the service's OpenAPI document
-    POST   /sessions              {"id"?, "task"?, "faults"?, "seed"?} -> base URL and credentials
+    POST   /sessions              {"id"?, "task"?, "faults"?, "seed"?} -> base URL and credentials;
+                                  409: the id is in use; 410: its session is closed
     GET    /sessions/{id}         what happened: faults fired, effects, virtual time
     POST   /sessions/{id}/wait    {"seconds": n}: lets virtual time pass
     DELETE /sessions/{id}
     *      /s/{id}/...            the service; an unknown id opens a session with the defaults
+
+An id never returns: once its session is deleted, or evicted because there are too many, it answers 410.
 
 A fault that swallows the response closes the connection (`timeout`) or resets it (`reset`); nothing
 sleeps. A body that is cut against its Content-Length is really cut.
@@ -49,15 +52,51 @@ MAX_SESSIONS = 1000
 """Sessions kept; beyond it the one unused for longest is closed."""
 
 
-class ServiceApp:
-    """The ASGI application of one suite."""
+LONGEST_ID = 100
+"""Characters of a session id."""
 
-    def __init__(self, suite: Suite, *, faults: Faults = "clean", split: str = "dev", seed: int = 0):
+
+class SessionError(UserError):
+    """A request that no session can answer, with the HTTP status that says why."""
+
+    def __init__(self, status: int, title: str, detail: str):
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+
+
+class ServiceApp:
+    """The ASGI application of one suite.
+
+    Args:
+        suite: Whose service it is.
+        faults: What breaks in sessions that do not say: a preset or a plan.
+        split: Where sessions without a task take theirs from.
+        seed: Of the schedules of faults.
+        max_sessions: How many sessions are kept; beyond it the one unused for longest is closed.
+
+    Raises:
+        PlanError: `faults` names no preset.
+    """
+
+    def __init__(
+        self,
+        suite: Suite,
+        *,
+        faults: Faults = "clean",
+        split: str = "dev",
+        seed: int = 0,
+        max_sessions: int = MAX_SESSIONS,
+    ):
         self.suite = suite
+        self.max_sessions = max_sessions
         self.faults = check_faults(faults)
         self.split = split
         self.seed = seed
         self._sessions: OrderedDict[str, Episode] = OrderedDict()
+        self._closed: set[str] = set()
+        self._named = 0
+        """How many ids were given by number so far."""
         # A bare router: Starlette's middleware would wrap `send`, and with it the transport.
         self._router = Router(
             [
@@ -83,7 +122,11 @@ class ServiceApp:
         """The suite's own routes, below `/s/{session}`."""
         request = Request(scope, receive)
         name, _, path = scope["path"].removeprefix("/s/").partition("/")
-        episode = self.episode(name)
+        try:
+            episode = self.episode(name)
+        except UserError as error:
+            await _refusal(error)(scope, receive, send)
+            return
         headers = {k.lower(): v for k, v in request.headers.items()}
         wanted = HttpRequest(request.method, f"/{path}", dict(request.query_params), headers, await request.body())
         site = http_site(self.suite.service, "http", wanted)
@@ -106,15 +149,40 @@ class ServiceApp:
         return JSONResponse(_state(episode))
 
     async def _delete_session(self, request: Request) -> Response:
-        self._known(request).close()
-        del self._sessions[request.path_params["name"]]
+        self._known(request)
+        self._close(request.path_params["name"])
         return Response(status_code=204)
+
+    def _close(self, name: str) -> None:
+        self._sessions.pop(name).close()
+        self._closed.add(name)
 
     def _known(self, request: Request) -> Episode:
         name = request.path_params["name"]
+        self._check_open(name)
         if name not in self._sessions:
-            raise UserError(f"there is no session {name[:100]!r}: POST /sessions opens one")
+            raise UserError(f"there is no session {name[:LONGEST_ID]!r}: POST /sessions opens one")
         return self._sessions[name]
+
+    def _check_open(self, name: str) -> None:
+        if name in self._closed:
+            raise SessionError(410, "Gone", f"the session {name!r} is closed, and its id never returns: open another")
+
+    def _new_name(self, wanted: object) -> str:
+        """The id of a session to be opened; raises `UserError` for one that cannot be."""
+        if wanted is None or wanted == "":
+            while True:
+                self._named += 1
+                name = f"session-{self._named}"
+                if name not in self._sessions and name not in self._closed:
+                    return name
+        name = str(wanted)
+        if "/" in name or len(name) > LONGEST_ID:
+            raise UserError(f"a session id has no slash and at most {LONGEST_ID} characters")
+        self._check_open(name)
+        if name in self._sessions:
+            raise SessionError(409, "Conflict", f"the session id {name!r} is in use: choose another, or DELETE it")
+        return name
 
     def _faults(self, wanted: object) -> Faults:
         """A preset by name, a plan as a client sends it, or the default; raises `PlanError`."""
@@ -125,18 +193,35 @@ class ServiceApp:
         return FaultPlan.from_json(orjson.dumps(wanted).decode(), "faults")
 
     def episode(self, name: str) -> Episode:
-        """The session's episode; an unknown id opens one with the defaults."""
+        """The session's episode; an unknown id opens one with the defaults.
+
+        Raises:
+            UserError: The id is none that can be opened: too long, or of a session that is closed.
+        """
+        if not name:
+            raise UserError("the path is /s/ID/..., with the id of a session")
         if name not in self._sessions:
             self.open({"id": name})
         self._sessions.move_to_end(name)
         return self._sessions[name]
 
     def open(self, wanted: JSON) -> JSON:
-        """Open a session; raises `UserError` for a task or a preset that does not exist."""
-        name = str(wanted.get("id") or f"session-{len(self._sessions) + 1}")
-        if "/" in name or len(name) > 100:
-            raise UserError("a session id has no slash and at most 100 characters")
+        """Open a session.
+
+        Args:
+            wanted: `id`, `task`, `faults` and `seed`, each of which may be left out.
+
+        Returns:
+            The session's id, base URL, task, instruction and credentials.
+
+        Raises:
+            UserError: A task or a preset that does not exist; an id that is too long, in use or of a closed session.
+        """
         faults = self._faults(wanted.get("faults"))
+        seed = wanted.get("seed", self.seed)
+        if not isinstance(seed, int):
+            raise UserError("`seed` must be a whole number")
+        name = self._new_name(wanted.get("id"))
         if wanted.get("task"):
             task = task_by_id(str(wanted["task"]))
             if task.suite != self.suite.name:
@@ -145,13 +230,10 @@ class ServiceApp:
             names = [n for n in self.suite.names(self.split) if not self.suite.templates[n].faults]
             number = stable_hash("session", self.seed, name)
             task = self.suite.task(names[number % len(names)], self.split, number // len(names) % 1024)
-        seed = wanted.get("seed", self.seed)
-        if not isinstance(seed, int):
-            raise UserError("`seed` must be a whole number")
         episode = Episode(task, schedule_for(task, faults, seed))
         self._sessions[name] = episode
-        while len(self._sessions) > MAX_SESSIONS:
-            self._sessions.popitem(last=False)[1].close()
+        while len(self._sessions) > self.max_sessions:
+            self._close(next(iter(self._sessions)))
         return {
             "id": name,
             "base_url": f"/s/{name}",
@@ -170,10 +252,16 @@ def _answer(endpoint: Endpoint) -> Endpoint:
         try:
             return await endpoint(request)
         except UserError as error:
-            refusal = ServiceError(400, "Bad Request", str(error)).response()
-            return Response(refusal.body, refusal.status, dict(refusal.headers))
+            return _refusal(error)
 
     return answered
+
+
+def _refusal(error: UserError) -> Response:
+    """A refusal as problem+json: 400, or the status that it bears."""
+    status, title = (error.status, error.title) if isinstance(error, SessionError) else (400, "Bad Request")
+    refusal = ServiceError(status, title, str(error)).response()
+    return Response(refusal.body, refusal.status, dict(refusal.headers))
 
 
 def _state(episode: Episode) -> JSON:

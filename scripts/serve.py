@@ -18,6 +18,9 @@ def serve(
     split: Annotated[str, typer.Option(help="Where sessions without a task take theirs from")] = "dev",
     seed: Annotated[int, typer.Option(help="Seed of the fault schedules")] = 0,
     host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    max_sessions: Annotated[
+        int, typer.Option(min=1, help="Sessions kept; beyond it the one unused for longest is closed, for good")
+    ] = 1000,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one")] = 8765,
 ) -> None:
     """Serve a suite's REST API, with its faults, to any HTTP client."""
@@ -28,7 +31,7 @@ def serve(
     from faultgym.envs.serving import ServiceApp
     from faultgym.envs.suite import suite_named
 
-    app = ServiceApp(suite_named(suite), faults=load_faults(faults), split=split, seed=seed)
+    app = ServiceApp(suite_named(suite), faults=load_faults(faults), split=split, seed=seed, max_sessions=max_sessions)
     app.suite.names(split)
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

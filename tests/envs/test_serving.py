@@ -15,7 +15,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from faultgym.envs.episode import Episode
-from faultgym.envs.serving import ServiceApp
+from faultgym.envs.serving import ServiceApp, SessionError
 from faultgym.envs.suite import suite_named
 from faultgym.tools.exchange import HttpRequest
 from faultgym.tools.faults.layer import FaultLayer
@@ -169,6 +169,45 @@ def test_wrong_input_is_refused_with_a_problem_document(shop: Server, method: st
     response = shop.client.request(method, path, content=body)
     assert response.status_code == 400
     assert response.json()["detail"]
+
+
+def test_an_id_never_returns_once_its_session_is_deleted(shop: Server) -> None:
+    one, two = shop.session(), shop.session()
+    assert shop.client.delete(f"/sessions/{one['id']}").status_code == 204
+    assert shop.session()["id"] not in (one["id"], two["id"])
+    for answer in (
+        shop.client.post("/sessions", json={"id": one["id"]}),
+        shop.client.get(f"/sessions/{one['id']}"),
+        shop.client.get(f"/s/{one['id']}/v1/openapi"),
+    ):
+        assert answer.status_code == 410
+        assert "never returns" in answer.json()["detail"]
+
+
+def test_an_id_in_use_is_refused_and_its_session_goes_on(shop: Server) -> None:
+    session = shop.session(id="taken")
+    answer = shop.client.post("/sessions", json={"id": "taken"})
+    assert answer.status_code == 409
+    assert "in use" in answer.json()["detail"]
+    assert shop.client.get("/sessions/taken").json()["task"] == session["task"]
+
+
+def test_the_session_unused_for_longest_is_evicted_and_says_so() -> None:
+    app = ServiceApp(suite_named("orders"), max_sessions=2)
+    for name in ("a", "b"):
+        app.open({"id": name})
+    app.episode("a")
+    app.open({"id": "c"})
+    assert app.episode("a")
+    with pytest.raises(SessionError, match="'b' is closed"):
+        app.episode("b")
+
+
+@pytest.mark.parametrize("name", ["x" * 101, ""])
+def test_a_path_without_a_usable_id_is_refused_not_raised(shop: Server, name: str) -> None:
+    answer = shop.client.get(f"/s/{name}/v1/openapi")
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode)[:2], ids=lambda mode: str(mode.value))
