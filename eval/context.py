@@ -38,13 +38,13 @@ class ScoringContext:
         records = tuple(trace.records)
         last = trace.steps[-1].turn if trace.steps else None
         return cls(
-            trace,
-            task,
-            records,
-            tuple(intents(suite_named(task.suite), records)),
-            tuple(n for n, step in enumerate(trace.steps) for _ in step.calls),
-            last.text if last is not None and last.final else "",
-            trace.verdict or Verdict(False),
+            trace=trace,
+            task=task,
+            records=records,
+            intents=tuple(intents(suite_named(task.suite), records)),
+            steps=tuple(n for n, step in enumerate(trace.steps) for _ in step.calls),
+            text=last.text if last is not None and last.final else "",
+            verdict=trace.verdict or Verdict(False),
         )
 
     @property

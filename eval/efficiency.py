@@ -78,15 +78,15 @@ def efficiency(context: ScoringContext) -> Efficiency:
     calls = len(context.records)
     optimal = optimal_calls(context.task, context.schedule)
     return Efficiency(
-        calls,
-        len(context.trace.steps),
-        context.trace.tokens,
-        context.trace.seconds,
-        optimal,
-        path_efficiency(optimal, calls) if context.verdict.success else None,
-        Waste(redundant_reads(context), futile_retries(context), calls_after_goal(context)),
-        sum(bool(r.effects) for r in context.records),
-        bad_writes(context),
+        calls=calls,
+        turns=len(context.trace.steps),
+        tokens=context.trace.tokens,
+        seconds=context.trace.seconds,
+        optimal=optimal,
+        efficiency=path_efficiency(optimal, calls) if context.verdict.success else None,
+        waste=Waste(redundant_reads(context), futile_retries(context), calls_after_goal(context)),
+        writes=sum(bool(r.effects) for r in context.records),
+        bad_writes=bad_writes(context),
     )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -32,27 +33,102 @@ class Estimate:
     """Episodes for which the quantity is defined."""
     tasks: int = 0
     """Tasks that they belong to."""
+    low: float | None = None
+    """Lower end of the 95% interval of a proportion; None for other quantities, and below two tasks."""
+    high: float | None = None
+    """Its upper end."""
 
     def to_record(self) -> JSON:
         """As JSON."""
-        return {"value": self.value, "error": self.error, "episodes": self.episodes, "tasks": self.tasks}
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def clustered(values: Iterable[tuple[str, float | bool | None]]) -> Estimate:
     """The mean over tasks of the mean over trials of (task, value) pairs; None values leave the mean."""
+    return _estimate(*_task_means(values))
+
+
+def clustered_share(values: Iterable[tuple[str, float | bool | None]]) -> Estimate:
+    """`clustered` for a proportion: with its Wilson interval, whose size is the effective one (`effective_size`).
+
+    Args:
+        values: (task, value) pairs, the values within [0, 1].
+
+    Example:
+        >>> found = clustered_share((f"task {n}", True) for n in range(88))
+        >>> percent(found)
+        '100% [96, 100]'
+    """
+    means, episodes = _task_means(values)
+    found = _estimate(means, episodes)
+    if found.value is None or len(means) < 2:
+        return found
+    low, high = wilson(found.value, effective_size(means, episodes))
+    return replace(found, low=low, high=high)
+
+
+def percent(found: Estimate) -> str:
+    """A proportion for people, with its interval: `88% [80, 93]`; `-` where it is undefined."""
+    if found.value is None:
+        return "-"
+    interval = "" if found.low is None or found.high is None else f" [{found.low * 100:.0f}, {found.high * 100:.0f}]"
+    return f"{found.value:.0%}{interval}"
+
+
+def _task_means(values: Iterable[tuple[str, float | bool | None]]) -> tuple[list[float], int]:
+    """(the mean of each task, episodes with a value)."""
     groups: dict[str, list[float]] = {}
     for task, value in values:
         if value is not None:
             groups.setdefault(task, []).append(float(value))
-    if not groups:
+    return [math.fsum(group) / len(group) for group in groups.values()], sum(map(len, groups.values()))
+
+
+def _estimate(means: Sequence[float], episodes: int) -> Estimate:
+    if not means:
         return Estimate()
-    means = [math.fsum(group) / len(group) for group in groups.values()]
     mean = math.fsum(means) / len(means)
     error = None
     if len(means) > 1:
         spread = math.fsum((m - mean) ** 2 for m in means) / (len(means) - 1)
         error = math.sqrt(spread / len(means))
-    return Estimate(mean, error, sum(map(len, groups.values())), len(groups))
+    return Estimate(value=mean, error=error, episodes=episodes, tasks=len(means))
+
+
+def effective_size(means: Sequence[float], episodes: int) -> float:
+    """How many independent episodes a proportion over these tasks is worth: between the tasks and the episodes.
+
+    It is p(1 - p) over the variance that the mean has between tasks, and never more than the episodes (Korn and
+    Graubard 1998). Where every task says the same, all or none, nothing is known of how alike trials of a task are:
+    each task counts once.
+
+    Args:
+        means: The proportion of each task.
+        episodes: How many episodes they stand on.
+    """
+    tasks = len(means)
+    share = math.fsum(means) / tasks
+    if not 0 < share < 1:
+        return float(tasks)
+    variance = math.fsum((m - share) ** 2 for m in means) / tasks**2
+    size = share * (1 - share) / variance if variance else math.inf
+    return min(float(episodes), max(float(tasks), size))
+
+
+def wilson(share: float, size: float, alpha: float = 0.05) -> tuple[float, float]:
+    """The score interval of a proportion (Wilson 1927), which has a width at 0 and 1 too.
+
+    Args:
+        share: The proportion that was seen.
+        size: Observations that it stands on; those of clustered ones are `effective_size`.
+        alpha: One less the confidence.
+    """
+    z = NormalDist().inv_cdf(1 - alpha / 2)
+    scale = 1 + z * z / size
+    centre = (share + z * z / (2 * size)) / scale
+    reach = z / scale * math.sqrt(share * (1 - share) / size + z * z / (4 * size * size))
+    low = 0.0 if share <= 0 else max(0.0, centre - reach)
+    return low, 1.0 if share >= 1 else min(1.0, centre + reach)
 
 
 def pass_at_k(n: int, c: int, k: int) -> float | None:
@@ -147,13 +223,13 @@ def calibration(confidences: Sequence[float], outcomes: Sequence[bool], bins: in
     error, used = expected_calibration_error(stated, right, bins)
     curve = risk_coverage(stated, right)
     return Calibration(
-        len(stated),
-        float(np.mean((stated - right) ** 2)),
-        error,
-        used,
-        auroc(stated, right),
-        _mean_risk(curve),
-        tuple(curve),
+        episodes=len(stated),
+        brier=float(np.mean((stated - right) ** 2)),
+        ece=error,
+        bins=used,
+        auroc=auroc(stated, right),
+        aurc=_mean_risk(curve),
+        risk_coverage=tuple(curve),
     )
 
 

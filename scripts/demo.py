@@ -31,6 +31,7 @@ from faultgym.cli.show import print_trace
 from faultgym.core.errors import UserError
 from faultgym.eval.scoring.metrics import Summary, summarize
 from faultgym.eval.scoring.score import Score
+from faultgym.eval.statistics import percent
 
 POLICIES = {
     "expert": "recovers by the contracts, from what it sees",
@@ -132,7 +133,7 @@ def _tables(console: Console, out: Path, per_template: int, seed: int) -> None:
         _say(console, f"  {name:18} {what}")
     runs = list(_runs(console, out, per_template, seed))
     console.print(_table(runs))
-    _say(console, "success   goal state reached, answer right, nothing else touched; ± is the standard error")
+    _say(console, "success   goal state reached, answer right, nothing else touched; in brackets the 95% interval")
     _say(console, "SPL       success weighted by path length: 1.00 means no call was wasted")
     _say(console, "recovery  share of the delivered faults that were got past (of how many that have a way past)\n")
     _episodes(console, runs)
@@ -196,10 +197,8 @@ def _table(runs: Sequence[TellingEpisode]) -> Table:
 def _cells(s: Summary) -> tuple[str, ...]:
     rate = s.recovery.rate.value
     recovery = "-" if rate is None else f"{rate:.0%} ({s.recovery.counted})"
-    error = f" ± {s.success.error:.0%}" if s.success.error else ""
     spl = "-" if s.spl.value is None else f"{s.spl.value:.2f}"
-    success = "-" if s.success.value is None else f"{s.success.value:.0%}{error}"
-    return success, spl, recovery, s.main_mode or "-"
+    return percent(s.success), spl, recovery, s.main_mode or "-"
 
 
 def _episodes(console: Console, runs: Sequence[TellingEpisode]) -> None:

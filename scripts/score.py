@@ -23,10 +23,10 @@ from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.eval.critical import critical_step
 from faultgym.eval.scoring.metrics import BY, Summary, dose_response, grouped, robustness, summarize
-from faultgym.eval.scoring.runs import located_traces
+from faultgym.eval.scoring.runs import located_traces, run_folders
 from faultgym.eval.scoring.score import Score
 from faultgym.eval.scoring.score import score as score_trace
-from faultgym.eval.statistics import Estimate, plain
+from faultgym.eval.statistics import Estimate, percent, plain
 
 SCORES = "scores.jsonl"
 """In the run's folder: one line for each trace."""
@@ -37,7 +37,7 @@ Tick = Callable[[], None]
 
 
 def score(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of runs; several are summed up together.")],
+    runs: Annotated[list[Path], typer.Argument(help="Runs, or folders of runs; all are summed up together.")],
     by: Annotated[By, typer.Option(help="What the table's rows are.")] = DEFAULT_BY,
     json_path: Annotated[
         Path | None, typer.Option("--json", metavar="PATH", help="Also write the figures to this file.")
@@ -49,7 +49,7 @@ def score(
     """Score stored traces again, offline. Writes scores.jsonl into each run's folder and prints a table."""
     console, aside = Console(), Console(stderr=True)
     scores: list[Score] = []
-    for path in runs:
+    for path in (folder for given in runs for folder in run_folders(given)):
         run = RunDirectory.open(path)
         found = scored(run, critical, aside)
         write_scores(path / SCORES, found)
@@ -129,7 +129,7 @@ def document(scores: Sequence[Score], by: str) -> JSON:
 
 
 def show(console: Console, scores: Sequence[Score], by: str) -> None:
-    """Print the table, and beneath it what does not fit into one."""
+    """Print the table, and beneath it what does not fit into one. In brackets: 95% Wilson intervals, by task."""
     table = Table(title=f"Scores by {by}", title_justify="left")
     table.add_column(by, overflow="fold")
     for name in ("episodes", "success", "SPL", "recovery (n)"):
@@ -152,10 +152,10 @@ def show(console: Console, scores: Sequence[Score], by: str) -> None:
 
 def _cells(s: Summary) -> list[str]:
     """The cells of one row, after the first."""
-    recovered = f"{_percent(s.recovery.rate)} ({s.recovery.counted})" if s.recovery.counted else "-"
+    recovered = f"{percent(s.recovery.rate)} ({s.recovery.counted})" if s.recovery.counted else "-"
     share = s.modes[s.main_mode] / s.episodes if s.main_mode else 0.0
     mode = f"{s.main_mode} ({share:.0%})" if s.main_mode else "-"
-    return [str(s.episodes), _percent(s.success), _number(s.spl), recovered, escape(mode)]
+    return [str(s.episodes), percent(s.success), _number(s.spl), recovered, escape(mode)]
 
 
 def _flag(s: Summary) -> str:
@@ -167,6 +167,8 @@ def _flag(s: Summary) -> str:
 
 def _notes(scores: Sequence[Score]) -> Iterator[str]:
     whole, against = summarize(scores), robustness(scores)
+    if whole.success.low is not None:
+        yield "In brackets: 95% intervals (Wilson), tasks as the units."
     r = whole.recovery
     if r.deliveries:
         outcomes = ", ".join(f"{count} {name}" for name, count in r.outcomes.items())
@@ -180,12 +182,6 @@ def _notes(scores: Sequence[Score]) -> Iterator[str]:
         yield f"First critical step found in {len(found)} failures; median: turn {sorted(found)[len(found) // 2]}."
     if not whole.valid:
         yield f"INVALID: {whole.harness_errors} of {whole.episodes + whole.harness_errors} episodes are harness errors."
-
-
-def _percent(value: Estimate) -> str:
-    if value.value is None:
-        return "-"
-    return f"{value.value:.0%}" + (f" ± {value.error:.0%}" if value.error is not None else "")
 
 
 def _number(value: Estimate) -> str:

@@ -11,7 +11,7 @@ from faultgym.eval.comparison.pairing import Pair
 from faultgym.eval.comparison.result import SLICES
 from faultgym.eval.modes.classifier import RULES
 from faultgym.eval.scoring.metrics import grouped, intensity
-from faultgym.eval.scoring.score import Score
+from faultgym.eval.scoring.record import Score
 from faultgym.eval.statistics import Floats, area_under, pass_at_k, pass_hat_k
 
 
@@ -101,7 +101,7 @@ def _column(
     counts = np.bincount(tasks, minlength=len(rows)).astype(np.float64)
     counts[counts == 0] = np.nan
     means = [np.bincount(tasks, weights=side[defined], minlength=len(rows)) / counts for side in values]
-    return Column(metric, by, name, means[0], means[1], int(defined.sum()))
+    return Column(metric=metric, by=by, name=name, base=means[0], other=means[1], pairs=int(defined.sum()))
 
 
 # ---- what a task has, and not an episode --------------------------------------------------------------
@@ -152,4 +152,6 @@ def _by_task(name: str, found: Sequence[_OfTask], rows: dict[str, int]) -> Colum
         counts[rows[task]] += 1
     means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
     metric = Metric(name, lambda s: None)
-    return Column(metric, "all", "", means[0], means[1], sum(pairs for *_, pairs in found))
+    return Column(
+        metric=metric, by="all", name="", base=means[0], other=means[1], pairs=sum(pairs for *_, pairs in found)
+    )

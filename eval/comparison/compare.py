@@ -55,7 +55,9 @@ def compare(base: Run, others: Sequence[Run], settings: Settings | None = None) 
     if len(set(names)) < len(names):
         raise UserError(f"two runs are called the same ({', '.join(names)}): give each a name of its own")
     against = tuple(_against(base, other, settings) for other in others)
-    return Comparison(RunSummary.of(base), against, settings, missing_baselines(base, others))
+    return Comparison(
+        base=RunSummary.of(base), against=against, settings=settings, missing=missing_baselines(base, others)
+    )
 
 
 def _against(base: Run, other: Run, settings: Settings) -> RunComparison:
@@ -64,14 +66,14 @@ def _against(base: Run, other: Run, settings: Settings) -> RunComparison:
     changes = list(_changes(pairing.pairs))
     cells = _cells(pairing.pairs, settings)
     return RunComparison(
-        RunSummary.of(other),
-        pairing,
-        tuple(cells if valid else (replace(cell, verdict=None) for cell in cells)),
-        _solved(changes),
-        tuple(sorted((c for c in changes if c.other > c.base), key=lambda c: (c.base - c.other, c.task))),
-        tuple(sorted((c for c in changes if c.other < c.base), key=lambda c: (c.other - c.base, c.task))),
-        _clean(pairing.pairs, settings) if valid else None,
-        Exposure.of(pairing.pairs),
+        run=RunSummary.of(other),
+        pairing=pairing,
+        cells=tuple(cells if valid else (replace(cell, verdict=None) for cell in cells)),
+        solved=_solved(changes),
+        gained=tuple(sorted((c for c in changes if c.other > c.base), key=lambda c: (c.base - c.other, c.task))),
+        lost=tuple(sorted((c for c in changes if c.other < c.base), key=lambda c: (c.other - c.base, c.task))),
+        clean=_clean(pairing.pairs, settings) if valid else None,
+        exposure=Exposure.of(pairing.pairs),
     )
 
 
@@ -114,12 +116,12 @@ def _changes(pairs: Sequence[Pair]) -> Iterator[TaskChange]:
         first = its[0].base.score
         won = [(bool(pair.base.score.success), bool(pair.other.score.success)) for pair in its]
         yield TaskChange(
-            task,
-            first.template,
-            first.split,
-            sum(before for before, _ in won) / len(won),
-            sum(after for _, after in won) / len(won),
-            tuple(
+            task=task,
+            template=first.template,
+            split=first.split,
+            base=sum(before for before, _ in won) / len(won),
+            other=sum(after for _, after in won) / len(won),
+            episodes=tuple(
                 (pair.base.score.faults, pair.base.id, pair.other.id, after - before)
                 for pair, (before, after) in zip(its, won, strict=True)
                 if before != after
@@ -131,7 +133,7 @@ def _solved(tasks: Sequence[TaskChange]) -> McNemarTable:
     outcomes = [(task.base > 0.5, task.other > 0.5) for task in tasks]
     lost, gained = outcomes.count((True, False)), outcomes.count((False, True))
     both, neither = outcomes.count((True, True)), outcomes.count((False, False))
-    return McNemarTable(both, lost, gained, neither, mcnemar(gained, lost))
+    return McNemarTable(both=both, only_base=lost, only_other=gained, neither=neither, p=mcnemar(gained, lost))
 
 
 # ---- slice by slice -------------------------------------------------------------------------------
@@ -165,19 +167,21 @@ def _cell(
     if adjusted < settings.alpha and (interval.low > 0 or interval.high < 0):
         verdict = "better" if (interval.low > 0) == column.metric.higher_is_better else "worse"
     return ComparisonCell(
-        column.metric.name,
-        column.by,
-        column.name,
-        float(np.nanmean(column.base)),
-        float(np.nanmean(column.other)),
-        interval.low,
-        interval.high,
-        p,
-        adjusted,
-        detectable(spread, len(found), settings.alpha / slices, step=_step(column, found), flips=settings.flips),
-        column.pairs,
-        len(found),
-        verdict,
+        metric=column.metric.name,
+        by=column.by,
+        name=column.name,
+        base=float(np.nanmean(column.base)),
+        other=float(np.nanmean(column.other)),
+        low=interval.low,
+        high=interval.high,
+        p=p,
+        adjusted=adjusted,
+        detectable=detectable(
+            spread, len(found), settings.alpha / slices, step=_step(column, found), flips=settings.flips
+        ),
+        pairs=column.pairs,
+        tasks=len(found),
+        verdict=verdict,
     )
 
 

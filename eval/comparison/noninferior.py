@@ -86,7 +86,9 @@ def noninferior(
     worst = -found.low
     if bounded if bounded is not None else not lower_is_better:
         worst = max(worst, _unseen(gains, alpha))
-    return NonInferiority(len(units), float(before.mean()), float(after.mean()), worst, margin, alpha)
+    return NonInferiority(
+        units=len(units), base=float(before.mean()), tuned=float(after.mean()), worst=worst, margin=margin, alpha=alpha
+    )
 
 
 def check_margin(margin: float) -> None:

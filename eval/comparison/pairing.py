@@ -11,8 +11,8 @@ from faultgym.agents.rollouts.plan import plan_difference
 from faultgym.agents.traces.records import flat
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
+from faultgym.eval.scoring.record import faults_name
 from faultgym.eval.scoring.runs import Run, ScoredEpisode
-from faultgym.eval.scoring.score import faults_name
 
 NAMED = 3
 """Unpaired episodes that a message names."""

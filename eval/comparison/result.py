@@ -156,7 +156,17 @@ class RunSummary:
     def of(cls, run: Run) -> RunSummary:
         """Those of a run."""
         size, errors = len(run.episodes), run.harness_errors
-        return cls(run.name, run.policy, run.prompt, size, errors, run.valid, run.planned, run.damaged, run.folder)
+        return cls(
+            name=run.name,
+            policy=run.policy,
+            prompt=run.prompt,
+            episodes=size,
+            harness_errors=errors,
+            valid=run.valid,
+            planned=run.planned,
+            damaged=run.damaged,
+            folder=run.folder,
+        )
 
     def to_record(self) -> JSON:
         """As JSON."""

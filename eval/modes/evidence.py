@@ -170,7 +170,7 @@ class ModeContext:
     def mode(self, name: str, call: int | None, value: str, why: str) -> Mode:
         """The failure mode at a call, or, with None, at the end."""
         step = self.last_step if call is None else self.scoring.steps[call]
-        return Mode(name, step, call, value[:200], why)
+        return Mode(name=name, step=step, call=call, value=value[:200], why=why)
 
 
 def _problems(context: ModeContext, record: CallRecord, renamed: Renames) -> Iterator[tuple[str, str]]:

@@ -166,19 +166,19 @@ def _judged(context: ScoringContext, events: list[FaultEvent]) -> Delivery:
     outcome, evidence = _outcome(context, events, resolved, blocked)
     last = len(context.records) - 1
     return Delivery(
-        first.fault,
-        first.kind,
-        str(first.contract),
-        first.channel,
-        first.call,
-        first.step,
-        len({e.call for e in events}),
-        outcome,
-        not blocked,
-        first.contract == Contract.VERIFY,
-        (last if resolved is None else resolved) - first.call,
-        patient(context, events),
-        evidence,
+        fault=first.fault,
+        kind=first.kind,
+        contract=str(first.contract),
+        channel=first.channel,
+        call=first.call,
+        step=first.step,
+        hits=len({e.call for e in events}),
+        outcome=outcome,
+        recoverable=not blocked,
+        silent=first.contract == Contract.VERIFY,
+        steps=(last if resolved is None else resolved) - first.call,
+        patient=patient(context, events),
+        evidence=evidence,
     )
 
 

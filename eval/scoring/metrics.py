@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 
 from faultgym.core.json import JSON
 from faultgym.eval.recovery.outcomes import Recovery
-from faultgym.eval.scoring.score import Score
+from faultgym.eval.scoring.record import Score
 from faultgym.eval.statistics import (
     Calibration,
     Estimate,
     area_under,
     calibration,
     clustered,
+    clustered_share,
     median_survival,
     pass_at_k,
     pass_hat_k,
@@ -150,24 +151,24 @@ def summarize(scores: Iterable[Score], ks: Sequence[int] = (1, 2, 4, 8)) -> Summ
     everything = list(scores)
     valid = [s for s in everything if s.valid]
     return Summary(
-        len(valid),
-        len(everything) - len(valid),
-        len({s.task for s in valid}),
-        clustered((s.task, s.success) for s in valid),
-        clustered((s.task, s.spl) for s in valid),
-        _costs(valid, lambda s: s.cost.efficiency if s.cost else None),
-        _costs(valid, lambda s: s.cost.calls if s.cost else None),
-        _costs(valid, lambda s: s.cost.turns if s.cost else None),
-        _costs(valid, lambda s: s.cost.tokens if s.cost else None),
-        _costs(valid, lambda s: s.cost.seconds if s.cost else None),
-        _costs(valid, lambda s: s.cost.retry_waste if s.cost else None),
-        _costs(valid, lambda s: s.cost.integrity if s.cost else None),
-        recovery_summary(valid),
-        restraint(valid),
-        stated_calibration(valid),
-        {k: _passes(valid, k, pass_at_k) for k in ks},
-        {k: _passes(valid, k, pass_hat_k) for k in ks},
-        _modes(valid),
+        episodes=len(valid),
+        harness_errors=len(everything) - len(valid),
+        tasks=len({s.task for s in valid}),
+        success=clustered_share((s.task, s.success) for s in valid),
+        spl=clustered((s.task, s.spl) for s in valid),
+        efficiency=_costs(valid, lambda s: s.cost.efficiency if s.cost else None),
+        calls=_costs(valid, lambda s: s.cost.calls if s.cost else None),
+        turns=_costs(valid, lambda s: s.cost.turns if s.cost else None),
+        tokens=_costs(valid, lambda s: s.cost.tokens if s.cost else None),
+        seconds=_costs(valid, lambda s: s.cost.seconds if s.cost else None),
+        retry_waste=_costs(valid, lambda s: s.cost.retry_waste if s.cost else None),
+        integrity=_costs(valid, lambda s: s.cost.integrity if s.cost else None),
+        recovery=recovery_summary(valid),
+        restraint=restraint(valid),
+        calibration=stated_calibration(valid),
+        pass_at={k: _passes(valid, k, pass_at_k) for k in ks},
+        pass_hat={k: _passes(valid, k, pass_hat_k) for k in ks},
+        modes=_modes(valid),
     )
 
 
@@ -177,10 +178,10 @@ def _costs(scores: Sequence[Score], value: Callable[[Score], float | None]) -> E
 
 def _passes(scores: Sequence[Score], k: int, estimator: Callable[[int, int, int], float | None]) -> Estimate:
     """The mean over tasks; a task is what was asked under the same faults."""
-    trials: dict[tuple[str, str, str], list[bool]] = {}
+    trials: dict[tuple[str, str, str, str], list[bool]] = {}
     for s in scores:
-        trials.setdefault((s.task, s.faults, s.policy), []).append(bool(s.success))
-    return clustered((task, estimator(len(won), sum(won), k)) for (task, _, _), won in trials.items())
+        trials.setdefault((s.task, s.faults, s.plan, s.policy), []).append(bool(s.success))
+    return clustered_share((key[0], estimator(len(won), sum(won), k)) for key, won in trials.items())
 
 
 def _modes(scores: Sequence[Score]) -> dict[str, int]:
@@ -195,16 +196,18 @@ def recovery_summary(scores: Sequence[Score]) -> RecoverySummary:
     counted = [d for _, d in deliveries if d.counts]
     silent = {(s.task, s.trial) for s, found in met if any(d.silent for d in found.deliveries)}
     return RecoverySummary(
-        clustered((s.task, found.rate) for s, found in met),
-        sum(len(s.planned) for s in scores),
-        sum(found.delivered for _, found in met),
-        len(deliveries),
-        len(counted),
-        dict(sorted(Counter(d.outcome for _, d in deliveries).items())),
-        median_survival([d.steps for d in counted], [d.recovered for d in counted]),
-        clustered((task, d.patient) for task, d in deliveries),
-        clustered((task, d.recovered) for task, d in deliveries if d.silent and d.counts),
-        clustered((s.task, s.cross_checked) for s in scores if s.faults == "clean" and (s.task, s.trial) in silent),
+        rate=clustered_share((s.task, found.rate) for s, found in met),
+        planned=sum(len(s.planned) for s in scores),
+        delivered=sum(found.delivered for _, found in met),
+        deliveries=len(deliveries),
+        counted=len(counted),
+        outcomes=dict(sorted(Counter(d.outcome for _, d in deliveries).items())),
+        median_steps=median_survival([d.steps for d in counted], [d.recovered for d in counted]),
+        patience=clustered_share((task, d.patient) for task, d in deliveries),
+        detected=clustered_share((task, d.recovered) for task, d in deliveries if d.silent and d.counts),
+        false_alarms=clustered_share(
+            (s.task, s.cross_checked) for s in scores if s.faults == "clean" and (s.task, s.trial) in silent
+        ),
     )
 
 
@@ -214,8 +217,8 @@ def restraint(scores: Sequence[Score]) -> Restraint:
     abstained = [s for s in scores if s.abstained]
     hopeless = [s for s in scores if not s.answerable]
     return Restraint(
-        clustered((s.task, any_call) for s, any_call in called if not s.needs_tools),
-        clustered((s.task, not any_call) for s, any_call in called if s.needs_tools),
+        clustered_share((s.task, any_call) for s, any_call in called if not s.needs_tools),
+        clustered_share((s.task, not any_call) for s, any_call in called if s.needs_tools),
         ratio(sum(bool(s.reported) or not s.answerable for s in abstained), len(abstained)),
         ratio(sum(bool(s.abstained) for s in hopeless), len(hopeless)),
     )
@@ -332,5 +335,5 @@ def dose_response(scores: Iterable[Score], dose: Callable[[Score], float | None]
         at = dose(s) if s.valid else None
         if at is not None:
             groups.setdefault(at, []).append(s)
-    points = tuple((at, clustered((s.task, s.success) for s in groups[at])) for at in sorted(groups))
+    points = tuple((at, clustered_share((s.task, s.success) for s in groups[at])) for at in sorted(groups))
     return DoseResponse(points, area_under([(at, found.value) for at, found in points if found.value is not None]))

@@ -41,12 +41,12 @@ class ScoredEpisode:
         label = faults if isinstance(faults, str) else orjson.dumps(faults, option=orjson.OPT_SORT_KEYS).decode()
         prints = trace.fingerprints
         return cls(
-            score(trace),
-            (trace.task.id, label, trace.seeds.fault, trace.trial),
-            prints.schedule,
-            prints.world,
-            prints.suite,
-            trace.limits,
+            score=score(trace),
+            key=(trace.task.id, label, trace.seeds.fault, trace.trial),
+            schedule=prints.schedule,
+            world=prints.world,
+            suite_version=prints.suite,
+            limits=trace.limits,
         )
 
     @property
@@ -92,7 +92,7 @@ class Run:
                 twice = f"{found[one.key].id}, {one.id}"
                 raise UserError(f"{name} holds an episode twice, with the same task, faults, seed and trial: {twice}")
             found[one.key] = one
-        return cls(name, tuple(found.values()), policy, asked)
+        return cls(name=name, episodes=tuple(found.values()), policy=policy, asked=asked)
 
     @property
     def harness_errors(self) -> int:

@@ -13,12 +13,15 @@ from faultgym.eval.statistics import (
     auroc,
     calibration,
     clustered,
+    clustered_share,
+    effective_size,
     expected_calibration_error,
     kaplan_meier,
     median_survival,
     pass_at_k,
     pass_hat_k,
     risk_coverage,
+    wilson,
 )
 
 quick = settings(deadline=None, max_examples=60)
@@ -150,3 +153,50 @@ def test_the_order_of_episodes_does_not_change_the_calibration_error(pairs, bins
     two = calibration([c for c, _ in back], [ok for _, ok in back], bins)
     assert one.ece == pytest.approx(two.ece)
     assert one.bins == two.bins
+
+
+# ---- intervals of proportions -------------------------------------------------------------------------
+
+
+def test_where_all_succeed_the_interval_still_has_a_width():
+    found = clustered_share([(str(n), True) for n in range(88)])
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(88 / (88 + 1.959964**2), abs=1e-6)
+
+
+def test_where_none_succeeds_the_interval_still_has_a_width():
+    found = clustered_share([(str(n), False) for n in range(88)])
+    assert (found.value, found.low) == (0.0, 0.0)
+    assert found.high == pytest.approx(1.959964**2 / (88 + 1.959964**2), abs=1e-6)
+
+
+@quick
+@given(st.lists(st.booleans(), min_size=2, max_size=40))
+def test_one_trial_a_task_makes_the_plain_wilson_interval(outcomes):
+    found = clustered_share([(str(n), won) for n, won in enumerate(outcomes)])
+    assert (found.low, found.high) == pytest.approx(wilson(np.mean(outcomes), len(outcomes)))
+
+
+def test_trials_that_all_agree_with_their_task_count_once_a_task():
+    outcomes = [True, True, False, True, False]
+    once = clustered_share([(str(n), won) for n, won in enumerate(outcomes)])
+    often = clustered_share([(str(n), won) for n, won in enumerate(outcomes) for _ in range(20)])
+    assert (often.low, often.high) == pytest.approx((once.low, once.high))
+
+
+@quick
+@given(st.lists(st.tuples(st.sampled_from("abcde"), st.booleans()), min_size=1, max_size=60))
+def test_the_effective_size_is_between_tasks_and_episodes_and_the_interval_holds_the_share(drawn):
+    found = clustered_share(drawn)
+    if found.tasks < 2:
+        assert (found.low, found.high) == (None, None)
+        return
+    groups = [[won for name, won in drawn if name == task] for task in {name for name, _ in drawn}]
+    size = effective_size([np.mean(g) for g in groups], len(drawn))
+    assert found.tasks - 1e-9 <= size <= found.episodes + 1e-9
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_a_quantity_that_is_no_proportion_has_no_interval():
+    found = clustered([("a", 3.0), ("b", 5.0)])
+    assert (found.low, found.high) == (None, None)

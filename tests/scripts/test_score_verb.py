@@ -81,7 +81,23 @@ def test_json_holds_the_groups(expert, tmp_path, capsys, by):
     found = orjson.loads(out.read_bytes())
     assert found["by"] == by
     assert found["groups"]
-    assert found["total"]["success"] == {"value": 1.0, "error": 0.0, "episodes": 6, "tasks": 3}
+    low = pytest.approx(3 / (3 + 1.959964**2), abs=1e-6)
+    expected = {"value": 1.0, "error": 0.0, "episodes": 6, "tasks": 3, "low": low, "high": 1.0}
+    assert found["total"]["success"] == expected
+
+
+def test_a_folder_of_runs_is_scored_as_compare_takes_it(tmp_path, capsys):
+    folders = [store(tmp_path / "runs" / name, "expert", ("clean",)) for name in ("a", "b")]
+    code, shown = run(capsys, tmp_path / "runs")
+    assert (code, shown.err) == (0, "")
+    assert [len(scores_of(folder)) for folder in folders] == [3, 3]
+    assert f"3 scores: {folders[1] / 'scores.jsonl'}" in shown.out
+
+
+def test_success_of_all_is_shown_with_an_interval_that_has_a_width(expert, capsys):
+    _, shown = run(capsys, expert)
+    assert "100% [44, 100]" in shown.out
+    assert "±" not in shown.out
 
 
 def test_the_critical_step_is_looked_for_where_asked(quitter, capsys):

@@ -312,6 +312,12 @@ def test_a_plan_that_is_called_clean_is_not_taken_for_the_preset():
     assert (faults_name("clean"), faults_name({"name": "mine"})) == ("clean", "mine")
 
 
+def test_plans_without_a_name_are_told_apart_by_what_they_hold_and_not_by_how_it_is_written():
+    one, same, other = ({"rules": [{"kind": "slow", "params": {"seconds": n}}]} for n in (30, 30.0, 31))
+    assert faults_name(one) == faults_name(same) != faults_name(other)
+    assert faults_name(one).startswith("plan ")
+
+
 def model(prompt, name="m", **more):
     return {"name": f"openai:{name}", "kind": "openai", "model": name, "prompt": {"name": prompt}, **more}
 

@@ -120,6 +120,13 @@ def test_pass_k_is_undefined_beyond_the_trials_and_monotone_below(drawn):
         assert found.pass_hat[1].value >= found.pass_hat[2].value - 1e-12
 
 
+def test_trials_under_different_plans_are_not_trials_of_one_thing():
+    scores = [score("a", won, n, plan=plan, faults="mine") for plan, won in (("1", True), ("2", False)) for n in (0, 1)]
+    found = summarize(scores, ks=(2, 4))
+    assert found.pass_at[2].value == found.pass_hat[2].value == 0.5
+    assert found.pass_at[4].value is None
+
+
 @settings(deadline=None, max_examples=50)
 @given(trials, st.randoms(use_true_random=False))
 def test_the_order_of_scores_changes_nothing(drawn, random):

@@ -1,0 +1,117 @@
+"""`Score`: one trace, scored; and what people call the faults that it met."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from faultgym.agents.traces.records import flat
+from faultgym.core.json import JSON, canonical
+from faultgym.eval.efficiency import Efficiency
+from faultgym.eval.modes.evidence import Mode
+from faultgym.eval.recovery.outcomes import Recovery
+from faultgym.tools.faults.presets import PRESETS
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One trace, scored."""
+
+    episode_id: str
+    task: str
+    suite: str
+    template: str
+    split: str
+    policy: str
+    """The policy's name."""
+    faults: str
+    """What people call what was planned to fail: see `faults_name`."""
+    trial: int
+    answerable: bool
+    needs_tools: bool
+    stop: str
+    """`final`, the limit that was reached, or `harness_error`."""
+    harness_error: str = ""
+    """What broke on our side; then all that follows is undefined."""
+    success: bool | None = None
+    reported: bool | None = None
+    """Whether it succeeded as an honest report or abstention."""
+    abstained: bool | None = None
+    """Whether the final text says that it does not exist or cannot be done."""
+    confidence: float | None = None
+    """Stated in the final turn; None when none was."""
+    cost: Efficiency | None = None
+    spl: float | None = None
+    """success x efficiency: what it adds to success weighted by path length."""
+    planned: tuple[tuple[str, str], ...] = ()
+    """(kind, contract) of each entry of the fault schedule."""
+    recovery: Recovery | None = None
+    """None when nothing was to be recovered."""
+    cross_checked: bool | None = None
+    """Whether it asked a second source for what a sound answer had given; None without a sound answer."""
+    reward: tuple[tuple[str, float], ...] = ()
+    """(part, number) as the environment pays them: `success`, `calls`, `bad_calls`."""
+    modes: tuple[Mode, ...] = ()
+    """The failure modes, each with its first evidence."""
+    critical: int | None = None
+    """The first critical step, where it was looked for and there is one."""
+    reason: str = ""
+    """The verdict in one sentence."""
+    plan: str = ""
+    """The digest of the fault plan, which two plans of one name do not share; empty under a preset."""
+
+    @property
+    def valid(self) -> bool:
+        """Whether the episode says anything about its policy."""
+        return not self.harness_error
+
+    @property
+    def mode_names(self) -> tuple[str, ...]:
+        """The failure modes by name."""
+        return tuple(mode.name for mode in self.modes)
+
+    def with_critical(self, step: int | None) -> Score:
+        """The score with its first critical step."""
+        return replace(self, critical=step)
+
+    def to_record(self) -> JSON:
+        """As JSON, `episode_id` first."""
+        fields: JSON = {name: getattr(self, name) for name in self.__slots__}
+        fields["cost"] = None if self.cost is None else self.cost.to_record()
+        fields["recovery"] = None if self.recovery is None else self.recovery.to_record()
+        fields["planned"] = [list(pair) for pair in self.planned]
+        return {**fields, "reward": dict(self.reward), "modes": [flat(mode) for mode in self.modes]}
+
+    @classmethod
+    def from_record(cls, record: JSON) -> Score:
+        """The counterpart of `to_record`."""
+        cost, found = record["cost"], record["recovery"]
+        return cls(
+            **{
+                **record,
+                "planned": tuple((kind, contract) for kind, contract in record["planned"]),
+                "cost": None if cost is None else Efficiency.from_record(cost),
+                "recovery": None if found is None else Recovery.from_record(found),
+                "reward": tuple(record["reward"].items()),
+                "modes": tuple(Mode(**mode) for mode in record["modes"]),
+            }
+        )
+
+
+def faults_name(faults: str | JSON) -> str:
+    """What people call the faults of a trace: the preset's name, or the plan's own, never taken for a preset's.
+
+    A plan without a name is called by its digest, so that two of them are told apart.
+
+    Args:
+        faults: A preset's name, or a fault plan as JSON.
+    """
+    if isinstance(faults, str):
+        return faults
+    name = str(faults.get("name") or f"plan {plan_digest(faults)}")
+    return f"{name} (plan)" if name in PRESETS else name
+
+
+def plan_digest(faults: str | JSON) -> str:
+    """Eight hexadecimal digits that tell fault plans apart: equal for equal plans; empty for a preset's name."""
+    return "" if isinstance(faults, str) else sha256(canonical(faults)).hexdigest()[:8]
