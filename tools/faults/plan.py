@@ -26,10 +26,8 @@ from faultgym.core.suggest import did_you_mean
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.registry import kind_named
 from faultgym.tools.faults.rules import Border, PlanIn, RuleIn, rule_lines
-from faultgym.tools.faults.types import HORIZON, ScheduledFault
+from faultgym.tools.faults.types import HORIZON, LARGEST, ScheduledFault
 
-LARGEST = 1e9
-"""The largest number that a parameter may be."""
 How = Literal["nth", "first", "every", "from", "calls", "seconds", "probability"]
 Scalar = str | int | float | bool
 B = TypeVar("B", bound=Border)

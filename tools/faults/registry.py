@@ -8,6 +8,7 @@ from typing import Any
 
 from faultgym.core.errors import PlanError
 from faultgym.core.registry import Registry
+from faultgym.tools.faults.conformance import check_kind
 from faultgym.tools.faults.types import Channel, Contract, FaultContext, Kind, Phase
 
 Act = Callable[[FaultContext], Any]
@@ -19,6 +20,7 @@ FAULT_KINDS: Registry[Kind] = Registry(
         f"faultgym.tools.faults.kinds.{module}"
         for module in ("status", "transport", "bodies", "shape", "pages", "sql", "search", "surface")
     ),
+    check=check_kind,
     error=PlanError,
     listing="`faultgym tasks --faults` lists them",
 )

@@ -17,6 +17,8 @@ Channel = Literal["http", "sql", "search", "tool"]
 
 HORIZON = 64
 """Applicable calls for which a schedule lists `every` and `probability` one by one; then the rule itself holds."""
+LARGEST = 1e9
+"""The largest number that a parameter of a kind may be."""
 RESERVED = frozenset({"salt", "every", "probability"})
 """Names that a schedule's entry uses for itself among the parameters of its kind."""
 
