@@ -8,6 +8,7 @@ from typing import Any
 
 from faultgym.core.values import fast_init
 from faultgym.envs.judging.goal import Verdict, judge
+from faultgym.envs.judging.injection import injections
 from faultgym.envs.messages.turn import Message, Observation, Turn
 from faultgym.envs.suite import Suite, suite_named
 from faultgym.envs.task import Task
@@ -115,7 +116,7 @@ class Episode:
             text,
             looked_up=self.looked_up(),
             blocked=self._blocked(text),
-            canaries=[str(e.detail["canary"]) for e in self.layer.events if "canary" in e.detail],
+            injections=injections(self.layer.events),
         )
         return self.verdict
 

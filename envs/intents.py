@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from faultgym.core.json import JSON
+from faultgym.envs.identifiers import Identifiers
 from faultgym.envs.suite import Suite
 from faultgym.tools.channels.http.service import ServiceError
 from faultgym.tools.standard import split_path
@@ -25,8 +26,6 @@ ASIDE = frozenset({"idempotency_key", "if_match", "note"})
 PAGING = frozenset({"cursor", "limit", "page", "size"})
 """Arguments that say which part of a list is wanted."""
 
-_IDENTIFIER = re.compile(r"\b[A-Z]{2,8}-(\d{1,9})\b|(?<![\w.-])(\d{4,9})(?![\w.-])")
-_PREFIX = re.compile(r"[A-Z]{2,8}-(?=\d+$)")
 _LITERAL = re.compile(r"'([^']{3,})'")
 _WRITES = re.compile(r"[ (]*(insert|update|delete|replace)\b", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
@@ -107,7 +106,7 @@ def _read(suite: Suite, call: ToolCall, arguments: JSON, renamed: Renames) -> Ca
     if call.name == "sql":
         return _statement(suite, str(arguments.get("query", "")))
     tables = frozenset({"documents"}) if call.name == "search" else frozenset[str]()
-    return _aim(call.name, call.name, arguments, tables, write=False)
+    return _aim(suite, call.name, call.name, arguments, tables, write=False)
 
 
 def _request(suite: Suite, tool: str, arguments: JSON) -> CallIntent:
@@ -126,7 +125,7 @@ def _request(suite: Suite, tool: str, arguments: JSON) -> CallIntent:
     try:
         op, from_path = suite.service.route(method, path)
     except ServiceError:
-        return _aim(tool, tool, {"method": method, "path": path, **values}, frozenset(), write=False)
+        return _aim(suite, tool, tool, {"method": method, "path": path, **values}, frozenset(), write=False)
     return _operation(suite, tool, op.name, {**values, **from_path})
 
 
@@ -137,7 +136,7 @@ def _mapping(arguments: JSON, name: str) -> Mapping[str, Any]:
 
 def _operation(suite: Suite, tool: str, name: str, values: JSON) -> CallIntent:
     op = suite.service.operations[name]
-    return _aim(tool, name, values, frozenset(op.tables), write=op.write and name != "issue_token")
+    return _aim(suite, tool, name, values, frozenset(op.tables), write=op.write and name != "issue_token")
 
 
 def _statement(suite: Suite, statement: str) -> CallIntent:
@@ -147,14 +146,15 @@ def _statement(suite: Suite, statement: str) -> CallIntent:
     tables = frozenset(
         t for t in suite.readable if any(w == t or w.startswith(f"{t}_") or w.endswith(f"_{t}") for w in words)
     )
-    names = _identifiers(text) | {verbatim.casefold() for verbatim in _LITERAL.findall(text)}
+    names = suite.identifiers.numbers(text) | {verbatim.casefold() for verbatim in _LITERAL.findall(text)}
     return CallIntent(
         "sql", "sql", f"sql {text}", f"sql {text}", tables, frozenset(names), _WRITES.match(text) is not None
     )
 
 
-def _aim(tool: str, target: str, values: JSON, tables: frozenset[str], *, write: bool) -> CallIntent:
-    plain = {name: _plain(value) for name, value in values.items()}
+def _aim(suite: Suite, tool: str, target: str, values: JSON, tables: frozenset[str], *, write: bool) -> CallIntent:
+    rule = suite.identifiers
+    plain = {name: _plain(rule, value) for name, value in values.items()}
     semantic = {n: v for n, v in plain.items() if n not in ASIDE and n not in PAGING}
     normalized = {n: v for n, v in plain.items() if n != "idempotency_key"}
     return CallIntent(
@@ -163,17 +163,17 @@ def _aim(tool: str, target: str, values: JSON, tables: frozenset[str], *, write:
         f"{target} {_text(normalized)}",
         f"{target} {_text(semantic)}",
         tables,
-        frozenset(_names(semantic.values())),
+        frozenset(_names(rule, semantic.values())),
         write,
         str(plain.get("idempotency_key", "")),
         bool(plain.get("cursor")) or str(plain.get("page", "1")) != "1",
     )
 
 
-def _plain(value: Any) -> Any:
+def _plain(rule: Identifiers, value: Any) -> Any:
     """Identifiers without their prefix, numbers as text: a path knows no other."""
     if isinstance(value, str):
-        return _PREFIX.sub("", value)
+        return rule.bare(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     return value
@@ -183,15 +183,11 @@ def _text(values: JSON) -> str:
     return orjson.dumps(values, option=orjson.OPT_SORT_KEYS, default=repr).decode()
 
 
-def _names(values: Iterable[Any]) -> set[str]:
+def _names(rule: Identifiers, values: Iterable[Any]) -> set[str]:
     names: set[str] = set()
     for value in values:
         text = value if isinstance(value, str) else _text({"": value})
-        names |= _identifiers(text)
+        names |= rule.numbers(text)
         if isinstance(value, str) and len(value) >= 3:
             names.add(value.casefold())
     return names
-
-
-def _identifiers(text: str) -> set[str]:
-    return {prefixed or bare for prefixed, bare in _IDENTIFIER.findall(text)}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from faultgym.core.errors import TaskError
 from faultgym.core.hashing import stable_hash
+from faultgym.envs.identifiers import Identifiers, identifiers_with
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.task import Style, Task
 from faultgym.envs.worlds.names import SPLITS, WORLDS, Names
@@ -118,6 +119,11 @@ class Suite:
     hints: FieldHints = field(default_factory=FieldHints)
     id_prefixes: tuple[str, ...] = ()
     """Prefixes of the suite's identifiers, such as `ORD`."""
+
+    @cached_property
+    def identifiers(self) -> Identifiers:
+        """What the identifiers of the suite's records look like."""
+        return identifiers_with(self.id_prefixes)
 
     @cached_property
     def endpoint_tools(self) -> dict[str, Tool]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from faultgym.agents.traces.trace import Trace
 from faultgym.envs.intents import CallIntent, intents
 from faultgym.envs.judging.goal import Verdict
+from faultgym.envs.judging.injection import Injection, Obedience, injections, obedience
 from faultgym.envs.suite import suite_named, task_by_id
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule
@@ -64,6 +65,15 @@ class ScoringContext:
     def events_of(self, call: int) -> list[FaultEvent]:
         """The faults that fired on a call."""
         return [self.events[n] for n in self.records[call].faults]
+
+    def obedience(self, events: Iterable[FaultEvent]) -> Iterator[tuple[Injection, Obedience]]:
+        """The acts that obeyed an instruction which one of these faults planted in a result."""
+        texts = [step.turn.text for step in self.trace.steps]
+        calls = [record.call for record in self.records]
+        wanted = {change.key for change in self.task.goal.changes}
+        for injection in injections(events):
+            for act in obedience(injection, texts, calls, self.intents, wanted):
+                yield injection, act
 
     @cached_property
     def right(self) -> bool:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from faultgym.envs.judging.answers import (
-    Atom,
-    StatedFacts,
-    claims_absence,
-    claims_blocked,
-    claims_inability,
-    read,
-    words,
-)
+from faultgym.envs.judging.answers import Atom, StatedFacts, read, words
+from faultgym.envs.suite import suite_named
 from faultgym.eval.context import ScoringContext
 
-_IDENTIFIER = re.compile(r"\b[A-Z]{2,8}-\d+\b")
 _SMALL = 1000
 """Whole numbers below this may be counted, and need not have been read anywhere."""
 
@@ -36,7 +27,7 @@ def invented(context: ScoringContext) -> str:
     for atom in (*context.task.goal.expected, *context.task.goal.distractors):
         if atom.kind in ("text", "id") and atom.found_in(context.text) and not _told(atom, told):
             return atom.text
-    for identifier in sorted({found[0] for found in _IDENTIFIER.finditer(context.text)}):
+    for identifier in sorted(set(suite_named(context.task.suite).identifiers.found(context.text))):
         if not _told(Atom("id", identifier), told):
             return identifier
     mine = read(context.text)
@@ -70,11 +61,4 @@ def _is_asked(context: ScoringContext, number: Decimal) -> bool:
         (atom.kind == "number" and Decimal(atom.text) == number)
         or (atom.kind == "money" and Decimal(atom.text) == cents)
         for atom in (*goal.expected, *goal.distractors)
-    )
-
-
-def claims_done(context: ScoringContext) -> bool:
-    """Whether the final text speaks as if all had been done."""
-    return bool(context.text) and not (
-        claims_inability(context.text) or claims_absence(context.text) or claims_blocked(context.text)
     )

@@ -7,6 +7,7 @@ are all read off the function's signature, so they cannot disagree.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, NotRequired, get_args, get_origin, get_type_hints
@@ -110,6 +111,12 @@ def declare(
     )
 
 
+IDENTIFIER_DIGITS = "[0-9]{1,9}"
+"""What follows the prefix and the hyphen of an identifier, as a regular expression."""
+ANY_IDENTIFIER = re.compile(rf"\b([A-Z]{{2,}})-{IDENTIFIER_DIGITS}\b")
+"""An identifier of any suite; the group is its prefix."""
+
+
 def identifier(prefix: str, description: str) -> Any:
     """The annotation of an identifier such as `ORD-1042`; the bare number is taken as well."""
 
@@ -118,7 +125,7 @@ def identifier(prefix: str, description: str) -> Any:
 
     return Annotated[
         str,
-        Field(pattern=rf"^({prefix}-)?[0-9]{{1,9}}$", description=description, examples=[f"{prefix}-1042"]),
+        Field(pattern=rf"^({prefix}-)?{IDENTIFIER_DIGITS}$", description=description, examples=[f"{prefix}-1042"]),
         AfterValidator(whole),
     ]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from faultgym.agents.scripted.reference_run import IDENTIFIER, doubled, find_harmful_call, neighbours, unwanted
+from faultgym.agents.scripted.reference_run import doubled, find_harmful_call, neighbours, unwanted
 from faultgym.agents.scripted.script import Aside, Script, ScriptContext, follow
 from faultgym.agents.scripted.wrong_calls import list_neighbours, replaced
 from faultgym.core.json import JSON
@@ -52,7 +52,7 @@ def collateral_write(stage: ScriptContext) -> Script:
     task = stage.task
 
     def alternatives(call: ToolCall) -> Iterator[ToolCall]:
-        for key in dict.fromkeys(IDENTIFIER.findall(repr(call.arguments))):
+        for key in dict.fromkeys(stage.suite.identifiers.found(repr(call.arguments))):
             for other in neighbours(task, key)[1]:
                 changed = without_key(call)
                 yield replace(changed, arguments=replaced(changed.arguments or {}, key, other))
@@ -62,8 +62,8 @@ def collateral_write(stage: ScriptContext) -> Script:
     def after(stage: ScriptContext, move: ReferenceStep, text: str) -> Aside:
         if extra is None or not _is_the_write(stage, move, text, extra[0]):
             return None
-        named = IDENTIFIER.findall(repr(extra[1].arguments))
-        for key in dict.fromkeys(IDENTIFIER.findall(repr(move.call.arguments))):
+        named = stage.suite.identifiers.found(repr(extra[1].arguments))
+        for key in dict.fromkeys(stage.suite.identifiers.found(repr(move.call.arguments))):
             if key not in named:
                 listed = yield from list_neighbours(stage, key)
                 if any(other in listed for other in named):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 
 from faultgym.agents.scripted.script import Script, ScriptContext, Scripted, follow
 from faultgym.envs.gym.sampling import arguments_for, some_text, suggestions
@@ -18,8 +17,6 @@ SPAM_ROWS = 40
 """Rows that `spam` asks for of each table."""
 CONFIDENT = 0.9
 """What the expert states when it is asked how sure it is."""
-
-_IDENTIFIER = re.compile(r"\b[A-Z]{2,}-\d+\b")
 
 
 def expert(confidence: float | None = None) -> Scripted:
@@ -69,7 +66,7 @@ def spam() -> Scripted:
 
 
 def _spam(stage: ScriptContext) -> Script:
-    found: dict[str, None] = dict.fromkeys(_IDENTIFIER.findall(stage.heard[1]))
+    found: dict[str, None] = dict.fromkeys(stage.suite.identifiers.found(stage.heard[1]))
     for values in stage.suite.hints.choices.values():
         found.update(dict.fromkeys(values))
     if stage.spec("sql") is not None:

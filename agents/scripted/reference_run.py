@@ -6,7 +6,6 @@ records a task is about. The expert itself never looks at it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,8 +22,6 @@ from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import ToolCall
 
-IDENTIFIER = re.compile(r"\b[A-Z]{2,8}-\d{1,9}\b")
-"""Identifiers of the suites' records."""
 NEIGHBOURS = 6
 """Records beside the task's own that are considered."""
 
@@ -56,13 +53,14 @@ def reference_run(task: Task, schedule: FaultSchedule = ()) -> ReferenceRun:
     records = tuple(episode.records)
     episode.close()
     suite = suite_named(task.suite)
+    rule = suite.identifiers
     tables: set[str] = set()
     named: set[str] = set()
-    seen = set(IDENTIFIER.findall(task.instruction))
+    seen = set(rule.found(task.instruction))
     for record in records:
         tables |= tables_of(suite, record)
-        named |= whole_identifiers(record.call)
-        seen.update(IDENTIFIER.findall(record.result.content))
+        named |= whole_identifiers(suite, record.call)
+        seen.update(rule.found(record.result.content))
     return ReferenceRun(records, text, frozenset(tables), frozenset(named), frozenset(seen | named))
 
 
@@ -71,9 +69,9 @@ def tables_of(suite: Suite, record: CallRecord) -> frozenset[str]:
     return frozenset(record.tables) | intent_of(suite, record.call).tables
 
 
-def whole_identifiers(call: ToolCall) -> set[str]:
+def whole_identifiers(suite: Suite, call: ToolCall) -> set[str]:
     """Identifiers with their prefix in a call's arguments."""
-    return set(IDENTIFIER.findall(call.raw if call.arguments is None else repr(call.arguments)))
+    return set(suite.identifiers.found(call.raw if call.arguments is None else repr(call.arguments)))
 
 
 def neighbours(task: Task, key: str) -> tuple[str, list[str]]:

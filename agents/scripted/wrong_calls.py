@@ -7,19 +7,18 @@ thing, so that nothing else goes wrong.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
 
-from faultgym.agents.scripted.reference_run import IDENTIFIER, NEIGHBOURS, neighbours, reference_run
+from faultgym.agents.scripted.reference_run import NEIGHBOURS, neighbours, reference_run
 from faultgym.agents.scripted.script import Aside, Script, ScriptContext, follow
+from faultgym.envs.identifiers import EMAIL
 from faultgym.envs.intents import intent_of
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference_agent.client import ReferenceStep
 from faultgym.tools.types import ToolCall
 
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+")
 Change = Callable[[ScriptContext, ReferenceStep], ToolCall | None]
 
 
@@ -73,19 +72,20 @@ def _made_up(stage: ScriptContext, move: ReferenceStep) -> ToolCall | None:
     if intent_of(stage.suite, move.call).write or move.call.name == "wait":
         return None
     text = repr(move.call.arguments)
-    found = IDENTIFIER.search(text) or _EMAIL.search(text)
+    address = EMAIL.search(text)
+    found = stage.suite.identifiers.first(text) or (address[0] if address else None)
     if found is None:
         return None
     known = "\n".join(stage.heard)
-    if "@" in found[0]:
+    if "@" in found:
         other = "nobody.known@elsewhere.example"
     else:
-        prefix, _, digits = found[0].rpartition("-")
+        prefix, _, digits = found.rpartition("-")
         number = int(digits[::-1]) + 104_729
         while str(number) in known:
             number += 7_919
         other = f"{prefix}-{number}"
-    return replace(move.call, arguments=replaced(move.call.arguments or {}, found[0], other))
+    return replace(move.call, arguments=replaced(move.call.arguments or {}, found, other))
 
 
 def replaced(value: Any, old: str, new: str) -> Any:
@@ -127,14 +127,14 @@ def wrong_entity(stage: ScriptContext) -> Script:
 
 
 def _neighbour_first(stage: ScriptContext, move: ReferenceStep) -> Aside:
-    found = IDENTIFIER.search(repr(move.call.arguments))
+    found = stage.suite.identifiers.first(repr(move.call.arguments))
     if stage.strayed or found is None or intent_of(stage.suite, move.call).write:
         return None
-    others = yield from list_neighbours(stage, found[0])
+    others = yield from list_neighbours(stage, found)
     if others:
         stage.strayed = True
         yield from stage.call(
-            replace(move.call, arguments=replaced(move.call.arguments or {}, found[0], others[0])), "Read this one."
+            replace(move.call, arguments=replaced(move.call.arguments or {}, found, others[0])), "Read this one."
         )
     return None
 
@@ -148,5 +148,5 @@ def list_neighbours(stage: ScriptContext, key: str) -> Generator[Turn, str, list
         return []  # asked before, in vain
     query = f"SELECT id FROM {table} WHERE id <> '{key}' ORDER BY id < '{key}', id LIMIT {2 * NEIGHBOURS}"
     text = yield from stage.call(ToolCall("neighbours", "sql", {"query": query}), "See which ones there are.")
-    listed = IDENTIFIER.findall(text)
+    listed = stage.suite.identifiers.found(text)
     return [other for other in others if other in listed]

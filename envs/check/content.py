@@ -69,7 +69,6 @@ def identifiers_stay_in_their_split(subject: Subject) -> None:
     """Every identifier in a split's worlds and instructions comes from the split's own pool."""
     suite = subject.suite
     require(bool(suite.id_prefixes), "the suite names no identifier prefixes")
-    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, suite.id_prefixes))})-(\d+)\b")
     for split in SPLITS:
         texts = []
         for seed in range(WORLDS_TRIED):
@@ -80,8 +79,9 @@ def identifiers_stay_in_their_split(subject: Subject) -> None:
         for name in suite.names(split):
             texts += [suite.task(name, split, index).instruction for index in range(TASKS_TRIED)]
         for text in texts:
-            for match in pattern.finditer(text):
-                require(in_pool(split, int(match[1])), f"{match[0]} in split {split} belongs to another split")
+            for found in suite.identifiers.found(text):
+                number = int(found.rpartition("-")[2])
+                require(in_pool(split, number), f"{found} in split {split} belongs to another split")
 
 
 def tasks_are_what_their_ids_say(subject: Subject) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 from faultgym.core.json import JSON
 from faultgym.envs.gym.sampling import arguments_for
+from faultgym.envs.identifiers import declared_prefix
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
@@ -18,18 +18,17 @@ from faultgym.tools.channels.http.service import Operation
 from faultgym.tools.toolbox import endpoint_request
 from faultgym.tools.types import ToolCall, ToolSpec
 
-_IDENTIFIER = re.compile(r"([A-Z]+)-[0-9]+")
-
 
 @lru_cache(64)
 def identifiers(image: WorldImage) -> dict[str, list[str]]:
     """All identifiers that stand in the world's public tables, by prefix."""
+    rule = image.suite.identifiers
     found: dict[str, set[str]] = {}
     for table, columns in image.suite.readable.items():
         for row in image.reader.raw.execute(f"SELECT {', '.join(sorted(columns))} FROM {table}"):
             for value in row:
-                if isinstance(value, str) and (match := _IDENTIFIER.fullmatch(value)):
-                    found.setdefault(match[1], set()).add(value)
+                if rule.matches(value):
+                    found.setdefault(rule.prefix(value), set()).add(value)
     return {prefix: sorted(values) for prefix, values in sorted(found.items())}
 
 
@@ -84,10 +83,9 @@ def _with_known(op: Operation, image: WorldImage, rng: random.Random) -> JSON:
     arguments.pop("cursor", None)
     known = identifiers(image)
     for name, part in declaration.schema.get("properties", {}).items():
-        examples = part.get("examples") or [""]
-        match = _IDENTIFIER.fullmatch(str(examples[0]))
-        if match and name in arguments and match[1] in known:
-            arguments[name] = rng.choice(known[match[1]])
+        prefix = declared_prefix(part)
+        if name in arguments and prefix in known:
+            arguments[name] = rng.choice(known[prefix])
     return arguments
 
 

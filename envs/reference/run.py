@@ -188,7 +188,7 @@ class ReferenceAgent(SqlClient):
     ) -> Generator[ReferenceStep, str, dict[str, Any]]:
         """Change something, once, under an idempotency key. Raises `ApiRefused` or `AllSourcesDown`."""
         why = why or f"Now {operation.replace('_', ' ')}."
-        key = "-".join(["desk", operation, *(str(v) for v in arguments.values() if _id_like(v))])
+        key = "-".join(["desk", operation, *filter(self.suite.identifiers.matches, arguments.values())])
         try:
             seen = yield from self.operate(operation, arguments, why, token=key[:100])
         except SourceFailed as failure:
@@ -202,7 +202,7 @@ class ReferenceAgent(SqlClient):
 
     def report(self, reason: str) -> str:
         """An honest report of what could not be done, without a value that was not seen."""
-        about = ", ".join(str(v) for v in self.p.values() if _id_like(v))
+        about = ", ".join(filter(self.suite.identifiers.matches, self.p.values()))
         done = f" Done before that: {', '.join(self.done)}." if self.done else " Nothing was changed."
         return (
             f"I could not complete this{f' for {about}' if about else ''}: the system is unavailable"
@@ -212,10 +212,6 @@ class ReferenceAgent(SqlClient):
 
 def _plain(reason: str) -> str:
     return re.sub(r"\d+", "", reason).strip()[:120]
-
-
-def _id_like(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[A-Z]+-\d+", value) is not None
 
 
 @lru_cache(1024)

@@ -219,7 +219,7 @@ class ApiClient:
             return "A note is required: the same call with one."
         if seen.status in (409, 422) and op.write:
             raise ApiRefused(seen.status, seen.detail)
-        bare = {k: re.sub(r"^[A-Z]+-(?=\d+$)", "", v) for k, v in arguments.items() if isinstance(v, str)}
+        bare = {k: self.suite.identifiers.bare(v) for k, v in arguments.items() if isinstance(v, str)}
         if all(arguments[k] == v for k, v in bare.items()):
             raise SourceFailed(f"it refuses: {seen.detail[:100]}")
         arguments.update(bare)

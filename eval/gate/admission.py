@@ -7,7 +7,6 @@ dropped, doubled, or aimed at a neighbour.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,7 +17,7 @@ from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.run import MAX_MOVES, Reference, ReferenceStep
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import Suite
+from faultgym.envs.suite import Suite, suite_named
 from faultgym.envs.task import Task
 from faultgym.envs.worlds.world import world_image
 from faultgym.tools.faults.presets import PRESETS
@@ -94,7 +93,7 @@ def _double(task: Task, move: ReferenceStep) -> list[ReferenceStep]:
 def _aside(task: Task, move: ReferenceStep) -> list[ReferenceStep]:
     """The write, aimed at another record of the same kind."""
     text = repr(move.call.arguments)
-    for found in re.findall(r"[A-Z]{2,}-\d+", text):
+    for found in suite_named(task.suite).identifiers.found(text):
         other = _neighbour(task, found)
         if other is not None:
             arguments: Any = _replaced(move.call.arguments or {}, found, other)

@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 
 from faultgym.agents.scripted.marks import looks_wrong
-from faultgym.agents.scripted.reference_run import IDENTIFIER, ReferenceRun, reference_run, tables_of
+from faultgym.agents.scripted.reference_run import ReferenceRun, reference_run, tables_of
 from faultgym.core.json import JSON
+from faultgym.envs.identifiers import EMAIL, declared_prefix
 from faultgym.envs.intents import ASIDE, Renames, intent_of, renames
 from faultgym.envs.suite import Suite, suite_named
 from faultgym.eval.context import ScoringContext
@@ -20,9 +21,7 @@ from faultgym.tools.declare import BadArguments
 from faultgym.tools.toolbox import CallRecord, MalformedCall, parse_arguments
 from faultgym.tools.types import ToolCall
 
-EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _BARE = re.compile(r"(?<![\w.-])\d{3,9}(?![\w.-])")
-_PREFIX = re.compile(r"\^\(([A-Z]+)-\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +139,7 @@ class ModeContext:
         emails: set[str] = set()
 
         def learn(text: str) -> None:
-            found = IDENTIFIER.findall(text.upper())
-            ids.update(found)
+            ids.update(self.suite.identifiers.found_in_any_case(text))
             bare.update(_BARE.findall(text))
             emails.update(e.casefold() for e in EMAIL.findall(text))
 
@@ -200,10 +198,9 @@ def _written(call: ToolCall) -> str:
 def _named(suite: Suite, call: ToolCall) -> Iterator[str]:
     arguments = parse_arguments(call)
     text = "\n".join(_texts({n: v for n, v in arguments.items() if n not in ASIDE and n != "headers"}))
-    found = dict.fromkeys([*IDENTIFIER.findall(text), *EMAIL.findall(text)])
+    found = dict.fromkeys([*suite.identifiers.found(text), *EMAIL.findall(text)])
     found.update(dict.fromkeys(_with_prefix(suite, call, arguments)))
-    prefixes = (*suite.id_prefixes, "DOC")
-    yield from (value for value in found if "@" in value or value.partition("-")[0] in prefixes)
+    yield from found
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -231,6 +228,6 @@ def _with_prefix(suite: Suite, call: ToolCall, arguments: JSON) -> Iterator[str]
         values = {n[1:-1]: v for n, v in values.items() if n[:1] == "{"}
         values.update(arguments.get("query") or {}, **(arguments.get("body") or {}))
     for name, part in op.declaration.schema.get("properties", {}).items():
-        prefix = _PREFIX.match(str(part.get("pattern", "")))
+        prefix = declared_prefix(part)
         if prefix and str(values.get(name, "")).isdigit():
-            yield f"{prefix[1]}-{values[name]}"
+            yield f"{prefix}-{values[name]}"

@@ -11,7 +11,7 @@ from dataclasses import replace
 from faultgym.agents.traces.trace import Trace, schedule_fingerprint
 from faultgym.core.errors import TraceError
 from faultgym.envs.gym.env import BAD_CALLS
-from faultgym.envs.judging.answers import claims_absence, claims_blocked
+from faultgym.envs.judging.claims import claims_absence, claims_blocked
 from faultgym.envs.suite import suite_named
 from faultgym.envs.task import Task
 from faultgym.eval.context import ScoringContext

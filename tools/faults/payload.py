@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeGuard
@@ -11,10 +10,10 @@ import orjson
 
 from faultgym.core.json import JSON, canonical
 from faultgym.tools.context import FieldHints
+from faultgym.tools.declare import ANY_IDENTIFIER
 from faultgym.tools.exchange import HttpRequest, HttpResponse
 from faultgym.tools.faults.types import FaultContext, Site
 
-_IDENTIFIER = re.compile(r"[A-Z]{2,8}-[0-9]{1,9}")
 STALE_HEADERS = {"age": "86400", "warning": '110 - "response is stale"'}
 """What a cache adds to a response that is too old (RFC 9111)."""
 
@@ -75,7 +74,7 @@ def arguments(context: FaultContext) -> dict[str, Any]:
 def identifiers(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(name, value) of the values that are an identifier with its prefix."""
     for name, value in values.items():
-        if isinstance(value, str) and _IDENTIFIER.fullmatch(value):
+        if isinstance(value, str) and ANY_IDENTIFIER.fullmatch(value):
             yield name, value
 
 

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from faultgym.core.errors import TaskError
 from faultgym.core.json import JSON
+from faultgym.envs.identifiers import ANY_IDENTIFIER
 from faultgym.envs.suite import task_by_id
 from faultgym.training.examples import SFTExample
 
@@ -46,7 +47,7 @@ Signature = NDArray[np.uint32]
 
 _ENTITY = re.compile(
     r"(?P<email>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)"
-    r"|\b(?P<id>[A-Z]{2,8})-\d+\b"
+    rf"|{ANY_IDENTIFIER.pattern.replace('(', '(?P<id>', 1)}"
     r"|\b(?P<time>\d{4}-\d\d-\d\dT[\d:.]+Z?)"
     r"|\b(?P<date>\d{4}-\d\d-\d\d)\b"
     r"|\b(?P<number>\d+(?:\.\d+)?)\b"
@@ -178,10 +179,7 @@ def _without_ids(text: str, names: Mapping[str, str]) -> str:
     for value, kind in names.items():
         if value in text:
             text = text.replace(value, f"<{kind}>")
-    return _IDENTIFIER.sub(r"<\1>", text)
-
-
-_IDENTIFIER = re.compile(r"\b([A-Z]{2,8})-\d+\b")
+    return ANY_IDENTIFIER.sub(r"<\1>", text)
 
 
 def _texts(messages: Iterable[JSON]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from faultgym.agents.traces.spec import faults_of
 from faultgym.agents.traces.trace import Trace, plain_schedule
 from faultgym.core.errors import PlanError, TaskError, TraceError
 from faultgym.core.json import JSON
-from faultgym.envs.judging.answers import claims_absence
+from faultgym.envs.judging.claims import claims_absence
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.suite import suite_named, task_by_id
 from faultgym.envs.task import Task

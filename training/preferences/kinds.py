@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faultgym.envs.judging.answers import claims_absence, claims_inability
+from faultgym.envs.judging.claims import claims_absence, claims_inability
 from faultgym.envs.messages.turn import Turn
 from faultgym.training.examples import PairKind
 from faultgym.training.forks.branch_point import ASIDE, BranchPoint

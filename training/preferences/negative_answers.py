@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from faultgym.agents.scripted.reference_run import reference_run
 from faultgym.envs.judging.answers import Atom
 from faultgym.envs.reference_agent.reading import ToolResponse
+from faultgym.envs.suite import suite_named
 from faultgym.envs.task import Task
 from faultgym.training.forks.branch_point import BranchPoint
-
-_IDENTIFIER = re.compile(r"[A-Z]{2,8}-\d{1,9}")
 
 
 def wrong_answer(at: BranchPoint) -> str:
@@ -80,14 +79,14 @@ def _about(task: Task, other: Task) -> str:
 
 
 def _identifiers(task: Task) -> list[str]:
-    return [v for v in task.params.values() if isinstance(v, str) and _IDENTIFIER.fullmatch(v)]
+    return list(filter(suite_named(task.suite).identifiers.matches, task.params.values()))
 
 
 def absence(at: BranchPoint) -> str:
     """That what is asked for does not exist."""
     for name, value in at.task.params.items():
         for entity in at.suite.entities.values():
-            if entity.parameter == name and isinstance(value, str) and _IDENTIFIER.fullmatch(value):
+            if entity.parameter == name and at.suite.identifiers.matches(value):
                 return at.desk().absent(entity.name.replace("_", " "), value)
     return ""
 

@@ -8,7 +8,6 @@ from typing import Literal
 
 from faultgym.agents.policy import Actor
 from faultgym.agents.scripted.marks import looks_wrong
-from faultgym.agents.scripted.reference_run import IDENTIFIER
 from faultgym.agents.scripted.wrong_calls import replaced
 from faultgym.core.json import JSON
 from faultgym.envs.episode import StepRecord
@@ -94,7 +93,7 @@ def _misshapen(at: BranchPoint, right: ToolCall, arguments: JSON) -> Iterator[To
     known = list(spec.parameters.get("properties", {})) if spec is not None else []
     required = [n for n in (spec.parameters.get("required", ()) if spec else ()) if n in arguments]
     names = [n for n in arguments if n in known]
-    key = IDENTIFIER.search(repr(arguments))
+    key = at.suite.identifiers.first(repr(arguments))
     way = at.pick(4, "form")
     if way == 0 and required:
         name = required[at.pick(len(required), "dropped")]
@@ -103,9 +102,9 @@ def _misshapen(at: BranchPoint, right: ToolCall, arguments: JSON) -> Iterator[To
         name = names[at.pick(len(names), "wrapped")]
         yield replace(right, arguments={**arguments, name: [arguments[name]]}, raw="")
     elif key is not None:
-        digits = key[0].rpartition("-")[2]
-        other = f"{key[0].removesuffix(digits)}{digits[1:]}{digits[0]}"
-        yield replace(right, arguments=replaced(arguments, key[0], other), raw="")
+        digits = key.rpartition("-")[2]
+        other = f"{key.removesuffix(digits)}{digits[1:]}{digits[0]}"
+        yield replace(right, arguments=replaced(arguments, key, other), raw="")
 
 
 def _elsewhere(at: BranchPoint, count: int) -> Iterator[ToolCall]:

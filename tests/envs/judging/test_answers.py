@@ -6,16 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faultgym.envs.judging.answers import (
-    Atom,
-    asserted,
-    claims_absence,
-    claims_blocked,
-    crowded,
-    fold,
-    read,
-    words,
-)
+from faultgym.envs.judging.answers import Atom, asserted, crowded, fold, read, words
+from faultgym.envs.judging.claims import claims_absence, claims_blocked
 
 MONEY = Atom("money", "4150")
 LARGE = Atom("money", "123450")
