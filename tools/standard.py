@@ -127,7 +127,7 @@ Scalar = str | int | float | bool
 
 def http(
     session: Session,
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"],
+    method: Annotated[Literal["GET", "POST", "PUT", "PATCH", "DELETE"], Field(description="HTTP method")],
     path: Annotated[str, Field(description="Path such as /v1/token", max_length=2000)],
     query: Annotated[dict[str, Scalar] | None, Field(description="Query parameters")] = None,
     headers: Annotated[

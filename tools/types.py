@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from faultgym.core.json import JSON
@@ -37,6 +38,22 @@ class ToolSpec:
                 "parameters": self.parameters,
             },
         }
+
+
+def interface(specs: Iterable[ToolSpec]) -> list[ToolSpec]:
+    """The specs without the descriptions of their parameters: equal for tools that take and do the same.
+
+    Traces of version 0.1 were recorded when some parameters had no description; they replay all the same.
+    """
+    return [ToolSpec(spec.name, spec.description, _undescribed(spec.parameters)) for spec in specs]
+
+
+def _undescribed(schema: JSON) -> JSON:
+    properties = {
+        name: {key: value for key, value in parameter.items() if key != "description"}
+        for name, parameter in schema.get("properties", {}).items()
+    }
+    return {**schema, "properties": properties}
 
 
 @fast_init

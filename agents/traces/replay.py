@@ -18,6 +18,7 @@ from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.limits import turn_tokens
 from faultgym.envs.suite import task_by_id
 from faultgym.tools.toolbox import CallRecord
+from faultgym.tools.types import interface
 
 PREVIEW_CHARS = 60
 """Characters of a long text that are shown on either side of the first difference."""
@@ -114,7 +115,7 @@ def _start(trace: Trace, episode: Episode) -> Iterator[Difference]:
     own = identity(trace.task.id, trace.faults, seeds, trace.policy, trace.limits, prints.suite)
     yield from _compare("episode_id", trace.episode_id, own)
     yield from _compare("messages", trace.opening, episode.opening.messages)
-    yield from _compare("tools", trace.tools, episode.tools)
+    yield from _compare("tools", interface(trace.tools), interface(episode.tools))
 
 
 def _step(trace: Trace, episode: Episode, number: int, step: StepRecord) -> Iterator[Difference]:

@@ -29,7 +29,7 @@ from faultgym.envs.suite import task_by_id
 from faultgym.envs.task import Task
 from faultgym.eval.critical import critical_step
 from faultgym.eval.efficiency import path_efficiency
-from faultgym.tools.types import ToolSpec
+from faultgym.tools.types import ToolSpec, interface
 from faultgym.training.forks.waiting import at_once, wait_for
 
 SUCCESS_WORTH = 0.5
@@ -102,7 +102,7 @@ class Forks:
         self.trace = trace
         self.task = task or task_by_id(trace.task.id)
         first = Episode(self.task, trace.schedule)
-        if first.opening.messages != trace.opening or first.tools != trace.tools:
+        if first.opening.messages != trace.opening or interface(first.tools) != interface(trace.tools):
             raise TraceError(f"trace {trace.episode_id} does not open as its task does: of another release?")
         self._at: list[Episode] = [first]
 

@@ -32,6 +32,7 @@ PAGE, PAGE_V2 = 4, 10
 Limit = Annotated[int, Field(ge=1, le=50, description=f"Items per page; at most {PAGE} are given")]
 LimitV2 = Annotated[int, Field(ge=1, le=50, description=f"Items per page; at most {PAGE_V2} are given")]
 Name = Annotated[str, Field(max_length=60)]
+Team = Annotated[Name, Field(description="Name of the team")]
 Code = Annotated[str, Field(max_length=40, description="Such as HEAP_EXHAUSTED")]
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="ISO date, UTC")]
 
@@ -97,10 +98,10 @@ def get_service_v2(world: WorldView, service_id: ServiceId) -> bodies.ServiceBod
 @operation("GET", "/v1/services", tables=("services",), listing=True)
 def list_services(
     world: WorldView,
-    name: Name | None = None,
-    team: Name | None = None,
-    status: Status | None = None,
-    tier: Annotated[int, Field(ge=1, le=3)] | None = None,
+    name: Annotated[Name | None, Field(description="Only the service of this name")] = None,
+    team: Annotated[Name | None, Field(description="Only services of this team")] = None,
+    status: Annotated[Status | None, Field(description="Only services in this state")] = None,
+    tier: Annotated[int | None, Field(ge=1, le=3, description="Only services of this tier; 1 matters most")] = None,
     cursor: Cursor | None = None,
     limit: Limit = PAGE,
 ) -> bodies.Page[bodies.ServiceBody]:
@@ -114,7 +115,7 @@ def list_services(
 def list_logs(
     world: WorldView,
     service_id: ServiceId,
-    level: Level | None = None,
+    level: Annotated[Level | None, Field(description="Only lines of this level")] = None,
     code: Code | None = None,
     day: Day | None = None,
     cursor: Cursor | None = None,
@@ -165,8 +166,8 @@ def get_incident_v2(world: WorldView, incident_id: IncidentId) -> bodies.Inciden
 @operation("GET", "/v1/incidents", tables=("incidents",), listing=True, successor="list_incidents_v2")
 def list_incidents(
     world: WorldView,
-    state: State | None = None,
-    severity: Severity | None = None,
+    state: Annotated[State | None, Field(description="Only incidents in this state")] = None,
+    severity: Annotated[Severity | None, Field(description="Only incidents of this severity")] = None,
     service_id: ServiceId | None = None,
     cursor: Cursor | None = None,
     limit: Limit = PAGE,
@@ -180,8 +181,8 @@ def list_incidents(
 @operation("GET", "/v2/incidents", tables=("incidents",), listing=True)
 def list_incidents_v2(
     world: WorldView,
-    state: State | None = None,
-    severity: Severity | None = None,
+    state: Annotated[State | None, Field(description="Only incidents in this state")] = None,
+    severity: Annotated[Severity | None, Field(description="Only incidents of this severity")] = None,
     service_id: ServiceId | None = None,
     cursor: Cursor | None = None,
     limit: LimitV2 = PAGE_V2,
@@ -198,7 +199,7 @@ def list_incidents_v2(
 def list_alerts(
     world: WorldView,
     service_id: ServiceId | None = None,
-    phase: Literal["firing", "cleared"] | None = None,
+    phase: Annotated[Literal["firing", "cleared"] | None, Field(description="Only alerts in this phase")] = None,
     cursor: Cursor | None = None,
     limit: Limit = PAGE,
 ) -> bodies.Page[bodies.AlertBody]:
@@ -209,7 +210,7 @@ def list_alerts(
 
 
 @operation("GET", "/v1/oncall/{team}", tables=("oncall",))
-def get_oncall(world: WorldView, team: Name) -> bodies.OncallBody:
+def get_oncall(world: WorldView, team: Team) -> bodies.OncallBody:
     """Read who is on call for a team this week."""
     query = "SELECT team, week, person FROM oncall WHERE team = ? AND week = ?"
     row = world.db.execute(query, (team, words.WEEK)).fetchone()

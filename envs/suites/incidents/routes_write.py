@@ -15,20 +15,23 @@ from faultgym.envs.suites.incidents.routes_read import IncidentId, ServiceId, in
 from faultgym.tools.channels.http.service import Operation, ServiceError, operation
 from faultgym.tools.context import WorldView
 
-Cause = Literal[
-    "memory_leak",
-    "expired_certificate",
-    "full_disk",
-    "exhausted_pool",
-    "faulty_release",
-    "dns_failure",
-    "wrong_flag",
-    "slow_upstream",
+Cause = Annotated[
+    Literal[
+        "memory_leak",
+        "expired_certificate",
+        "full_disk",
+        "exhausted_pool",
+        "faulty_release",
+        "dns_failure",
+        "wrong_flag",
+        "slow_upstream",
+    ],
+    Field(description="What the trouble was"),
 ]
 Person = Annotated[str, Field(max_length=80, description="An engineer's full name")]
 Release = Annotated[str, Field(max_length=20, description="Such as v1.14.2")]
-Replicas = Annotated[int, Field(ge=1, le=20)]
-Text = Annotated[str, Field(min_length=1, max_length=500)]
+Replicas = Annotated[int, Field(ge=1, le=20, description="How many instances are to run")]
+Text = Annotated[str, Field(min_length=1, max_length=500, description="The text of the note")]
 
 
 def _refused(detail: str) -> ServiceError:

@@ -87,7 +87,7 @@ def get_order_v2(world: WorldView, order_id: OrderId) -> FullOrderV2:
 def list_orders(
     world: WorldView,
     customer_id: CustomerId | None = None,
-    status: Status | None = None,
+    status: Annotated[Status | None, Field(description="Only orders in this state")] = None,
     placed_on: Day | None = None,
     cursor: Cursor | None = None,
     limit: Limit = PAGE,
@@ -101,7 +101,7 @@ def list_orders(
 def list_orders_v2(
     world: WorldView,
     customer_id: CustomerId | None = None,
-    status: Status | None = None,
+    status: Annotated[Status | None, Field(description="Only orders in this state")] = None,
     placed_on: Day | None = None,
     cursor: Cursor | None = None,
     limit: Limit = PAGE,
@@ -198,7 +198,7 @@ def get_customer_v2(world: WorldView, customer_id: CustomerId) -> CustomerBody:
 def find_customers(
     world: WorldView,
     email: Email | None = None,
-    city: str | None = None,
+    city: Annotated[str | None, Field(description="Only customers of this town, spelled in full")] = None,
     cursor: Cursor | None = None,
     limit: Limit = PAGE,
 ) -> CustomerPage:
@@ -229,7 +229,10 @@ def get_product_v2(world: WorldView, product_id: ProductId) -> ProductBodyV2:
 
 @operation("GET", "/v1/products", tables=("products",), listing=True)
 def list_products(
-    world: WorldView, category: Category | None = None, cursor: Cursor | None = None, limit: Limit = PAGE
+    world: WorldView,
+    category: Annotated[Category | None, Field(description="Only products of this category")] = None,
+    cursor: Cursor | None = None,
+    limit: Limit = PAGE,
 ) -> ProductPage:
     """List products, by category."""
     return cast(ProductPage, _page(world, (*PRODUCT, "version"), "products", {"category": category}, cursor, limit))

@@ -23,9 +23,14 @@ else:
 
 Status = Literal["pending", "paid", "packed", "shipped", "delivered", "cancelled", "returned"]
 Category = Literal["kitchen", "lighting", "garden", "audio", "luggage"]
-Channel = Literal["email", "phone", "chat"]
-CancelReason = Literal["customer_request", "out_of_stock", "duplicate", "wrong_address"]
-RefundReason = Literal["return", "damaged", "late", "goodwill", "double_charge"]
+Channel = Annotated[Literal["email", "phone", "chat"], Field(description="How the customer was in touch")]
+CancelReason = Annotated[
+    Literal["customer_request", "out_of_stock", "duplicate", "wrong_address"],
+    Field(description="Why the order is cancelled"),
+]
+RefundReason = Annotated[
+    Literal["return", "damaged", "late", "goodwill", "double_charge"], Field(description="What the refund is for")
+]
 
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="ISO date")]
 Cents = Annotated[int, Field(gt=0, le=10_000_000, description="Amount in cents")]

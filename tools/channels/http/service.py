@@ -10,9 +10,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import orjson
+from pydantic import Field
 
 from faultgym.core.json import JSON
 from faultgym.tools.context import WorldView
@@ -281,7 +282,11 @@ def _token_text(world: WorldView, client: str) -> str:
 
 
 @operation("POST", "/v1/token", public=True, status=201)
-def issue_token(world: WorldView, client_id: str, client_secret: str) -> JSON:
+def issue_token(
+    world: WorldView,
+    client_id: Annotated[str, Field(description="The client's id")],
+    client_secret: Annotated[str, Field(description="The client's secret")],
+) -> JSON:
     """Get a new bearer token for the API."""
     row = world.db.execute("SELECT secret, scope FROM _clients WHERE id = ?", (client_id,)).fetchone()
     if row is None or row[0] != client_secret:
