@@ -27,15 +27,15 @@ from faultgym.agents.traces.trace import Trace
 from faultgym.envs.caches import forget_tasks
 from faultgym.envs.limits import Limits
 from faultgym.envs.suite import suite_named
-from faultgym.training.builds.index import Entry, Index
+from faultgym.training.builds.check import ExampleCheck
+from faultgym.training.builds.example_index import ExampleEntry, ExampleIndex
 from faultgym.training.builds.shards import write_shards
-from faultgym.training.builds.verify import Check
-from faultgym.training.examples import SFTExample
+from faultgym.training.examples import SFTExample, example_of, example_record
 from faultgym.training.filters.dedupe import DedupThresholds
 from faultgym.training.filters.mix import MixWeights, SampleCaps
-from faultgym.training.filters.select import example_of, example_record, select
+from faultgym.training.filters.select import select
 from faultgym.training.preferences.pairs import pairs_of
-from faultgym.training.rendering import Rendering
+from faultgym.training.rows.rendering import Rendering
 
 SUITE = "orders"
 TRACES = 96
@@ -70,7 +70,7 @@ def _traces(count: int = TRACES) -> list[Trace]:
 
 def verify_rows(traces: list[Trace]) -> list[Row]:
     """From a stored line to an example: parsed, replayed, drawn again, scored, compared with the test splits."""
-    check = Check(test_tasks=2)
+    check = ExampleCheck(test_tasks=2)
     check.held_out(SUITE)
     lines = [orjson.dumps(trace.to_record()) for trace in traces]
     forget_tasks()
@@ -125,7 +125,7 @@ def _built(count: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         examples = synthetic(count)
         start = time.process_time()
-        with closing(Index(Path(folder) / "index.sqlite")) as index:
+        with closing(ExampleIndex(Path(folder) / "index.sqlite")) as index:
             fill(index, examples)
             index.choose(grades, caps, MixWeights({}, 0))
             rows_of = Rendering().rows_of()
@@ -139,12 +139,12 @@ def _built(count: int) -> dict[str, float]:
         }
 
 
-def fill(index: Index, examples: Iterator[SFTExample]) -> None:
+def fill(index: ExampleIndex, examples: Iterator[SFTExample]) -> None:
     """Put examples into the index, a batch at a time, as verification does."""
-    batch: list[Entry] = []
+    batch: list[ExampleEntry] = []
     index.plan([])
     for example in examples:
-        batch.append(Entry.of(example, 0))
+        batch.append(ExampleEntry.of(example, 0))
         if len(batch) == BATCH:
             index.finish(0, batch)
             batch = []

@@ -104,7 +104,7 @@ def sft(
         str,
         typer.Option(help="Shares of the kinds, or all to keep everything.", rich_help_panel=SIZE),
     ] = MixWeights().text(),
-    waste: Annotated[
+    max_call_ratio: Annotated[
         float,
         typer.Option(min=1, help="Most calls, as a multiple of the reference solution's.", rich_help_panel=SIZE),
     ] = MAX_CALL_RATIO,
@@ -132,12 +132,12 @@ def sft(
 
     Stop it as you like: --resume goes on. Exits with 1 when nothing is left to learn from.
     """
+    from faultgym.training.builds.check import ExampleCheck, policy_names
     from faultgym.training.builds.sft import SFTOptions, build_sft
-    from faultgym.training.builds.verify import Check, policy_names
-    from faultgym.training.rendering import Rendering
+    from faultgym.training.rows.rendering import Rendering
 
     rendering = Rendering(FORMS[format], REASONING[reasoning], tokenizer=tokenizer, template=template)
-    check = Check(waste, policies=policy_names(policies or ()))
+    check = ExampleCheck(max_call_ratio=max_call_ratio, policies=policy_names(policies or ()))
     options = SFTOptions(check, parse_mix(mix), SampleCaps(per_task, per_template), rendering=rendering, seed=seed)
     with progress() as on_progress:
         report = build_sft(runs, out, options, workers=workers, resume=resume, on_progress=on_progress)
@@ -246,15 +246,15 @@ def _options(
     reasoning: Kept,
     seed: int,
 ) -> PairOptions:
+    from faultgym.training.builds.check import policy_names
     from faultgym.training.builds.pairs import PairOptions
-    from faultgym.training.builds.verify import policy_names
 
     return PairOptions(
-        policy,
-        samples,
-        checks,
-        REASONING[reasoning],
-        seed,
+        policy=policy,
+        samples=samples,
+        checks=checks,
+        reasoning=REASONING[reasoning],
+        seed=seed,
         source=source.value,
         prefer=prefer.value,
         at=at.value,

@@ -7,7 +7,8 @@ from faultgym.training.examples import EXAMPLE_KINDS, ExampleKind, Origin, PairK
 from faultgym.training.filters.decontaminate import HeldOut, contamination, held_out, refused
 from faultgym.training.filters.dedupe import DedupThresholds, deduplicated, exact_key, group_key, signature, similarity
 from faultgym.training.filters.mix import MixReport, MixWeights, SampleCaps, mixed, parse_mix, quotas
-from faultgym.training.filters.select import REASONS, Rejected, read_trace
+from faultgym.training.filters.rejection import REASONS, Rejected
+from faultgym.training.filters.select import read_trace
 from faultgym.training.filters.select import select as select_example
 from faultgym.training.forks.positives import Sources
 from faultgym.training.preferences.corrections import examples_from, find_example

@@ -1,6 +1,6 @@
 """What is learned from: one supervised example, one preference pair, one labelled completion.
 
-Plain data made from traces; how they become rows for a trainer is `training/rows.py`.
+Plain data made from traces; how they become rows for a trainer is `training/rows`.
 """
 
 from __future__ import annotations
@@ -88,3 +88,28 @@ class PreferencePair:
     critical_step: int | None = None
     """The first critical step of the forked trace, from 0; None where it has none: it succeeded, or no step decided.
     The pair stands there when `fork_step` is the same."""
+
+
+def example_record(example: SFTExample) -> JSON:
+    """The example as JSON values."""
+    data = {name: getattr(example, name) for name in example.__slots__}
+    return {**data, "origin": {name: getattr(example.origin, name) for name in Origin.__slots__}}
+
+
+def example_of(record: JSON) -> SFTExample:
+    """The counterpart of `example_record`."""
+    tuples = {name: tuple(record[name]) for name in ("messages", "tools", "contracts")}
+    return SFTExample(**{**record, **tuples, "origin": Origin(**record["origin"])})
+
+
+def pair_record(pair: PreferencePair) -> JSON:
+    """A pair as JSON values."""
+    record = {name: getattr(pair, name) for name in pair.__slots__}
+    record["origin"] = {name: getattr(pair.origin, name) for name in Origin.__slots__}
+    return record
+
+
+def pair_of(record: JSON) -> PreferencePair:
+    """The counterpart of `pair_record`."""
+    messages = {name: tuple(record[name]) for name in ("prompt", "chosen", "rejected", "tools")}
+    return PreferencePair(**{**record, **messages, "origin": Origin(**record["origin"])})

@@ -10,7 +10,7 @@ from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.spec import EpisodeSpec, identity
 from faultgym.agents.traces.trace import Trace
 from faultgym.envs.limits import Limits
-from faultgym.training.builds.verify import Check
+from faultgym.training.builds.check import ExampleCheck
 from faultgym.training.examples import Origin, SFTExample
 from faultgym.training.filters.decontaminate import held_out
 from faultgym.training.filters.select import select
@@ -55,7 +55,7 @@ def made(n, *, kind="clean", contracts=(), task="", template="order_status", tex
 def check():
     """What traces must stand, with little of the test splits."""
     suites = ("orders",)
-    return Check(test_tasks=TEST_TASKS, held={suite: held_out(suite, tasks=TEST_TASKS) for suite in suites})
+    return ExampleCheck(test_tasks=TEST_TASKS, held={suite: held_out(suite, tasks=TEST_TASKS) for suite in suites})
 
 
 def with_own_id(trace):

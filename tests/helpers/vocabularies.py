@@ -8,7 +8,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from faultgym.training.trainers.render import with_template
+from faultgym.training.rows.rendered import with_template
 
 TEMPLATES = {"qwen3": "qwen3", "llama3": "llama3", "deepseek": "deepseek", "chatml": "qwen3"}
 """Template -> tokenizer."""

@@ -19,7 +19,7 @@ from faultgym.training.rows import (
     sft_row,
     turn_rows,
 )
-from faultgym.training.trainers.render import rendered_pair, rendered_text, renderer
+from faultgym.training.rows.rendered import rendered_pair, rendered_text, renderer
 
 HETEROGENEOUS = [
     {"query": "a", "n": 1},

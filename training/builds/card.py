@@ -12,7 +12,7 @@ import orjson
 from faultgym import __version__
 from faultgym.core.json import JSON
 from faultgym.training.builds.shards import Shard
-from faultgym.training.rows import Form, columns
+from faultgym.training.rows.columns import Form, columns
 
 _LIBRARIES = ("datasets", "datasketch", "pyarrow")
 

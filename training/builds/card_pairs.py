@@ -7,7 +7,7 @@ from pathlib import Path
 
 from faultgym.core.json import JSON
 from faultgym.training.builds.card import header, made_with, rebuild, table
-from faultgym.training.builds.pairs import VERBS, PairForm, PairOptions, PairReport
+from faultgym.training.builds.pair_options import VERBS, PairForm, PairOptions, PairReport
 from faultgym.training.builds.shards import Shard
 
 _WHAT: dict[PairForm, str] = {

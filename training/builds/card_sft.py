@@ -8,10 +8,10 @@ from pathlib import Path
 from faultgym.core.json import JSON
 from faultgym.envs.worlds.names import SPLITS
 from faultgym.training.builds.card import header, made_with, rebuild, shares, table
-from faultgym.training.builds.sft import DUPLICATES, SFTOptions, SFTReport
+from faultgym.training.builds.sft_options import DUPLICATES, SFTOptions, SFTReport
 from faultgym.training.builds.shards import Shard
 from faultgym.training.filters.decontaminate import TRAINING_SPLITS
-from faultgym.training.filters.select import REASONS
+from faultgym.training.filters.rejection import REASONS
 
 Firsts = Mapping[str, tuple[str, str]]
 """Reason -> (episode id of the first trace that was rejected for it, what was found)."""
@@ -56,8 +56,8 @@ def _summary(options: SFTOptions, report: SFTReport) -> str:
     return (
         f"{report.examples:,} verified episodes of tool use under injected faults, {what} ({report.rows:,}). Each was"
         " replayed against its world and came out the same, was scored, and reached its goal within"
-        f" {options.check.waste:g} times the calls that the reference solution needs, or told honestly that it could"
-        " not be reached. Tool outputs are context: train on assistant turns only."
+        f" {options.check.max_call_ratio:g} times the calls that the reference solution needs, or told honestly that it"
+        " could not be reached. Tool outputs are context: train on assistant turns only."
     )
 
 

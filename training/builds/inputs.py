@@ -61,6 +61,10 @@ class Chunk:
             raise TraceError(f"{self.path} has become shorter since the build began; build again from the start")
         return lines
 
+    def traces(self) -> list[bytes]:
+        """The lines that are not blank."""
+        return [line for line in self.read() if not line.isspace()]
+
 
 @dataclass(slots=True)
 class Inputs:

@@ -15,13 +15,12 @@ import orjson
 
 from faultgym.core.json import JSON
 from faultgym.training.builds.index import Index
-from faultgym.training.examples import Origin, PreferencePair
+from faultgym.training.examples import PreferencePair, pair_of, pair_record
 from faultgym.training.filters.mix import rank
-from faultgym.training.filters.select import Rejected
 from faultgym.training.preferences.balance import balanced, surface
 from faultgym.training.preferences.kto import prompt_key
 from faultgym.training.preferences.pairs import PairsFound
-from faultgym.training.rows import Form
+from faultgym.training.rows.columns import Form
 
 BLOCK = 8_000
 """Pairs that are balanced at a time: what is in memory."""
@@ -63,8 +62,19 @@ class PairEntry:
         tools = orjson.dumps(record.pop("tools"))
         data = zlib.compress(orjson.dumps(record), 1)
         chosen, rejected = _hashed(without_ids(pair.chosen)), _hashed(without_ids(pair.rejected))
-        found_by = (prompt_key(pair), chosen, rejected, origin, pair.kind, found.critical, found.own)
-        return cls(key, rank(seed, key), *found_by, data, tools)
+        return cls(
+            key=key,
+            rank=rank(seed, key),
+            prompt=prompt_key(pair),
+            chosen=chosen,
+            rejected=rejected,
+            origin=origin,
+            kind=pair.kind,
+            critical=found.critical,
+            own=found.own,
+            data=data,
+            tools=tools,
+        )
 
 
 def _hashed(value: Any) -> bytes:
@@ -76,19 +86,6 @@ def without_ids(messages: Sequence[JSON]) -> list[JSON]:
     return [
         {"content": m["content"], "calls": [call["function"] for call in m.get("tool_calls", ())]} for m in messages
     ]
-
-
-def pair_record(pair: PreferencePair) -> JSON:
-    """A pair as JSON values."""
-    record = {name: getattr(pair, name) for name in pair.__slots__}
-    record["origin"] = {name: getattr(pair.origin, name) for name in Origin.__slots__}
-    return record
-
-
-def pair_of(record: JSON) -> PreferencePair:
-    """The counterpart of `pair_record`."""
-    messages = {name: tuple(record[name]) for name in ("prompt", "chosen", "rejected", "tools")}
-    return PreferencePair(**{**record, **messages, "origin": Origin(**record["origin"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +104,7 @@ class Choice:
     """Left out because what they reject is chosen by another pair of the same prompt."""
 
 
-class PairIndex(Index):
+class PairIndex(Index[PairEntry]):
     """The file of one build of pairs."""
 
     def __init__(self, path: Path | None = None):
@@ -115,18 +112,9 @@ class PairIndex(Index):
         super().__init__(path)
         self._db.executescript(_SCHEMA)
 
-    def finish_pairs(self, number: int, found: Sequence[PairEntry | Rejected]) -> None:
-        """Store what came of a chunk, all or nothing."""
-        with self.transaction():
-            for one in found:
-                if isinstance(one, PairEntry):
-                    self.add_pair(one)
-                else:
-                    self.reject(one)
-            self._db.execute("UPDATE chunks SET done = 1 WHERE id = ?", (number,))
-
-    def add_pair(self, e: PairEntry) -> None:
+    def add(self, entry: PairEntry) -> None:
         """Store a pair. Of equal ones the one whose origin is smallest stays; one is critical if any was."""
+        e = entry
         old = self._db.execute("SELECT id, origin, critical, own FROM pairs WHERE key = ?", (e.key,)).fetchone()
         row = (e.key, e.rank, e.prompt, e.chosen, e.rejected, e.origin, e.kind)
         if old is None:
@@ -191,7 +179,14 @@ class PairIndex(Index):
             critical += at_critical
         duplicates = int(self.fact("duplicate_pairs") or 0)
         kept = {kind: taken_kinds[kind] for kind in kinds}
-        return Choice(kinds, kept, critical, same_prompt, duplicates, contradicted)
+        return Choice(
+            found=kinds,
+            kept=kept,
+            critical=critical,
+            same_prompt=same_prompt,
+            duplicates=duplicates,
+            contradicted=contradicted,
+        )
 
     def _one(self, query: str) -> int:
         return int(self._db.execute(query).fetchone()[0])

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -40,7 +41,7 @@ def _full(work: Path, why: str) -> UserError:
     return UserError(f"{work} cannot be written ({why}): free some space, then go on with --resume")
 
 
-def planned(index: Index, runs: Sequence[Path], options: JSON) -> set[str]:
+def planned(index: Index[Any], runs: Sequence[Path], options: JSON) -> set[str]:
     """Note what is to be read, or make sure that it is what was noted; the suites that it names.
 
     Raises UserError when the build to resume is of other options, traces, or of another release.
@@ -76,7 +77,7 @@ def fresh(work: Path) -> Path:
     return folder
 
 
-def describe(folder: Path, card: str, report: JSON, options: JSON, index: Index, shards: Sequence[Shard]) -> None:
+def describe(folder: Path, card: str, report: JSON, options: JSON, index: Index[Any], shards: Sequence[Shard]) -> None:
     """Write the card and the figures, and see all files onto the disk."""
     (folder / "README.md").write_text(card, encoding="utf-8")
     figures = {

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from faultgym.agents.storage.segment import sync_folder
+from faultgym.core.files import file_sha256
 from faultgym.core.json import JSON
-from faultgym.training.rows import Form, features
+from faultgym.training.rows.columns import Form, features
 
 ROWS_PER_SHARD = 20_000
 ROWS_PER_GROUP = 500
@@ -74,17 +75,11 @@ def _write(path: Path, tables: Iterator[Any], columns: Any) -> int:
 def _named(data: Path, number: int, total: int, rows: int) -> Shard:
     path = data / f"train-{number:05d}-of-{total:05d}.parquet"
     (data / f"{number}.part").rename(path)
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return Shard(f"data/{path.name}", rows, path.stat().st_size, digest.hexdigest())
+    return Shard(f"data/{path.name}", rows, path.stat().st_size, file_sha256(path))
 
 
 def sync_tree(folder: Path, names: Sequence[str]) -> None:
     """Make files of a folder outlast a power cut."""
-    import os
-
     for name in names:
         with (folder / name).open("rb") as file:
             os.fsync(file.fileno())

@@ -23,7 +23,7 @@ from faultgym.envs.messages.turn import Message
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.suite import task_by_id
 from faultgym.envs.task import Style
-from faultgym.training.rows import chat, tools_text
+from faultgym.training.rows.conversational import chat, tools_text
 
 TEMPLATES: Mapping[str, tuple[str, ...]] = {
     "orders": ("order_status", "missing_fact", "unknown_order", "cancel_order"),

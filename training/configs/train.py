@@ -53,7 +53,7 @@ class TrainConfig:
     init_adapter: str = ""
     """The folder of an adapter of this model to go on with, instead of a new one."""
     template: str = ""
-    """A training template's name (`training/templates`), where the model's own marks no assistant turns."""
+    """A training template's name (`training/rows/templates`), where the model's own marks no assistant turns."""
     prompt: str = "plain"
     """The system prompt that the model will be served with (`prompt=` of a policy): added to the rows' system messages
     as a rollout adds it, for a trace holds the task's own message alone. `none` for rows as they are."""

@@ -26,7 +26,7 @@ from faultgym.envs.task import Task
 from faultgym.envs.worlds.names import SPLITS, WORLDS, in_pool
 from faultgym.envs.worlds.world import world_image
 from faultgym.tools.faults.presets import HELD_OUT_KINDS
-from faultgym.training.filters.select import Rejected
+from faultgym.training.filters.rejection import Rejected
 
 TRAINING_SPLITS = frozenset({"train"})
 """All others are kept for tests; `dev` is among them, so that there is something to choose settings on."""

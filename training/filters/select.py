@@ -6,89 +6,23 @@ The reference solution says what it should have cost. Whatever fails a check is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
-
 from faultgym.agents.traces.replay import replay
 from faultgym.agents.traces.schema import SCHEMA_VERSION
 from faultgym.agents.traces.spec import faults_of
 from faultgym.agents.traces.trace import Trace, plain_schedule
 from faultgym.core.errors import PlanError, TaskError, TraceError
-from faultgym.core.json import JSON
 from faultgym.envs.judging.claims import claims_absence
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.suite import suite_named, task_by_id
 from faultgym.envs.task import Task
 from faultgym.eval.scoring.score import Score, faults_name, score
 from faultgym.training.examples import ExampleKind, Origin, SFTExample
+from faultgym.training.filters.rejection import Reason, Rejected
 
 MAX_CALL_RATIO = 1.5
 """Calls over those that the reference solution needs, up to which a success is worth imitating."""
 SETTLED = frozenset({"recovered", "reported"})
 """Outcomes of a fault that an example may show."""
-
-Reason = Literal[
-    "unreadable",
-    "other_schema_version",
-    "unknown_task",
-    "other_suite_version",
-    "harness_error",
-    "not_checked",
-    "other_policy",
-    "other_split",
-    "not_ended",
-    "failed",
-    "not_proven",
-    "other_schedule",
-    "no_text",
-    "guessed",
-    "needless_calls",
-    "wasteful",
-    "bad_habit",
-    "unsettled_fault",
-    "held_out_fault",
-    "held_out_phrasing",
-    "test_world",
-    "test_entity",
-    "test_text",
-]
-REASONS: Mapping[Reason, str] = {
-    "unreadable": "it is no trace, or its parts do not fit together",
-    "other_schema_version": "it was written by a release with another schema of traces",
-    "unknown_task": "its task does not exist here",
-    "other_suite_version": "its suite has changed since: its task is another one now",
-    "harness_error": "our own side failed, so it says nothing about its policy",
-    "not_checked": "our own side failed while it was checked",
-    "other_policy": "it is of another policy than asked for",
-    "other_split": "its task is of a split that is kept for tests",
-    "not_ended": "a budget cut it off before a final text",
-    "failed": "its verdict is no success",
-    "not_proven": "a replay came out otherwise: an observation, an effect, the verdict or the schedule",
-    "other_schedule": "its faults are not those that its preset and seed give",
-    "no_text": "it ends without a word",
-    "guessed": "it is right without having looked, where only looking tells",
-    "needless_calls": "it called tools where none was needed",
-    "wasteful": "it made more calls than the stated bound allows",
-    "bad_habit": "it succeeded in spite of a failure mode, or with a change that was not asked for",
-    "unsettled_fault": "it succeeded without having got past a fault that it met",
-    "held_out_fault": "it shows a kind of fault that is kept for tests",
-    "held_out_phrasing": "its instruction is in words that are kept for tests",
-    "test_world": "its world is one of the test splits",
-    "test_entity": "it names a record of a test world",
-    "test_text": "it repeats the words of a test instruction",
-}
-"""Reason -> what it means, in the order in which they are looked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A trace that is not an example, and the first reason why."""
-
-    reason: Reason
-    episode_id: str
-    detail: str = ""
-    """What exactly was found."""
 
 
 def read_trace(record: object) -> Trace | Rejected:
@@ -102,10 +36,10 @@ def read_trace(record: object) -> Trace | Rejected:
         return Rejected("other_schema_version" if other else "unreadable", str(data.get("episode_id", "")), str(error))
 
 
-def select(trace: Trace, *, waste: float = MAX_CALL_RATIO) -> SFTExample | Rejected:
+def select(trace: Trace, *, max_call_ratio: float = MAX_CALL_RATIO) -> SFTExample | Rejected:
     """The example that a trace is, or why it is none.
 
-    `waste` bounds its calls as a multiple of what the reference solution needs under the same faults. Which
+    `max_call_ratio` bounds its calls as a multiple of what the reference solution needs under the same faults. Which
     split it is from, and what test splits hold, is `decontaminate`'s to judge.
     """
     if found := _claims(trace):
@@ -117,7 +51,7 @@ def select(trace: Trace, *, waste: float = MAX_CALL_RATIO) -> SFTExample | Rejec
     if found := _schedule(trace, task):
         return found
     scored = score(trace, task)
-    return _worth(trace, task, scored, waste) or _example(trace, task, scored)
+    return _worth(trace, task, scored, max_call_ratio) or _example(trace, task, scored)
 
 
 def _claims(trace: Trace) -> Rejected | None:
@@ -154,7 +88,7 @@ def _schedule(trace: Trace, task: Task) -> Rejected | None:
     return Rejected("other_schedule", trace.episode_id, f"{len(trace.schedule)} entries, {len(own)} drawn again")
 
 
-def _worth(trace: Trace, task: Task, scored: Score, waste: float) -> Rejected | None:
+def _worth(trace: Trace, task: Task, scored: Score, max_call_ratio: float) -> Rejected | None:
     """Whether a proven success is one to imitate."""
     cost, text = scored.cost, trace.steps[-1].turn.text
 
@@ -169,7 +103,7 @@ def _worth(trace: Trace, task: Task, scored: Score, waste: float) -> Rejected | 
         return rejected("guessed")
     if not task.needs_tools and cost.calls:
         return rejected("needless_calls", f"{cost.calls} calls")
-    if cost.calls > waste * cost.optimal:
+    if cost.calls > max_call_ratio * cost.optimal:
         return rejected("wasteful", f"{cost.calls} calls, the reference needs {cost.optimal}")
     if scored.modes or cost.bad_writes:
         return rejected("bad_habit", ", ".join(scored.mode_names) or f"{cost.bad_writes} writes not asked for")
@@ -213,15 +147,3 @@ def example_kind(trace: Trace, task: Task, contracts: tuple[str, ...]) -> Exampl
         absent = task.goal.kind == "abstain" and claims_absence(trace.steps[-1].turn.text)
         return "abstention" if absent else "report"
     return "recovery" if contracts else "clean"
-
-
-def example_record(example: SFTExample) -> JSON:
-    """The example as JSON values."""
-    data = {name: getattr(example, name) for name in example.__slots__}
-    return {**data, "origin": {name: getattr(example.origin, name) for name in Origin.__slots__}}
-
-
-def example_of(record: JSON) -> SFTExample:
-    """The counterpart of `example_record`."""
-    tuples = {name: tuple(record[name]) for name in ("messages", "tools", "contracts")}
-    return SFTExample(**{**record, **tuples, "origin": Origin(**record["origin"])})

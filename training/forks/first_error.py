@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from faultgym.agents.traces.trace import Trace
 from faultgym.training.examples import SFTExample
-from faultgym.training.filters.select import MAX_CALL_RATIO, Rejected, select
+from faultgym.training.filters.rejection import Rejected
+from faultgym.training.filters.select import MAX_CALL_RATIO, select
 from faultgym.training.forks.fork import Forks
 from faultgym.training.forks.positives import expert_way
 
@@ -33,24 +34,26 @@ class FirstError:
     """The same, which is worth imitating as a whole."""
 
     @classmethod
-    def at(cls, forks: Forks, step: int, waste: float) -> FirstError | None:
+    def at(cls, forks: Forks, step: int, max_call_ratio: float) -> FirstError | None:
         """The slip if it were there: None where what the expert makes of the beginning is no example."""
         way = expert_way(forks, step)
-        example = None if way is None else select(way.trace, waste=waste)
+        example = None if way is None else select(way.trace, max_call_ratio=max_call_ratio)
         return cls(step, way.trace, example) if way is not None and isinstance(example, SFTExample) else None
 
 
-def first_error(forks: Forks, waste: float = MAX_CALL_RATIO) -> FirstError | None:
+def first_error(forks: Forks, max_call_ratio: float = MAX_CALL_RATIO) -> FirstError | None:
     """The slip of a trace that is no example; None where it has none, or no beginning of it is worth imitating.
 
-    Found by bisection: what is wrong with a beginning stays wrong with every longer one. `waste` is `select`'s.
+    Found by bisection: what is wrong with a beginning stays wrong with every longer one. `max_call_ratio` is
+    `select`'s.
     """
-    if not isinstance(found := select(forks.trace, waste=waste), Rejected) or found.reason not in CORRECTABLE:
+    found = select(forks.trace, max_call_ratio=max_call_ratio)
+    if not isinstance(found, Rejected) or found.reason not in CORRECTABLE:
         return None
     last = len(forks) - 1 if forks.critical is None else forks.critical
-    low, high = FirstError.at(forks, 0, waste), last + 1
+    low, high = FirstError.at(forks, 0, max_call_ratio), last + 1
     while low is not None and high - low.step > 1:
         middle = (low.step + high) // 2
-        tried = FirstError.at(forks, middle, waste)
+        tried = FirstError.at(forks, middle, max_call_ratio)
         low, high = (low, middle) if tried is None else (tried, high)
     return low

@@ -17,6 +17,7 @@ from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.intents import intent_of
 from faultgym.envs.messages.turn import Observation, Turn
 from faultgym.envs.suite import Suite
+from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
 
 _ASIDE = frozenset({"wait", "issue_token"})
@@ -79,6 +80,4 @@ class StyledPolicy:
 
 
 def _step(turn: Turn, results: Sequence[ToolResult]) -> StepRecord:
-    from faultgym.tools.toolbox import CallRecord
-
     return StepRecord(turn, tuple(CallRecord(c, r) for c, r in zip(turn.tool_calls, results, strict=True)), "")

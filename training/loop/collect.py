@@ -13,7 +13,7 @@ from faultgym.agents.storage.store import RunDirectory, atomic_file
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.json import JSON
 from faultgym.eval.scoring.runs import located_traces
-from faultgym.training.filters.select import Rejected
+from faultgym.training.filters.rejection import Rejected
 from faultgym.training.forks.fork import is_scripted
 from faultgym.training.forks.positives import Sources
 from faultgym.training.forks.sampler import Sampler

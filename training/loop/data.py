@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,7 +22,7 @@ from faultgym.training.builds.sft import SFTOptions, SFTReport, build_sft
 from faultgym.training.builds.shards import Shard
 from faultgym.training.filters.mix import parse_mix
 from faultgym.training.loop.config import LoopConfig
-from faultgym.training.rows import Form
+from faultgym.training.rows.columns import Form
 
 COUNTS = "counts.json"
 REPLAYED = "-replayed"
@@ -117,7 +118,7 @@ def replay(material: Material, config: LoopConfig, name: str, rows: int, out: Pa
 
     Which ones follows from the seed and the row's place. There is no data set where there is nothing to be replayed.
     """
-    from datasets import Dataset
+    from datasets import Dataset, concatenate_datasets
     from pyarrow.parquet import read_table
 
     earlier = material.earlier
@@ -131,8 +132,6 @@ def replay(material: Material, config: LoopConfig, name: str, rows: int, out: Pa
         if set(table.schema.names) != set(first.names):
             raise UserError(f"{folder} holds other columns than {earlier[0]}: replay data sets of one form")
     parts = [Dataset(table).select_columns(first.names) for table in tables]
-    from datasets import concatenate_datasets
-
     whole = concatenate_datasets(parts)
     order = sorted(range(len(whole)), key=lambda n: stable_hash("replay", material.seed, name, n))[:wanted]
     kept = whole.select(sorted(order)).flatten_indices() if order else whole.select([])
@@ -149,8 +148,6 @@ def _files(folder: Path) -> list[Path]:
 
 def _write(rows: Any, place: Path, earlier: Sequence[str]) -> None:
     """As `faultgym build` writes a data set: Parquet, figures with the files' hashes, a card."""
-    import shutil
-
     shutil.rmtree(place, ignore_errors=True)
     (place / "data").mkdir(parents=True)
     path = place / "data" / "train-00000-of-00001.parquet"

@@ -11,7 +11,7 @@ from faultgym.eval.comparison.compare import Run, Settings, clean_noninferior, c
 from faultgym.eval.comparison.noninferior import NonInferiority, noninferior
 from faultgym.eval.comparison.result import Comparison, ComparisonCell, RunComparison
 from faultgym.training.loop.config import LoopConfig
-from faultgym.training.plain_text import blind_bits
+from faultgym.training.trainers.plain_text import blind_bits
 
 METRICS = ("success", "recovery", "spl")
 """What a decision tells of the episodes with faults; success decides."""

@@ -15,7 +15,7 @@ from faultgym.training.loop.data import COUNTS
 from faultgym.training.loop.judge import knows_no_english
 from faultgym.training.loop.registry import DECISION
 from faultgym.training.loop.rollouts import LEFT, SUMMARY, read_json
-from faultgym.training.plain_text import blind_bits
+from faultgym.training.trainers.plain_text import blind_bits
 
 PAGE = "README.md"
 MAX_ROWS = 8

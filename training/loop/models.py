@@ -23,10 +23,9 @@ from faultgym.agents.models.files import MERGED, is_embedded
 from faultgym.agents.models.server import Serving, free_port, served
 from faultgym.core.errors import UserError
 from faultgym.training.loop.config import LoopConfig
+from faultgym.training.trainers.models import LINEAGE, check_gpu
 
 ADAPTER = "adapter_config.json"
-LINEAGE = "training.json"
-"""What a training run says of its result; see `trainers/models.py`."""
 _WEIGHTS = ("*.safetensors", "*.bin")
 _SETTINGS = ("*.json", "*.jinja", "*.txt", "*.model")
 _VARYING = frozenset({LINEAGE, "stage.json", "trainer_state.json", "sealed.json", "training_args.bin"})
@@ -152,8 +151,6 @@ def check_model(config: LoopConfig) -> None:
             if settings.get("merge") not in (True, "true", "yes"):
                 raise UserError(f"engine {config.engine} serves no DoRA adapter: set {name}.merge=true")
     if "cuda" in (config.sft.get("device"), config.pref.get("device")):
-        from faultgym.training.trainers.models import check_gpu
-
         check_gpu()
     if folder.is_dir() and is_embedded(config.model):
         raise UserError(f"{config.model} is an embedded model and a folder here: write ./{config.model} for the folder")

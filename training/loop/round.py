@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.engine import OnProgress
 from faultgym.agents.rollouts.stop import Stop
 from faultgym.agents.traces.spec import EpisodeSpec
@@ -57,6 +58,9 @@ from faultgym.training.loop.rollouts import (
     write_json,
 )
 from faultgym.training.loop.stage import RoundStage, digest, weights_digest
+from faultgym.training.trainers import quiet
+from faultgym.training.trainers.general_text import text_losses
+from faultgym.training.trainers.run import train
 
 VERDICT = "verdict.json"
 VERSION = "version.json"
@@ -190,8 +194,6 @@ class Round:
         inputs = {**self._policy(config.sampling), "rollout": digest(rollout), **asked}
 
         def make(work: Path) -> Path:
-            from faultgym.agents.registry import policy_named
-
             policy = policy_named(policy_name(self._served(), config, config.sampling))
             with self._asked(self._served()):
                 return collect(rollout, work, Sources(policy, config.samples, config.checks))
@@ -276,9 +278,6 @@ class Round:
         inputs = {"method": method, "settings": settings, "data": digest(data), "model": before}
 
         def make(work: Path) -> Path:
-            from faultgym.training.trainers import quiet
-            from faultgym.training.trainers.run import train
-
             out = work / f"round-{self.number:02d}-{stage}"
             with quiet(), self.watching.steps() as on_step:
                 result = train(config.training(method, model, sets, str(out), self.seed(stage)), on_step)
@@ -334,9 +333,6 @@ class Round:
     def _texts(self, trained: Path, path: Path) -> JSON:
         """How well both predict general text, by paragraph."""
         if not path.is_file():
-            from faultgym.training.trainers import quiet
-            from faultgym.training.trainers.general_text import text_losses
-
             with quiet():
                 losses = {"current": text_losses(self._model_in_use), "candidate": text_losses(str(trained))}
             write_json(path, losses)

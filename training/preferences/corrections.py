@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from faultgym.agents.traces.replay import replay
 from faultgym.agents.traces.trace import Trace
 from faultgym.training.examples import SFTExample
-from faultgym.training.filters.select import MAX_CALL_RATIO, Rejected, select
+from faultgym.training.filters.rejection import Rejected
+from faultgym.training.filters.select import MAX_CALL_RATIO, select
 from faultgym.training.forks.first_error import CORRECTABLE, first_error
 from faultgym.training.forks.fork import Forks
 from faultgym.training.forks.positives import Sources, branch_points
@@ -27,25 +28,33 @@ from faultgym.training.preferences.pairs import TOGETHER
 
 
 def examples_from(
-    traces: Iterable[Trace], sources: Sources | None = None, *, waste: float = MAX_CALL_RATIO, together: int = TOGETHER
+    traces: Iterable[Trace],
+    sources: Sources | None = None,
+    *,
+    max_call_ratio: float = MAX_CALL_RATIO,
+    together: int = TOGETHER,
 ) -> Iterator[SFTExample | Rejected]:
     """One example of each trace, in their order, or the reason why there is none.
 
-    So many traces are forked at a time where the policy is asked. `waste` is that of `select`. Raises HarnessError
-    when the policy's server fails. Neither the split nor duplicates nor the mix are looked after here: what comes of
-    test tasks is for the caller to keep out (`refused`, `contamination`).
+    So many traces are forked at a time where the policy is asked. `max_call_ratio` is that of `select`. Raises
+    HarnessError when the policy's server fails. Neither the split nor duplicates nor the mix are looked after here:
+    what comes of test tasks is for the caller to keep out (`refused`, `contamination`).
     """
     sources = sources or Sources()
     sampler = sources.sampler()
-    found = (find_example(trace, sources, waste=waste, sampler=sampler) for trace in traces)
+    found = (find_example(trace, sources, max_call_ratio=max_call_ratio, sampler=sampler) for trace in traces)
     return in_turn(found, 1 if sampler is None else together)
 
 
 async def find_example(
-    trace: Trace, sources: Sources | None = None, *, waste: float = MAX_CALL_RATIO, sampler: Sampler | None = None
+    trace: Trace,
+    sources: Sources | None = None,
+    *,
+    max_call_ratio: float = MAX_CALL_RATIO,
+    sampler: Sampler | None = None,
 ) -> SFTExample | Rejected:
     """The example that a trace gives: itself, or itself put right. For code that is asynchronous."""
-    found = await put_right(trace, sources, waste=waste, sampler=sampler)
+    found = await put_right(trace, sources, max_call_ratio=max_call_ratio, sampler=sampler)
     return found if isinstance(found, Rejected) else found.example
 
 
@@ -59,10 +68,14 @@ class PutRight:
 
 
 async def put_right(
-    trace: Trace, sources: Sources | None = None, *, waste: float = MAX_CALL_RATIO, sampler: Sampler | None = None
+    trace: Trace,
+    sources: Sources | None = None,
+    *,
+    max_call_ratio: float = MAX_CALL_RATIO,
+    sampler: Sampler | None = None,
 ) -> PutRight | Rejected:
     """What `find_example` gives, with the trace that it was made of."""
-    found = select(trace, waste=waste)
+    found = select(trace, max_call_ratio=max_call_ratio)
     if isinstance(found, SFTExample):
         return PutRight(trace, found)
     if found.reason not in CORRECTABLE:
@@ -70,11 +83,11 @@ async def put_right(
     if not (proof := replay(trace)).proven:  # a failure is turned away before anybody looks whether it is true
         return Rejected("not_proven", trace.episode_id, str(proof.difference))
     with Forks(trace) as forks:
-        slip = first_error(forks, waste)
+        slip = first_error(forks, max_call_ratio)
         if slip is None:
             return found
         for at in await branch_points(forks, [slip.step], sources or Sources(), sampler):
-            own = select(at.right.trace, waste=waste)
+            own = select(at.right.trace, max_call_ratio=max_call_ratio)
             if isinstance(own, SFTExample):
                 return PutRight(at.right.trace, own)
     return PutRight(slip.trace, slip.example)

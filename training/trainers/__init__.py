@@ -1,18 +1,18 @@
-"""What needs transformers and TRL: rendering with a tokenizer, masks, collators.
+"""What needs transformers and TRL: masks, collators, trainers.
 
 What TRL 1.16 takes as it is, where its loss falls, and what is added here:
 
 - SFTTrainer takes `messages` and `tools`. Loss on everything, or with `assistant_only_loss=True` on what the template
-  marks: give the tokenizer a training template (`render.with_template`). It takes `prompt`, `completion` and `tools`
-  too; loss on the completion, which is one assistant turn.
+  marks: give the tokenizer a training template (`rows.rendered.with_template`). It takes `prompt`, `completion` and
+  `tools` too; loss on the completion, which is one assistant turn.
 - DPOTrainer takes `prompt`, `chosen`, `rejected` and `tools`. Loss on all after the prompt, tool output too: whole
   trajectories need `masks.mask_pair` and `collators.PairCollator`.
 - KTOTrainer takes `prompt`, `completion`, `label` and `tools`. Loss as DPO's: `masks.mask_label` and
   `collators.LabelCollator`. At least two rows in a batch; it reads them in order, so shuffle them before.
-- ORPOTrainer (experimental) takes `prompt`, `chosen` and `rejected` as text: `render.rendered_pair`. Given messages it
-  never reads `tools`, and fails on columns of JSON values. Its odds ratio looks at all after the prompt; its likelihood
-  term at the prompt as well, tool output and user text included: `collators.orpo_trainer`, always; it takes rows of
-  both forms, and renders and masks those that hold messages.
+- ORPOTrainer (experimental) takes `prompt`, `chosen` and `rejected` as text: `rows.rendered.rendered_pair`. Given
+  messages it never reads `tools`, and fails on columns of JSON values. Its odds ratio looks at all after the prompt;
+  its likelihood term at the prompt as well, tool output and user text included: `collators.orpo_trainer`, always; it
+  takes rows of both forms, and renders and masks those that hold messages.
 
 DPO and KTO drop rows whose prompt fills `max_length` (1,024 unless set), without a word; ORPO's loss is not a number
 then. Our prompts with tools have 2,400 tokens with Qwen3's tokenizer (median; 7,200 at most), four out of five more

@@ -11,8 +11,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from faultgym.core.errors import UserError
+from faultgym.training.rows.rendered import rendered_pair
 from faultgym.training.trainers.masks import mask_pair
-from faultgym.training.trainers.render import rendered_pair
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,6 +14,7 @@ from faultgym.training.configs import estimate
 from faultgym.training.configs.train import TrainConfig
 from faultgym.training.trainers.data import Prepared
 from faultgym.training.trainers.machine import Peak, device_name, free_on, understood
+from faultgym.training.trainers.making import total_steps, trainer_for
 from faultgym.training.trainers.run import Job, job_of, load_model
 from faultgym.training.trainers.watch import TrainingMonitor, TrainingStep
 
@@ -74,8 +75,6 @@ class RunEstimate:
 
 def dry_run(config: TrainConfig) -> RunEstimate:
     """Everything checked as for a run, a few steps timed in a temporary folder. Raises UserError like `train`."""
-    from faultgym.training.trainers.making import total_steps
-
     job = job_of(config)
     prepared, free = job.prepared, free_on(job.device)
     steps = total_steps(job.config, len(prepared.rows))
@@ -104,8 +103,6 @@ def _timed(job: Job, steps: int) -> tuple[float, int]:
 
     Attention takes longer the longer a row is, so that the time is rather too long than too short.
     """
-    from faultgym.training.trainers.making import trainer_for
-
     config = replace(job.config, max_steps=1 + TIMED, epochs=None, accumulation=1)
     count = len(job.prepared.lengths)
     order = sorted(range(count), key=lambda n: -job.prepared.lengths[n])[: config.batch_size]

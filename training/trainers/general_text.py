@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from faultgym.core.errors import UserError
 from faultgym.eval.comparison.noninferior import TEXT_MARGIN, NonInferiority, noninferior
 from faultgym.training.configs.train import TrainConfig
-from faultgym.training.plain_text import paragraphs
 from faultgym.training.trainers.machine import release
 from faultgym.training.trainers.models import base_model, check_base, start_of, tokenizer_at, weights_hash, with_adapter
+from faultgym.training.trainers.plain_text import paragraphs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

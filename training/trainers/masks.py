@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
-from faultgym.training.trainers.render import tools_of
+from faultgym.training.rows.rendered import tools_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -17,7 +17,7 @@ from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.training.configs.estimate import ModelSizes
 from faultgym.training.configs.train import TrainConfig
-from faultgym.training.trainers.render import with_template
+from faultgym.training.rows.rendered import with_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

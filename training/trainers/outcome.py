@@ -17,8 +17,8 @@ from faultgym.agents.models.files import MERGED
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.training.builds.card import table
-from faultgym.training.builds.card_grpo import played
 from faultgym.training.configs.train import TrainConfig
+from faultgym.training.trainers.card_grpo import played
 from faultgym.training.trainers.models import LINEAGE, Start, base_model, weights_hash, with_adapter
 
 if TYPE_CHECKING:

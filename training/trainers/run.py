@@ -28,6 +28,7 @@ from faultgym.training.configs.train import TrainConfig
 from faultgym.training.trainers import checkpoints, outcome
 from faultgym.training.trainers.data import DataSet, Prepared, load_all, prepare
 from faultgym.training.trainers.machine import Peak, alone, device_name, free_on, release, understood, unused_gpus
+from faultgym.training.trainers.making import trainer_for
 from faultgym.training.trainers.models import (
     LINEAGE,
     Start,
@@ -205,8 +206,6 @@ def _train(config: TrainConfig, work: Path, state: Any, progress: OnStep) -> Tra
     made_of = outcome.lineage(job.config, job.start, job.base_hash, job.facts.parameters, data, name)
 
     def make(model: Any, folder: Path, watch: TrainingMonitor) -> AbstractContextManager[Any]:
-        from faultgym.training.trainers.making import trainer_for
-
         return nullcontext(trainer_for(job.config, model, job.tokenizer, job.prepared, folder, watch))
 
     def told(metrics: dict[str, float]) -> list[str]:

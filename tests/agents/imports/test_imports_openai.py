@@ -25,7 +25,8 @@ from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import TraceError
 from faultgym.envs.limits import Limits
-from faultgym.training.filters.select import Rejected, read_trace
+from faultgym.training.filters.rejection import Rejected
+from faultgym.training.filters.select import read_trace
 
 PRESETS = ("clean", "mild", "rough", "hostile", "outage")
 ASK = {"role": "user", "content": "Weather?"}

@@ -15,8 +15,9 @@ from faultgym.core.errors import UserError
 from faultgym.envs.limits import Limits
 from faultgym.training.builds import pairs as module
 from faultgym.training.builds.inputs import Inputs
+from faultgym.training.builds.pair_check import PairCheck
 from faultgym.training.builds.pair_index import PairIndex
-from faultgym.training.builds.pairs import PairCheck, PairOptions, PairReport, build_pairs
+from faultgym.training.builds.pairs import PairOptions, PairReport, build_pairs
 
 pytest.importorskip("datasets")
 pytest.importorskip("sklearn")
@@ -84,7 +85,7 @@ def test_neither_order_nor_workers_change_a_byte(built, runs, tmp_path):
 
 def test_a_build_that_was_stopped_goes_on_to_the_same_bytes(built, runs, tmp_path, monkeypatch):
     out, report = built
-    real, seen = PairIndex.finish_pairs, []
+    real, seen = PairIndex.finish, []
 
     def stop(self, number, found):
         if seen:
@@ -92,7 +93,7 @@ def test_a_build_that_was_stopped_goes_on_to_the_same_bytes(built, runs, tmp_pat
         seen.append(number)
         real(self, number, found)
 
-    monkeypatch.setattr(PairIndex, "finish_pairs", stop)
+    monkeypatch.setattr(PairIndex, "finish", stop)
     with pytest.raises(KeyboardInterrupt):
         build_pairs(runs, tmp_path / "stopped", OPTIONS)
     monkeypatch.undo()
@@ -161,7 +162,7 @@ def test_one_trace_that_breaks_does_not_keep_the_others_from_being_used(runs, tm
     def breaks(trace, *args, **kwargs):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("faultgym.training.builds.pairs.find_pairs", breaks)
+    monkeypatch.setattr("faultgym.training.builds.pair_check.find_pairs", breaks)
     report = build_pairs(runs[:1], tmp_path / "set", OPTIONS)
     assert report.rejected == {"not_checked": report.traces}
 
@@ -194,7 +195,7 @@ def test_samples_of_a_stochastic_model_become_pairs_in_a_data_set(tmp_path):
     entries = check.chunk(chunk, 0)
     with closing(PairIndex()) as index:
         index.plan([])
-        index.finish_pairs(0, entries)
+        index.finish(0, entries)
         pairs = [index._unpacked(*row) for row in index._db.execute("SELECT data, tools FROM pair_bodies")]
     own = [p for p in pairs if any(call["id"].startswith("t0") for call in p.rejected[0].get("tool_calls", ()))]
     assert own  # a model's calls are numbered by turns, those of scripts are not

@@ -17,15 +17,15 @@ from helpers import stored
 from faultgym.agents.traces.trace import Trace
 from faultgym.cli.main import main
 from faultgym.core.errors import TraceError, UserError
-from faultgym.training.builds.index import Entry, Index
+from faultgym.training.builds.check import policy_names
+from faultgym.training.builds.example_index import ExampleEntry, ExampleIndex
 from faultgym.training.builds.pairs import build_pairs
 from faultgym.training.builds.sft import SFTOptions, SFTReport, build_sft
-from faultgym.training.builds.verify import policy_names
 from faultgym.training.filters.dedupe import DedupThresholds, deduplicated
 from faultgym.training.filters.mix import MixWeights, SampleCaps, mixed
 from faultgym.training.filters.select import select
-from faultgym.training.rendering import Rendering
 from faultgym.training.rows import sft_row
+from faultgym.training.rows.rendering import Rendering
 
 TEMPLATES = ("order_status", "order_total", "cancel_order", "unknown_order", "basket_sum")
 
@@ -189,7 +189,7 @@ def test_an_unfinished_build_is_neither_overwritten_nor_taken_for_another(runs, 
 def test_two_builds_do_not_share_a_folder(runs, tmp_path):
     work = tmp_path / ".sft.building"
     work.mkdir()
-    with closing(Index(work / "index.sqlite")), pytest.raises(UserError, match="in use"):
+    with closing(ExampleIndex(work / "index.sqlite")), pytest.raises(UserError, match="in use"):
         build_sft(runs, tmp_path / "sft", options(), resume=True)
 
 
@@ -310,11 +310,11 @@ def test_a_full_disk_is_said_and_the_build_goes_on_when_there_is_room(built, run
 def test_a_set_of_tools_is_stored_once_also_after_a_chunk_that_was_rolled_back():
     one = stored.example("orders/order_status/train/0")
     other = replace(stored.example("orders/order_status/train/1"), tools=one.tools)
-    with closing(Index()) as index:
+    with closing(ExampleIndex()) as index:
         index.plan([])
         with pytest.raises(AttributeError):
-            index.finish(0, [Entry.of(one, 0), None])
-        index.finish(0, [Entry.of(one, 0), Entry.of(other, 0)])
+            index.finish(0, [ExampleEntry.of(one, 0), None])
+        index.finish(0, [ExampleEntry.of(one, 0), ExampleEntry.of(other, 0)])
         index.choose(DedupThresholds(near=2.0), SampleCaps(), MixWeights({}, 0))
         assert {e.tools for e in map(_dumped, index.chosen())} == {e.tools for e in map(_dumped, [one])}
         assert index._db.execute("SELECT count(*) FROM toolsets").fetchone() == (1,)
@@ -335,9 +335,9 @@ def test_a_tokenizer_goes_with_text_only(runs, tmp_path):
 def test_an_index_counts_exact_duplicates_and_keeps_the_first_by_id():
     one = stored.several()[0]
     other = replace(one, origin=replace(one.origin, episode_id="0"))
-    with closing(Index()) as index:
+    with closing(ExampleIndex()) as index:
         index.plan([])
-        index.finish(0, [Entry.of(e, 0) for e in (one, other, one)])
+        index.finish(0, [ExampleEntry.of(e, 0) for e in (one, other, one)])
         _, duplicates = index.choose(DedupThresholds(), SampleCaps(), MixWeights({}, 0))
         assert duplicates == {"exact_duplicate": 2}
         assert list(index.chosen()) == [other]

@@ -16,7 +16,7 @@ from faultgym.envs.suite import suite_named
 from faultgym.tools.context import Effect
 from faultgym.training.builds.sft import SFTOptions, build_sft
 from faultgym.training.filters.mix import MixWeights
-from faultgym.training.filters.select import Rejected
+from faultgym.training.filters.rejection import Rejected
 
 STATUS = "orders/order_status/train/0:http"
 CANCEL = "orders/cancel_order/train/1:http"

@@ -9,16 +9,9 @@ from helpers import stored
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.suite import task_by_id
 from faultgym.tools.faults.plan import FaultPlan
-from faultgym.training.examples import EXAMPLE_KINDS
-from faultgym.training.filters.select import (
-    REASONS,
-    Reason,
-    Rejected,
-    example_of,
-    example_record,
-    read_trace,
-    select,
-)
+from faultgym.training.examples import EXAMPLE_KINDS, example_of, example_record
+from faultgym.training.filters.rejection import REASONS, Reason, Rejected
+from faultgym.training.filters.select import read_trace, select
 
 STATUS = "orders/order_status/train/0:http"
 ERROR = FaultPlan.from_rules([{"kind": "server_error", "trigger": {"nth": [1]}}])
@@ -80,8 +73,8 @@ def test_more_calls_than_the_bound_are_waste_and_a_wider_bound_takes_them():
         for trace in [stored.played(f"orders/order_status/train/{n}", "rough", "impatient")]
         if trace.verdict.success and isinstance(select(trace), Rejected) and reason(trace) == "wasteful"
     )
-    assert reason(wasteful, waste=1.0) == "wasteful"
-    found = select(wasteful, waste=100)
+    assert reason(wasteful, max_call_ratio=1.0) == "wasteful"
+    found = select(wasteful, max_call_ratio=1.0)
     assert not isinstance(found, Rejected) or found.reason != "wasteful"
 
 

@@ -16,7 +16,7 @@ from faultgym.training.loop.judge import judge
 from faultgym.training.loop.models import ModelRef, policy_name
 from faultgym.training.loop.round import LoopCallbacks, Round
 from faultgym.training.loop.run import opened, rollback, run_loop, status
-from faultgym.training.plain_text import paragraphs
+from faultgym.training.trainers.plain_text import paragraphs
 
 LEARNING = {
     "max_steps": 120,

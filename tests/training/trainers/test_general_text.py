@@ -10,9 +10,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from faultgym.agents.models.files import model_path
 from faultgym.core.errors import UserError
 from faultgym.eval.comparison.noninferior import noninferior
-from faultgym.training.plain_text import blind_bits, paragraphs
 from faultgym.training.trainers.general_text import text_losses
 from faultgym.training.trainers.harness_tasks import check_harness, scores_of
+from faultgym.training.trainers.plain_text import blind_bits, paragraphs
 
 FEW = dict(list(paragraphs().items())[:12])
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from faultgym.core.errors import UserError
 from faultgym.training.rows import chat, label_rows, pair_row, sft_row
-from faultgym.training.templates import template_names, template_text
+from faultgym.training.rows.rendered import rendered_pair, rendered_text, renderer, tools_of, with_template
+from faultgym.training.rows.templates import template_names, template_text
 from faultgym.training.trainers.masks import mask_label, mask_pair, scored
-from faultgym.training.trainers.render import rendered_pair, rendered_text, renderer, tools_of, with_template
 
 HOSTILE = ["\n\n x", " ", "\n", "🦀🦀", "a\u0301", "<|im_end|>", "<|eot_id|>", vocabularies.DEEPSEEK_TURN, "{%- x %}"]
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(HOSTILE)
@@ -185,7 +185,7 @@ def test_an_unknown_template_is_named_with_those_that_exist(name):
 
 
 def trl_templates():
-    from faultgym.training.templates import _trl_folder
+    from faultgym.training.rows.templates import _trl_folder
 
     return _trl_folder()
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from faultgym.agents.models.files import model_path
 from faultgym.core.errors import UserError
 from faultgym.training.configs.tiny_recipe import RECIPES, Part, Recipe
-from faultgym.training.templates import template_text
+from faultgym.training.rows.templates import template_text
 
 torch = pytest.importorskip("torch")
 
+from faultgym.training.rows.rendered import renderer  # noqa: E402
 from faultgym.training.trainers.optimizers import muon_adamw, orthogonalised  # noqa: E402
-from faultgym.training.trainers.render import renderer  # noqa: E402
 from faultgym.training.trainers.tiny.making import _initial, make  # noqa: E402
 from faultgym.training.trainers.tiny.vocabulary import SPECIAL, phrases, tokenizer_for  # noqa: E402
 

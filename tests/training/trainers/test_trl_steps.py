@@ -8,9 +8,9 @@ from helpers import scenes, vocabularies
 
 from faultgym.core.errors import UserError
 from faultgym.training.rows import features, label_rows, pair_row, sft_row, turn_rows
+from faultgym.training.rows.rendered import rendered_pair, rendered_text, tools_of
 from faultgym.training.trainers.collators import LabelCollator, PairCollator, orpo_trainer
 from faultgym.training.trainers.masks import mask_label, mask_pair, scored
-from faultgym.training.trainers.render import rendered_pair, rendered_text, tools_of
 
 TASKS = scenes.TASKS[:2]
 LIMIT = 1500

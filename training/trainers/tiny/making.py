@@ -15,8 +15,9 @@ from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.training.configs.tiny_recipe import Recipe
 from faultgym.training.configs.train import TrainConfig
-from faultgym.training.rows import features
-from faultgym.training.templates import template_text
+from faultgym.training.rows.columns import features
+from faultgym.training.rows.rendered import renderer
+from faultgym.training.rows.templates import template_text
 from faultgym.training.trainers.run import train
 from faultgym.training.trainers.tiny.structure import Structure, structured
 from faultgym.training.trainers.tiny.vocabulary import tokenizer_for
@@ -102,8 +103,6 @@ def _config(recipe: Recipe, work: Path, seed: int) -> TrainConfig:
 
 
 def _tokenizer(recipe: Recipe, rows: Sequence[JSON]) -> Any:
-    from faultgym.training.trainers.render import renderer
-
     chosen = rows[:: max(1, len(rows) // TEXTS)]
     render = renderer(TEMPLATE).apply_chat_template
     texts = [render(row["messages"], tools=json.loads(row["tools"]), tokenize=False) for row in chosen]

@@ -1,4 +1,4 @@
-"""Which rows an example becomes: the options of `training/rows.py` as one value."""
+"""Which rows an example becomes: the options of `rows/conversational.py` as one value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.training.examples import SFTExample
-from faultgym.training.rows import Arguments, Form, Reasoning, sft_row, turn_rows
+from faultgym.training.rows.columns import Arguments, Form, Reasoning
+from faultgym.training.rows.conversational import sft_row, turn_rows
+from faultgym.training.rows.rendered import rendered_text, renderer
+from faultgym.training.rows.tokenizers import tokenizer_from
 
 RowsOf = Callable[[SFTExample], Iterator[JSON]]
 
@@ -47,9 +50,6 @@ class Rendering:
     def _texts(self) -> RowsOf:
         if not self.tokenizer and not self.template:
             raise UserError("rows of text need --template: a chat template's name, or --tokenizer with its own")
-        from faultgym.training.trainers.loading import tokenizer_from
-        from faultgym.training.trainers.render import rendered_text, renderer
-
         tokenizer = tokenizer_from(self.tokenizer, self.template) if self.tokenizer else renderer(self.template)
 
         def texts(example: SFTExample) -> Iterator[JSON]:

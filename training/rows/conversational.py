@@ -1,120 +1,21 @@
 """Examples, pairs and labels as rows that trainers take as they are: TRL's conversational format.
 
-Every row is made of JSON values. Two details keep it exact on its way through Arrow and JSON lines:
-
-- `tools` is JSON text: Arrow would give every schema the keys of all the others. TRL's SFT, DPO and KTO trainers
-  parse it; ORPO never reads it (see `trainers/render.py`).
-- Messages are JSON values for Arrow too (`list: json` in `columns`), so that a key that is absent stays absent:
-  templates ask whether `tool_calls` is there, and a null in its place breaks them.
-
-Columns beside the trainer's own say where a row comes from; TRL drops them before the first step.
+Every row is made of JSON values; its columns are those of its form in `rows/columns.py`.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
+from faultgym.core.bank import banked
 from faultgym.core.json import JSON
+from faultgym.core.text import has_surrogates
 from faultgym.training.examples import Origin, PreferencePair, SFTExample
-
-Reasoning = Literal["field", "inline", "drop"]
-"""`field`: as `reasoning_content`, for templates that know it (Qwen3). `inline`: as `<think>` before the content, for
-those that do not. `drop`: not at all; in a prompt too, as models of that kind see their past."""
-
-Arguments = Literal["object", "text"]
-"""Tool arguments as an object, as transformers documents it and as servers hand them to templates, or as JSON text,
-as OpenAI's API has it: some templates take only the one (Llama 3.1's, TRL's for DeepSeek-V3), some only the other
-(DeepSeek-R1's own). Those of `templates.py` take both."""
-
-Form = Literal["messages", "turns", "pairs", "labels", "text", "rendered"]
-"""The kinds of rows: `sft_row`, `turn_rows`, `pair_row`, `label_rows`; and what `trainers/render.py` makes of them:
-`text` of `messages`, `rendered` of `pairs`."""
-
-_ORIGIN = ("episode_id", "task", "suite", "template", "split", "policy", "faults")
-_MESSAGES: JSON = {"list": "json"}
-_TEXT: JSON = {"dtype": "string"}
-_PAIR: dict[str, JSON] = {
-    "kind": _TEXT,
-    "contract": _TEXT,
-    "margin": {"dtype": "float64"},
-    "fork_step": {"dtype": "int64"},
-    "critical_step": {"dtype": "int64"},
-    "chosen_id": _TEXT,
-    "rejected_id": _TEXT,
-    "source": _TEXT,
-}
-_COLUMNS: dict[Form, dict[str, JSON]] = {
-    "messages": {
-        "messages": _MESSAGES,
-        "tools": _TEXT,
-        "kind": _TEXT,
-        "contracts": {"list": "string"},
-        "calls": {"dtype": "int64"},
-        "optimal": {"dtype": "int64"},
-    },
-    "turns": {
-        "prompt": _MESSAGES,
-        "completion": _MESSAGES,
-        "tools": _TEXT,
-        "kind": _TEXT,
-        "contracts": {"list": "string"},
-        "turn": {"dtype": "int64"},
-    },
-    "pairs": {
-        "prompt": _MESSAGES,
-        "chosen": _MESSAGES,
-        "rejected": _MESSAGES,
-        "tools": _TEXT,
-        **_PAIR,
-    },
-    "labels": {
-        "prompt": _MESSAGES,
-        "completion": _MESSAGES,
-        "label": {"dtype": "bool"},
-        "tools": _TEXT,
-        "kind": _TEXT,
-        "contract": _TEXT,
-        "fork_step": {"dtype": "int64"},
-        "critical_step": {"dtype": "int64"},
-        "completion_id": _TEXT,
-        "source": _TEXT,
-    },
-    "text": {
-        "text": _TEXT,
-        "kind": _TEXT,
-        "contracts": {"list": "string"},
-        "calls": {"dtype": "int64"},
-        "optimal": {"dtype": "int64"},
-    },
-    "rendered": {"prompt": _TEXT, "chosen": _TEXT, "rejected": _TEXT, **_PAIR},
-}
-
-
-def columns(form: Form) -> list[JSON]:
-    """The columns of a form, as `dataset_info.features` of a data card's header has them.
-
-    With this in the README.md beside the files, `datasets.load_dataset(folder)` gives every message back as it was.
-    """
-    own = [{"name": name, **kind} for name, kind in _COLUMNS[form].items()]
-    return own + [{"name": name, "dtype": "string"} for name in _ORIGIN]
-
-
-def features(form: Form) -> Any:
-    """The same columns as `datasets.Features`, for `Dataset.from_list(rows, features=features(form))`."""
-    from datasets import Features, Json, List, Value
-
-    def kind(column: JSON) -> Any:
-        if "list" in column:
-            return List(Json() if column["list"] == "json" else Value(column["list"]))
-        return Value(column["dtype"])
-
-    return Features({column["name"]: kind(column) for column in columns(form)})
+from faultgym.training.rows.columns import ORIGIN, Arguments, Reasoning
 
 
 def sft_row(example: SFTExample, *, reasoning: Reasoning = "field", arguments: Arguments = "object") -> JSON:
@@ -212,7 +113,7 @@ def tools_text(tools: Sequence[JSON]) -> str:
     return _tools_text(orjson.dumps(list(tools)))
 
 
-@lru_cache(512)
+@banked("texts", 512)
 def _tools_text(tools: bytes) -> str:
     """A suite has few sets of tools, and each is large: the text is made once."""
     return json.dumps(orjson.loads(tools), ensure_ascii=False, separators=(",", ":"))
@@ -255,13 +156,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> JSON:
     return value
 
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
-
-
 def _survives(value: Any) -> bool:
     """Whether the JSON that `datasets` uses (pandas' ujson) gives the value back as it is."""
     if isinstance(value, str):
-        return value.isascii() or not _SURROGATES.search(value)
+        return not has_surrogates(value)
     if value is None or isinstance(value, bool):
         return True
     if isinstance(value, int):
@@ -274,4 +172,4 @@ def _survives(value: Any) -> bool:
 
 
 def _origin(origin: Origin) -> JSON:
-    return {name: getattr(origin, name) for name in _ORIGIN}
+    return {name: getattr(origin, name) for name in ORIGIN}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
-from faultgym.training.templates import template_text
+from faultgym.training.rows.templates import template_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from faultgym.core.errors import UserError
-from faultgym.training.trainers.render import with_template
+from faultgym.training.rows.rendered import with_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

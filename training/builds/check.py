@@ -1,0 +1,114 @@
+"""What a trace must stand before anything is learned from it, and the examples in the lines of a store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from faultgym.agents.scripted.reference_run import reference_run
+from faultgym.agents.storage.lines import parse
+from faultgym.agents.traces.trace import Trace
+from faultgym.core.errors import TaskError
+from faultgym.envs.caches import forget_tasks
+from faultgym.training.builds.example_index import ExampleEntry
+from faultgym.training.builds.inputs import Chunk
+from faultgym.training.examples import SFTExample
+from faultgym.training.filters.decontaminate import NGRAM, TASKS, HeldOut, contamination, held_out, refused
+from faultgym.training.filters.rejection import Rejected
+from faultgym.training.filters.select import MAX_CALL_RATIO, read_trace, select
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceCheck:
+    """What every trace must stand, whatever is made of it."""
+
+    ngram: int = NGRAM
+    test_tasks: int = TASKS
+    """Test tasks of each template and split whose words are compared."""
+    policies: tuple[str, ...] = ()
+    """Names of policies, `*` and `?` in them as in file names: only their traces are taken. Empty for all."""
+    held: Mapping[str, HeldOut] = field(default_factory=dict, hash=False)
+    """What is known of test splits already, by suite; the rest is found out when it is needed."""
+
+    def read(self, line: bytes) -> Trace | Rejected:
+        """The trace in a line of a store, if it is of a policy and a split that are learned from. Never raises."""
+        try:
+            trace = read_trace(parse(line))
+        except ValueError as error:
+            return Rejected("unreadable", "", str(error))
+        if isinstance(trace, Rejected):
+            return trace
+        return self.foreign(trace) or refused(trace) or trace
+
+    def foreign(self, trace: Trace) -> Rejected | None:
+        """Whether a trace is of a policy that was not asked for."""
+        name = str(trace.policy.get("name", ""))
+        if not self.policies or any(fnmatchcase(name, wanted) for wanted in self.policies):
+            return None
+        return Rejected("other_policy", trace.episode_id, name)
+
+    def held_out(self, suite: str) -> HeldOut:
+        """What the test splits of a suite hold."""
+        known = self.held.get(suite)
+        return known if known is not None else held_out(suite, self.ngram, self.test_tasks)
+
+    def contaminated(self, trace: Trace) -> Rejected | None:
+        """The first thing in a trace that belongs to a test split. Raises TaskError for an unknown suite."""
+        return contamination(trace, self.held_out(trace.task.suite))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleCheck(TraceCheck):
+    """Turns lines of a store into examples."""
+
+    max_call_ratio: float = MAX_CALL_RATIO
+    """Calls over those of the reference solution."""
+
+    def example(self, line: bytes) -> SFTExample | Rejected:
+        """The example in a line of a store, or why there is none. Never raises for what a line can hold."""
+        trace = self.read(line)
+        if isinstance(trace, Rejected):
+            return trace
+        try:
+            example = select(trace, max_call_ratio=self.max_call_ratio)
+            return example if isinstance(example, Rejected) else self.contaminated(trace) or example
+        except Exception as error:  # one task whose solution breaks must not keep all others from being used
+            return not_checked(trace, error)
+
+    def chunk(self, chunk: Chunk, seed: int) -> list[ExampleEntry | Rejected]:
+        """What comes of each line of a chunk, in their order."""
+        found: list[ExampleEntry | Rejected] = []
+        for line in chunk.traces():
+            example = self.example(line)
+            found.append(example if isinstance(example, Rejected) else ExampleEntry.of(example, seed))
+        forget_what_came_once()
+        return found
+
+
+def not_checked(trace: Trace, error: Exception) -> Rejected:
+    """A trace on which the check itself broke."""
+    return Rejected("not_checked", trace.episode_id, f"{type(error).__name__}: {error}")
+
+
+def forget_what_came_once() -> None:
+    """Forget tasks and their reference runs: most come once, and those of 65,000 tasks would be hundreds of MiB."""
+    forget_tasks()
+    reference_run.cache_clear()
+
+
+def policy_names(given: Sequence[str]) -> tuple[str, ...]:
+    """What people name policies by, as traces name them: `openai:MODEL@URL?option=value` is `openai:MODEL` there."""
+    return tuple(sorted({re.split(r"@http|\?[a-z_]+=", name, maxsplit=1)[0] for name in given}))
+
+
+def known_test_splits(suites: set[str], check: TraceCheck) -> dict[str, HeldOut]:
+    """What the test splits of these suites hold, where `check` does not know; suites that do not exist are left out."""
+    known = dict(check.held)
+    for suite in sorted(suites - known.keys()):
+        with suppress(TaskError):
+            known[suite] = held_out(suite, check.ngram, check.test_tasks)
+    forget_tasks()
+    return known
