@@ -106,7 +106,7 @@ KILLED = """
 import pickle, sys
 from pathlib import Path
 from faultgym.training.builds.sft import build_sft
-from faultgym.training import inputs
+from faultgym.training.builds import inputs
 if __name__ == "__main__":
   inputs.CHUNK_LINES = 3
   options, *runs, out = map(Path, sys.argv[1:])
