@@ -54,7 +54,7 @@ class RolloutRequest:
         if not -(2**63) <= self.seed < 2**63:
             raise UserError(f"the seed {self.seed} is too large: it has 64 bits")
         for faults in self.faults:
-            check_faults(faults)
+            check_faults(faults, self.suites)
         wanted = [(suite_named(name), self._templates(suite_named(name))) for name in self.suites]
         self._refuse_unknown([name for _, names in wanted for name in names])
         count = self.trials * self.per_template * sum(len(names) for _, names in wanted) * len(self.faults)

@@ -185,6 +185,36 @@ def _rule(data: Any, where: str) -> FaultRule:
     )
 
 
+def check_aims(plan: FaultPlan, whose: str, routes: Iterable[str], tools: Iterable[str]) -> None:
+    """Refuse rules that no call can ever meet, for there is nothing of the name that they are aimed at.
+
+    Args:
+        plan: The plan.
+        whose: For the message: `the suite orders`.
+        routes: The operations of the service.
+        tools: The tools that may be offered.
+
+    Raises:
+        PlanError: A rule names another route or tool; the message says which, and the nearest that there is.
+    """
+    known = {"route": tuple(routes), "tool": tuple(tools)}
+    for number, rule in enumerate(plan.rules, 1):
+        of_service = kind_named(rule.kind).channel == "http"
+        for what, name in (("route", rule.route if of_service else ""), ("tool", rule.tool)):
+            if name and name not in known[what]:
+                hint = _hint(name, known[what]) or f"; there are {', '.join(known[what])}"
+                place = f"{plan.name or 'plan'}, rule {number} ({rule.kind})"
+                raise PlanError(f"{place}: {whose} has no {what} {name!r}{hint}")
+
+
+def listed(schedule: FaultSchedule) -> FaultSchedule:
+    """The schedule as version 0.1 wrote it: without what goes on after the list of calls."""
+    return tuple(
+        replace(fault, params={n: v for n, v in fault.params.items() if n not in ("every", "probability")})
+        for fault in schedule
+    )
+
+
 @banked("tasks", 16_384)
 def compile_plan(plan: FaultPlan, seed: int) -> FaultSchedule:
     """The explicit schedule of a plan under a seed.

@@ -16,6 +16,7 @@ from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.suite import suite_named, task_by_id
 from faultgym.envs.task import Task
 from faultgym.eval.scoring.score import Score, faults_name, score
+from faultgym.tools.faults.plan import listed
 from faultgym.training.examples import ExampleKind, Origin, SFTExample
 from faultgym.training.filters.rejection import Reason, Rejected
 
@@ -83,7 +84,7 @@ def _schedule(trace: Trace, task: Task) -> Rejected | None:
         own = plain_schedule(schedule_for(task, faults_of(trace.faults), trace.seeds.fault))
     except PlanError as error:
         return Rejected("other_schedule", trace.episode_id, str(error))
-    if own == trace.schedule:
+    if trace.schedule in (own, listed(own)):
         return None
     return Rejected("other_schedule", trace.episode_id, f"{len(trace.schedule)} entries, {len(own)} drawn again")
 
