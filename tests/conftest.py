@@ -1,4 +1,4 @@
-"""The package `helpers` for all tests, and for processes that tests start: these inherit the path."""
+"""The levels of the suite; and the package `helpers` for all tests and the processes that they start."""
 
 import os
 import sys
@@ -9,6 +9,37 @@ import pytest
 TESTS = str(Path(__file__).parent)
 if TESTS not in sys.path:
     sys.path.append(TESTS)
+
+from helpers import levels  # noqa: E402  the path comes first
+
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # models of these tests are too small for threads, and workers share cores
+
+
+def pytest_addoption(parser):
+    parser.addoption("--level", choices=levels.LEVELS, default="ci", help="how much runs: CONTRIBUTING.md")
+
+
+def pytest_configure(config):
+    levels.use(config.getoption("level"))
+
+
+def pytest_ignore_collect(collection_path, config):
+    """At level fast, a file that is slow as a whole."""
+    if config.getoption("level") == "fast" and collection_path.suffix == ".py":
+        return levels.WHOLE_FILE in collection_path.read_text() or None
+    return None
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what the level leaves out, but nothing that was asked for by its mark or its name."""
+    if config.getoption("markexpr") or all("::" in argument for argument in config.args):
+        return
+    dropped = [item for item in items if levels.left_out(item, config.getoption("level"))]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if not levels.left_out(item, config.getoption("level"))]
 
 
 @pytest.fixture(scope="session")

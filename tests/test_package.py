@@ -15,6 +15,8 @@ from packaging.requirements import Requirement
 
 import faultgym
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = {
     "agents": "agents",

@@ -6,6 +6,7 @@ import math
 from datetime import datetime
 
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,7 +79,7 @@ calls = st.builds(
 
 
 @given(st.lists(st.lists(calls, max_size=4), max_size=4))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_any_turn_is_answered_call_by_call(turns: list[list[ToolCall]]) -> None:
     env = start(TASKS[0])
     for turn in turns:

@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 
 import pytest
+from helpers.levels import examples
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -129,7 +130,7 @@ class Histories(RuleBasedStateMachine):
 
 
 Histories.TestCase.settings = settings(
-    deadline=None, max_examples=40, stateful_step_count=12, suppress_health_check=list(HealthCheck)
+    deadline=None, max_examples=examples(40), stateful_step_count=12, suppress_health_check=list(HealthCheck)
 )
 TestHistories = Histories.TestCase
 

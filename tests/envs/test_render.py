@@ -1,6 +1,7 @@
 """The transcript, and the neutralising of what must not reach a terminal."""
 
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,7 +45,7 @@ def test_no_text_can_pass_for_a_line_of_the_transcript(env):
 
 
 @given(st.text(st.characters()))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_nothing_that_steers_a_terminal_is_left(text):
     clean = neutralised(text)
     assert all(c in "\n\t" or not (ord(c) < 32 or 127 <= ord(c) < 160) for c in clean)

@@ -1,6 +1,7 @@
 """What an episode cost, against counts made by hand."""
 
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -76,7 +77,7 @@ def test_no_call_where_none_is_needed_is_fully_efficient():
     assert cost(NO_TOOL, (), ("sql", {"query": "SELECT 1"}), text).efficiency == 0.0
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.integers(0, 20), st.integers(0, 20))
 def test_efficiency_lies_between_nothing_and_one_and_falls_with_every_call(optimal, calls):
     assert 0.0 <= path_efficiency(optimal, calls) <= 1.0

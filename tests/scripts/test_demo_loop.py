@@ -13,6 +13,8 @@ from benchmarks.results import part_of
 from faultgym.cli.demo_loop import close_the_loop, models_of, watched_on
 from faultgym.cli.trial import EXAMS, Trial, cell_of, examine
 
+pytestmark = pytest.mark.slow
+
 STEPS = {"max_steps": 1, "batch_size": 2, "accumulation": 1, "report_to": [], "too_long": "drop"}
 TRIAL = Trial(
     "tiny-random",

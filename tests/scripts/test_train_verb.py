@@ -13,6 +13,8 @@ from faultgym.cli.main import main
 from faultgym.cli.train import shown
 from faultgym.training.trainers.watch import TrainingStep
 
+pytestmark = pytest.mark.slow
+
 FEW = ["--max-steps", "2", "--batch-size", "2", "--set", "warmup_steps=0"]
 
 

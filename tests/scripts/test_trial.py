@@ -10,6 +10,8 @@ from faultgym.eval.comparison.compare import read_run
 from faultgym.tools.faults.presets import HELD_OUT_KINDS
 from faultgym.training.configs.tiny_recipe import RECIPES
 
+pytestmark = pytest.mark.slow
+
 
 def test_no_exam_shares_a_split_with_what_is_practised():
     assert {exam.split for exam in EXAMS} == {"test", "unseen_faults"}

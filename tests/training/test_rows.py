@@ -5,6 +5,7 @@ import math
 
 import pytest
 from helpers import scenes
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -100,7 +101,7 @@ def test_json_lines_beside_a_card_with_the_columns_come_back_exactly(tmp_path):
     assert list(load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))) == rows
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.dictionaries(st.text(max_size=4), JSON_VALUES, max_size=3))
 def test_arguments_are_an_object_only_where_arrow_gives_it_back(values):
     from datasets import Json

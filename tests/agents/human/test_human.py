@@ -1,6 +1,7 @@
 """A person types, and a policy acts: what is typed is checked, and nothing that is shown steers the terminal."""
 
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -147,7 +148,7 @@ def test_texts_become_the_values_that_they_stand_for(text, schema, value):
 
 
 @given(st.text(max_size=20), st.sampled_from([ENUM, *SCHEMA["properties"].values(), {"type": "number"}, {}]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_text_gives_a_value_or_a_reason(text, schema):
     try:
         value = typed_value(text, schema)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -186,14 +187,14 @@ json_values = st.recursive(
 
 
 @given(json_values)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_no_json_value_raises_anything_else_than_a_refusal(value):
     with suppress(BadRecord):
         openai_conversation(value)
 
 
 @given(st.binary(max_size=200) | st.text(alphabet='[]{}",:\\u0123d8 \n', max_size=100).map(str.encode))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_no_file_raises(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("hostile") / "log"
     path.write_bytes(data)

@@ -6,6 +6,7 @@ import random
 
 import orjson
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -240,13 +241,13 @@ plain = st.recursive(
 
 
 @given(plain)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_values_survive_their_encoding(value):
     assert plain_value(any_value(value), "k") == value
 
 
 @given(st.dictionaries(st.sampled_from("stringValue intValue arrayValue kvlistValue other".split()), plain, max_size=2))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_a_damaged_value_raises_nothing_but_a_refusal(value):
     try:
         plain_value(value, "k")

@@ -11,6 +11,8 @@ from faultgym.agents.registry import policy_named
 pytest.importorskip("transformers")
 pytest.importorskip("torch")
 
+pytestmark = pytest.mark.slow
+
 TOOL = {
     "type": "function",
     "function": {

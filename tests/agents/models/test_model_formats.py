@@ -5,6 +5,7 @@ import asyncio
 
 import orjson
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,7 +89,7 @@ PIECES = st.sampled_from([*MARKS, '"name"', ":", ONE, "<think>", "</think>", "<ï
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(st.lists(PIECES, max_size=12).map("".join), st.sampled_from(sorted(FORMATS)))
 def test_no_text_makes_a_parser_raise(text, name):
     assert isinstance(FORMATS[name].parse(text), Turn)
@@ -221,7 +222,7 @@ def test_the_gate_is_open_until_the_server_is_crowded_and_then_follows_it():
     asyncio.run(run())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.lists(st.sampled_from(["enter", "leave", "crowd", "cancel", "serve"]), max_size=80))
 def test_the_gate_lets_in_no_more_than_its_limit_in_order_and_forgets_nobody(steps):
     async def run():

@@ -17,6 +17,8 @@ from faultgym.envs.messages.turn import Message, Observation
 from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import ToolResult, ToolSpec
 
+pytestmark = pytest.mark.slow
+
 END = "\x03"
 TOOL = ToolSpec("look", "Look.", {"type": "object", "properties": {}})
 CALL = '<tool_call>\n{"name": "look",  "arguments": {}}\n</tool_call>'

@@ -5,6 +5,7 @@ from functools import partial
 
 import orjson
 import pytest
+from helpers.levels import examples
 from helpers.served import OPENING, TOOLS, actor, compacted, make_plan, no_sleep, one_turn, policy, rolled_out, traces
 from helpers.stub_openai import Hang, Stub, http, librarian, problem, said
 from hypothesis import given, settings
@@ -106,7 +107,7 @@ RESPONSES = (
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(RESPONSES, st.sampled_from(["server", "hermes", "llama3", "mistral", "deepseek"]))
 def test_whatever_bytes_a_server_returns_only_a_turn_or_a_harness_error_comes_of_it(response, format):
     async def run():

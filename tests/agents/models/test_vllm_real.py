@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.levels import rest
 from helpers.real_vllm import MARKS, PYTHON, serving
 
 from faultgym.agents.models.openai import CONTEXT_OVERFLOW
@@ -22,7 +23,6 @@ from faultgym.envs.limits import Limits
 
 OPTIONS = "temperature=1&max_tokens=128"
 RUN = ["--faults", "hostile", "--faults", "rough", "--max-turns", "8", "--in-flight", "64"]
-EPISODES = 200
 DEADLINE = 600.0
 
 pytestmark = MARKS
@@ -82,21 +82,22 @@ def once_stored(folder: Path, count: int, child: subprocess.Popen) -> None:
         time.sleep(0.02)
 
 
-def test_episodes_against_a_server_survive_a_kill_and_are_proven(vllm, start, tmp_path):
-    folder = tmp_path / "run"
+@pytest.mark.parametrize("per_template", [1, rest(5)])
+def test_episodes_against_a_server_survive_a_kill_and_are_proven(vllm, start, tmp_path, per_template):
+    folder, episodes = tmp_path / "run", 40 * per_template
     policy = ["--policy", f"openai:tiny-random@{vllm.server().url}?{OPTIONS}"]
-    child = start("rollout", "--out", folder, *policy, "--suite", "orders", "--per-template", "5", *RUN)
-    once_stored(folder, EPISODES // 4, child)
+    child = start("rollout", "--out", folder, *policy, "--suite", "orders", "--per-template", per_template, *RUN)
+    once_stored(folder, episodes // 4, child)
     child.kill()
     child.communicate()
     before = stored(folder)
-    assert before < EPISODES
+    assert before < episodes
     said = done(start("rollout", "--out", folder, "--resume", *policy, "--in-flight", "64"))
     assert f"{before} were there before" in said
     found = traces(folder)
-    assert len({trace.episode_id for trace in found}) == len(found) >= EPISODES
+    assert len({trace.episode_id for trace in found}) == len(found) >= episodes
     assert not [trace.harness_error for trace in found if trace.harness_error]
-    assert sum(len(trace.events) for trace in found) > 20, "hardly a fault was met"
+    assert sum(len(trace.events) for trace in found) > episodes // 10, "hardly a fault was met"
     assert {"ok", "unknown_tool"} <= {r.result.code for trace in found for step in trace.steps for r in step.calls}
     assert all(step.turn.token_ids and step.turn.prompt_ids for trace in found for step in trace.steps)
     assert f"{len(found)} proven, 0 not" in done(start("replay", folder))
@@ -116,6 +117,7 @@ def members(group: int) -> list[str]:
     return found
 
 
+@pytest.mark.exhaustive
 def test_a_server_that_is_killed_and_started_again_costs_no_episode(vllm, start, tmp_path):
     folder, server = tmp_path / "run", vllm.server()
     policy = ["--policy", f"openai:tiny-random@{server.url}?{OPTIONS}"]
@@ -133,6 +135,7 @@ def test_a_server_that_is_killed_and_started_again_costs_no_episode(vllm, start,
     done(start("replay", folder))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("policy", "more"), [("vllm", "&max_model_len=16384&eager=yes"), ("hf", "")])
 def test_a_model_in_this_process_reads_the_very_tokens_it_wrote(policy, more, start, tmp_path):
     folder = tmp_path / "run"
@@ -147,6 +150,7 @@ def test_a_model_in_this_process_reads_the_very_tokens_it_wrote(policy, more, st
     assert f"{len(found)} proven, 0 not" in done(start("replay", folder))
 
 
+@pytest.mark.exhaustive
 def test_what_is_no_model_is_told_in_vllms_words(tmp_path):
     asked = serving(tmp_path / "logs", str(tmp_path))
     with pytest.raises(UserError, match=r"vLLM ended while it was starting: .*Error: .*model"), served(asked):
@@ -162,6 +166,7 @@ def few(vllm, folder: Path, options: str) -> list[Trace]:
     return traces(folder)
 
 
+@pytest.mark.exhaustive
 def test_a_chat_that_does_not_fit_is_told_from_a_request_that_is_refused(vllm, tmp_path):
     prompt = tmp_path / "prompt.md"
     prompt.write_text("Be brief. " * 20_000)
@@ -172,6 +177,7 @@ def test_a_chat_that_does_not_fit_is_told_from_a_request_that_is_refused(vllm, t
     assert all(trace.harness_error and trace.verdict is None for trace in wrong)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("guided", ["tags", "required"])
 def test_guided_calls_are_calls_of_offered_tools_with_whole_arguments(vllm, tmp_path, guided):
     found = few(vllm, tmp_path / "run", f"max_tokens=256&guided={guided}")

@@ -21,6 +21,8 @@ from faultgym.agents.storage.lines import parse
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.core.errors import HarnessError, UserError
 
+pytestmark = pytest.mark.slow
+
 CLERK = partial(policy_named, "helpers.players:clerk")
 NODE = {"num_cpus": 1, "object_store_memory": 80 << 20}
 HELD = 10

@@ -8,9 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.levels import rest
 from helpers.run_folders import compacted, ids_on_disk
 
 from faultgym.agents.storage.store import RunDirectory
+
+pytestmark = pytest.mark.slow
 
 KILLS = 8
 DEADLINE = 60.0
@@ -79,10 +82,10 @@ def whole(start, tmp_path_factory) -> bytes:
     return compacted(folder)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_run_killed_again_and_again_ends_as_one_that_nobody_disturbed(start, whole, tmp_path, workers):
+@pytest.mark.parametrize(("workers", "kills"), [("2", 3), rest("1", KILLS), rest("2", KILLS)])
+def test_a_run_killed_again_and_again_ends_as_one_that_nobody_disturbed(start, whole, tmp_path, workers, kills):
     folder, more = tmp_path / "run", ["--workers", workers]
-    for kill in range(KILLS):
+    for kill in range(kills):
         size = stored_bytes(folder)
         child = start(folder, *more, *resume(folder))
         kill_at(child, folder, size + 1 + 9001 * kill)
@@ -106,7 +109,7 @@ def test_a_run_killed_before_its_first_trace_can_be_started_or_resumed(start, wh
     assert compacted(folder) == whole
 
 
-@pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, "1"), (signal.SIGTERM, "1"), (signal.SIGINT, "2")])
+@pytest.mark.parametrize(("number", "workers"), [rest(signal.SIGINT, "1"), (signal.SIGTERM, "1"), (signal.SIGINT, "2")])
 def test_an_interrupt_ends_cleanly_and_says_how_to_resume(start, whole, tmp_path, number, workers):
     folder, more = tmp_path / "run", ["--workers", workers]
     child = start(folder, *more)

@@ -15,6 +15,8 @@ from faultgym.agents.rollouts.workers import rollout_in_processes
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.core.errors import HarnessError, UserError
 
+pytestmark = pytest.mark.slow
+
 CLERK = partial(policy_named, "helpers.players:clerk")
 
 

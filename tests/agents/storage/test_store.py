@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,7 +49,7 @@ def nested(levels: int) -> list[Any]:
     return value
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(st.text(min_size=1), st.dictionaries(st.text(), JSON_VALUES, max_size=5))
 def test_a_line_reads_back_as_the_record_that_was_encoded(episode_id: str, rest: dict[str, Any]) -> None:
     written = {**rest, "episode_id": episode_id}
@@ -59,7 +60,7 @@ def test_a_line_reads_back_as_the_record_that_was_encoded(episode_id: str, rest:
     assert line.startswith(b'{"episode_id":')
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(st.text(st.characters(exclude_categories=()), max_size=20))
 def test_any_text_in_a_record_can_be_stored(text: str) -> None:
     stored = parse(encode({"episode_id": "e", "text": text, text: 1}))

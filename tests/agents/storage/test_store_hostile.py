@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -150,7 +151,7 @@ def test_an_oversized_plan_is_refused_unread(tmp_path: Path) -> None:
 FRAGMENTS = st.sampled_from([b'{"episode_id":"', b'"', b"}", b"\n", b"\\", b"a"])
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(st.binary(max_size=200) | st.lists(FRAGMENTS).map(b"".join))
 def test_no_bytes_make_reading_fail_in_any_other_way(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     run, segment = new_run(tmp_path_factory.mktemp("any"))

@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.levels import rest
 
 from faultgym.agents.storage.lines import encode
 from faultgym.agents.storage.store import RunDirectory
+
+pytestmark = pytest.mark.slow
 
 EPISODES = 900
 KILLS = 14
@@ -65,7 +68,7 @@ def pending(run: RunDirectory) -> list[str]:
     return [name for name in PLANNED if name not in committed]
 
 
-@pytest.mark.parametrize("batch", [1, 7])
+@pytest.mark.parametrize("batch", [rest(1), 7])
 def test_a_run_killed_again_and_again_ends_with_each_episode_once(tmp_path: Path, batch: int) -> None:
     run = RunDirectory.create(tmp_path / "run", {"episodes": EPISODES})
     for kill in range(KILLS):

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from helpers.levels import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -114,5 +115,5 @@ class StoreModel(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
-StoreModel.TestCase.settings = settings(deadline=None, max_examples=40, stateful_step_count=25)
+StoreModel.TestCase.settings = settings(deadline=None, max_examples=examples(40), stateful_step_count=25)
 TestStoreModel = StoreModel.TestCase

@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import orjson
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -253,7 +254,7 @@ def step_records(draw):
     return StepRecord(turn, records, draw(PLAIN))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(steps=st.lists(step_records(), max_size=3))
 def test_any_turns_survive_as_messages_and_as_a_stored_record(traces, steps):
     trace = replace(traces[0], steps=tuple(steps), events=())
@@ -264,7 +265,7 @@ def test_any_turns_survive_as_messages_and_as_a_stored_record(traces, steps):
     orjson.dumps(trace.to_messages())
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(arguments=ARGUMENTS)
 def test_arguments_survive_as_json_text(arguments):
     text = arguments_text(arguments)

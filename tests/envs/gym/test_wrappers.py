@@ -2,6 +2,7 @@
 
 import gymnasium as gym
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -174,7 +175,7 @@ def test_text_that_is_no_call_is_answered_as_malformed(env, inside):
 
 
 @given(st.text(max_size=60).map(lambda text: f"<tool_call>{text}"))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_no_text_raises(text):
     env = HermesText(gym.make("faultgym/Orders-v0"))
     env.reset(options={"task": "orders/order_status/train/0"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -180,7 +181,7 @@ def test_a_plain_answer_claims_neither(text: str) -> None:
 
 
 @given(st.text(max_size=200))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_any_text_can_be_read_and_folding_twice_changes_nothing(text: str) -> None:
     facts = read(text)
     assert words(facts.plain) == facts.words.strip()
@@ -189,7 +190,7 @@ def test_any_text_can_be_read_and_folding_twice_changes_nothing(text: str) -> No
 
 
 @given(st.integers(0, 10**9))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_an_amount_is_read_back_in_every_notation(cents: int) -> None:
     atom = Atom("money", str(cents))
     whole, part = divmod(cents, 100)

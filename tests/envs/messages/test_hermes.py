@@ -4,6 +4,7 @@ import string
 from dataclasses import replace
 
 import pytest
+from helpers.levels import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -40,13 +41,13 @@ junk = st.lists(fragments | st.text(max_size=5), max_size=10).map("".join)
 
 
 @given(turns)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_a_turn_comes_back_as_it_was_written(turn):
     assert parse_hermes(format_hermes(turn)) == turn
 
 
 @given(junk)
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 @example('<tool_call>{"name":"sql","arguments":"\\u0041"')
 @example("<think></think><think>x")
 @example('<tool_call>{"name": "sql", "arguments": 5')

@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 import pytest
 from helpers.compared import QUICK, episode, outcomes, run
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,7 +42,7 @@ def two(pairs):
 # ---- laws -------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(drawn)
 def test_a_run_compared_with_itself_shows_nothing(pairs):
     base = two(pairs)[0]
@@ -52,7 +53,7 @@ def test_a_run_compared_with_itself_shows_nothing(pairs):
     assert (found.gained, found.lost, found.solved.p) == ((), (), 1.0)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(drawn)
 def test_exchanging_the_runs_mirrors_every_cell(pairs):
     a, b = two(pairs)
@@ -67,7 +68,7 @@ def test_exchanging_the_runs_mirrors_every_cell(pairs):
     assert there.solved.p == back.solved.p
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(drawn, st.randoms(use_true_random=False))
 def test_the_order_of_episodes_changes_nothing(pairs, shuffler):
     a, b = two(pairs)

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -90,7 +91,7 @@ columns = st.integers(2, 12).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(columns)
 def test_turning_the_differences_round_mirrors_the_interval_and_keeps_the_p_value(drawn):
     column = np.array(drawn)[:, None]

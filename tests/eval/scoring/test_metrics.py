@@ -4,6 +4,7 @@ import math
 
 import orjson
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -105,7 +106,7 @@ def test_no_scores_give_nothing_and_not_zero():
 trials = st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), min_size=1, max_size=24)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(trials)
 def test_pass_k_is_undefined_beyond_the_trials_and_monotone_below(drawn):
     scores = [score(task, won, n) for n, (task, won) in enumerate(drawn)]
@@ -127,7 +128,7 @@ def test_trials_under_different_plans_are_not_trials_of_one_thing():
     assert found.pass_at[4].value is None
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(trials, st.randoms(use_true_random=False))
 def test_the_order_of_scores_changes_nothing(drawn, random):
     scores = [score(task, won, n) for n, (task, won) in enumerate(drawn)]

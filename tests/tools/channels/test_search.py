@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -123,7 +124,7 @@ def test_the_order_in_which_documents_come_changes_nothing(shuffled: list[Docume
     assert SearchIndex(shuffled).search(request) == SearchIndex(documents(20)).search(request)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(
     st.one_of(
         st.text(st.characters()),

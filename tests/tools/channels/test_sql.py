@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -315,7 +316,7 @@ WORDS = (
 FRAGMENTS = st.sampled_from([*WORDS.split(), "\0", "\ud800", "😀", "'", '"'])
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.one_of(st.text(), st.lists(FRAGMENTS, max_size=14).map(" ".join)))
 def test_no_text_raises_or_changes_a_database_that_is_only_read(text: str) -> None:
     world = GuardedConnection(IMAGE, POLICY)
@@ -324,7 +325,7 @@ def test_no_text_raises_or_changes_a_database_that_is_only_read(text: str) -> No
     world.close()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(st.lists(FRAGMENTS, max_size=10).map(" ".join))
 def test_no_write_touches_what_is_not_writable(text: str) -> None:
     world = GuardedConnection(IMAGE, POLICY)

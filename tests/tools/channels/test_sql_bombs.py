@@ -11,6 +11,8 @@ import pytest
 
 from faultgym.tools.channels.sql.connection import GuardedConnection, SqlPolicy
 
+pytestmark = pytest.mark.slow
+
 POLICY = SqlPolicy({"orders": frozenset({"id", "total", "note"})}, frozenset({"orders"}))
 
 

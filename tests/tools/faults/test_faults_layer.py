@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,7 +39,7 @@ def play(at: Any, script: list[tuple[str, dict[str, Any]]]) -> list[str]:
     return [at.text(tool, **arguments) for tool, arguments in script]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(script=scripts)
 def test_rules_that_never_fire_equal_the_bare_tools(lab: Any, script: Any) -> None:
     never = [{"kind": kind, "trigger": {"nth": 9999}} for kind in FAULT_KINDS]
@@ -48,7 +49,7 @@ def test_rules_that_never_fire_equal_the_bare_tools(lab: Any, script: Any) -> No
     assert armed.events == []
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(rules=rules, script=scripts, seed=st.integers(0, 9))
 def test_the_same_rules_and_calls_give_the_same_bytes_and_events(lab: Any, rules: Any, script: Any, seed: int) -> None:
     one, two = lab(rules, seed), lab(rules, seed)
@@ -56,7 +57,7 @@ def test_the_same_rules_and_calls_give_the_same_bytes_and_events(lab: Any, rules
     assert one.events == two.events
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(rules=rules, before=scripts, after=scripts)
 def test_a_copy_and_its_original_never_affect_one_another(lab: Any, rules: Any, before: Any, after: Any) -> None:
     straight, forked = lab(rules), lab(rules)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,20 +35,20 @@ data = st.fixed_dictionaries(
 plans = st.lists(data, max_size=6).map(lambda rules: FaultPlan.from_rules(rules, "a plan"))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(plan=plans)
 def test_a_plan_written_and_read_again_is_equal(plan: FaultPlan) -> None:
     assert FaultPlan.from_json(plan.to_json()) == plan
     assert FaultPlan.from_json(plan.to_json()).to_json() == plan.to_json()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(plan=plans, seed=st.integers(0, 2**63))
 def test_compiling_again_without_the_cache_gives_the_same(plan: FaultPlan, seed: int) -> None:
     assert compile_plan(plan, seed) == compile_plan.__wrapped__(plan, seed)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(plan=plans, seed=st.integers(0, 99))
 def test_the_order_of_rules_changes_no_choice(plan: FaultPlan, seed: int) -> None:
     def content(schedule: Any) -> list[str]:

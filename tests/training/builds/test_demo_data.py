@@ -6,6 +6,8 @@ from helpers import scenes, vocabularies
 
 from faultgym.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 ALLOWED = 0.6
 STEP = 8
 """Rows that a trainer is given: one step is taken."""

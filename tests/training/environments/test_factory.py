@@ -6,6 +6,7 @@ import sqlite3
 
 import pytest
 from helpers.environments import TASK, begun, environment
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,7 +84,7 @@ def test_a_bad_call_is_answered_as_in_a_rollout_and_never_raises(name, arguments
                                                             "malformed_call"))  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.text(max_size=300), st.lists(st.sampled_from(["sql", "nothing", "", "reset", "http"]), max_size=20))
 def test_no_text_of_a_model_raises_or_leaves_an_episode_unjudged(text, names):
     text += "".join(f'<tool_call>\n{{"name": "{name}", "arguments": {{"a": 1}}}}\n</tool_call>' for name in names)

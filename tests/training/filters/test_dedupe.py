@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers import stored
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -131,7 +132,7 @@ def test_the_order_of_the_examples_makes_no_difference():
         assert deduplicated(examples, DedupThresholds(0.6, 3)) == expected
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(texts=st.lists(WORDS, min_size=1, max_size=12))
 def test_what_is_dropped_resembles_something_that_is_kept(texts):
     examples = [stored.made(n, text=" ".join(words)) for n, words in enumerate(texts)]
@@ -141,7 +142,7 @@ def test_what_is_dropped_resembles_something_that_is_kept(texts):
         assert max(similarity(signature(example), mark) for mark in marks) >= 0.5
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(texts=st.lists(WORDS, min_size=2, max_size=12))
 def test_what_is_kept_does_not_resemble_one_another(texts):
     kept = deduplicated([stored.made(n, text=" ".join(w)) for n, w in enumerate(texts)], DedupThresholds(0.5))

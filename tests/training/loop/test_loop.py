@@ -18,6 +18,8 @@ from faultgym.training.loop.round import LoopCallbacks, Round
 from faultgym.training.loop.run import opened, rollback, run_loop, status
 from faultgym.training.trainers.plain_text import paragraphs
 
+pytestmark = pytest.mark.slow
+
 LEARNING = {
     "max_steps": 120,
     "learning_rate": 5e-3,

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,7 +88,7 @@ def seens(draw):
     return SuccessCounts(counts, {})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seens(), st.integers(100, 500), st.floats(0.2, 0.8))
 def test_all_episodes_are_given_out_and_nothing_falls_out_of_sight(seen, episodes, target):
     parts = shares(CELLS, seen, episodes, target)
@@ -97,7 +98,7 @@ def test_all_episodes_are_given_out_and_nothing_falls_out_of_sight(seen, episode
     assert shares(list(reversed(CELLS)), seen, episodes, target) == parts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seens())
 def test_estimates_are_never_certain_and_follow_what_was_seen(seen):
     found = estimates(CELLS, seen)

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 from helpers import loops
+from helpers.levels import rest
 
 from faultgym.agents.storage.store import exclusive
+
+pytestmark = pytest.mark.slow
 
 KILLS = 10
 ROUNDS = 2
@@ -103,12 +106,13 @@ def log(folder: Path) -> str:
     return (folder.parent / f"{folder.name}.log").read_text()
 
 
-def test_a_loop_killed_ten_times_ends_in_the_same_registry_and_decisions(start, model, tmp_path):
+@pytest.mark.parametrize("kills", [2, rest(KILLS)])
+def test_a_loop_killed_again_and_again_ends_in_the_same_registry_and_decisions(start, model, tmp_path, kills):
     asked = loops.config(model, rounds=ROUNDS)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     finish(start(whole, asked), whole)
     drawn = random.Random(5)
-    for stage in sorted(drawn.sample(range(len(STAGES)), KILLS)):
+    for stage in sorted(drawn.sample(range(len(STAGES)), kills)):
         kill_at(start(killed, asked), killed, stage, drawn.randint(0, 3))
     finish(start(killed, asked), killed)
     assert outcome(killed) == outcome(whole)

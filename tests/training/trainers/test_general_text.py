@@ -14,6 +14,8 @@ from faultgym.training.trainers.general_text import text_losses
 from faultgym.training.trainers.harness_tasks import check_harness, scores_of
 from faultgym.training.trainers.plain_text import blind_bits, paragraphs
 
+pytestmark = pytest.mark.slow
+
 FEW = dict(list(paragraphs().items())[:12])
 
 

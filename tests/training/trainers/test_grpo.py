@@ -4,6 +4,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from helpers.levels import rest
 
 from faultgym.agents.models.files import model_path
 from faultgym.agents.storage.store import RunDirectory
@@ -15,6 +16,8 @@ from faultgym.eval.scoring.score import score
 from faultgym.training.builds.work import work_folder
 from faultgym.training.configs.grpo import GrpoConfig
 from faultgym.training.trainers.grpo import Replayed, train_grpo, warnings_of
+
+pytestmark = pytest.mark.slow
 
 SMALL = {
     "model": "tiny-random",
@@ -50,7 +53,7 @@ def weights(folder) -> dict:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("adapter", ["none", "qlora", "dora", "qdora"])
+@pytest.mark.parametrize("adapter", ["none", rest("qlora"), rest("dora"), rest("qdora")])
 def test_every_adapter_takes_a_real_step(adapter, tmp_path):
     out = tmp_path / "tuned"
     result = train_grpo(config(out, adapter=adapter))

@@ -7,6 +7,7 @@ import json
 
 import pytest
 from helpers import scenes, vocabularies
+from helpers.levels import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from faultgym.training.rows import chat, label_rows, pair_row, sft_row
 from faultgym.training.rows.rendered import rendered_pair, rendered_text, renderer, tools_of, with_template
 from faultgym.training.rows.templates import template_names, template_text
 from faultgym.training.trainers.masks import mask_label, mask_pair, scored
+
+pytestmark = pytest.mark.slow
 
 HOSTILE = ["\n\n x", " ", "\n", "🦀🦀", "a\u0301", "<|im_end|>", "<|eot_id|>", vocabularies.DEEPSEEK_TURN, "{%- x %}"]
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(HOSTILE)
@@ -58,7 +61,7 @@ def test_every_token_of_the_assistant_carries_loss_and_no_other_does(tokenizer, 
             assert_only_the_assistant_is_scored(tokenizer, row["messages"], tools_of(row))
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(system=TEXT, user=TEXT, said=TEXT, result=TEXT, answer=TEXT)
 def test_no_text_moves_the_loss(tokenizer, system, user, said, result, answer):
     calls = [

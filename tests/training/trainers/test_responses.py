@@ -3,6 +3,7 @@
 from functools import partial
 
 import pytest
+from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,8 @@ from faultgym.training.environments.factory import TURN, environments_of
 from faultgym.training.environments.rewards import Reward, reward_functions
 from faultgym.training.environments.task_rows import task_rows
 from faultgym.training.trainers.responses import HERMES, episode_trainer_class, message_of, reads_turns
+
+pytestmark = pytest.mark.slow
 
 LIMITS = Limits(turns=6)
 ASKED = RolloutRequest(("orders",), "train", ("order_status", "cancel_order"), per_template=2, faults=("rough",))
@@ -241,7 +244,7 @@ def test_hostile_words_go_through_trls_loop_and_come_back_as_in_a_rollout(tmp_pa
         ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.text(max_size=200))
 def test_the_reader_reads_any_tokens_as_a_policy_would(reader, text):
     tokenizer = reader.tokenizer

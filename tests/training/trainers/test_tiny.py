@@ -12,6 +12,8 @@ from faultgym.core.errors import UserError
 from faultgym.training.configs.tiny_recipe import RECIPES, Part, Recipe
 from faultgym.training.rows.templates import template_text
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch")
 
 from faultgym.training.rows.rendered import renderer  # noqa: E402

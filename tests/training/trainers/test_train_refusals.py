@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 from helpers import lessons
+from helpers.levels import rest
 
 from faultgym.core.errors import UserError
 from faultgym.training.builds.shards import write_shards
 from faultgym.training.builds.work import work_folder
 from faultgym.training.trainers import quiet
 from faultgym.training.trainers.run import job_of, train
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +121,7 @@ def test_data_that_is_not_what_was_built(place, tmp_path):
     refused("cannot be read", lessons.config(place, tmp_path / "out", data=[folder]))
 
 
-@pytest.mark.parametrize("method", ["sft", "dpo", "orpo", "kto"])
+@pytest.mark.parametrize("method", ["sft", "dpo", rest("orpo"), rest("kto")])
 def test_rows_that_are_too_long_are_counted_and_never_cut(method, place, tmp_path):
     lengths = sorted(job_of(lessons.config(place, tmp_path / "out", method)).prepared.lengths)
     limit = lengths[-1] - 1

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 from helpers import lessons
+from helpers.levels import rest
 
 from faultgym.core.errors import UserError
 from faultgym.training.builds.work import work_folder
 from faultgym.training.trainers import quiet
 from faultgym.training.trainers.checkpoints import FOLDER, SEAL, sealed
 from faultgym.training.trainers.run import train
+
+pytestmark = pytest.mark.slow
 
 STEPS = 8
 """Of three batches an epoch: a run crosses epochs before it is stopped and after."""
@@ -88,11 +91,11 @@ def test_a_run_killed_with_9_and_resumed_ends_with_the_same_weights(place, tmp_p
     ("method", "more"),
     [
         ("sft", {"adapter": "none", "optimizer": "muon"}),
-        ("sft", {"adapter": "qdora", "accumulation": 2}),
+        rest("sft", {"adapter": "qdora", "accumulation": 2}),
         ("dpo", {"adapter": "qlora"}),
-        ("orpo", {"adapter": "dora"}),
-        ("kto", {"adapter": "none"}),
-        ("kto", {"adapter": "lora"}),
+        rest("orpo", {"adapter": "dora"}),
+        rest("kto", {"adapter": "none"}),
+        rest("kto", {"adapter": "lora"}),
     ],
 )
 def test_a_stopped_run_goes_on_exactly(method, more, place, tmp_path):
@@ -104,6 +107,7 @@ def test_a_stopped_run_goes_on_exactly(method, more, place, tmp_path):
     assert other.metrics == one.metrics
 
 
+@pytest.mark.exhaustive
 def test_a_further_trained_adapter_goes_on_with_its_own_reference(place, tmp_path):
     train(config(place, tmp_path / "first", max_steps=2))
     more = {"model": tmp_path / "first"}

@@ -12,6 +12,8 @@ from faultgym.cli.main import main
 from faultgym.envs.limits import Limits
 from faultgym.training.trainers.collators import orpo_trainer
 
+pytestmark = pytest.mark.slow
+
 TEMPLATES = ("order_status", "cancel_order")
 LENGTH = 32768
 

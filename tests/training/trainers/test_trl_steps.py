@@ -12,6 +12,8 @@ from faultgym.training.rows.rendered import rendered_pair, rendered_text, tools_
 from faultgym.training.trainers.collators import LabelCollator, PairCollator, orpo_trainer
 from faultgym.training.trainers.masks import mask_label, mask_pair, scored
 
+pytestmark = pytest.mark.slow
+
 TASKS = scenes.TASKS[:2]
 LIMIT = 1500
 """Tokens that cut a whole trajectory within its completion."""
