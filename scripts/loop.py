@@ -14,7 +14,8 @@ from faultgym.agents.rollouts.stop import INTERRUPTED
 from faultgym.cli.build import progress as build_progress
 from faultgym.cli.progress import shown
 from faultgym.core.errors import UserError
-from faultgym.training.configs.train import ADAPTERS, read_yaml, settings
+from faultgym.training.configs.settings import read_yaml, settings
+from faultgym.training.configs.train import ADAPTERS
 from faultgym.training.loop.config import Engine, LoopConfig, Preference, nested
 
 if TYPE_CHECKING:

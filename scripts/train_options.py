@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from faultgym.training.configs.train import ADAPTERS, TrainConfig, read_yaml, settings
+from faultgym.training.configs.settings import read_yaml, settings
+from faultgym.training.configs.train import ADAPTERS, TrainConfig
 
 STEPS = "Steps and rates (what is not given follows from the model's size)"
 SHAPE = "Adapter"

@@ -8,74 +8,107 @@ No torch here. A step plays `episodes` episodes: groups of `group` that share ta
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
-from typing import Any, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import field, fields, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.dataclasses import dataclass
 
 from faultgym.agents.models.formats import FORMATS
 from faultgym.agents.models.prompts import prompt_description
 from faultgym.agents.rollouts.plan import RolloutRequest
 from faultgym.core.errors import PlanError, UserError
 from faultgym.core.json import JSON
+from faultgym.core.settings import unknown_setting
+from faultgym.core.suggest import did_you_mean
 from faultgym.envs.limits import Limits
 from faultgym.envs.task import Style
 from faultgym.tools.faults.named import load_plan
+from faultgym.training.configs.settings import SETTINGS, FilledNames, Names, NoTruth, OrNone, Text, names_of, refusing
 from faultgym.training.configs.train import TrainConfig
 from faultgym.training.environments.factory import faults_from
 from faultgym.training.environments.rewards import Reward
 
 Vllm = Literal["off", "colocate", "server"]
-MOST_TASKS = 4096
+MAX_TASKS = 4096
 """Tasks of one template that a run is given; a longer one meets them again."""
 STEPS = 50
 """Steps where nobody says how many."""
 
 
-@dataclass(frozen=True, slots=True)
+def named_faults(text: str) -> str:
+    """A preset's name as it is; a plan, by its name or in a JSON file, as JSON text. Raises PlanError."""
+    try:
+        faults_from(text)
+    except PlanError as error:
+        if text.startswith("{"):
+            raise
+        try:
+            return load_plan(text).to_json().strip()
+        except PlanError as other:
+            if "/" in text or text.endswith(".json"):
+                raise
+            raise PlanError(f"faults {text}: {other}; {error}") from None
+    return text
+
+
+def _off(value: Any) -> Any:
+    """YAML's off is false."""
+    return "off" if value is False else value
+
+
+def _plans(value: Any) -> Any:
+    """Several presets or plans; a plan as JSON text has commas of its own."""
+    return (value,) if isinstance(value, str) and value.lstrip().startswith("{") else value
+
+
+Faults = Annotated[
+    tuple[Annotated[str, AfterValidator(named_faults)], ...], BeforeValidator(names_of), BeforeValidator(_plans)
+]
+
+
+@refusing
+@dataclass(frozen=True, slots=True, config=SETTINGS)
 class GrpoConfig:
     """One run of GRPO."""
 
     train: TrainConfig
     """Model, adapter, rates, folders; `batch_size` x `accumulation` x devices are the episodes of a step."""
-    suites: tuple[str, ...] = ("orders",)
-    templates: tuple[str, ...] = ()
+    suites: FilledNames = ("orders",)
+    templates: Names = ()
     """Of the split `train`; empty for all."""
-    faults: tuple[str, ...] = ("mild",)
+    faults: Faults = ("mild",)
     """Presets, or plans as JSON text; each task is played under each."""
-    per_template: int = 0
+    per_template: Annotated[int, Field(ge=0, le=MAX_TASKS), NoTruth] = 0
     """Tasks of each template; 0 for as many as the steps need, so that none comes twice."""
-    style: Style | None = None
+    style: Annotated[Style | None, OrNone] = None
     """How the REST API is offered; None for what each task has."""
-    prompt: str = "plain"
+    prompt: Text = "plain"
     """A system prompt's name or file, added to the task's system message as in a rollout."""
     format: str = "hermes"
     """How the model writes tool calls: a key of `FORMATS`."""
-    group: int = 8
+    group: Annotated[int, Field(ge=2, le=1024), NoTruth] = 8
     """Episodes of a group, which are compared with each other."""
-    turns: int = 12
+    turns: Annotated[int, Field(ge=1, le=1000), NoTruth] = 12
     """Turns of an episode at most."""
-    max_completion: int = 2048
+    max_completion: Annotated[int, Field(ge=8, le=10**7), NoTruth] = 2048
     """Tokens after the prompt at most, tool results included; an episode that needs more is cut off."""
-    temperature: float = 1.0
-    top_p: float = 1.0
-    kl: float = 0.0
+    temperature: Annotated[float, Field(ge=1e-3, le=10), NoTruth] = 1.0
+    top_p: Annotated[float, Field(ge=1e-3, le=1), NoTruth] = 1.0
+    kl: Annotated[float, Field(ge=0, le=1e3), NoTruth] = 0.0
     """Weight of the KL term against the model that the run began with; 0 needs no such model."""
     reward: Reward = field(default_factory=Reward)
-    vllm: Vllm = "off"
+    vllm: Annotated[Vllm, BeforeValidator(_off)] = "off"
     """Who samples: transformers, vLLM on the training's own GPUs, or a vLLM server of TRL's at `vllm_url`."""
-    vllm_url: str = ""
-    vllm_memory: float = 0.3
+    vllm_url: Text = ""
+    vllm_memory: Annotated[float, Field(ge=0.01, le=1), NoTruth] = 0.3
     """Share of the GPU's memory that a colocated vLLM takes."""
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _BOUNDS.items():
-            _within(name, getattr(self, name), low, high)
-        for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise UserError(
-                    f"{name}: {getattr(self, name)!r} is not allowed; it has to be one of {_listed(allowed)}"
-                )
+        if self.format not in FORMATS:
+            near = did_you_mean(self.format, FORMATS) or f"there are {', '.join(FORMATS)}"
+            raise UserError(f"format: {self.format!r} is not known; {near}")
         if (self.vllm == "server") != bool(self.vllm_url):
             raise UserError("vllm=server and vllm_url go together: the one needs the other")
         if self.train.epochs is not None:
@@ -93,20 +126,14 @@ class GrpoConfig:
         """
         own = {one.name for one in fields(cls)} - {"train"}
         known = own | {one.name for one in fields(TrainConfig)}
-        for name in values:
-            if name not in known and not name.startswith("reward."):
-                near = get_close_matches(name, known, 1)
-                hint = f" (did you mean {near[0]!r}?)" if near else ""
-                raise UserError(f"unknown setting {name!r}{hint}; there are {', '.join(sorted(known))}")
-        mine = {name: value for name, value in values.items() if name in own}
-        rest = {name: value for name, value in values.items() if name not in own and not name.startswith("reward.")}
-        given = mine.pop("reward", {})
-        if not isinstance(given, Mapping):
-            raise UserError(f"reward: {given!r} is not allowed; it has to be settings such as calls: -0.02")
-        dotted = {name[7:]: value for name, value in values.items() if name.startswith("reward.")}
-        train = TrainConfig.of({"data": (), **rest, "method": "grpo"})
-        reward = Reward(**_numbers("reward", Reward, {**given, **dotted}))
-        return cls(train, **{name: _converted(name, value) for name, value in mine.items()}, reward=reward)
+        given: dict[str, Any] = {}
+        for name, value in values.items():
+            section, dot, part = name.partition(".")
+            if section not in (known if section == "reward" or not dot else ()):
+                raise UserError(unknown_setting(name, known))
+            given[section] = {**given.get(section, {}), part: value} if dot else value
+        train = TrainConfig.of({"data": (), **{n: v for n, v in given.items() if n not in own}, "method": "grpo"})
+        return cls(train, **{name: value for name, value in given.items() if name in own})
 
     def tasks(self, per_template: int) -> RolloutRequest:
         """The tasks, so many of each template."""
@@ -116,12 +143,12 @@ class GrpoConfig:
         )
 
     def needed(self, processes: int = 1) -> RolloutRequest:
-        """As many tasks as a resolved run needs, so that none is played in two groups, up to `MOST_TASKS`."""
+        """As many tasks as a resolved run needs, so that none is played in two groups, up to `MAX_TASKS`."""
         if self.per_template:
             return self.tasks(self.per_template)
         groups = self.episodes(processes) // self.group * (self.train.max_steps or STEPS)
         one = sum(1 for _ in self.tasks(1).episodes())
-        return self.tasks(min(MOST_TASKS, max(1, math.ceil(groups / one))))
+        return self.tasks(min(MAX_TASKS, max(1, math.ceil(groups / one))))
 
     def episodes(self, processes: int = 1) -> int:
         """Episodes of a step of a resolved run."""
@@ -156,82 +183,3 @@ class GrpoConfig:
             if name in own and record.get(name) != value:
                 return f"{name} was {record.get(name)!r} and is now {value!r}"
         return self.train.difference({**record, "prompt": self.train.prompt})
-
-
-_BOUNDS: dict[str, tuple[float, float]] = {
-    "group": (2, 1024),
-    "turns": (1, 1000),
-    "max_completion": (8, 10**7),
-    "per_template": (0, MOST_TASKS),
-    "temperature": (1e-3, 10.0),
-    "top_p": (1e-3, 1.0),
-    "kl": (0.0, 1e3),
-    "vllm_memory": (0.01, 1.0),
-}
-_WHOLE = ("group", "turns", "max_completion", "per_template")
-_CHOICES: dict[str, tuple[str | None, ...]] = {
-    "vllm": get_args(Vllm),
-    "style": (None, *get_args(Style)),
-    "format": tuple(FORMATS),
-}
-_LISTS = ("suites", "templates", "faults")
-
-
-def _listed(names: Sequence[str | None]) -> str:
-    return ", ".join(name or "nothing" for name in names)
-
-
-def _within(name: str, value: Any, low: float, high: float) -> None:
-    kind = "a whole number" if name in _WHOLE else "a number"
-    if type(value) not in ((int,) if name in _WHOLE else (int, float)) or not low <= value <= high:
-        raise UserError(f"{name}: {value!r} is not allowed; it has to be {kind} from {low:g} to {high:g}")
-
-
-def _converted(name: str, value: Any) -> Any:
-    """A value as YAML and command lines give it as what the setting holds."""
-    if name in _LISTS:
-        parts = value.split(",") if isinstance(value, str) and not value.lstrip().startswith("{") else value
-        parts = [parts] if isinstance(parts, str) else list(parts)
-        return tuple(named_faults(str(one).strip()) if name == "faults" else str(one).strip() for one in parts)
-    if name in _BOUNDS:
-        return _number(name, value)
-    if name == "vllm" and value is False:  # YAML's off
-        return "off"
-    return None if name == "style" and value in ("", "none") else value
-
-
-def _number(name: str, value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return int(value) if name in _WHOLE else float(value)
-    except ValueError:
-        return value  # the check names it
-
-
-def _numbers(name: str, kind: type[Any], values: Mapping[str, Any]) -> dict[str, float]:
-    known = {one.name for one in fields(kind)}
-    for one in values:
-        if one not in known:
-            raise UserError(f"unknown setting {name}.{one}; there are {', '.join(sorted(known))}")
-    found = {one: _number(one, value) for one, value in values.items()}
-    for one, value in found.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UserError(f"{name}.{one}: {value!r} is not allowed; it has to be a number")
-    return found
-
-
-def named_faults(text: str) -> str:
-    """A preset's name as it is; a plan, by its name or in a JSON file, as JSON text. Raises PlanError."""
-    try:
-        faults_from(text)
-    except PlanError as error:
-        if text.startswith("{"):
-            raise
-        try:
-            return load_plan(text).to_json().strip()
-        except PlanError as other:
-            if "/" in text or text.endswith(".json"):
-                raise
-            raise PlanError(f"faults {text}: {other}; {error}") from None
-    return text

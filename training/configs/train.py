@@ -8,27 +8,29 @@ is decided later: `resolved` fills it in from `defaults_for` when the model's si
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import Any, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
+from faultgym.core.suggest import did_you_mean
 from faultgym.training.configs.defaults import ADAPTERS, METHODS, Adapter, Defaults, Method, defaults_for
-from faultgym.training.configs.rules import SettingRule, check, check_names, converted, nearest, number, whole
+from faultgym.training.configs.settings import (
+    SETTINGS,
+    FilledText,
+    Names,
+    NoTruth,
+    OrNone,
+    SeparateNames,
+    Text,
+    refusing,
+)
 
-__all__ = [
-    "ADAPTERS",
-    "METHODS",
-    "Adapter",
-    "Defaults",
-    "Method",
-    "TrainConfig",
-    "defaults_for",
-    "read_yaml",
-    "settings",
-]
+__all__ = ["ADAPTERS", "METHODS", "Adapter", "Method", "TrainConfig", "defaults_for"]
 
 Optimizer = Literal["adamw", "muon"]
 Scheduler = Literal["cosine", "linear", "constant", "constant_with_warmup"]
@@ -37,69 +39,75 @@ Device = Literal["auto", "cpu", "cuda"]
 TooLong = Literal["refuse", "drop"]
 
 
-@dataclass(frozen=True, slots=True)
+Rate = Annotated[float, Field(gt=0, le=10), NoTruth]
+"""A learning rate."""
+Count = Annotated[int, Field(ge=1), NoTruth]
+
+
+@refusing
+@dataclass(frozen=True, slots=True, config=SETTINGS)
 class TrainConfig:
     """One training run."""
 
     method: Method
-    model: str
+    model: FilledText
     """An embedded model's name, a folder, or a hub id; or the folder of an adapter, which is trained further."""
-    data: tuple[str, ...]
+    data: Names
     """Folders of data sets that `faultgym build` made, of one form."""
-    out: str
+    out: FilledText
     """The folder of the result: new, or with `resume` the same as before."""
     adapter: Adapter = "lora"
     """`none` trains all weights. The q is for a base in 4 bits, the d for DoRA."""
-    init_adapter: str = ""
+    init_adapter: Text = ""
     """The folder of an adapter of this model to go on with, instead of a new one."""
-    template: str = ""
+    template: Text = ""
     """A training template's name (`training/rows/templates`), where the model's own marks no assistant turns."""
-    prompt: str = "plain"
+    prompt: Text = "plain"
     """The system prompt that the model will be served with (`prompt=` of a policy): added to the rows' system messages
     as a rollout adds it, for a trace holds the task's own message alone. `none` for rows as they are."""
-    seed: int = 0
-    epochs: float | None = None
-    max_steps: int | None = None
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1), NoTruth] = 0
+    epochs: Annotated[Annotated[float, Field(gt=0), NoTruth] | None, OrNone] = None
+    max_steps: Annotated[Count | None, OrNone] = None
     """Steps of the optimizer; instead of `epochs`."""
-    batch_size: int | None = None
+    batch_size: Annotated[Count | None, OrNone] = None
     """Rows in one pass on one device."""
-    accumulation: int | None = None
+    accumulation: Annotated[Count | None, OrNone] = None
     """Passes in one step."""
-    learning_rate: float | None = None
-    muon_lr: float | None = None
+    learning_rate: Annotated[Rate | None, OrNone] = None
+    muon_lr: Annotated[Rate | None, OrNone] = None
     """For the two-dimensional weights of the blocks with the optimizer `muon`; `learning_rate` is for the others."""
     optimizer: Optimizer = "adamw"
     scheduler: Scheduler = "cosine"
-    warmup_steps: float = 0.05
+    warmup_steps: Annotated[float, Field(ge=0), NoTruth] = 0.05
     """Steps, or below 1 a share of all."""
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    max_length: int | None = None
+    weight_decay: Annotated[float, Field(ge=0, le=1), NoTruth] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0), NoTruth] = 1.0
+    max_length: Annotated[Annotated[int, Field(ge=8), NoTruth] | None, OrNone] = None
     """Tokens of the longest row that is taken; None for what the data needs and the model can read."""
     too_long: TooLong = "refuse"
     """What becomes of rows beyond `max_length`: nothing is trained, or they are left out, counted and said."""
-    beta: float = 0.1
+    beta: Annotated[float, Field(gt=0), NoTruth] = 0.1
     """DPO and KTO: how dear it is to leave the reference. ORPO: the weight of the odds ratio."""
-    nll_weight: float = 0.2
+    nll_weight: Annotated[float, Field(ge=0), NoTruth] = 0.2
     """DPO: the weight of the chosen completions' negative log-likelihood beside the preference loss; 0 for none."""
-    lora_r: int | None = None
-    lora_alpha: int | None = None
-    lora_dropout: float = 0.0
-    target_modules: tuple[str, ...] | None = None
+    lora_r: Annotated[Annotated[int, Field(ge=1, le=1024), NoTruth] | None, OrNone] = None
+    lora_alpha: Annotated[Count | None, OrNone] = None
+    lora_dropout: Annotated[float, Field(ge=0, le=0.9), NoTruth] = 0.0
+    target_modules: Annotated[Names | None, OrNone] = None
     """Names of the layers that get an adapter; None for every linear one but the output."""
     dtype: Dtype = "auto"
     """Of the weights. auto: float32 on the CPU; on a GPU bfloat16 beneath an adapter, else float32 with autocast."""
     device: Device = "auto"
     """`cuda` refuses to run without one. `accelerate launch` chooses among several."""
-    gradient_checkpointing: bool | None = None
+    gradient_checkpointing: Annotated[bool | None, OrNone] = None
     resume: bool = False
     """Go on from the last checkpoint of a run that was stopped."""
-    save_steps: int = 0
+    save_steps: Annotated[int, Field(ge=0), NoTruth] = 0
     """Steps between two checkpoints; 0 for four in all."""
-    keep_checkpoints: int = 2
-    log_steps: int = 0
+    keep_checkpoints: Count = 2
+    log_steps: Annotated[int, Field(ge=0), NoTruth] = 0
     """Steps between two entries in the log; 0 for about a hundred in all."""
-    report_to: tuple[str, ...] = ("tensorboard",)
+    report_to: SeparateNames = ("tensorboard",)
     """Where transformers reports to: tensorboard, wandb, mlflow, ...; empty for nowhere."""
     merge: bool = False
     """Also write `OUT/merged`: the base with the adapter in its weights."""
@@ -109,8 +117,8 @@ class TrainConfig:
     """Train although it is estimated to take more memory than is free."""
 
     def __post_init__(self) -> None:
-        for rule in fields(self):
-            check(_RULES.get(rule.name, _TEXT), rule.name, getattr(self, rule.name))
+        if not self.data and self.method != "grpo":
+            raise UserError(f"data is missing: {self.method} learns from folders that `faultgym build` made")
         if self.epochs is not None and self.max_steps is not None:
             raise UserError(f"epochs={self.epochs:g} and max_steps={self.max_steps}: give one of the two")
         if self.init_adapter and self.adapter == "none":
@@ -121,23 +129,15 @@ class TrainConfig:
             raise UserError("dtype='float16': a whole model loses small steps in it; take bfloat16, or an adapter")
         for name in self.report_to:
             if name not in REPORTERS:
-                near = nearest(name, REPORTERS)
-                raise UserError(f"report_to: {name!r} is not known{near}; there are {', '.join(REPORTERS)}")
+                near = did_you_mean(name, REPORTERS)
+                raise UserError(f"report_to: {name!r} is not known; {near or 'there are ' + ', '.join(REPORTERS)}")
         if self.method == "kto" and self.batch_size == 1:
             raise UserError("batch_size=1: KTO compares the rows of a batch; give 2 or more")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> TrainConfig:
         """From values as they stand in a YAML file; raises UserError for what is unknown, missing or impossible."""
-        known = {one.name for one in fields(cls)}
-        check_names(values, known)
-        for name in ("method", "model", "data", "out"):
-            if not values.get(name) and (name != "data" or values.get("method") != "grpo"):
-                raise UserError(f"{name} is missing: every training run needs it")
-        found = {name: converted(_RULES.get(name, _TEXT), value) for name, value in values.items()}
-        if isinstance(reporters := found.get("report_to"), tuple):  # given several times, or with commas, or both
-            found["report_to"] = converted(_RULES["report_to"], ",".join(map(str, reporters)))
-        return cls(**found)
+        return cls(**values)
 
     def resolved(self, parameters: int) -> TrainConfig:
         """The same with every None that depends on the model filled in."""
@@ -170,67 +170,3 @@ _WITHOUT_EFFECT = {
     *("out", "resume", "save_steps", "keep_checkpoints", "report_to", "merge", "unaudited", "ignore_memory")
 }
 """Settings that may change between a run and its resumption."""
-
-
-_RULES: dict[str, SettingRule] = {
-    "method": SettingRule(choices=get_args(Method)),
-    "adapter": SettingRule(choices=ADAPTERS),
-    "optimizer": SettingRule(choices=get_args(Optimizer)),
-    "scheduler": SettingRule(choices=get_args(Scheduler)),
-    "dtype": SettingRule(choices=get_args(Dtype)),
-    "device": SettingRule(choices=get_args(Device)),
-    "too_long": SettingRule(choices=get_args(TooLong)),
-    "data": SettingRule("list"),
-    "target_modules": SettingRule("list", optional=True),
-    "report_to": SettingRule("list"),
-    "seed": whole(0, 2**32 - 1),
-    "epochs": number(0, above=True, optional=True),
-    "max_steps": whole(1, optional=True),
-    "batch_size": whole(1, optional=True),
-    "accumulation": whole(1, optional=True),
-    "learning_rate": number(0, 10, above=True, optional=True),
-    "muon_lr": number(0, 10, above=True, optional=True),
-    "warmup_steps": number(0),
-    "weight_decay": number(0, 1),
-    "max_grad_norm": number(0, above=True),
-    "max_length": whole(8, optional=True),
-    "beta": number(0, above=True),
-    "nll_weight": number(0),
-    "lora_r": whole(1, 1024, optional=True),
-    "lora_alpha": whole(1, optional=True),
-    "lora_dropout": number(0, 0.9),
-    "gradient_checkpointing": SettingRule("bool", optional=True),
-    "save_steps": whole(0),
-    "keep_checkpoints": whole(1),
-    "log_steps": whole(0),
-    **{name: SettingRule("bool") for name in ("resume", "merge", "unaudited", "ignore_memory")},
-}
-_TEXT = SettingRule()
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The settings in a YAML file; raises UserError when it cannot be read or holds something else."""
-    import yaml
-
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is no YAML: {error}") from error
-    if found is None:
-        return {}
-    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
-        raise UserError(f"{path} holds no settings: it needs lines such as `learning_rate: 1e-4`")
-    return found
-
-
-def settings(texts: Iterable[str]) -> dict[str, Any]:
-    """What `--set key=value` says."""
-    found: dict[str, Any] = {}
-    for text in texts:
-        name, mark, value = text.partition("=")
-        if not mark or not name.strip():
-            raise UserError(f"--set {text}: write it as key=value, such as --set learning_rate=1e-4")
-        found[name.strip()] = value.strip()
-    return found

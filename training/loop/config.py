@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, cast, get_args
+from dataclasses import field, fields
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from faultgym.agents.models.sampling import options
 from faultgym.agents.rollouts.plan import plan_difference
 from faultgym.core.errors import TaskError, UserError
 from faultgym.core.json import JSON
+from faultgym.core.suggest import did_you_mean
 from faultgym.envs.limits import MAX_TURNS, Limits
 from faultgym.envs.reference.schedule import check_faults
 from faultgym.envs.suite import suite_named
 from faultgym.envs.task import Style
 from faultgym.eval.comparison.noninferior import CLEAN_MARGIN, TEXT_MARGIN
 from faultgym.eval.comparison.paired import most_likely_share
-from faultgym.training.configs.rules import SettingRule, check, check_names, converted, nearest, number, whole
+from faultgym.training.configs.settings import SETTINGS, FilledNames, FilledText, Names, NoTruth, refusing
 from faultgym.training.configs.train import Adapter, TrainConfig
 from faultgym.training.filters.mix import MixWeights, parse_mix
 from faultgym.training.preferences.pairs import At
@@ -35,56 +39,57 @@ _OWN = ("method", "model", "data", "out", "adapter", "init_adapter", "resume", "
 """Settings of a training run that the loop itself decides."""
 
 
-@dataclass(frozen=True, slots=True)
+@refusing
+@dataclass(frozen=True, slots=True, config=SETTINGS)
 class LoopConfig:
     """One loop."""
 
-    model: str
+    model: FilledText
     """The model to begin with: an embedded one's name, a folder, or a hub id."""
-    suites: tuple[str, ...] = ("orders",)
-    templates: tuple[str, ...] = ()
+    suites: FilledNames = ("orders",)
+    templates: Names = ()
     """Only these; empty for all."""
-    style: str = ""
+    style: Literal["", "http", "tools"] = ""
     """How the REST API is offered, `http` or `tools`; empty for what each task has."""
-    rounds: int = 1
+    rounds: Annotated[int, Field(ge=1, le=99), NoTruth] = 1
     """Rounds in all. May be raised later."""
-    seed: int = 0
-    episodes: int = 400
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1), NoTruth] = 0
+    episodes: Annotated[int, Field(ge=1, le=10**6), NoTruth] = 400
     """Rolled out in each round, on train tasks."""
-    target: float = 0.5
+    target: Annotated[float, Field(ge=0.05, le=0.95), NoTruth] = 0.5
     """Share of them that the curriculum wants to succeed."""
-    faults: tuple[str, ...] = ("clean", "mild", "rough", "hostile")
+    faults: FilledNames = ("clean", "mild", "rough", "hostile")
     """Presets that the curriculum chooses from; single kinds come to them from the second round on."""
-    dev_tasks: int = 0
+    dev_tasks: Annotated[int, Field(ge=0, le=10**5), NoTruth] = 0
     """Dev tasks of each template that both models are compared on, new ones in each round; 0 for `DEV_TASKS` in all."""
-    dev_faults: tuple[str, ...] = ("rough",)
+    dev_faults: FilledNames = ("rough",)
     """Presets of the comparison, beside `clean`."""
     engine: Engine = "hf"
     """`hf`: transformers in this process. `vllm`: vLLM's engine in this process. `server`: `serve-model`."""
-    sampling: str = "max_tokens=256&temperature=1"
+    sampling: FilledText = "max_tokens=256&temperature=1"
     """Options of the policy when it is rolled out and sampled, as after `hf:MODEL?`."""
-    dev_sampling: str = "max_tokens=256&temperature=0"
+    dev_sampling: FilledText = "max_tokens=256&temperature=0"
     """The same for the comparison."""
-    port: int = 0
+    port: Annotated[int, Field(ge=0, le=65535), NoTruth] = 0
     """Of the engine `server`; 0 for one that is free."""
-    turns: int = MAX_TURNS
+    turns: Annotated[int, Field(ge=1, le=10**4), NoTruth] = MAX_TURNS
     """Of an episode."""
-    samples: int = 4
+    samples: Annotated[int, Field(ge=0, le=1000), NoTruth] = 4
     """Continuations that the policy is asked for at each fork."""
-    checks: int = 0
+    checks: Annotated[int, Field(ge=0, le=1000), NoTruth] = 0
     """Further ones that verify a chosen continuation."""
-    pair_episodes: int = 400
+    pair_episodes: Annotated[int, Field(ge=0, le=10**6), NoTruth] = 400
     """That the result of SFT rolls out on further train tasks: pairs are forked from these, so that what is rejected is
     what it still does. 0: from the round's own rollout, and of the model before SFT."""
     at: At = "anchored"
     """Where pairs are made; see `pairs`. A trace's first slip comes at or before its first critical step."""
-    mix: str = field(default_factory=lambda: MixWeights().text())
+    mix: FilledText = field(default_factory=lambda: MixWeights().text())
     """Shares of the kinds of examples; see `faultgym build sft`."""
-    replay: float = 0.25
+    replay: Annotated[float, Field(ge=0, le=0.9), NoTruth] = 0.25
     """Share of what is learned in a round that earlier rounds (and `replay_from`) collected."""
-    replay_sft: tuple[str, ...] = ()
+    replay_sft: Names = ()
     """Folders of data sets that count as collected before the first round: what the model has learned already."""
-    replay_pairs: tuple[str, ...] = ()
+    replay_pairs: Names = ()
     adapter: Adapter = "lora"
     sft: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Settings of `faultgym train sft` that differ from its defaults."""
@@ -94,20 +99,18 @@ class LoopConfig:
     """Settings of `faultgym train dpo|orpo|kto`."""
     unaudited: bool = False
     """Learn from pairs that failed their balance audit; else the preference stage of that round is left out."""
-    alpha: float = 0.05
+    alpha: Annotated[float, Field(ge=1e-6, le=0.5), NoTruth] = 0.05
     """Chance of a promotion without any gain."""
-    clean_margin: float = CLEAN_MARGIN
+    clean_margin: Annotated[float, Field(ge=1e-6, le=1), NoTruth] = CLEAN_MARGIN
     """Loss of success without faults that is accepted."""
-    text_margin: float = TEXT_MARGIN
+    text_margin: Annotated[float, Field(ge=1e-6), NoTruth] = TEXT_MARGIN
     """Bits per byte by which general text may become harder to predict, for a model that can predict it."""
-    in_flight: int = 64
+    in_flight: Annotated[int, Field(ge=1, le=10**5), NoTruth] = 64
     """Episodes at a time."""
-    workers: int = 1
+    workers: Annotated[int, Field(ge=1, le=1000), NoTruth] = 1
     """Processes that build data sets; with samples from a model always one."""
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            check(_RULES.get(one.name, _TEXT), one.name, getattr(self, one.name))
         for faults in (*self.faults, *self.dev_faults):
             check_faults(faults)
         if not set(self.faults) - {"clean"} or not set(self.dev_faults) - {"clean"}:
@@ -117,7 +120,8 @@ class LoopConfig:
         names = {t for suite in self.suites for t in suite_named(suite).names("train")}
         for template in self.templates:
             if template not in names:
-                raise TaskError(f"there is no template {template!r}{nearest(template, names)} in {self.suites}")
+                near = did_you_mean(template, sorted(names))
+                raise TaskError(f"there is no template {template!r} in {', '.join(self.suites)}; {near}".rstrip("; "))
         parse_mix(self.mix)
         self.training("sft", self.model, ("data",), "out", 0)
         if self.preference != "none":
@@ -150,7 +154,7 @@ class LoopConfig:
     @property
     def api(self) -> Style | None:
         """`style` as suites take it."""
-        return cast(Style, self.style) if self.style else None
+        return self.style or None
 
     def training(self, method: str, model: str, data: tuple[str, ...], out: str, seed: int) -> TrainConfig:
         """The configuration of one training stage.
@@ -172,10 +176,7 @@ class LoopConfig:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> LoopConfig:
         """From values as they stand in a YAML file; raises UserError for what is unknown, missing or impossible."""
-        check_names(values, (one.name for one in fields(cls)))
-        if not values.get("model"):
-            raise UserError("model is missing: every loop begins with one")
-        return cls(**{name: converted(_RULES.get(name, _TEXT), value) for name, value in values.items()})
+        return cls(**values)
 
     def to_record(self) -> JSON:
         """As JSON."""
@@ -192,41 +193,6 @@ class LoopConfig:
 CHANGEABLE = frozenset({"rounds", "in_flight", "workers", "port", "sft", "pref"})
 """Settings that may change while a loop goes on: those that nothing follows from, and those of training, which may have
 to change for a stage to fit into memory. A stage that has ended keeps those that it was made with."""
-
-
-_RULES: dict[str, SettingRule] = {
-    "suites": SettingRule("list", filled=True),
-    "templates": SettingRule("list"),
-    "style": SettingRule(choices=("", "http", "tools")),
-    "rounds": whole(1, 99),
-    "seed": whole(0, 2**32 - 1),
-    "episodes": whole(1, 1_000_000),
-    "target": number(0.05, 0.95),
-    "faults": SettingRule("list", filled=True),
-    "dev_tasks": whole(0, 100_000),
-    "dev_faults": SettingRule("list", filled=True),
-    "engine": SettingRule(choices=get_args(Engine)),
-    "port": whole(0, 65535),
-    "turns": whole(1, 10_000),
-    "samples": whole(0, 1000),
-    "checks": whole(0, 1000),
-    "pair_episodes": whole(0, 1_000_000),
-    "at": SettingRule(choices=get_args(At)),
-    "replay": number(0, 0.9),
-    "replay_sft": SettingRule("list"),
-    "replay_pairs": SettingRule("list"),
-    "adapter": SettingRule(choices=get_args(Adapter)),
-    "preference": SettingRule(choices=get_args(Preference)),
-    "sft": SettingRule("map"),
-    "pref": SettingRule("map"),
-    "unaudited": SettingRule("bool"),
-    "alpha": number(1e-6, 0.5),
-    "clean_margin": number(1e-6, 1),
-    "text_margin": number(1e-6),
-    "in_flight": whole(1, 100_000),
-    "workers": whole(1, 1000),
-}
-_TEXT = SettingRule(filled=True)
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:

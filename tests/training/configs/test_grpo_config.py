@@ -53,7 +53,7 @@ def test_the_same_settings_come_from_values_texts_and_mappings():
         ({"templates": ["fly"]}, "no template 'fly'"),
         ({"faults": ["loud"]}, "loud"),
         ({"faults": ["missing.json"]}, "missing.json"),
-        ({"reward": {"call": -1}}, "unknown setting reward.call; there are bad_calls, calls"),
+        ({"reward": {"call": -1}}, "unknown setting 'reward.call' .did you mean 'calls'.*there are bad_calls, calls"),
         ({"reward": {"calls": "dear"}}, "reward.calls: 'dear'"),
         ({"reward": -1}, "reward: -1 is not allowed"),
         ({"reward.calls": 1}, "is a cost"),

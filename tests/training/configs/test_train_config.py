@@ -4,7 +4,8 @@ import pytest
 
 from faultgym.cli.train_options import asked
 from faultgym.core.errors import UserError
-from faultgym.training.configs.train import ADAPTERS, METHODS, REPORTERS, TrainConfig, defaults_for, read_yaml, settings
+from faultgym.training.configs.settings import read_yaml, settings
+from faultgym.training.configs.train import ADAPTERS, METHODS, REPORTERS, TrainConfig, defaults_for
 
 LEAST = {"method": "dpo", "model": "tiny-random", "data": ["pairs"], "out": "out"}
 
@@ -22,11 +23,11 @@ def made(**more):
         ("batch_size", "two", "batch_size: 'two' is not allowed; it has to be a whole number from 1"),
         ("batch_size", 2.5, "batch_size: 2.5 is not allowed"),
         ("batch_size", True, "batch_size: True is not allowed"),
-        ("learning_rate", "nan", "learning_rate: nan is not allowed; it has to be a number above 0 to 10"),
+        ("learning_rate", "nan", "learning_rate: 'nan' is not allowed; it has to be a number above 0 to 10"),
         ("learning_rate", -1e-4, "learning_rate: -0.0001 is not allowed"),
         ("merge", "maybe", "merge: 'maybe' is not allowed; it has to be true or false"),
         ("report_to", 3, "report_to: 3 is not allowed; it has to be names"),
-        ("report_to", "tensorbord", "report_to: 'tensorbord' is not known (did you mean 'tensorboard'?)"),
+        ("report_to", "tensorbord", "report_to: 'tensorbord' is not known; did you mean tensorboard?"),
         ("learning_rat", 1, "unknown setting 'learning_rat' (did you mean 'learning_rate'?)"),
         ("model", "", "model is missing"),
     ],

@@ -21,7 +21,10 @@ from faultgym.training.loop.models import check_model, publish_model, with_port
         ({"model": "m", "faults": ["clean"]}, "each needs a preset with faults"),
         ({"model": "m", "faults": ["ruff"]}, "no fault preset 'ruff'"),
         ({"model": "m", "suites": ["order"]}, "order"),
-        ({"model": "m", "templates": ["order_stats"]}, r"no template 'order_stats' \(did you mean 'order_status'\?\)"),
+        (
+            {"model": "m", "templates": ["order_stats"]},
+            r"no template 'order_stats' in orders; did you mean order_status\?",
+        ),
         ({"model": "m", "mix": "clean=x"}, "share of clean"),
         ({"model": "m", "sft": {"learning_rat": 1}}, r"sft: unknown setting 'learning_rat'"),
         ({"model": "m", "sft": {"learning_rate": -1}}, "sft: learning_rate: -1 is not allowed"),

@@ -1,0 +1,107 @@
+"""Settings as frozen pydantic dataclasses: the types of their fields say what is allowed, one place says it to people.
+
+Values come from YAML files, command lines and code, so that texts stand for numbers (1e-4 is a text in YAML), for
+true and false, and for lists (`a,b`). A message names the setting, the value, and what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from faultgym.core.errors import UserError
+from faultgym.core.settings import refusal
+
+T = TypeVar("T")
+SETTINGS = ConfigDict(extra="forbid", allow_inf_nan=False)
+"""For `pydantic.dataclasses.dataclass(config=...)`."""
+_ABSENT = frozenset({"", "none", "null", "auto"})
+
+
+def refusing(kind: type[T]) -> type[T]:
+    """The pydantic dataclass, raising UserError that names the setting, the value and what is allowed."""
+    made = kind.__init__
+
+    @wraps(made)
+    def init(self: T, *args: Any, **settings: Any) -> None:
+        try:
+            made(self, *args, **settings)
+        except ValidationError as error:
+            raise UserError(refusal(error, kind)) from None
+
+    setattr(kind, "__init__", init)  # noqa: B010 - mypy lets no method be assigned
+    return kind
+
+
+def _no_truth(value: Any) -> Any:
+    """True is 1 for Python, and no number for people."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("truth", "it is no number")
+    return value
+
+
+def _or_none(value: Any) -> Any:
+    return None if isinstance(value, str) and value.strip().lower() in _ABSENT else value
+
+
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, (Path, str)) else value
+
+
+def names_of(value: Any) -> Any:
+    """`a,b`, or several such texts, as separate names; `none` for no names at all."""
+    if isinstance(value, Path | str):
+        value = str(value).split(",")
+    if not isinstance(value, Sequence):
+        return value
+    return tuple(part.strip() if isinstance(part, str) else _text(part) for part in value if part not in ("", "none"))
+
+
+def _separate(value: Any) -> Any:
+    """Names that are given several times, or with commas, or both."""
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+
+Name = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, BeforeValidator(_text)]
+FilledText = Annotated[str, Field(min_length=1), BeforeValidator(_text)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(names_of)]
+FilledNames = Annotated[tuple[Name, ...], Field(min_length=1), BeforeValidator(names_of)]
+SeparateNames = Annotated[tuple[Name, ...], BeforeValidator(names_of), BeforeValidator(_separate)]
+NoTruth = BeforeValidator(_no_truth)
+"""In `Annotated`, behind the bounds of a number: true and false are none."""
+OrNone = BeforeValidator(_or_none)
+"""In `Annotated`: `none`, `auto` and the empty text stand for None."""
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The settings in a YAML file; raises UserError when it cannot be read or holds something else."""
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is no YAML: {error}") from error
+    if found is None:
+        return {}
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise UserError(f"{path} holds no settings: it needs lines such as `learning_rate: 1e-4`")
+    return found
+
+
+def settings(texts: Iterable[str]) -> dict[str, Any]:
+    """What `--set key=value` says."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, mark, value = text.partition("=")
+        if not mark or not name.strip():
+            raise UserError(f"--set {text}: write it as key=value, such as --set learning_rate=1e-4")
+        found[name.strip()] = value.strip()
+    return found
