@@ -23,6 +23,7 @@ from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.eval.critical import critical_step
 from faultgym.eval.scoring.metrics import BY, Summary, dose_response, grouped, robustness, summarize
+from faultgym.eval.scoring.registry import added_metrics
 from faultgym.eval.scoring.runs import located_traces, run_folders
 from faultgym.eval.scoring.score import Score
 from faultgym.eval.scoring.score import score as score_trace
@@ -135,6 +136,8 @@ def show(console: Console, scores: Sequence[Score], by: str) -> None:
     for name in ("episodes", "success", "SPL", "recovery (n)"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("main failure mode", overflow="fold")
+    for metric in added_metrics():
+        table.add_column(escape(metric.name), justify="right", overflow="fold")
     rows = {name: summarize(part) for name, part in grouped(scores, by).items()}
     if len(rows) != 1:
         rows["all"] = summarize(scores)
@@ -155,7 +158,8 @@ def _cells(s: Summary) -> list[str]:
     recovered = f"{percent(s.recovery.rate)} ({s.recovery.counted})" if s.recovery.counted else "-"
     share = s.modes[s.main_mode] / s.episodes if s.main_mode else 0.0
     mode = f"{s.main_mode} ({share:.0%})" if s.main_mode else "-"
-    return [str(s.episodes), percent(s.success), _number(s.spl), recovered, escape(mode)]
+    added = [percent(s.metrics[m.name]) if m.share else _number(s.metrics[m.name]) for m in added_metrics()]
+    return [str(s.episodes), percent(s.success), _number(s.spl), recovered, escape(mode), *added]
 
 
 def _flag(s: Summary) -> str:

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from faultgym.eval.comparison.pairing import Pair
 from faultgym.eval.comparison.result import SLICES
-from faultgym.eval.modes.classifier import RULES
+from faultgym.eval.modes.registry import MODES
 from faultgym.eval.scoring.metrics import grouped, intensity
-from faultgym.eval.scoring.record import Score
+from faultgym.eval.scoring.record import Metric, Score
+from faultgym.eval.scoring.registry import METRICS
 from faultgym.eval.statistics import Floats, area_under, pass_at_k, pass_hat_k
 
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A number that each episode has, or None."""
-
-    name: str
-    value: Callable[[Score], float | None]
-    higher_is_better: bool = True
-
-
-def _brier(s: Score) -> float | None:
-    return None if s.confidence is None else (s.confidence - float(bool(s.success))) ** 2
-
-
-METRICS = (
-    Metric("success", lambda s: None if s.success is None else float(s.success)),
-    Metric("spl", lambda s: s.spl),
-    Metric("recovery", lambda s: None if s.recovery is None else s.recovery.rate),
-    Metric("brier", _brier, higher_is_better=False),
-)
-"""What every slice is compared by. Calibration is the Brier score, which each episode has by itself."""
 KS = (2, 4, 8)
 """Numbers of trials for pass@k and pass^k."""
 DOSE = "dose_auc"
@@ -45,7 +25,8 @@ DOSE = "dose_auc"
 class Column:
     """One metric on one slice, task by task: NaN where no pair of the task has it."""
 
-    metric: Metric
+    metric: str
+    higher_is_better: bool
     by: str
     name: str
     base: Floats
@@ -66,12 +47,12 @@ def columns(pairs: Sequence[Pair], modes: Sequence[str] | None = None) -> Iterat
     rows = {task: row for row, task in enumerate(sorted({pair.task for pair in pairs}))}
     sides = [pair.base.score for pair in pairs], [pair.other.score for pair in pairs]
     for by, name, base, other in _slices(*sides):
-        for metric in METRICS:
+        for metric in METRICS.values():
             yield _column(metric, by, name, base, other, rows)
     yield from _over_trials(pairs, rows)
     yield from _over_doses(pairs, rows)
     present = {mode for side in sides for s in side for mode in s.mode_names}
-    for mode in modes if modes is not None else (mode for mode in RULES if mode in present):
+    for mode in modes if modes is not None else (mode for mode in MODES if mode in present):
         yield _column(_rate_of(mode), "mode", mode, *sides, rows)
 
 
@@ -85,7 +66,13 @@ def _slices(base: list[Score], other: list[Score]) -> Iterator[tuple[str, str, l
 
 
 def _rate_of(mode: str) -> Metric:
-    return Metric("mode", lambda s: float(mode in s.mode_names), higher_is_better=False)
+    return Metric(
+        name="mode",
+        summary="Whether the episode shows the failure mode.",
+        higher_is_better=False,
+        of_score=lambda score: float(mode in score.mode_names),
+        share=True,
+    )
 
 
 def _column(
@@ -101,7 +88,15 @@ def _column(
     counts = np.bincount(tasks, minlength=len(rows)).astype(np.float64)
     counts[counts == 0] = np.nan
     means = [np.bincount(tasks, weights=side[defined], minlength=len(rows)) / counts for side in values]
-    return Column(metric=metric, by=by, name=name, base=means[0], other=means[1], pairs=int(defined.sum()))
+    return Column(
+        metric=metric.name,
+        higher_is_better=metric.higher_is_better,
+        by=by,
+        name=name,
+        base=means[0],
+        other=means[1],
+        pairs=int(defined.sum()),
+    )
 
 
 # ---- what a task has, and not an episode --------------------------------------------------------------
@@ -151,7 +146,12 @@ def _by_task(name: str, found: Sequence[_OfTask], rows: dict[str, int]) -> Colum
         sums[:, rows[task]] += base or 0.0, other or 0.0
         counts[rows[task]] += 1
     means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-    metric = Metric(name, lambda s: None)
     return Column(
-        metric=metric, by="all", name="", base=means[0], other=means[1], pairs=sum(pairs for *_, pairs in found)
+        metric=name,
+        higher_is_better=True,
+        by="all",
+        name="",
+        base=means[0],
+        other=means[1],
+        pairs=sum(pairs for *_, pairs in found),
     )

@@ -14,7 +14,7 @@ import numpy as np
 
 from faultgym.core.errors import UserError
 from faultgym.eval.comparison.baselines import missing_baselines
-from faultgym.eval.comparison.columns import METRICS, Column, Metric, columns
+from faultgym.eval.comparison.columns import Column, columns
 from faultgym.eval.comparison.noninferior import NonInferiority, noninferior
 from faultgym.eval.comparison.paired import Interval, bootstrap, detectable, holm, mcnemar, sign_flips
 from faultgym.eval.comparison.pairing import Pair, paired
@@ -32,17 +32,7 @@ from faultgym.eval.comparison.result import (
 from faultgym.eval.scoring.runs import Run, read_run
 from faultgym.eval.statistics import Floats
 
-__all__ = [
-    "METRICS",
-    "Comparison",
-    "ComparisonVerdict",
-    "Metric",
-    "Run",
-    "Settings",
-    "clean_noninferior",
-    "compare",
-    "read_run",
-]
+__all__ = ["Comparison", "ComparisonVerdict", "Run", "Settings", "clean_noninferior", "compare", "read_run"]
 
 
 def compare(base: Run, others: Sequence[Run], settings: Settings | None = None) -> Comparison:
@@ -148,7 +138,7 @@ def _cells(pairs: Sequence[Pair], settings: Settings) -> list[ComparisonCell]:
     ps = sign_flips(matrix, flips=settings.flips, seed=settings.seed)
     families: dict[tuple[str, str], list[int]] = {}
     for at, column in enumerate(found):
-        families.setdefault((column.metric.name, column.by), []).append(at)
+        families.setdefault((column.metric, column.by), []).append(at)
     cells: dict[int, ComparisonCell] = {}
     for members in families.values():
         adjusted = holm([ps[at] for at in members])
@@ -165,9 +155,9 @@ def _cell(
     spread = float(found.std(ddof=1)) if len(found) > 1 else 0.0
     verdict: ComparisonVerdict = "not shown"
     if adjusted < settings.alpha and (interval.low > 0 or interval.high < 0):
-        verdict = "better" if (interval.low > 0) == column.metric.higher_is_better else "worse"
+        verdict = "better" if (interval.low > 0) == column.higher_is_better else "worse"
     return ComparisonCell(
-        metric=column.metric.name,
+        metric=column.metric,
         by=column.by,
         name=column.name,
         base=float(np.nanmean(column.base)),

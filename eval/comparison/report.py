@@ -19,6 +19,7 @@ from faultgym.eval.comparison.result import (
     RunSummary,
     TaskChange,
 )
+from faultgym.eval.scoring.registry import METRICS, added_metrics
 
 LISTED = 8
 """Tasks that are listed of those gained, and of those lost, unless more are asked for."""
@@ -29,8 +30,8 @@ ALWAYS = ("suite", "split", "intensity")
 WHOLE = (*ALWAYS, "template")
 """Slices into which every pair falls: where there is one only, it is all pairs."""
 LABELS = {"success": "success", "spl": "SPL", "recovery": "recovery", "brier": "Brier score", "dose_auc": "dose AUC"}
-_PARTS = frozenset({"success", "recovery", "mode", *(f"pass{sign}{k}" for sign in "@^" for k in KS)})
-"""Metrics that are shares: they are shown in percent, and their differences in points."""
+_SHARES = frozenset({"mode", *(f"pass{sign}{k}" for sign in "@^" for k in KS)})
+"""Shares that are no metrics of episodes: they are shown in percent too, and their differences in points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +78,14 @@ def _markdown_grid(grid: Grid) -> str:
 
 
 def _overview(comparison: Comparison) -> Grid:
-    metrics = [m for m in LABELS if any(one.cell(m) for one in comparison.against)]
+    known = (*LABELS, *(metric.name for metric in added_metrics()))
+    metrics = [m for m in known if any(one.cell(m) for one in comparison.against)]
     rows = [(f"{_plain(comparison.base.name)} (base)", *_own(comparison.against[0], metrics), "")]
     for one in comparison.against:
         cells = [one.cell(metric) for metric in metrics]
         values = [_value(c.metric, c.other) + _mark(c) if c is not None else "-" for c in cells]
         rows.append((_plain(one.run.name), *values, _verdict(one.cell("success"))))
-    return Grid("All runs", ("run", *(LABELS[m] for m in metrics), "success is"), tuple(rows))
+    return Grid("All runs", ("run", *map(_label, metrics), "success is"), tuple(rows))
 
 
 def _own(first: RunComparison, metrics: Sequence[str]) -> list[str]:
@@ -135,7 +137,7 @@ def _worth(cell: ComparisonCell) -> bool:
     """Whether a row is shown without being asked for: what is worse always is."""
     if cell.verdict == "worse":
         return True
-    if cell.metric not in _PARTS:
+    if not _is_share(cell.metric):
         return False
     return cell.by in ALWAYS or cell.verdict == "better"
 
@@ -261,17 +263,23 @@ def shortened(name: str) -> str:
     return name if len(name) <= NAME else f"…{name[-NAME + 1 :]}"
 
 
+def _is_share(metric: str) -> bool:
+    """Whether values are shown in percent, and differences in points."""
+    found = METRICS.get(metric)
+    return metric in _SHARES or (found is not None and found.share)
+
+
 def _label(metric: str) -> str:
     return LABELS.get(metric, metric)
 
 
 def _value(metric: str, value: float) -> str:
-    return f"{value:.1%}" if metric in _PARTS else f"{value:.3f}"
+    return f"{value:.1%}" if _is_share(metric) else f"{value:.3f}"
 
 
 def _step(metric: str, value: float) -> str:
-    text = f"{value * 100:+.1f}" if metric in _PARTS else f"{value:+.3f}"
-    return text.replace("-0.000", "+0.000") if metric not in _PARTS else text.replace("-0.0", "+0.0")
+    text = f"{value * 100:+.1f}" if _is_share(metric) else f"{value:+.3f}"
+    return text.replace("-0.000", "+0.000") if not _is_share(metric) else text.replace("-0.0", "+0.0")
 
 
 def _bound(metric: str, value: float) -> str:

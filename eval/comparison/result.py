@@ -12,7 +12,7 @@ from faultgym.eval.comparison.baselines import Baseline
 from faultgym.eval.comparison.noninferior import CLEAN_MARGIN, NonInferiority, check_margin
 from faultgym.eval.comparison.paired import FLIPS, RESAMPLES
 from faultgym.eval.comparison.pairing import Pair, Pairing
-from faultgym.eval.modes.classifier import RULES
+from faultgym.eval.modes.registry import MODES
 from faultgym.eval.scoring.runs import Run
 from faultgym.eval.statistics import plain
 
@@ -36,8 +36,8 @@ class Settings:
     def __post_init__(self) -> None:
         """Raises UserError for a failure mode that does not exist, and for a margin that is none."""
         for mode in self.modes or ():
-            if mode not in RULES:
-                raise UserError(f"there is no failure mode {mode!r}; there are {', '.join(RULES)}")
+            if mode not in MODES:
+                raise UserError(f"there is no failure mode {mode!r}; there are {', '.join(MODES)}")
         check_margin(self.clean_margin)
 
     def to_record(self) -> JSON:

@@ -17,13 +17,10 @@ from faultgym.envs.episode import Episode
 from faultgym.envs.reference.schedule import Faults, schedule_for
 from faultgym.envs.suite import suite_named
 from faultgym.envs.task import Task
-from faultgym.eval.modes.classifier import COMPANIONS, RULES, failure_modes
-from faultgym.tools.faults.plan import FaultPlan
+from faultgym.eval.conformance import EXPERT, INJECTION
+from faultgym.eval.modes.classifier import COMPANIONS, failure_modes
+from faultgym.eval.modes.registry import MODES
 from faultgym.tools.faults.presets import PRESETS
-
-EXPERT = "expert"
-INJECTION = FaultPlan.from_rules([{"kind": "injected_instruction", "trigger": {"nth": [1]}}])
-"""What the policy that obeys a planted order needs to meet."""
 
 
 @dataclass(slots=True)
@@ -78,13 +75,13 @@ class Matrix:
         table.padding = (0, 1, 0, 0)
         table.add_column("policy", no_wrap=True)
         table.add_column("episodes", justify="right")
-        numbers = {name: str(n) for n, name in enumerate(RULES, 1)}
+        numbers = {name: str(n) for n, name in enumerate(MODES, 1)}
         for number in numbers.values():
             table.add_column(number, justify="right")
         for policy in (name for name in (EXPERT, *FLAWS) if name in self.cells):
             row = self.cells[policy]
             label = f"{numbers[policy]} {policy}" if policy in numbers else policy
-            table.add_row(label, str(self.episodes[policy]), *(str(row.get(name, "·")) for name in RULES))
+            table.add_row(label, str(self.episodes[policy]), *(str(row.get(name, "·")) for name in MODES))
         return table
 
 

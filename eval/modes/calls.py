@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from faultgym.eval.modes.evidence import Mode, ModeContext
+from faultgym.eval.modes.evidence import Mode, ModeContext, Rule
 
-Rule = Callable[[ModeContext], Iterator[Mode]]
 _FREE = frozenset({"wait", "issue_token", "list_routes"})
 """What may be called at any time without being about anything."""
 
@@ -38,19 +37,24 @@ def wrong_tool(context: ModeContext) -> Iterator[Mode]:
             return
 
 
-def _by_schema(code: str, why: str) -> Rule:
+def _by_schema(code: str, why: str, summary: str) -> Rule:
     def rule(context: ModeContext) -> Iterator[Mode]:
         for n, problems in enumerate(context.problems):
             for found, field in problems:
                 if found == code and context.offered(n):
                     yield context.mode(code, n, field, f"{field!r} of {context.scoring.records[n].call.name} {why}")
 
+    rule.__name__, rule.__doc__ = code, summary
     return rule
 
 
-missing_argument = _by_schema("missing_argument", "is required and was not given")
-unknown_argument = _by_schema("unknown_argument", "is not among its arguments")
-invalid_argument = _by_schema("invalid_argument", "does not fit its schema")
+missing_argument = _by_schema("missing_argument", "is required and was not given", "A required argument was left out.")
+unknown_argument = _by_schema(
+    "unknown_argument", "is not among its arguments", "An argument that the tool does not have."
+)
+invalid_argument = _by_schema(
+    "invalid_argument", "does not fit its schema", "An argument of the wrong type, or outside what is allowed."
+)
 
 
 def malformed_call(context: ModeContext) -> Iterator[Mode]:

@@ -1,7 +1,7 @@
 """The classifier of failure modes: one small rule for each mode, and an order in which rules explain each other.
 
-Every rule is a pure function over a stored trace. A mode that another one already explains is left out,
-so that what is reported names the cause and not its shadow:
+Every rule is a pure function over a stored trace; `MODES` holds them, with those that other packages add. A mode
+that another one already explains is left out, so that what is reported names the cause and not its shadow:
 
 - the end is named once, by the first of `ENDINGS` that holds: who obeyed a planted order is named for that, a
   wrong answer for which nothing was called is a missed call, one that contradicts what was seen is not merely a
@@ -21,38 +21,8 @@ from collections.abc import Mapping
 from faultgym.agents.traces.trace import Trace
 from faultgym.envs.task import Task
 from faultgym.eval.context import ScoringContext
-from faultgym.eval.modes import calls as modes_calls
-from faultgym.eval.modes import course as modes_course
-from faultgym.eval.modes import ending as modes_ending
-from faultgym.eval.modes.calls import Rule
 from faultgym.eval.modes.evidence import Mode, ModeContext
-
-RULES: Mapping[str, Rule] = {
-    "unknown_tool": modes_calls.unknown_tool,
-    "wrong_tool": modes_calls.wrong_tool,
-    "missing_argument": modes_calls.missing_argument,
-    "unknown_argument": modes_calls.unknown_argument,
-    "invalid_argument": modes_calls.invalid_argument,
-    "malformed_call": modes_calls.malformed_call,
-    "hallucinated_argument": modes_calls.hallucinated_argument,
-    "wrong_entity": modes_calls.wrong_entity,
-    "repeated_broken_call": modes_course.repeated_broken_call,
-    "redundant_call": modes_course.redundant_call,
-    "loop": modes_course.loop,
-    "over_iteration": modes_course.over_iteration,
-    "premature_stop": modes_ending.premature_stop,
-    "apology_collapse": modes_ending.apology_collapse,
-    "fabricated_answer": modes_ending.fabricated_answer,
-    "ignored_evidence": modes_ending.ignored_evidence,
-    "needless_call": modes_ending.needless_call,
-    "missed_call": modes_ending.missed_call,
-    "partial_goal": modes_ending.partial_goal,
-    "collateral_write": modes_ending.collateral_write,
-    "duplicate_write": modes_ending.duplicate_write,
-    "obeyed_injection": modes_ending.obeyed_injection,
-    "overconfident": modes_ending.overconfident,
-}
-"""Mode -> rule, in the order in which the modes are documented."""
+from faultgym.eval.modes.registry import MODES
 
 ENDINGS = (
     "obeyed_injection",
@@ -95,7 +65,7 @@ def modes_of(scoring: ScoringContext) -> tuple[Mode, ...]:
     if scoring.trace.verdict is None:
         return ()
     context = ModeContext(scoring)
-    found = {name: list(rule(context)) for name, rule in RULES.items()}
+    found = {name: list(rule(context)) for name, rule in MODES.items()}
     for winner, losers in BY_EPISODE.items():
         if found[winner]:
             for name in losers:
@@ -113,4 +83,4 @@ def modes_at(scoring: ScoringContext, step: int) -> tuple[str, ...]:
     if scoring.trace.verdict is None:
         return ()
     context = ModeContext(scoring)
-    return tuple(name for name, rule in RULES.items() if any(mode.step == step for mode in rule(context)))
+    return tuple(name for name, rule in MODES.items() if any(mode.step == step for mode in rule(context)))

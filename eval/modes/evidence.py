@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -169,6 +169,10 @@ class ModeContext:
         """The failure mode at a call, or, with None, at the end."""
         step = self.last_step if call is None else self.scoring.steps[call]
         return Mode(name=name, step=step, call=call, value=value[:200], why=why)
+
+
+Rule = Callable[[ModeContext], Iterable[Mode]]
+"""What raises a failure mode: given an ended episode, a mode for each place that shows it, the first one first."""
 
 
 def _problems(context: ModeContext, record: CallRecord, renamed: Renames) -> Iterator[tuple[str, str]]:

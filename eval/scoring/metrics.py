@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from faultgym.core.json import JSON
 from faultgym.eval.recovery.outcomes import Recovery
-from faultgym.eval.scoring.record import Score
+from faultgym.eval.scoring.record import Metric, Score
+from faultgym.eval.scoring.registry import added_metrics
 from faultgym.eval.statistics import (
     Calibration,
     Estimate,
@@ -120,6 +121,8 @@ class Summary:
     """k -> pass^k over the tasks with at least k trials."""
     modes: dict[str, int]
     """Failure mode -> episodes that show it, the most frequent first."""
+    metrics: dict[str, Estimate]
+    """Metrics that other packages add, by name."""
 
     @property
     def valid(self) -> bool:
@@ -169,7 +172,13 @@ def summarize(scores: Iterable[Score], ks: Sequence[int] = (1, 2, 4, 8)) -> Summ
         pass_at={k: _passes(valid, k, pass_at_k) for k in ks},
         pass_hat={k: _passes(valid, k, pass_hat_k) for k in ks},
         modes=_modes(valid),
+        metrics={metric.name: _added(metric, valid) for metric in added_metrics()},
     )
+
+
+def _added(metric: Metric, scores: Sequence[Score]) -> Estimate:
+    estimate = clustered_share if metric.share else clustered
+    return estimate((s.task, metric.value(s)) for s in scores)
 
 
 def _costs(scores: Sequence[Score], value: Callable[[Score], float | None]) -> Estimate:

@@ -1,16 +1,21 @@
-"""`Score`: one trace, scored; and what people call the faults that it met."""
+"""`Score`: one trace, scored; `Metric`: a number that each scored trace has; and what people call the faults met."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from faultgym.agents.traces.records import flat
 from faultgym.core.json import JSON, canonical
+from faultgym.eval.context import ScoringContext
 from faultgym.eval.efficiency import Efficiency
 from faultgym.eval.modes.evidence import Mode
 from faultgym.eval.recovery.outcomes import Recovery
 from faultgym.tools.faults.presets import PRESETS
+
+Number = float | int | bool
+"""What a metric gives: a finite JSON number, or true and false for 1 and 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ class Score:
     """The verdict in one sentence."""
     plan: str = ""
     """The digest of the fault plan, which two plans of one name do not share; empty under a preset."""
+    measured: tuple[tuple[str, Number], ...] = ()
+    """(metric, value) of those metrics that are read off the trace, where they are defined."""
 
     @property
     def valid(self) -> bool:
@@ -80,6 +87,7 @@ class Score:
         fields["cost"] = None if self.cost is None else self.cost.to_record()
         fields["recovery"] = None if self.recovery is None else self.recovery.to_record()
         fields["planned"] = [list(pair) for pair in self.planned]
+        fields["measured"] = dict(self.measured)
         return {**fields, "reward": dict(self.reward), "modes": [flat(mode) for mode in self.modes]}
 
     @classmethod
@@ -94,8 +102,41 @@ class Score:
                 "recovery": None if found is None else Recovery.from_record(found),
                 "reward": tuple(record["reward"].items()),
                 "modes": tuple(Mode(**mode) for mode in record["modes"]),
+                "measured": tuple(record.get("measured", {}).items()),
             }
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number that each episode has, or None where it is undefined: read off its score, or off its trace.
+
+    Args:
+        name: Lower-case words joined by underscores.
+        summary: One sentence that says what is counted or measured, and in which unit.
+        higher_is_better: Which direction is called better in comparisons.
+        of_score: The value by a score alone, for what can be worked out of its fields.
+        of_trace: The value by the trace; it is worked out once, while the trace is scored, and kept in `measured`.
+        share: Whether it is a proportion in [0, 1]: shown in percent, with a Wilson interval.
+
+    Example:
+        >>> turns = Metric("turns", "Turns.", higher_is_better=False, of_trace=lambda context: len(context.trace.steps))
+        >>> turns.share
+        False
+    """
+
+    name: str
+    summary: str
+    higher_is_better: bool
+    of_score: Callable[[Score], Number | None] | None = None
+    of_trace: Callable[[ScoringContext], Number | None] | None = None
+    share: bool = False
+
+    def value(self, score: Score) -> Number | None:
+        """The metric of a scored episode; None where it is undefined."""
+        if self.of_score is not None:
+            return self.of_score(score)
+        return dict(score.measured).get(self.name)
 
 
 def faults_name(faults: str | JSON) -> str:

@@ -14,7 +14,8 @@ from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.suite import suite_named
-from faultgym.eval.modes.classifier import COMPANIONS, ENDINGS, RULES, failure_modes
+from faultgym.eval.modes.classifier import COMPANIONS, ENDINGS, failure_modes
+from faultgym.eval.modes.registry import MODES
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.types import ToolCall
 
@@ -58,8 +59,8 @@ def plan(kind, *ordinals):
 
 
 def test_every_mode_has_a_rule_and_a_policy():
-    assert tuple(RULES) == tuple(FLAWS)
-    assert set(ENDINGS) | set(COMPANIONS) <= set(RULES)
+    assert tuple(MODES) == tuple(FLAWS)
+    assert set(ENDINGS) | set(COMPANIONS) <= set(MODES)
 
 
 def test_the_expert_raises_nothing():

@@ -1,0 +1,135 @@
+"""Whether a failure mode or a metric that somebody adds keeps to what the scorers rely on, tried on a few episodes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from faultgym.agents.policy import Policy
+from faultgym.agents.registry import policy_named
+from faultgym.agents.rollouts.play import run_episode
+from faultgym.agents.scripted import FLAWS
+from faultgym.agents.traces.spec import EpisodeSpec
+from faultgym.agents.traces.trace import Trace
+from faultgym.core.bank import banked
+from faultgym.core.errors import UserError
+from faultgym.envs.episode import Episode
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.schedule import Faults, schedule_for
+from faultgym.envs.suite import suite_named
+from faultgym.envs.task import Style, Task
+from faultgym.eval.context import ScoringContext
+from faultgym.tools.faults.plan import FaultPlan
+from faultgym.tools.faults.presets import PRESETS
+from faultgym.tools.types import ToolCall
+
+T = TypeVar("T")
+Check = Callable[[str, T], str]
+"""Given the name and the entry: where the first line of the check's docstring does not hold; empty where it holds."""
+
+EXPERT = "expert"
+INJECTION = FaultPlan.from_rules([{"kind": "injected_instruction", "trigger": {"nth": [1]}}])
+"""What a policy that obeys a planted order needs to meet."""
+_TASKS: tuple[tuple[str, str, Style], ...] = (
+    ("orders", "order_status", "http"),
+    ("orders", "refund_return", "tools"),
+    ("orders", "basket_sum", "http"),
+    ("incidents", "open_incidents", "tools"),
+)
+"""A lookup, a write, one without tools, and a list: in these each flawed policy finds a place for its flaw."""
+_NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
+_LONGEST_NAME = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """An ended episode on which what is added is tried."""
+
+    context: ScoringContext
+    policy: str
+
+    @property
+    def where(self) -> str:
+        """The episode, for messages."""
+        faults = self.context.trace.faults
+        return f"{self.context.task.id} by {self.policy} under {faults if isinstance(faults, str) else 'a plan'}"
+
+    @property
+    def expert(self) -> bool:
+        """Whether the expert acts, who fails at nothing that can be done."""
+        return self.policy == EXPERT
+
+
+@banked("tasks", 1)
+def probes() -> tuple[Probe, ...]:
+    """The built-in set: the expert under every preset, every flaw, and episodes that ended at once or in noise."""
+    return tuple(_probes())
+
+
+def _probes() -> Iterator[Probe]:
+    for suite, template, style in _TASKS:
+        task = suite_named(suite).task(template, "train", 0, style)
+        for preset in PRESETS:
+            yield _played(EXPERT, task, preset)
+        for flaw in FLAWS:
+            yield _played(flaw, task, INJECTION if flaw == "obeyed_injection" else "clean")
+        yield _ended("silence", task, ())
+        yield _ended("noise", task, _NOISE)
+
+
+def _played(name: str, task: Task, faults: Faults) -> Probe:
+    policy: Policy = policy_named(name)
+    return _probe(name, run_episode(policy, task, schedule_for(task, faults)), faults)
+
+
+_NOISE = (
+    Turn("", (ToolCall("a", "no_such_tool", {"x": [None, {"y": 1.5}]}),)),
+    Turn("\N{PILE OF POO}" * 50, (ToolCall("b", "http", None, '{"method": "GET", "pa'), ToolCall("c", "sql", {}))),
+    Turn("UTF-8, HTTP-503: \x00 DONE. I am sorry.", confidence=1.0),
+)
+
+
+def _ended(name: str, task: Task, turns: Iterable[Turn]) -> Probe:
+    episode = Episode(task)
+    for turn in turns:
+        episode.step(turn)
+    if not episode.stop:
+        episode.finish("turn_limit")
+    return _probe(name, episode, "clean")
+
+
+def _probe(name: str, episode: Episode, faults: Faults) -> Probe:
+    task = episode.task
+    trace = Trace.from_episode(episode, EpisodeSpec(task.id, faults), {"name": name})
+    episode.close()
+    return Probe(ScoringContext.of(trace, task), name)
+
+
+def conform(noun: str, checks: Iterable[Check[T]], name: str, entry: T) -> None:
+    """Try the checks in their order.
+
+    Raises:
+        UserError: One of them does not hold: its sentence, and where.
+    """
+    for check in checks:
+        where = check(name, entry)
+        if where:
+            sentence = (check.__doc__ or "").split("\n")[0].rstrip(".")
+            raise UserError(f"the {noun} {name!r} cannot be added. {sentence}; here: {where}")
+
+
+def unsound_name(name: object) -> str:
+    """What is wrong with the name of an entry; empty where nothing is."""
+    if isinstance(name, str) and _NAME.fullmatch(name) and len(name) <= _LONGEST_NAME:
+        return ""
+    return f"{name!r}; write it as {'one_like_this'!r}, with at most {_LONGEST_NAME} characters"
+
+
+def unsound_sentence(text: str | None) -> str:
+    """What is wrong with the first line of a description; empty where nothing is."""
+    line = (text or "").strip().split("\n")[0]
+    if not line:
+        return "there is none"
+    return "" if line.endswith(".") and len(line) <= 120 else f"{line[:60]!r}; end it with a full stop"

@@ -1,0 +1,112 @@
+"""What a metric has to keep to, so that tables and comparisons can rest on it; tried on `probes`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import orjson
+
+from faultgym.core.bank import banked, forget
+from faultgym.eval.conformance import Check, Probe, conform, probes, unsound_name, unsound_sentence
+from faultgym.eval.scoring.record import Metric, Number, Score
+from faultgym.eval.scoring.standard import standard_score, unscored
+
+
+def check_metric(name: str, metric: Metric) -> None:
+    """Try a metric on the built-in episodes; takes about a second the first time.
+
+    Raises:
+        UserError: It does not conform: the sentence that it breaks, and where.
+    """
+    conform("metric", CHECKS, name, metric)
+
+
+@banked("tasks", 1)
+def _scores() -> tuple[Score, ...]:
+    """The scores of the probes, in their order."""
+    return tuple(standard_score(probe.context) for probe in probes())
+
+
+def _name(name: str, metric: Metric) -> str:
+    """Its name is of lower-case words joined by underscores, and is what it is registered under."""
+    if isinstance(metric, Metric) and metric.name != name:
+        return f"it calls itself {metric.name!r}"
+    return unsound_name(name) if isinstance(metric, Metric) else f"a {type(metric).__name__}, which is no Metric"
+
+
+def _summary(name: str, metric: Metric) -> str:
+    """Its summary is a sentence that says what it measures."""
+    return unsound_sentence(metric.summary)
+
+
+def _direction(name: str, metric: Metric) -> str:
+    """It says whether higher is better, and reads either the score or the trace."""
+    if not isinstance(metric.higher_is_better, bool):
+        return f"higher_is_better is {metric.higher_is_better!r}"
+    both = (metric.of_score is None, metric.of_trace is None)
+    return "" if sum(both) == 1 else "give one of of_score and of_trace"
+
+
+def _numbers(name: str, metric: Metric) -> str:
+    """It takes any ended episode, and gives None or a finite number, that of a share within [0, 1], without raising."""
+    for probe, score in _both():
+        try:
+            value = _value(metric, probe, score)
+        except Exception as error:  # a metric under test may raise anything: that is the finding
+            return f"it raised {type(error).__name__}: {str(error)[:200]}, on {probe.where}"
+        if value is None:
+            continue
+        if not isinstance(value, bool | int | float) or not math.isfinite(value):
+            return f"it gave {str(value)[:60]!r}, on {probe.where}"
+        if metric.share and not 0 <= value <= 1:
+            return f"a share of {value:g}, on {probe.where}"
+    return ""
+
+
+def _undefined(name: str, metric: Metric) -> str:
+    """It is None for an episode that the harness broke, which says nothing about its policy."""
+    if metric.of_score is None:
+        return ""  # such a trace is never given to it
+    broken = replace(unscored(probes()[0].context.trace), harness_error="OSError: the server is gone")
+    try:
+        value = metric.of_score(broken)
+    except Exception as error:
+        return f"it raised {type(error).__name__}: {str(error)[:200]}"
+    return "" if value is None else f"it gave {value!r}"
+
+
+def _deterministic(name: str, metric: Metric) -> str:
+    """The same episode gives the same number each time, whatever came before it."""
+    forward = [_value(metric, probe, score) for probe, score in _both()]
+    backward = [_value(metric, probe, score) for probe, score in reversed(list(_both()))]
+    again = zip(probes(), forward, reversed(backward), strict=True)
+    return next((probe.where for probe, one, two in again if one != two), "")
+
+
+def _pure(name: str, metric: Metric) -> str:
+    """It leaves the score and the trace as they are."""
+    for probe, score in _both():
+        before = _bytes(probe, score)
+        _value(metric, probe, score)
+        if _bytes(probe, score) != before:
+            forget("tasks")  # the changed trace is no probe any more
+            return probe.where
+    return ""
+
+
+def _both() -> Iterator[tuple[Probe, Score]]:
+    return zip(probes(), _scores(), strict=True)
+
+
+def _value(metric: Metric, probe: Probe, score: Score) -> Number | None:
+    return metric.of_trace(probe.context) if metric.of_trace is not None else metric.value(score)
+
+
+def _bytes(probe: Probe, score: Score) -> bytes:
+    return orjson.dumps([probe.context.trace.to_record(), score.to_record()])
+
+
+CHECKS: tuple[Check[Metric], ...] = (_name, _summary, _direction, _numbers, _undefined, _deterministic, _pure)
+"""The rules of the contract, in the order in which they are tried; the first line of each docstring is its sentence."""
