@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TypeVar
 
 from faultgym.agents.policy import Policy
@@ -13,8 +14,9 @@ from faultgym.agents.rollouts.play import run_episode
 from faultgym.agents.scripted import FLAWS
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
-from faultgym.core.bank import banked
+from faultgym.core.bank import banked, forget
 from faultgym.core.errors import UserError
+from faultgym.core.json import canonical
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import Faults, schedule_for
@@ -49,6 +51,13 @@ class Probe:
 
     context: ScoringContext
     policy: str
+    digest: str
+    """Of the trace as it was made: what is tried may not change it."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the trace is not any more what it was."""
+        return _digest(self.context.trace) != self.digest
 
     @property
     def where(self) -> str:
@@ -104,7 +113,14 @@ def _probe(name: str, episode: Episode, faults: Faults) -> Probe:
     task = episode.task
     trace = Trace.from_episode(episode, EpisodeSpec(task.id, faults), {"name": name})
     episode.close()
-    return Probe(ScoringContext.of(trace, task), name)
+    return Probe(ScoringContext.of(trace, task), name, _digest(trace))
+
+
+def _digest(trace: Trace) -> str:
+    try:
+        return sha256(canonical(trace.to_record())).hexdigest()
+    except TypeError:
+        return "no JSON"
 
 
 def conform(noun: str, checks: Iterable[Check[T]], name: str, entry: T) -> None:
@@ -116,6 +132,8 @@ def conform(noun: str, checks: Iterable[Check[T]], name: str, entry: T) -> None:
     for check in checks:
         where = check(name, entry)
         if where:
+            if any(probe.changed for probe in probes()):
+                forget("tasks")  # a changed trace is no probe any more
             sentence = (check.__doc__ or "").split("\n")[0].rstrip(".")
             raise UserError(f"the {noun} {name!r} cannot be added. {sentence}; here: {where}")
 

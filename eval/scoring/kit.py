@@ -6,9 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-import orjson
-
-from faultgym.core.bank import banked, forget
+from faultgym.core.bank import banked
 from faultgym.eval.conformance import Check, Probe, conform, probes, unsound_name, unsound_sentence
 from faultgym.eval.scoring.record import Metric, Number, Score
 from faultgym.eval.scoring.standard import standard_score, unscored
@@ -86,12 +84,10 @@ def _deterministic(name: str, metric: Metric) -> str:
 
 
 def _pure(name: str, metric: Metric) -> str:
-    """It leaves the score and the trace as they are."""
+    """It leaves the trace as it is."""
     for probe, score in _both():
-        before = _bytes(probe, score)
         _value(metric, probe, score)
-        if _bytes(probe, score) != before:
-            forget("tasks")  # the changed trace is no probe any more
+        if probe.changed:
             return probe.where
     return ""
 
@@ -102,10 +98,6 @@ def _both() -> Iterator[tuple[Probe, Score]]:
 
 def _value(metric: Metric, probe: Probe, score: Score) -> Number | None:
     return metric.of_trace(probe.context) if metric.of_trace is not None else metric.value(score)
-
-
-def _bytes(probe: Probe, score: Score) -> bytes:
-    return orjson.dumps([probe.context.trace.to_record(), score.to_record()])
 
 
 CHECKS: tuple[Check[Metric], ...] = (_name, _summary, _direction, _numbers, _undefined, _deterministic, _pure)
