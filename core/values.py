@@ -19,6 +19,8 @@ def fast_init(cls: type[T]) -> type[T]:
     for f in fields(cls):  # type: ignore[arg-type]
         space[f"_set_{f.name}"] = getattr(cls, f.name).__set__
         value = f.name
+        if f.kw_only and "*" not in parameters:
+            parameters.append("*")
         if f.default_factory is not MISSING:
             space[f"_make_{f.name}"] = f.default_factory
             parameters.append(f"{f.name}=_missing")

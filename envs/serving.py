@@ -128,7 +128,9 @@ class ServiceApp:
             await _refusal(error)(scope, receive, send)
             return
         headers = {k.lower(): v for k, v in request.headers.items()}
-        wanted = HttpRequest(request.method, f"/{path}", dict(request.query_params), headers, await request.body())
+        wanted = HttpRequest(
+            request.method, f"/{path}", query=dict(request.query_params), headers=headers, body=await request.body()
+        )
         site = http_site(self.suite.service, "http", wanted)
         response = exchange_http(episode.world, self.suite.service, episode.layer, site, wanted)
         episode.layer.call += 1

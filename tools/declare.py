@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Any, NotRequired, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -42,6 +42,7 @@ class Declaration:
     """What a function takes, in the three forms that are needed."""
 
     name: str
+    _: KW_ONLY
     description: str
     """First paragraph of the docstring."""
     schema: JSON
@@ -104,10 +105,10 @@ def declare(
     schema["additionalProperties"] = False
     return Declaration(
         name or function.__name__,
-        (inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " "),
-        schema,
-        tuple(required),
-        adapter.validator,
+        description=(inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " "),
+        schema=schema,
+        required=tuple(required),
+        validator=adapter.validator,
     )
 
 

@@ -7,7 +7,7 @@ nothing else, so that a fault is a function over these values and no backend kno
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from faultgym.core.values import fast_init
@@ -20,6 +20,7 @@ class HttpRequest:
 
     method: str
     path: str
+    _: KW_ONLY
     query: Mapping[str, str] = field(default_factory=dict, hash=False)
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Names in lower case."""
@@ -55,6 +56,7 @@ class SqlReply:
 
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[Any]] = ()
+    _: KW_ONLY
     changes: int = 0
     """Rows inserted, updated or deleted."""
     truncated: bool = False
@@ -72,6 +74,7 @@ class Document:
     """One document of a world."""
 
     id: str
+    _: KW_ONLY
     title: str
     kind: str
     body: str
@@ -98,6 +101,7 @@ class SearchHit:
     """One document found."""
 
     id: str
+    _: KW_ONLY
     title: str
     kind: str
     snippet: str
@@ -112,6 +116,7 @@ class SearchReply:
     """A page of hits, or the engine's error."""
 
     hits: Sequence[SearchHit] = ()
+    _: KW_ONLY
     total: int = 0
     """All matches, over all pages."""
     page: int = 1

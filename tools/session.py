@@ -53,7 +53,7 @@ class Session:
         """Send a request through the fault layer; keeps the token that a token request gives."""
         if self.token and "authorization" not in request.headers:
             headers = {**request.headers, "authorization": f"Bearer {self.token}"}
-            request = HttpRequest(request.method, request.path, request.query, headers, request.body)
+            request = HttpRequest(request.method, request.path, query=request.query, headers=headers, body=request.body)
         site = http_site(self.service, tool, request)
         response = exchange_http(self.world, self.service, self.layer, site, request)
         if site.route == "issue_token" and response.status == 201:
@@ -92,12 +92,12 @@ def operation_site(tool: str, op: Operation) -> Site:
         "http",
         tool,
         op.name,
-        op.write and op.name != "issue_token",
-        op.listing,
-        op.successor,
-        op.versioned,
-        op.tables,
-        op.path,
+        write=op.write and op.name != "issue_token",
+        listing=op.listing,
+        successor=op.successor,
+        versioned=op.versioned,
+        tables=op.tables,
+        path=op.path,
     )
 
 

@@ -153,7 +153,9 @@ def http_request(
     if "?" in path or "://" in path or "%" in path or "#" in path:
         path, inside = split_path(path)
         clean = {**inside, **clean}
-    return HttpRequest(method, path, clean, lower_names(headers), b"" if body is None else orjson.dumps(body))
+    return HttpRequest(
+        method, path, query=clean, headers=lower_names(headers), body=b"" if body is None else orjson.dumps(body)
+    )
 
 
 def split_path(path: str) -> tuple[str, dict[str, str]]:

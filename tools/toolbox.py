@@ -7,7 +7,7 @@ do not fit. Nothing raises for a model's input.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Annotated, Any
 
 import orjson
@@ -56,6 +56,7 @@ class CallRecord:
 
     call: ToolCall
     result: ToolResult
+    _: KW_ONLY
     tables: tuple[str, ...] = ()
     write: bool = False
     """Whether the call was meant to change the world."""
@@ -103,8 +104,8 @@ def endpoint_request(op: Operation, arguments: Mapping[str, Any]) -> HttpRequest
     for name in op.path_names:
         path = path.replace("{" + name + "}", str(rest.pop(name)))
     if op.write:
-        return HttpRequest(op.method, path, {}, headers, orjson.dumps(rest))
-    return HttpRequest(op.method, path, {k: str(v) for k, v in rest.items()}, headers)
+        return HttpRequest(op.method, path, query={}, headers=headers, body=orjson.dumps(rest))
+    return HttpRequest(op.method, path, query={k: str(v) for k, v in rest.items()}, headers=headers)
 
 
 def endpoint_tools(service: Service) -> dict[str, Tool]:
@@ -162,11 +163,11 @@ class Toolbox:
         return CallRecord(
             call,
             result,
-            outcome.tables,
-            outcome.write,
-            tuple(world.effects[effects:]) if len(world.effects) > effects else (),
-            tuple(range(events, len(layer.events))) if len(layer.events) > events else (),
-            world.clock.now,
+            tables=outcome.tables,
+            write=outcome.write,
+            effects=tuple(world.effects[effects:]) if len(world.effects) > effects else (),
+            faults=tuple(range(events, len(layer.events))) if len(layer.events) > events else (),
+            at=world.clock.now,
         )
 
     def refuse(self, call: ToolCall, limit: int) -> CallRecord:

@@ -218,7 +218,15 @@ def _join_call(asked: JSON, answer: JSON | None, data: JSON, position: int) -> C
     call = ToolCall(given["id"], given["name"], arguments, raw)
     result = ToolResult(call.id, call.name, given["content"], data["code"])
     effects = tuple(Effect(e["kind"], e["table"], e["key"], e["values"]) for e in data["effects"])
-    return CallRecord(call, result, tuple(data["tables"]), data["write"], effects, tuple(data["faults"]), data["at"])
+    return CallRecord(
+        call,
+        result,
+        tables=tuple(data["tables"]),
+        write=data["write"],
+        effects=effects,
+        faults=tuple(data["faults"]),
+        at=data["at"],
+    )
 
 
 def _loaded(text: str, where: str) -> Any:

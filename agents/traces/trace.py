@@ -302,7 +302,16 @@ def _is_plain(values: Any) -> bool:
 
 def _replanned(f: ScheduledFault) -> ScheduledFault:
     return ScheduledFault(
-        f.id, f.kind, f.tool, f.route, f.match, f.ordinals, f.onward, f.seconds, f.after_write, plain(f.params)
+        f.id,
+        f.kind,
+        tool=f.tool,
+        route=f.route,
+        match=f.match,
+        ordinals=f.ordinals,
+        onward=f.onward,
+        seconds=f.seconds,
+        after_write=f.after_write,
+        params=plain(f.params),
     )
 
 
@@ -311,16 +320,16 @@ def plain_event(e: FaultEvent) -> FaultEvent:
     return FaultEvent(
         e.fault,
         e.kind,
-        str(e.contract),
-        e.channel,
-        e.tool,
-        e.route,
-        e.write,
-        e.tables,
-        e.step,
-        e.call,
-        e.at,
-        plain(e.detail),
+        contract=str(e.contract),
+        channel=e.channel,
+        tool=e.tool,
+        route=e.route,
+        write=e.write,
+        tables=e.tables,
+        step=e.step,
+        call=e.call,
+        at=e.at,
+        detail=plain(e.detail),
     )
 
 
@@ -334,4 +343,4 @@ def plain_step(step: StepRecord) -> StepRecord:
 
 def _plain_call(r: CallRecord) -> CallRecord:
     effects = tuple(Effect(e.kind, e.table, e.key, plain(e.values)) for e in r.effects)
-    return CallRecord(r.call, r.result, r.tables, r.write, effects, r.faults, r.at)
+    return CallRecord(r.call, r.result, tables=r.tables, write=r.write, effects=effects, faults=r.faults, at=r.at)

@@ -61,7 +61,7 @@ class WorldImage:
         self.image = builder.serialize()
         builder.close()
         self.largest = len(self.image) + ROOM
-        self.policy = SqlPolicy(suite.readable, suite.writable)
+        self.policy = SqlPolicy(suite.readable, writable=suite.writable)
         self.reader = GuardedConnection(self.image, self.policy)
         self.fingerprint = blake2b(self.image, digest_size=8).hexdigest()
         self._index: SearchIndex | None = None

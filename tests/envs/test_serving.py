@@ -87,7 +87,7 @@ def test_a_socket_and_a_call_in_process_give_the_same_bytes(server: Server) -> N
     twin = Episode(episode.task)
     headers = {"authorization": f"Bearer {session['access_token']}"}
     response = server.client.get("/s/same/v1/openapi", headers=headers)
-    request = HttpRequest("GET", "/v1/openapi", {}, headers)
+    request = HttpRequest("GET", "/v1/openapi", query={}, headers=headers)
     site = http_site(suite.service, "http", request)
     expected = exchange_http(twin.world, suite.service, FaultLayer(), site, request)
     assert (response.status_code, response.content) == (expected.status, expected.body)

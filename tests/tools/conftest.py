@@ -39,10 +39,24 @@ READABLE = {
     "remarks": frozenset({"id", "thing_id", "body", "created_at"}),
 }
 DOCUMENTS = [
-    Document("DOC-1", "Lending rules", "rule", "A thing may be lent for 14 days. " * 4, "2026-01-05"),
-    Document("DOC-2", "Late returns", "rule", "A late thing costs 30 cents a day, lent or not.", "2026-02-01"),
-    Document("DOC-3", "Opening hours", "note", "The shelf is open from 9 to 17 on working days.", "2026-01-20"),
-    Document("DOC-4", "Fire drill", "note", "Leave by the north stairs.", "2025-11-02"),
+    Document(
+        "DOC-1", title="Lending rules", kind="rule", body="A thing may be lent for 14 days. " * 4, updated="2026-01-05"
+    ),
+    Document(
+        "DOC-2",
+        title="Late returns",
+        kind="rule",
+        body="A late thing costs 30 cents a day, lent or not.",
+        updated="2026-02-01",
+    ),
+    Document(
+        "DOC-3",
+        title="Opening hours",
+        kind="note",
+        body="The shelf is open from 9 to 17 on working days.",
+        updated="2026-01-20",
+    ),
+    Document("DOC-4", title="Fire drill", kind="note", body="Leave by the north stairs.", updated="2025-11-02"),
 ]
 ThingId = identifier("THG", "The thing")
 Note = Annotated[str, Field(max_length=200)]
@@ -121,7 +135,7 @@ class Shelf:
     def __init__(self) -> None:
         self.clock = Clock()
         self.effects: list[Effect] = []
-        self.guarded = GuardedConnection(IMAGE, SqlPolicy(READABLE, frozenset({"remarks"})))
+        self.guarded = GuardedConnection(IMAGE, SqlPolicy(READABLE, writable=frozenset({"remarks"})))
 
     @property
     def db(self) -> sqlite3.Connection:

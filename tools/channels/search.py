@@ -83,7 +83,16 @@ class SearchIndex:
         for score, row in ranked:
             document = self._ordered[row]
             snippet = _snippet(snippets, storable(document.body))
-            hits.append(SearchHit(document.id, document.title, document.kind, snippet, -score, document.updated))
+            hits.append(
+                SearchHit(
+                    document.id,
+                    title=document.title,
+                    kind=document.kind,
+                    snippet=snippet,
+                    score=-score,
+                    updated=document.updated,
+                )
+            )
         return tuple(hits)
 
 

@@ -66,7 +66,9 @@ class FaultLayer:
             return backend(request)
         due = []
         for fault, found, state in entries:
-            context = FaultContext(fault, state, site, request, world, None, backend)
+            context = FaultContext(
+                fault, state=state, site=site, request=request, world=world, reply=None, backend=backend
+            )
             if not _aimed(context, found):
                 continue
             if found.phase == "after":
@@ -97,16 +99,16 @@ class FaultLayer:
             FaultEvent(
                 context.fault.id,
                 found.name,
-                found.contract_of(context.fault),
-                site.channel,
-                site.tool,
-                site.route,
-                site.write,
-                site.tables,
-                self.step,
-                self.call,
-                context.world.clock.now,
-                context.detail,
+                contract=found.contract_of(context.fault),
+                channel=site.channel,
+                tool=site.tool,
+                route=site.route,
+                write=site.write,
+                tables=site.tables,
+                step=self.step,
+                call=self.call,
+                at=context.world.clock.now,
+                detail=context.detail,
             )
         )
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
@@ -57,6 +57,7 @@ class FaultRule:
 
     kind: str
     trigger: Trigger
+    _: KW_ONLY
     tool: str = ""
     """Only calls of this tool; empty for any."""
     route: str = ""
@@ -178,10 +179,10 @@ def _rule(data: Any, where: str) -> FaultRule:
     return FaultRule(
         given.kind,
         Trigger(how, values, given.trigger.after_write),
-        given.tool,
-        given.route,
-        tuple(sorted(given.match.items())),
-        tuple(sorted(given.params.items())),
+        tool=given.tool,
+        route=given.route,
+        match=tuple(sorted(given.match.items())),
+        params=tuple(sorted(given.params.items())),
     )
 
 
@@ -243,9 +244,9 @@ def _compiled(id_: int, rule: FaultRule, key: int) -> ScheduledFault:
     bare = ScheduledFault(
         id_,
         rule.kind,
-        rule.tool,
-        rule.route,
-        rule.match,
+        tool=rule.tool,
+        route=rule.route,
+        match=rule.match,
         after_write=rule.trigger.after_write,
         params={name: value for name, value in params.items() if value is not None},
     )

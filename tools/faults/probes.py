@@ -50,10 +50,28 @@ CREATE TABLE remarks (id INTEGER PRIMARY KEY, order_id TEXT NOT NULL REFERENCES 
     created_at TEXT NOT NULL DEFAULT '');
 """
 _DOCUMENTS = [
-    Document("DOC-1001", "Refund policy", "policy", "A refund is due within 14 days of the return. " * 4, "2026-01-05"),
-    Document("DOC-1002", "Late refunds", "policy", "A refund later than 30 days costs 5 percent.", "2026-02-01"),
-    Document("DOC-1003", "Opening hours", "note", "The desk is open from 9 to 17 on working days.", "2026-01-20"),
-    Document("DOC-1004", "Fire drill", "note", "Leave by the north stairs.", "2025-11-02"),
+    Document(
+        "DOC-1001",
+        title="Refund policy",
+        kind="policy",
+        body="A refund is due within 14 days of the return. " * 4,
+        updated="2026-01-05",
+    ),
+    Document(
+        "DOC-1002",
+        title="Late refunds",
+        kind="policy",
+        body="A refund later than 30 days costs 5 percent.",
+        updated="2026-02-01",
+    ),
+    Document(
+        "DOC-1003",
+        title="Opening hours",
+        kind="note",
+        body="The desk is open from 9 to 17 on working days.",
+        updated="2026-01-20",
+    ),
+    Document("DOC-1004", title="Fire drill", kind="note", body="Leave by the north stairs.", updated="2025-11-02"),
 ]
 _TOKEN = {"authorization": "Bearer tok-probe"}
 
@@ -147,7 +165,7 @@ class ProbeWorld:
     def __init__(self) -> None:
         self.clock = Clock()
         self.effects: list[Effect] = []
-        self.guarded = GuardedConnection(_image(), SqlPolicy(_READABLE, frozenset({"remarks"})))
+        self.guarded = GuardedConnection(_image(), SqlPolicy(_READABLE, writable=frozenset({"remarks"})))
 
     @property
     def db(self) -> sqlite3.Connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -59,6 +59,7 @@ class Site:
     """The tool that the model called; `http` for an outside client over the socket."""
     route: str = ""
     """The service's operation; for SQL `read` or `write`; else empty."""
+    _: KW_ONLY
     write: bool = False
     listing: bool = False
     """Whether the reply is a page of items."""
@@ -77,6 +78,7 @@ class ScheduledFault:
 
     id: int
     kind: str
+    _: KW_ONLY
     tool: str = ""
     """Only calls of this tool; empty for any."""
     route: str = ""
@@ -110,7 +112,7 @@ class ScheduledFault:
         return bool(chance) and hash_to_unit(self.params.get("salt", 0), self.tool, call) < chance
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class FaultState:
     """What an entry of the schedule has done so far in one episode."""
 
@@ -126,7 +128,9 @@ class FaultState:
 
     def copy(self) -> FaultState:
         """An independent copy, for a fork."""
-        return FaultState(self.seen, self.delivered, self.first_at, self.route, dict(self.memory))
+        return FaultState(
+            seen=self.seen, delivered=self.delivered, first_at=self.first_at, route=self.route, memory=dict(self.memory)
+        )
 
 
 @dataclass(slots=True)
@@ -134,6 +138,7 @@ class FaultContext:
     """One request at which a fault may fire: all that a kind's functions may look at."""
 
     fault: ScheduledFault
+    _: KW_ONLY
     state: FaultState
     site: Site
     request: Request | ToolCall
@@ -197,6 +202,7 @@ class FaultEvent:
     fault: int
     """The id of the schedule's entry."""
     kind: str
+    _: KW_ONLY
     contract: str
     channel: str
     tool: str

@@ -234,7 +234,13 @@ def call_records(draw):
     result = ToolResult(call.id, call.name, draw(WILD), draw(PLAIN))
     tables = tuple(draw(st.lists(PLAIN, max_size=2)))
     return CallRecord(
-        call, result, tables, draw(st.booleans()), tuple(draw(st.lists(EFFECTS, max_size=2))), (), draw(st.floats(0, 9))
+        call,
+        result,
+        tables=tables,
+        write=draw(st.booleans()),
+        effects=tuple(draw(st.lists(EFFECTS, max_size=2))),
+        faults=(),
+        at=draw(st.floats(0, 9)),
     )
 
 

@@ -15,7 +15,7 @@ from faultgym.tools.faults.types import ScheduledFault
 from faultgym.tools.types import ToolCall
 
 STATUS = suite_named("orders").task("order_status", "train", 0, "tools")
-PLANTED = ScheduledFault(0, "injected_instruction", "get_order", ordinals=(1,), params={"salt": 1})
+PLANTED = ScheduledFault(0, "injected_instruction", tool="get_order", ordinals=(1,), params={"salt": 1})
 READ = ToolCall("c", "get_order", {"order_id": STATUS.params["order_id"]})
 RIGHT = f"It is {STATUS.goal.expected[0].text}."
 

@@ -32,7 +32,7 @@ def rows(world: World | WorldImage, query: str, *values: object) -> list[tuple]:
 def send(world: World, method: str, path: str, body: JSON | None = None, **headers: str) -> HttpResponse:
     sent = {"authorization": f"Bearer {world.image.token}", **{k.replace("_", "-"): v for k, v in headers.items()}}
     payload = b"" if body is None else orjson.dumps(body)
-    return SUITE.service.handle(world, HttpRequest(method, path, {}, sent, payload))
+    return SUITE.service.handle(world, HttpRequest(method, path, query={}, headers=sent, body=payload))
 
 
 def first(world: World | WorldImage, query: str, *values: object) -> str:
@@ -317,7 +317,9 @@ def test_lists_come_in_short_pages_that_add_up_to_the_total() -> None:
     seen: list[str] = []
     query = {"state": "resolved", "limit": "50"}
     while True:
-        request = HttpRequest("GET", "/v1/incidents", query, {"authorization": f"Bearer {world.image.token}"})
+        request = HttpRequest(
+            "GET", "/v1/incidents", query=query, headers={"authorization": f"Bearer {world.image.token}"}
+        )
         body = orjson.loads(SUITE.service.handle(world, request).body)
         assert len(body["items"]) <= PAGE
         assert body["total"] == whole

@@ -30,7 +30,7 @@ def ask(world, method, path, body=None, **headers):
     payload = b"" if body is None else orjson.dumps(body)
     path, _, query = path.partition("?")
     pairs = dict(part.split("=") for part in query.split("&")) if query else {}
-    response = SUITE.service.handle(world, HttpRequest(method, path, pairs, sent, payload))
+    response = SUITE.service.handle(world, HttpRequest(method, path, query=pairs, headers=sent, body=payload))
     return response.status, orjson.loads(response.body)
 
 

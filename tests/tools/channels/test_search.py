@@ -43,8 +43,10 @@ def ids(index: SearchIndex, query: str, **rest: object) -> list[str]:
 def test_words_are_found_in_any_form_and_case() -> None:
     index = SearchIndex(
         [
-            Document("A", "Returns", "policy", "Parcels are refunded within 14 days.", "2025-01-01"),
-            Document("B", "Hours", "policy", "Open from nine to five in Zürich.", "2025-01-01"),
+            Document(
+                "A", title="Returns", kind="policy", body="Parcels are refunded within 14 days.", updated="2025-01-01"
+            ),
+            Document("B", title="Hours", kind="policy", body="Open from nine to five in Zürich.", updated="2025-01-01"),
         ]
     )
     assert ids(index, "How do I get a REFUND for a parcel?") == ["A"]
@@ -55,15 +57,17 @@ def test_the_title_weighs_more_than_the_body() -> None:
     body = "carrier parcel invoice label"
     index = SearchIndex(
         [
-            Document("A", "stock notes", "policy", f"{body} refund", "2025-01-01"),
-            Document("B", "refund notes", "policy", f"{body} stock", "2025-01-01"),
+            Document("A", title="stock notes", kind="policy", body=f"{body} refund", updated="2025-01-01"),
+            Document("B", title="refund notes", kind="policy", body=f"{body} stock", updated="2025-01-01"),
         ]
     )
     assert ids(index, "refund") == ["B", "A"]
 
 
 def test_equal_documents_come_in_the_order_of_their_ids() -> None:
-    index = SearchIndex([Document(i, "refund", "policy", "refund", "2025-01-01") for i in "CADB"])
+    index = SearchIndex(
+        [Document(i, title="refund", kind="policy", body="refund", updated="2025-01-01") for i in "CADB"]
+    )
     assert ids(index, "refund") == ["A", "B", "C", "D"]
 
 
@@ -154,7 +158,7 @@ def test_a_very_long_query_counts_its_first_words_only() -> None:
 
 def test_a_snippet_is_plain_text_around_the_match_cut_between_words() -> None:
     body = "filler words; " * 40 + "a refund <b>Zürich</b> is paid within days. " + "more filler " * 40
-    index = SearchIndex([Document("A", "x", "policy", body, "2025-01-01")])
+    index = SearchIndex([Document("A", title="x", kind="policy", body=body, updated="2025-01-01")])
     snippet = index.search(SearchRequest("refunds")).hits[0].snippet
     assert "a refund <b>Zürich</b> is paid" in snippet
     assert snippet[0] == snippet[-1] == "…"
@@ -163,7 +167,7 @@ def test_a_snippet_is_plain_text_around_the_match_cut_between_words() -> None:
 
 
 def test_the_snippet_of_a_match_in_the_title_is_the_beginning_of_the_body() -> None:
-    index = SearchIndex([Document("A", "refund", "policy", "word " * 100, "2025-01-01")])
+    index = SearchIndex([Document("A", title="refund", kind="policy", body="word " * 100, updated="2025-01-01")])
     assert index.search(SearchRequest("refund")).hits[0].snippet.startswith("word word")
 
 

@@ -13,7 +13,7 @@ from faultgym.tools.channels.sql.connection import GuardedConnection, SqlPolicy
 
 pytestmark = pytest.mark.slow
 
-POLICY = SqlPolicy({"orders": frozenset({"id", "total", "note"})}, frozenset({"orders"}))
+POLICY = SqlPolicy({"orders": frozenset({"id", "total", "note"})}, writable=frozenset({"orders"}))
 
 
 def image() -> bytes:

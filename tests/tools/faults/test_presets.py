@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,10 +15,28 @@ from faultgym.tools.faults.presets import HELD_OUT_KINDS, PRESETS, TRAIN_KINDS, 
 from faultgym.tools.faults.registry import FAULT_KINDS
 from faultgym.tools.faults.types import Contract, Site
 
-GET = Site("http", "http", "get_thing", False, False, "get_thing_v2", ("things", "thing_id"), ("things",))
-LIST = Site("http", "http", "list_things", False, True, "", None, ("things",))
-SET = Site("http", "http", "set_state", True, False, "", ("things", "thing_id"), ("things",))
-SEARCH = Site("search", "search", "", False, True, tables=("documents",))
+GET = Site(
+    "http",
+    "http",
+    "get_thing",
+    write=False,
+    listing=False,
+    successor="get_thing_v2",
+    versioned=("things", "thing_id"),
+    tables=("things",),
+)
+LIST = Site("http", "http", "list_things", write=False, listing=True, successor="", versioned=None, tables=("things",))
+SET = Site(
+    "http",
+    "http",
+    "set_state",
+    write=True,
+    listing=False,
+    successor="",
+    versioned=("things", "thing_id"),
+    tables=("things",),
+)
+SEARCH = Site("search", "search", "", write=False, listing=True, tables=("documents",))
 READ = Site("sql", "sql", "read")
 SITES = [Site("tool", "http"), GET, Site("tool", "http"), LIST, LIST, SET, Site("tool", "search"), SEARCH, READ]
 
@@ -96,12 +115,8 @@ def test_a_task_that_needs_no_tool_meets_nothing(name: str) -> None:
 
 def test_the_only_tool_is_never_removed() -> None:
     assert "tool_removed" not in names(drawn("rough"))
-    typed: list[Any] = [Site("tool", "get_thing"), Site("http", "get_thing", *_rest(GET))]
+    typed: list[Any] = [Site("tool", "get_thing"), replace(GET, tool="get_thing")]
     assert "tool_removed" in names(drawn("rough", typed))
-
-
-def _rest(site: Site) -> tuple[Any, ...]:
-    return site.route, site.write, site.listing, site.successor, site.versioned, site.tables
 
 
 def test_an_unknown_preset_is_refused_with_the_nearest_name() -> None:

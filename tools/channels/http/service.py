@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Annotated, Any, get_type_hints
 
 import orjson
@@ -56,6 +56,7 @@ class Operation:
 
     name: str
     """The operationId, and the name of the typed tool."""
+    _: KW_ONLY
     method: str
     path: str
     """With parameters in braces: `/v1/orders/{order_id}`."""
@@ -91,7 +92,9 @@ def operation(method: str, path: str, **more: Any) -> Callable[[Callable[..., An
     """Declare the decorated function as the route `method path`; `more` are `Operation`'s fields."""
 
     def wrap(function: Callable[..., Any]) -> Operation:
-        return Operation(function.__name__, method, path, function, declare(function), **more)
+        return Operation(
+            function.__name__, method=method, path=path, function=function, declaration=declare(function), **more
+        )
 
     return wrap
 

@@ -117,10 +117,12 @@ class GuardedConnection:
                 columns = verdict.columns = tuple([c[0] for c in described]) if described else ()
             rows, truncated = _collect(cursor, self._policy) if columns else ((), False)
             if not verdict.writes:
-                return SqlReply(columns, rows, 0, truncated, "primary", "", verdict.tables)
+                return SqlReply(
+                    columns, rows, changes=0, truncated=truncated, source="primary", error="", tables=verdict.tables
+                )
             for _ in cursor:  # a write counts its rows once its RETURNING rows are read to the end
                 pass
-            return SqlReply(columns, rows, max(cursor.rowcount, 0), truncated, tables=verdict.tables)
+            return SqlReply(columns, rows, changes=max(cursor.rowcount, 0), truncated=truncated, tables=verdict.tables)
         except _BY_STATEMENT as error:
             return SqlReply(error=message(error), tables=verdict.tables)
         except sqlite3.DatabaseError:

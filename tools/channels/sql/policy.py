@@ -12,7 +12,7 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 from faultgym.core.bank import banked
 from faultgym.tools.channels.sql import scan as sqlscan
@@ -62,6 +62,7 @@ class SqlPolicy:
     readable: Mapping[str, frozenset[str]] = field(hash=False)
     """Table -> readable columns, spelled as in the schema. A table or column absent here does not
     exist for the model. The table `schema` (`write_schema_table`) is readable without being named."""
+    _: KW_ONLY
     writable: frozenset[str] = frozenset()
     """Tables where INSERT, UPDATE and DELETE are allowed."""
     max_rows: int = 50

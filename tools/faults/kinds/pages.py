@@ -65,7 +65,9 @@ def _of_one_page(act: Callable[[FaultContext], Any]) -> Callable[[FaultContext],
 def _at(context: FaultContext, cursor: str) -> JSON | None:
     """The true page at another cursor of the same listing."""
     request = http_request(context)
-    return read_again(context, HttpRequest("GET", request.path, {**request.query, "cursor": cursor}, request.headers))
+    return read_again(
+        context, HttpRequest("GET", request.path, query={**request.query, "cursor": cursor}, headers=request.headers)
+    )
 
 
 @_of_one_page
@@ -120,7 +122,9 @@ def _before(context: FaultContext, page: JSON) -> list[JSON]:
     first = page["items"][0].get("id")
     query = {k: v for k, v in http_request(context).query.items() if k != "cursor"}
     request = http_request(context)
-    whole = read_again(context, HttpRequest("GET", request.path, {**query, "limit": "50"}, request.headers))
+    whole = read_again(
+        context, HttpRequest("GET", request.path, query={**query, "limit": "50"}, headers=request.headers)
+    )
     items = whole["items"] if whole else []
     ids = [item.get("id") for item in items]
     return items[: ids.index(first)] if first in ids else []

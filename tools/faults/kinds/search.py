@@ -112,7 +112,9 @@ def _distractors(context: FaultContext) -> list[SearchHit]:
     others = [d for d in context.world.index.documents.values() if d.id not in found and wanted in (None, d.kind)]
     first = context.pick(max(1, len(others)))
     return [
-        SearchHit(d.id, d.title, d.kind, " ".join(d.body[:160].split()), top + 1.0, d.updated)
+        SearchHit(
+            d.id, title=d.title, kind=d.kind, snippet=" ".join(d.body[:160].split()), score=top + 1.0, updated=d.updated
+        )
         for d in (others[first:] + others[:first])[:3]
     ]
 

@@ -249,7 +249,7 @@ def _neighbour(context: FaultContext, body: JSON) -> JSON | None:
     ).fetchall()
     for (other,) in near:
         path = "/".join([*parts[:-1], other])
-        shown = read_again(context, HttpRequest("GET", path, request.query, request.headers))
+        shown = read_again(context, HttpRequest("GET", path, query=request.query, headers=request.headers))
         if shown and any(shown.get(n) != v and other_value(n, v, hints) is not None for n, v in body.items()):
             return shown
     return None
