@@ -11,12 +11,13 @@ from importlib import import_module
 from itertools import count
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
 from faultgym.agents.human.policy import Human, Left
-from faultgym.agents.policy import Opening
+from faultgym.agents.rollouts.play import at_once, opening_of
+from faultgym.agents.rollouts.play import play as to_the_end
 from faultgym.agents.storage.collection import collection
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.schema import SCHEMA_VERSION
@@ -26,7 +27,6 @@ from faultgym.cli.rollout import named_faults
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
-from faultgym.envs.messages.turn import Message
 from faultgym.envs.reference.schedule import Faults, schedule_for
 from faultgym.envs.render import neutralised
 from faultgym.envs.suite import Suite, suite_named, task_by_id
@@ -109,7 +109,7 @@ def _play(run: RunDirectory, spec: EpisodeSpec, human: Human) -> None:
     keep = True
     try:
         _say(f"task {task.id}, faults {_label(spec)}")
-        _to_the_end(episode, human, spec)
+        at_once(to_the_end(episode, human.start(opening_of(episode, spec.policy_seed)), NO_LIMITS))
     except Left:
         keep = bool(episode.turns) and _keeps()
     except EOFError:
@@ -127,14 +127,6 @@ def _play(run: RunDirectory, spec: EpisodeSpec, human: Human) -> None:
 def _label(spec: EpisodeSpec) -> str:
     data = faults_data(spec.faults)
     return data if isinstance(data, str) else neutralised(str(data.get("name") or "of a plan"))
-
-
-def _to_the_end(episode: Episode, human: Human, spec: EpisodeSpec) -> None:
-    observation = episode.opening
-    messages = cast(tuple[Message, ...], observation.messages)
-    actor = human.start(Opening(messages, episode.tools, spec.policy_seed, episode.task))
-    while not episode.stop:
-        observation = episode.step(actor.act(observation, episode.tools))
 
 
 def _keeps() -> bool:

@@ -17,7 +17,7 @@ from rich.console import Console
 from faultgym.agents.models.openai import OpenAIPolicy
 from faultgym.agents.policy import Policy
 from faultgym.agents.registry import policy_named
-from faultgym.agents.rollouts.engine import IN_FLIGHT, Progress
+from faultgym.agents.rollouts.engine import IN_FLIGHT, Progress, success_rate
 from faultgym.agents.rollouts.engine import rollout as run_rollout
 from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
 from faultgym.agents.rollouts.stop import INTERRUPTED, Stop
@@ -197,9 +197,9 @@ def run(
 
 def report(progress: Progress, out: Path) -> None:
     """Say what was done and what to do next; exit with 1 when the harness failed."""
-    rate = progress.success_rate
-    parts = [f"{progress.done} episodes"]
-    parts += [f"{progress.before} were there before"] if progress.before else []
+    rate = success_rate(RunDirectory.open(out)) if progress.before else progress.success_rate
+    parts = [f"{progress.before + progress.done} episodes"]
+    parts += [f"{progress.done} of them new"] if progress.before else []
     parts += [f"success {rate:.1%}"] if rate is not None else []
     print(f"{', '.join(parts)}; traces in {out}")
     if progress.failed:

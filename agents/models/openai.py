@@ -22,10 +22,11 @@ import orjson
 from faultgym.agents.models.formats import FORMATS, Format
 from faultgym.agents.models.http_client import Address
 from faultgym.agents.models.prompts import system_text
-from faultgym.agents.models.replicas import Replica, ReplicaPool, RequestRefused, RetryPolicy, Sleep, too_long
+from faultgym.agents.models.replicas import Replica, ReplicaPool, RequestRefused, RetryPolicy, too_long
 from faultgym.agents.models.reply import ChatResponse, read_reply, with_confidence
 from faultgym.agents.models.sampling import PromptOptions, Sampling, filled, known_options, options
 from faultgym.agents.policy import Opening
+from faultgym.agents.rollouts.stop import Sleep
 from faultgym.agents.traces.chat import chat_messages, storable
 from faultgym.core.errors import HarnessError, UserError
 from faultgym.core.hashing import stable_hash

@@ -10,12 +10,13 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from faultgym.agents.models.concurrency import ConcurrencyLimiter
 from faultgym.agents.models.http_client import Address, Broken, Connections, Reply
+from faultgym.agents.rollouts.stop import CURRENT, Sleep
 from faultgym.core.errors import HarnessError
 from faultgym.core.hashing import hash_to_unit
 
@@ -30,7 +31,6 @@ PREFIXES = 4096
 """Openings remembered with the replica that has them in its cache."""
 
 T = TypeVar("T")
-Sleep = Callable[[float], Awaitable[object]]
 
 
 class RequestRefused(Exception):
@@ -161,7 +161,11 @@ class ReplicaPool:
                 if again.lost or self._sick(replica):
                     replica = self._least_loaded(replica)
             attempt += 1
-            await self.sleep(wait)
+            stop = CURRENT.get()
+            if stop is None:
+                await self.sleep(wait)
+            elif await stop.sleep(wait, self.sleep):
+                raise HarnessError(f"the run is being stopped, and the model server has not answered: {problem}")
 
     def _sick(self, replica: Replica) -> bool:
         """Note an answer that was none; whether there have been too many."""
@@ -176,6 +180,9 @@ class ReplicaPool:
         cuts = await gate.enter()
         begun = self.clock()
         try:
+            stop = CURRENT.get()
+            if stop is not None and stop.asked:  # it stood in a queue meanwhile
+                raise HarnessError(f"the run is being stopped: {replica.url} is not asked any more")
             async with asyncio.timeout(timeout):
                 reply = await replica.connections.post(body)
             if reply.status != 200:

@@ -12,13 +12,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import cast
 
 import orjson
 
-from faultgym.agents.policy import Actor, Opening, Policy
+from faultgym.agents.policy import Policy, start
 from faultgym.agents.rollouts.plan import RolloutPlan, plan_difference
-from faultgym.agents.rollouts.stop import Stop
+from faultgym.agents.rollouts.play import opening_of, play
+from faultgym.agents.rollouts.stop import CURRENT, Sleep, Stop
 from faultgym.agents.storage.quarantine import quarantine
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.spec import EpisodeSpec
@@ -26,8 +26,7 @@ from faultgym.agents.traces.trace import HarnessFailure, Trace, said
 from faultgym.core.errors import HarnessError, UserError
 from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
-from faultgym.envs.limits import Limits, turn_tokens
-from faultgym.envs.messages.turn import Message, Turn, flaw
+from faultgym.envs.limits import Limits
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.suite import task_by_id
 
@@ -37,8 +36,6 @@ ATTEMPTS = 3
 """How often an episode is begun when the harness fails."""
 BACKOFF_SECONDS = 1.0
 """Before the second attempt; each further one waits four times as long."""
-
-Sleep = Callable[[float], Awaitable[object]]
 
 
 async def give_way() -> None:
@@ -127,18 +124,22 @@ class Engine:
         Only a `HarnessError` is worth another attempt: the same seeds and the same code would raise
         anything else again.
         """
+        CURRENT.set(self.stop)
         for attempt in range(1, ATTEMPTS + 1):
             episode: Episode | None = None
             try:
                 task = task_by_id(spec.task)
-                episode = Episode(task, schedule_for(task, spec.faults, spec.fault_seed))
-                ended = await self._run(episode, spec)
-                if not ended:
+                schedule = schedule_for(task, spec.faults, spec.fault_seed)
+                episode = Episode(task, schedule)
+                actor = start(self.policy, task, schedule, opening_of(episode, spec.policy_seed))
+                if not await play(episode, actor, self.limits, stop=self.stop, clock=self.clock):
                     return None
                 return Trace.from_episode(episode, spec, description, self.limits)
             except (Exception, asyncio.CancelledError) as error:
                 if isinstance(error, asyncio.CancelledError) and _cancelled():
                     raise
+                if isinstance(error, HarnessError) and self.stop is not None and self.stop.asked:
+                    return None  # another attempt is owed, and it is not made now
                 failure = HarnessFailure.of(error, attempt)
                 if not isinstance(error, HarnessError) or attempt == ATTEMPTS:
                     return failed_trace(episode, spec, description, self.limits, failure)
@@ -151,64 +152,8 @@ class Engine:
     async def _pause(self, seconds: float) -> None:
         if self.stop is None:
             await self.sleep(seconds)
-            return
-        waits = [asyncio.ensure_future(self.sleep(seconds)), asyncio.ensure_future(self.stop.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-
-    async def _run(self, episode: Episode, spec: EpisodeSpec) -> bool:
-        """Play to the end; False when a stop was asked for on the way."""
-        limits, stop = self.limits, self.stop
-        begun = self.clock() if limits.wall_seconds is not None else 0.0
-        observation = episode.opening
-        messages = cast(tuple[Message, ...], observation.messages)
-        actor = self.policy.start(Opening(messages, episode.tools, spec.policy_seed, episode.task))
-        tokens, wall = 0, 0.0
-        while not episode.stop:
-            if stop is not None and stop.asked:
-                return False
-            turn = actor.act(observation, episode.tools)
-            if turn.__class__ is not Turn:
-                waited = await self._awaited(actor, turn, begun)
-                if waited is None:
-                    episode.finish("wall_limit")
-                    return True
-                turn = waited
-            wrong = flaw(turn)
-            if wrong:
-                raise TypeError(f"{type(actor).__name__}.act gave a Turn that cannot be: {wrong}")
-            observation = episode.step(turn)
-            if episode.stop:
-                return True
-            if limits.tokens is not None:
-                tokens += turn_tokens(turn)
-            if limits.wall_seconds is not None:
-                wall = self.clock() - begun
-            reason = limits.reached(episode, tokens, wall)
-            if reason:
-                episode.finish(reason)
-        return True
-
-    async def _awaited(self, actor: Actor, turn: Turn | Awaitable[Turn], begun: float) -> Turn | None:
-        """The turn that an asynchronous actor gives; None when the wall limit came first."""
-        given: object = turn
-        if isinstance(turn, Awaitable):
-            left = None
-            if self.limits.wall_seconds is not None:
-                left = self.limits.wall_seconds - (self.clock() - begun)
-            try:
-                async with asyncio.timeout(left) as limit:
-                    given = await turn
-            except TimeoutError:
-                if limit.expired():
-                    return None
-                raise
-        if not isinstance(given, Turn):
-            raise TypeError(f"{type(actor).__name__}.act gave a {type(given).__name__}, not a Turn")
-        return given
+        else:
+            await self.stop.sleep(seconds, self.sleep)
 
     async def play_all(
         self,
@@ -317,6 +262,12 @@ def opened(
         if retry_errors:
             quarantine(run, broken_by_harness)
         yield run, pending(run, plan, policy)
+
+
+def success_rate(run: RunDirectory) -> float | None:
+    """Of all judged episodes that the run's store holds; None where there is none."""
+    judged = [record["verdict"]["success"] for record in run.records() if record.get("verdict") is not None]
+    return sum(judged) / len(judged) if judged else None
 
 
 def broken_by_harness(record: JSON) -> bool:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
+Sleep = Callable[[float], Awaitable[object]]
+"""Waits so many seconds."""
 INTERRUPTED = 130
 """Exit code of a process that was stopped by a person, as shells have it."""
 
@@ -37,6 +40,17 @@ class Stop:
         finally:
             del self._waiting[event]
 
+    async def sleep(self, seconds: float, sleep: Sleep = asyncio.sleep) -> bool:
+        """Wait so many seconds, or until the end is asked for; whether it has been."""
+        if not self.asked:
+            waits = [asyncio.ensure_future(sleep(seconds)), asyncio.ensure_future(self.wait())]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+        return self.asked
+
     @contextmanager
     def on_signals(
         self, say: Callable[[str], None], signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
@@ -61,3 +75,8 @@ class Stop:
             if not self.asked:
                 for number, previous in before.items():
                     signal.signal(number, previous)
+
+
+CURRENT: ContextVar[Stop | None] = ContextVar("faultgym_stop", default=None)
+"""The stop of the run that the running task plays an episode of, for what waits beneath it: a policy whose server is
+away gives up at once when the run is to end."""

@@ -56,8 +56,12 @@ class PlayedFlaw:
         self._actor: ScriptedActor | None = None
 
     def start(self, opening: Opening) -> ScriptedActor:
+        """Raises UserError, as the policy itself does."""
+        return self.policy.start(opening)
+
+    def start_with(self, task: Task, schedule: FaultSchedule, opening: Opening) -> ScriptedActor:
         """An actor, remembered."""
-        self._actor = self.policy.start(opening)
+        self._actor = self.policy.start_with(task, schedule, opening)
         return self._actor
 
     def describe(self) -> dict[str, object]:

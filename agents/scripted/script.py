@@ -10,11 +10,14 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 from faultgym.agents.policy import Opening
+from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.envs.messages.turn import Observation, Turn
 from faultgym.envs.reference.run import Reference
 from faultgym.envs.reference_agent.client import ReferenceStep
 from faultgym.envs.suite import Suite, suite_named
+from faultgym.envs.task import Task
+from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.types import ToolCall, ToolSpec
 
 Script = Generator[Turn, str, Turn]
@@ -26,9 +29,9 @@ Aside = Generator[Turn, str, str | None]
 class ScriptContext:
     """What a script has at hand: the opening, what it has heard so far, and the reference solution."""
 
-    def __init__(self, opening: Opening):
-        self.task = opening.task
-        self.suite: Suite = suite_named(opening.task.suite)
+    def __init__(self, task: Task, opening: Opening):
+        self.task = task
+        self.suite: Suite = suite_named(task.suite)
         self.seed = opening.seed
         self.tools: tuple[ToolSpec, ...] = opening.tools
         """Offered at this step; the actor keeps it current."""
@@ -38,7 +41,7 @@ class ScriptContext:
         """Calls so far, in order."""
         self.strayed = False
         """Whether the deviation has been made."""
-        self.reference = Reference(opening.task, set())
+        self.reference = Reference(task, set())
 
     @property
     def results(self) -> list[str]:
@@ -72,8 +75,12 @@ class Scripted:
     """What the policy says of itself beyond its name."""
 
     def start(self, opening: Opening) -> ScriptedActor:
-        """An actor for a new episode."""
-        return ScriptedActor(self.script, opening)
+        """Raises UserError: a script is written from the task, so it is started with `start_with`."""
+        raise UserError(f"policy {self.name} plays from the task: start it with start_with(task, schedule, opening)")
+
+    def start_with(self, task: Task, schedule: FaultSchedule, opening: Opening) -> ScriptedActor:
+        """An actor for a new episode of the task."""
+        return ScriptedActor(self.script, task, opening)
 
     def describe(self) -> JSON:
         """The name, and what else makes it behave as it does."""
@@ -83,8 +90,8 @@ class Scripted:
 class ScriptedActor:
     """One episode's script, being played."""
 
-    def __init__(self, script: Write, opening: Opening):
-        self.stage = ScriptContext(opening)
+    def __init__(self, script: Write, task: Task, opening: Opening):
+        self.stage = ScriptContext(task, opening)
         self._script = script(self.stage)
         self._begun = False
 

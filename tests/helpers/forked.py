@@ -75,13 +75,13 @@ class Wavering:
         """What the trace says of it."""
         return {"name": self.name, "doubt": self.doubt}
 
-    def start(self, opening):
+    def start_with(self, task, schedule, opening):
         """An actor from the beginning."""
-        return self.resume(opening, ())
+        return self.resume_with(task, schedule, opening, ())
 
-    def resume(self, opening, steps):
+    def resume_with(self, task, schedule, opening, steps):
         """An actor from wherever somebody else has got to."""
-        return _WaveringActor(ReferenceContinuation(opening.task, steps), opening.seed, self.doubt)
+        return _WaveringActor(ReferenceContinuation(task, steps), opening.seed, self.doubt)
 
 
 class _WaveringActor:
@@ -104,9 +104,9 @@ class Meeting(Wavering):
     patience: float = 60
     met: list = field(default_factory=list, compare=False)
 
-    def resume(self, opening, steps):
+    def resume_with(self, task, schedule, opening, steps):
         """An actor that waits for the others before its first turn."""
-        return _MeetingActor(self, super().resume(opening, steps))
+        return _MeetingActor(self, super().resume_with(task, schedule, opening, steps))
 
 
 class _MeetingActor:
@@ -141,17 +141,17 @@ class Fresh:
         """What the trace says of it."""
         return {"name": "fresh"}
 
-    def start(self, opening):
+    def start_with(self, task, schedule, opening):
         """An actor from the beginning."""
-        return Wavering().start(opening)
+        return Wavering().start_with(task, schedule, opening)
 
 
 class Roundabout(Wavering):
     """Succeeds with one call too many, made later than its first turn."""
 
-    def resume(self, opening, steps):
+    def resume_with(self, task, schedule, opening, steps):
         """An actor from wherever somebody else has got to."""
-        return _RoundaboutActor(ReferenceContinuation(opening.task, steps))
+        return _RoundaboutActor(ReferenceContinuation(task, steps))
 
 
 class _RoundaboutActor:
@@ -173,9 +173,9 @@ class _RoundaboutActor:
 class Fumbling(Wavering):
     """Makes its first call with an argument that no tool has, and goes the expert's way after that."""
 
-    def resume(self, opening, steps):
+    def resume_with(self, task, schedule, opening, steps):
         """An actor from wherever somebody else has got to."""
-        return _FumblingActor(ReferenceContinuation(opening.task, steps), bool(steps))
+        return _FumblingActor(ReferenceContinuation(task, steps), bool(steps))
 
 
 class _FumblingActor:
@@ -198,9 +198,9 @@ class _FumblingActor:
 class Lost(Wavering):
     """The expert's first turn, and then, by its seed, the expert's way or the end."""
 
-    def resume(self, opening, steps):
+    def resume_with(self, task, schedule, opening, steps):
         """An actor from wherever somebody else has got to."""
-        return _LostActor(ReferenceContinuation(opening.task, steps), opening.seed)
+        return _LostActor(ReferenceContinuation(task, steps), opening.seed)
 
 
 class _LostActor:

@@ -63,6 +63,45 @@ class SlowClerk(Clerk):
         return Clerk.act(self, observation, tools)
 
 
+HOLD = "PLAYERS_HOLD"
+"""Environment variable: where it is set, a `HeldUntilStop` waits."""
+_stops: list[int] = []
+
+
+class HeldUntilStop(SlowClerk):
+    """The same, but most episodes wait at their first turn until their process has been asked to stop."""
+
+    def __init__(self, opening):
+        super().__init__(opening)
+        self.held = HOLD in os.environ and opening.seed % 8 > 0
+
+    async def act(self, observation, tools):
+        if self.held:
+            listen_for_stops()
+            while not _stops:
+                await asyncio.sleep(0.01)
+        return await super().act(observation, tools)
+
+
+def listen_for_stops():
+    """Note in `_stops` each signal that this process's own handler has heeded."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        handler = signal.getsignal(number)
+        if callable(handler) and not hasattr(handler, "listens"):
+            signal.signal(number, Listening(handler))
+
+
+class Listening:
+    listens = True
+
+    def __init__(self, handler):
+        self.handler = handler
+
+    def __call__(self, number, frame):
+        self.handler(number, frame)
+        _stops.append(number)
+
+
 class Silent:
     """Never answers."""
 
@@ -98,10 +137,10 @@ class Trouble:
         self.name, self.error, self.times, self.when = "trouble", error, times, when
         self.attempts = {}
 
-    def start(self, opening):
-        attempt = self.attempts[opening.task.id] = self.attempts.get(opening.task.id, 0) + 1
+    def start_with(self, task, schedule, opening):
+        attempt = self.attempts[task.id] = self.attempts.get(task.id, 0) + 1
         clerk = Clerk(opening)
-        if self.when(opening.task) and attempt <= self.times:
+        if self.when(task) and attempt <= self.times:
             return Failing(clerk, self.error)
         return clerk
 
@@ -131,8 +170,8 @@ class Mortal:
     note: str = ""
     name: str = "clerk"
 
-    def start(self, opening):
-        if opening.task.id == self.task and not (self.note and Path(self.note).exists()):
+    def start_with(self, task, schedule, opening):
+        if task.id == self.task and not (self.note and Path(self.note).exists()):
             if self.note:
                 Path(self.note).touch()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -150,9 +189,9 @@ class Held:
     first: int
     name: str = "clerk"
 
-    def start(self, opening):
+    def start_with(self, task, schedule, opening):
         clerk = Clerk(opening)
-        return HeldClerk(clerk, Path(self.gate)) if opening.task.index >= self.first else clerk
+        return HeldClerk(clerk, Path(self.gate)) if task.index >= self.first else clerk
 
     def describe(self):
         return {"name": self.name}
@@ -170,5 +209,6 @@ class HeldClerk:
 
 clerk = Player()
 slow_clerk = Player(SlowClerk)
+held_clerk = Player(HeldUntilStop)
 silent = Player(Silent, "silent")
 troubled = Trouble(error=KeyError("price"))

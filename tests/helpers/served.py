@@ -11,7 +11,6 @@ from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.trace import Trace
 from faultgym.envs.messages.turn import Message, Observation, Turn
-from faultgym.envs.suite import suite_named
 from faultgym.tools.types import ToolSpec
 from helpers.run_folders import compacted
 from helpers.stub_openai import Stub
@@ -31,8 +30,7 @@ def policy(*stubs: Stub, query: str = "", patience: RetryPolicy = FAST, sleep=no
 
 
 def actor(made: OpenAIPolicy, seed: int = 7):
-    task = suite_named("orders").task("order_status", "train", 0)
-    return made.start(Opening(OPENING.messages, TOOLS, seed, task))
+    return made.start(Opening(OPENING.messages, TOOLS, seed))
 
 
 def one_turn(answer, **options) -> tuple[Turn, Stub]:

@@ -108,7 +108,7 @@ def test_a_plan_file_is_kept_in_the_run_and_not_needed_for_a_resume(faultgym, tm
     plan.unlink()
     code, out, _ = faultgym("rollout", "--out", tmp_path / "run", "--resume")
     assert code == 0
-    assert "0 episodes, 4 were there before" in out
+    assert "4 episodes, 0 of them new" in out
 
 
 def test_an_existing_run_is_refused_with_what_to_do(faultgym, run):

@@ -24,6 +24,7 @@ import orjson
 
 from faultgym.agents.models.openai import CONTEXT_OVERFLOW, continued
 from faultgym.agents.models.reply import numbered
+from faultgym.agents.rollouts.play import Budget
 from faultgym.agents.traces.chat import storable
 from faultgym.agents.traces.spec import EpisodeSpec, faults_of
 from faultgym.agents.traces.trace import HarnessFailure, Trace
@@ -77,6 +78,7 @@ class ToolEpisode:
     def _clear(self) -> None:
         self._spec: EpisodeSpec | None = None
         self._episode: Episode | None = None
+        self._budget: Budget | None = None
         self._failure: HarnessFailure | None = None
         self._over = False
         self._ended: EndedEpisode | None = None
@@ -101,6 +103,7 @@ class ToolEpisode:
         self._spec = spec if self._log is None else self._log.counted(spec)
         try:
             self._episode = Episode(found, schedule_for(found, spec.faults, spec.fault_seed))
+            self._budget = Budget(self._episode, self._limits)
         except Exception as error:  # one world that cannot be made must not end the training
             self._failure = HarnessFailure.of(error)
 
@@ -125,7 +128,7 @@ class ToolEpisode:
         """Do one turn; the texts that its calls are answered with."""
         self._turn = turn
         episode = self._episode
-        if self._failure is not None or episode is None:
+        if self._failure is not None or episode is None or self._budget is None:
             return [FAILED for _ in turn.tool_calls]
         if episode.stop:
             return [OVER for _ in turn.tool_calls]
@@ -133,10 +136,7 @@ class ToolEpisode:
             new, kept, self._chain = continued(self._chain, list(turn.prompt_ids), turn.token_ids)
             turn = replace(turn, prompt_ids=new, prompt_kept=kept)
         try:
-            seen = episode.step(replace(turn, tool_calls=numbered(turn.tool_calls, len(episode.turns))))
-            reason = "" if episode.stop else self._limits.reached(episode)
-            if reason:
-                episode.finish(reason)
+            seen = self._budget.step(replace(turn, tool_calls=numbered(turn.tool_calls, len(episode.turns))))
         except Exception as error:  # what a model sends never raises, so it is ours: recorded, never scored
             self._failure = HarnessFailure.of(error)
             return [FAILED for _ in turn.tool_calls]

@@ -8,13 +8,14 @@ trace whose first messages are those of the forked one, byte for byte.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol, cast
+from typing import Protocol
 
 import orjson
 
-from faultgym.agents.policy import Actor, Opening, Policy
+from faultgym.agents.policy import Actor, Opening, Policy, resume, start
+from faultgym.agents.rollouts.play import at_once, latest, next_turn, opening_of, play
 from faultgym.agents.traces.chat import chat_messages
 from faultgym.agents.traces.spec import EpisodeSpec, faults_of
 from faultgym.agents.traces.trace import Trace, plain_step
@@ -22,15 +23,14 @@ from faultgym.core.errors import TraceError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode, StepRecord
-from faultgym.envs.limits import Limits, turn_tokens
-from faultgym.envs.messages.turn import Message, Observation, Turn, flaw
+from faultgym.envs.messages.turn import Message, Observation, Turn
 from faultgym.envs.reference.run import optimal_calls
 from faultgym.envs.suite import task_by_id
 from faultgym.envs.task import Task
 from faultgym.eval.critical import critical_step
 from faultgym.eval.efficiency import path_efficiency
 from faultgym.tools.types import ToolSpec, interface
-from faultgym.training.forks.waiting import at_once, wait_for
+from faultgym.training.forks.waiting import wait_for
 
 SUCCESS_WORTH = 0.5
 """What success is worth by itself; the rest comes with its efficiency."""
@@ -158,7 +158,7 @@ class Forks:
         """Let an actor go on from before turn `step`, within the trace's limits."""
         episode = self.fork(step)
         try:
-            await _play_on(episode, actor, self.trace.limits)
+            await play(episode, actor, replace(self.trace.limits, wall_seconds=None))  # a fork ends the same everywhere
             made = self._trace(episode, step, description, seed)
         finally:
             episode.close()
@@ -201,36 +201,6 @@ def _bytes(opening: Sequence[Message], steps: Sequence[StepRecord]) -> bytes:
     return orjson.dumps(chat_messages(opening, steps))
 
 
-async def _play_on(episode: Episode, actor: Actor, limits: Limits) -> None:
-    """Step until the end or a limit; wall time does not count, so that a fork ends the same everywhere."""
-    tokens = sum(turn_tokens(s.turn) for s in episode.turns) if limits.tokens is not None else 0
-    observation = latest(episode)
-    while not episode.stop:
-        turn = await _turn(actor, observation, episode.tools)
-        observation = episode.step(turn)
-        if limits.tokens is not None:
-            tokens += turn_tokens(turn)
-        reason = "" if episode.stop else limits.reached(episode, tokens)
-        if reason:
-            episode.finish(reason)
-
-
-async def _turn(actor: Actor, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn:
-    """What the actor does. Raises TypeError for what is no turn."""
-    given = actor.act(observation, tools)
-    turn = given if isinstance(given, Turn) else await given
-    if wrong := flaw(turn):
-        raise TypeError(f"{type(actor).__name__}.act gave a Turn that cannot be: {wrong}")
-    return turn
-
-
-def latest(episode: Episode) -> Observation:
-    """What is new since the last turn."""
-    if not episode.turns:
-        return episode.opening
-    return Observation(tuple(record.result for record in episode.turns[-1].calls))
-
-
 async def resumed(policy: Policy, forks: Forks, step: int, seed: int) -> Actor:
     """An actor of the policy that has the trace's turns before `step` behind it.
 
@@ -238,15 +208,15 @@ async def resumed(policy: Policy, forks: Forks, step: int, seed: int) -> Actor:
     to take the same turns by itself. Raises `Strayed` when it does not.
     """
     first = forks.state(0)
-    opening = Opening(cast(tuple[Message, ...], first.opening.messages), first.tools, seed, forks.task)
+    opening = opening_of(first, seed)
     steps = forks.trace.steps[:step]
-    resume = getattr(policy, "resume", None)
-    if resume is not None:
-        return cast(Actor, resume(opening, steps))
-    actor = policy.start(opening)
+    found = resume(policy, forks.task, first.schedule, opening, steps)
+    if found is not None:
+        return found
+    actor = start(policy, forks.task, first.schedule, opening)
     for number, record in enumerate(steps):
         state = forks.state(number)
-        turn = await _turn(actor, latest(state), state.tools)
+        turn = await next_turn(actor, latest(state), state.tools)
         if not same_decision(turn, record.turn):
             raise Strayed(f"{policy.name} takes another turn {number} than {forks.trace.episode_id}")
     return actor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from faultgym.agents.policy import Policy
+from faultgym.agents.policy import Policy, is_resumable
 from faultgym.agents.rollouts.engine import described
 from faultgym.core.errors import UserError
 from faultgym.training.forks.fork import Continuation, Forks, Strayed, is_scripted
@@ -23,7 +23,7 @@ class Sampler:
         self.policy = policy
         self.description = described(policy)
         self.scripted = is_scripted(self.description)
-        if not self.scripted and not hasattr(policy, "resume"):
+        if not self.scripted and not is_resumable(policy):
             raise UserError(
                 f"policy {policy.name} cannot go on from a stored prefix: a policy that is not scripted needs"
                 " resume(opening, steps) -> actor (see faultgym.training.forks.fork.Resumable)"

@@ -29,17 +29,6 @@ def wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that never waits, also within a running event loop; TypeError when it does wait."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    coroutine.close()
-    raise TypeError("this actor waits for something: let it go on with `Forks.go_on`")
-
-
 async def together(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """All results, in the order of the coroutines, which wait at the same time; the first failure ends them all."""
     tasks = [asyncio.ensure_future(one) for one in coroutines]

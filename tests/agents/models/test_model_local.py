@@ -65,7 +65,7 @@ def chat(model: Echo, results=("one", "two"), **more):
     messages = (Message("system", "Be."), Message("user", "Do."))
 
     async def play():
-        actor = policy(model, **more).start(Opening(messages, (TOOL,), 7, None))
+        actor = policy(model, **more).start(Opening(messages, (TOOL,), 7))
         turns = [await actor.act(Observation(messages), (TOOL,))]
         for result in results:
             seen = Observation((ToolResult("c", "look", result),))
@@ -138,7 +138,7 @@ def test_a_resumed_chat_is_the_chat_that_was_played_and_goes_on_from_there():
     ]
 
     async def play(model):
-        actor = policy(model).resume(Opening(messages, (TOOL,), 7, None), steps)
+        actor = policy(model).resume(Opening(messages, (TOOL,), 7), steps)
         first = await actor.act(Observation((results[1],)), (TOOL,))
         return first, await actor.act(Observation((ToolResult("c", "look", "three"),)), (TOOL,))
 

@@ -17,6 +17,7 @@ from faultgym.agents.models.reply import read_reply
 from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.engine import rollout
 from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
+from faultgym.agents.rollouts.stop import Stop
 from faultgym.agents.rollouts.workers import rollout_in_processes
 from faultgym.core.errors import HarnessError
 from faultgym.envs.limits import Limits
@@ -70,6 +71,22 @@ def test_the_limit_in_wall_seconds_ends_an_episode_that_waits_for_a_server(playe
     plan = make_plan(1, limits=Limits(wall_seconds=0.01))
     rolled_out(lambda r: Hang(), tmp_path / "run", plan=plan)
     assert {trace.stop for trace in traces(tmp_path / "run")} == {"wall_limit"}
+
+
+def test_a_stop_ends_the_wait_for_a_server_that_is_away(players, tmp_path):
+    stop = Stop()
+
+    async def sleep(seconds):
+        stop.ask()
+        await asyncio.Event().wait()
+
+    async def run():
+        async with Stub(lambda r: None) as stub:
+            made = policy(stub, sleep=sleep)
+            return await asyncio.wait_for(rollout(make_plan(), made, tmp_path / "run", stop=stop), 60)
+
+    progress = asyncio.run(run())
+    assert (progress.done, progress.pending) == (0, progress.planned)
 
 
 JSONS = st.recursive(

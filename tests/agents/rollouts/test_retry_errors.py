@@ -119,6 +119,7 @@ def test_the_verb_says_how_to_retry_and_retries(players, tmp_path, capsys, monke
     assert f"faultgym rollout --out {tmp_path / 'run'} --resume --retry-errors" in capsys.readouterr().err
     monkeypatch.setattr(players, "troubled", players.Trouble(times=0))
     assert main([*asked, "--resume", "--retry-errors"]) == 0
-    assert "2 episodes, 2 were there before" in capsys.readouterr().out
+    judged = [record["verdict"]["success"] for record in RunDirectory.open(tmp_path / "run").records()]
+    assert f"4 episodes, 2 of them new, success {sum(judged) / 4:.1%};" in capsys.readouterr().out
     assert main([*asked, "--retry-errors"]) == 2
     assert "--retry-errors goes with --resume" in capsys.readouterr().err

@@ -154,8 +154,8 @@ def test_a_pooled_instance_carries_nothing_from_one_episode_to_the_next():
     used.reset(task=other, faults="rough", fault_seed=9)
     fresh = begun(other, "rough", 9)
     assert state(used) == state(fresh)
-    assert {n: v for n, v in vars(used).items() if n not in ("_episode", "_limits")} == {
-        n: v for n, v in vars(fresh).items() if n not in ("_episode", "_limits")
+    assert {n: v for n, v in vars(used).items() if n not in ("_budget", "_episode", "_limits")} == {
+        n: v for n, v in vars(fresh).items() if n not in ("_budget", "_episode", "_limits")
     }
     assert used._episode.world.effects == []
 
