@@ -48,8 +48,9 @@ class LoadOptions:
     """Tokens of a prompt and its completion; 0 for as many as the model can take."""
     eager: bool = False
     """Whether vLLM leaves the model uncompiled: it starts sooner, needs no C++ compiler, and is slower."""
-    batch: int = 16
-    """Turns that transformers samples at a time, padded to the longest; vLLM decides by itself."""
+    batch: int = 0
+    """Turns that transformers samples at a time, padded to the longest: 0 for one on a CPU and 16 on a GPU. With more
+    than one, a turn's logits differ in their last bits with what shares the batch. vLLM decides by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ class LocalPolicy:
             "adapter": identity(self.loading.adapter) if self.loading.adapter else None,
             "dtype": self.loading.dtype,
             "max_model_len": self.loading.max_model_len,
+            **({"batch": self.loading.batch} if self.loading.batch > 1 else {}),
             "sampling": {**self.sampling.data(), "seeded": self.sampling.seeded},
             **self.manner.data(),
             "format": self.format.name,

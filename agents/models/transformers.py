@@ -1,12 +1,15 @@
 """`hf:`, the policy that samples with transformers: for small models and tests.
 
-Turns that episodes ask for at the same time are sampled as one batch. Each row draws its randomness from
-its own seed; beside other rows its logits differ in the last bits, as with any batched engine.
+A turn is a function of its prompt and its seed: each token's randomness follows from the seed and its position. On a
+CPU turns are sampled one at a time, so that this holds to the last bit. In a batch, which is the default on a
+GPU, the kernels add in another order, so that a row's logits differ in their last bits from those it has alone, and the
+choice between two tokens that are nearly equally good may fall otherwise.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +18,14 @@ from faultgym.agents.models.cpu import has_bfloat16
 from faultgym.agents.models.files import model_path
 from faultgym.agents.models.local import LoadOptions, LocalPolicy, SampledTokens, local_policy
 from faultgym.agents.models.sampling import Sampling
+from faultgym.agents.models.token_choice import Floats, next_token
 from faultgym.core.errors import HarnessError, UserError
 from faultgym.core.json import JSON
 
 DEFAULT_LENGTH = 8192
 """Tokens where a model's configuration does not say how many it takes."""
+GPU_BATCH = 16
+"""Turns that are sampled at a time on a GPU where nobody said how many."""
 ALIKE = 1.5
 FEW = 64
 """Prompts share a batch when the longer one has at most `ALIKE` times the other's tokens, and `FEW` more."""
@@ -102,7 +108,7 @@ class TransformersModel(ChatTokenizer):
         self.stops = self.ends(self.model.generation_config)
         most = getattr(self.model.config, "max_position_embeddings", None) or DEFAULT_LENGTH
         self.length = min(most, loading.max_model_len) if loading.max_model_len else most
-        self.batch = max(1, loading.batch)
+        self.batch = loading.batch or (GPU_BATCH if gpu else 1)
         self._waiting: list[_Asked] = []
         self._worker: asyncio.Task[None] | None = None
 
@@ -172,7 +178,7 @@ class TransformersModel(ChatTokenizer):
                     logits_to_keep=1,
                 )
                 cache = out.past_key_values
-                logits = out.logits[:, -1].float().cpu()
+                logits = out.logits[:, -1].double().cpu().numpy()
                 chosen = [row.next(logits[number]) for number, row in enumerate(running)]
                 left = [number for number, row in enumerate(running) if not row.done]
                 if not left:
@@ -191,46 +197,22 @@ class _Row:
     """One turn of a batch while it grows."""
 
     def __init__(self, asked: _Asked, stops: frozenset[int]):
-        import torch
-
         self.asked = asked
         self.stops = stops
-        self.random = torch.Generator().manual_seed(asked.seed) if asked.sampling.seeded else None
+        self.seed = asked.seed if asked.sampling.seeded else secrets.randbits(63)
         self.ids: list[int] = []
         self.logprobs: list[float] = []
         self.done = False
 
-    def next(self, logits: Any) -> int:
+    def next(self, logits: Floats) -> int:
         """The next token; once the row is done, any."""
         if self.done:
             return 0
-        import torch
-
-        logprobs = torch.log_softmax(logits, -1)
-        token = self._chosen(logprobs)
+        token, logprob = next_token(logits, self.asked.sampling, self.seed, len(self.ids))
         self.ids.append(token)
-        self.logprobs.append(float(logprobs[token]))
+        self.logprobs.append(logprob)
         self.done = token in self.stops or len(self.ids) >= self.asked.most
         return token
-
-    def _chosen(self, logprobs: Any) -> int:
-        sampling = self.asked.sampling
-        if sampling.temperature <= 0:
-            return int(logprobs.argmax())
-        import torch
-
-        scores = torch.log_softmax(logprobs / sampling.temperature, -1)
-        ranked, order = scores.sort(descending=True)
-        chances = ranked.exp()
-        keep = torch.ones_like(chances, dtype=torch.bool)
-        if sampling.top_k:
-            keep[sampling.top_k :] = False
-        if sampling.min_p:
-            keep &= chances >= sampling.min_p * chances[0]
-        if sampling.top_p is not None and sampling.top_p < 1:
-            keep &= chances.cumsum(0) - chances < sampling.top_p
-        keep[0] = True
-        return int(order[torch.multinomial(chances * keep, 1, generator=self.random)])
 
     def answer(self) -> SampledTokens:
         """What was sampled."""

@@ -7,6 +7,7 @@ from faultgym.training.builds.shards import write_shards
 from faultgym.training.configs.train import TrainConfig
 from faultgym.training.examples import Origin, PreferencePair, SFTExample
 from faultgym.training.rows import label_rows, pair_row, sft_row, turn_rows
+from faultgym.training.trainers.four_bits import keep_unpacked
 from helpers import vocabularies
 
 TOOLS = (
@@ -83,7 +84,7 @@ def write_set(folder: Path, form: str, count: int = 6) -> Path:
     return folder
 
 
-def write_model(folder: Path, hidden: int = 16) -> Path:
+def write_model(folder: Path, hidden: int = 64) -> Path:
     texts = [json.dumps(TOOLS), *(str(value) for n in range(9) for message in chat(n) for value in message.values())]
     tokenizer = vocabularies.trained_on(texts)
     vocabularies.tiny_model(tokenizer, folder, hidden)
@@ -128,6 +129,8 @@ def reloaded(out: Path, base: Path, adapter: str):
         quantised = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.float32, **bits)
         options = {"quantization_config": quantised, "device_map": {"": "cpu"}}
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, **options)
+    if options:
+        keep_unpacked(model)  # as it was trained: what is packed is multiplied in bfloat16
     return PeftModel.from_pretrained(model, out), tokenizer
 
 

@@ -18,6 +18,7 @@ from faultgym.core.json import JSON
 from faultgym.training.configs.estimate import ModelSizes
 from faultgym.training.configs.train import TrainConfig
 from faultgym.training.rows.rendered import with_template
+from faultgym.training.trainers.four_bits import keep_unpacked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -259,7 +260,8 @@ def base_model(path: str, config: TrainConfig, *, quantised: bool) -> Any:
         if not uses_gpu(config):
             options["device_map"] = {"": "cpu"}
     with _loading(path):
-        return AutoModelForCausalLM.from_pretrained(path, **options)
+        model = AutoModelForCausalLM.from_pretrained(path, **options)
+    return keep_unpacked(model) if quantised else model
 
 
 @contextmanager

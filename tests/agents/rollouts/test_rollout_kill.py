@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from helpers.levels import rest
+from helpers.players import HOLD
 from helpers.run_folders import compacted, ids_on_disk
 
 from faultgym.agents.storage.store import RunDirectory
@@ -20,6 +21,8 @@ DEADLINE = 60.0
 PLAN = ["--suite", "bookshelf", "--policy", "helpers.players:slow_clerk", "--per-template", "60", "--faults", "clean"]
 PLAN += ["--faults", "rough", "--faults", "hostile"]
 EPISODES = 2 * 60 * 3
+HELD = ["helpers.players:held_clerk" if word == "helpers.players:slow_clerk" else word for word in PLAN]
+"""The same, for a run that cannot end before it is stopped."""
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +30,13 @@ def start(child_environment):
     """Starts a `faultgym rollout`; none outlives the tests, however these end."""
     children: list[subprocess.Popen] = []
 
-    def begin(out: Path, *more: str, plan=PLAN) -> subprocess.Popen:
+    def begin(out: Path, *more: str, plan=PLAN, **environment: str) -> subprocess.Popen:
         command = [sys.executable, "-m", "faultgym", "rollout", "--out", str(out), *plan, *more]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         own_group = {"start_new_session": True}
-        children.append(subprocess.Popen(command, env=child_environment, text=True, **pipes, **own_group))
+        children.append(
+            subprocess.Popen(command, env={**child_environment, **environment}, text=True, **pipes, **own_group)
+        )
         return children[-1]
 
     yield begin
@@ -112,7 +117,7 @@ def test_a_run_killed_before_its_first_trace_can_be_started_or_resumed(start, wh
 @pytest.mark.parametrize(("number", "workers"), [rest(signal.SIGINT, "1"), (signal.SIGTERM, "1"), (signal.SIGINT, "2")])
 def test_an_interrupt_ends_cleanly_and_says_how_to_resume(start, whole, tmp_path, number, workers):
     folder, more = tmp_path / "run", ["--workers", workers]
-    child = start(folder, *more)
+    child = start(folder, *more, plan=HELD, **{HOLD: "1"})
     assert once(lambda: stored_bytes(folder) > 0, child)
     child.send_signal(number)
     _, err = child.communicate(timeout=DEADLINE)
@@ -123,13 +128,13 @@ def test_an_interrupt_ends_cleanly_and_says_how_to_resume(start, whole, tmp_path
     assert 0 < done < EPISODES
     # The folder alone is enough: what was asked for stands in its plan, the policy too.
     said = finish(start(folder, "--resume", *more, plan=[]))
-    assert f"{EPISODES - done} episodes, {done} were there before" in said
+    assert f"{EPISODES} episodes, {EPISODES - done} of them new" in said
     assert compacted(folder) == whole
 
 
 def test_a_terminal_that_interrupts_all_processes_at_once_gets_one_clean_end(start, tmp_path):
     folder = tmp_path / "run"
-    child = start(folder, "--workers", "2")
+    child = start(folder, "--workers", "2", plan=HELD, **{HOLD: "1"})
     assert once(lambda: stored_bytes(folder) > 0, child)
     os.killpg(child.pid, signal.SIGINT)
     _, err = child.communicate(timeout=DEADLINE)

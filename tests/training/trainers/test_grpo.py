@@ -1,5 +1,7 @@
 """GRPO for real: steps on the CPU, every adapter, the episodes stored and proven, stopped and resumed."""
 
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import orjson
@@ -15,6 +17,7 @@ from faultgym.core.errors import UserError
 from faultgym.eval.scoring.score import score
 from faultgym.training.builds.work import work_folder
 from faultgym.training.configs.grpo import GrpoConfig
+from faultgym.training.environments.rewards import Reward
 from faultgym.training.trainers.grpo import Replayed, train_grpo, warnings_of
 
 pytestmark = pytest.mark.slow
@@ -52,13 +55,23 @@ def weights(folder) -> dict:
     return found
 
 
+class Uneven(Reward):
+    """Worth more with each episode, so that whatever these happened to do, there is something to learn."""
+
+    __slots__ = ()
+    numbers = count()
+
+    def part(self, name, counts):
+        return super().part(name, counts) + 10 * next(self.numbers)
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("adapter", ["none", rest("qlora"), rest("dora"), rest("qdora")])
 def test_every_adapter_takes_a_real_step(adapter, tmp_path):
     out = tmp_path / "tuned"
-    result = train_grpo(config(out, adapter=adapter))
+    result = train_grpo(replace(config(out, adapter=adapter), reward=Uneven()))
     assert result.steps == 1
-    assert result.metrics["reward_std"] > 0, "nothing set the episodes apart, so nothing could be learned"
+    assert result.metrics["reward_std"] > 1
     now = weights(out)
     assert all(weight.isfinite().all() for weight in now.values())
     if adapter == "none":
