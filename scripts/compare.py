@@ -10,13 +10,14 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from faultgym.agents.storage.store import RunDirectory, atomic_file
-from faultgym.cli.score import complaining, progress_of
+from faultgym.cli.support.printing import grid, stdout_console
+from faultgym.cli.support.progress import scoring_progress
+from faultgym.cli.support.scoring import complaining
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.eval.comparison.compare import Run, Settings, read_run
@@ -26,6 +27,9 @@ from faultgym.eval.comparison.paired import RESAMPLES
 from faultgym.eval.comparison.report import LISTED, Block, Grid, blocks, forgotten, markdown
 from faultgym.eval.comparison.result import Forgetting
 from faultgym.eval.scoring.runs import planned_episodes, run_folders
+from faultgym.training.trainers import quiet
+from faultgym.training.trainers.general_text import general_text
+from faultgym.training.trainers.harness_tasks import check_harness, harness_task
 
 WIDTH = 100
 COLOURS = {"better": "green", "worse": "bold red", "invalid": "bold red"}
@@ -96,7 +100,7 @@ def compare(
     aside = Console(stderr=True)
     read = [_read(path, name, aside) for path, name in zip(runs, called, strict=True)]
     forgetting = _forgetting(*models, settings, text_margin, lm_eval or []) if models else ()
-    console = Console()
+    console = stdout_console()
     if not runs:
         said = list(forgotten(forgetting))
         show(console, said)
@@ -114,11 +118,7 @@ def compare(
 
 
 def _forgetting(base: str, tuned: str, settings: Settings, margin: float, tasks: list[str]) -> tuple[Forgetting, ...]:
-    """What the tuned model has lost; the model libraries are imported here and not before."""
-    from faultgym.training.trainers import quiet
-    from faultgym.training.trainers.general_text import general_text
-    from faultgym.training.trainers.harness_tasks import check_harness, harness_task
-
+    """What the tuned model has lost."""
     if tasks:
         check_harness()
     with quiet():
@@ -156,7 +156,7 @@ def _names(runs: list[Path]) -> list[str]:
 
 def _read(path: Path, name: str, aside: Console) -> Run:
     total = planned_episodes(RunDirectory.open(folder) for folder in run_folders(path))
-    with progress_of(aside, total, f"scoring {name}") as tick:
+    with scoring_progress(aside, total, f"scoring {name}") as tick:
         return read_run(path, name, complaining(aside), tick)
 
 
@@ -165,7 +165,7 @@ def show(console: Console, said: Iterable[Block]) -> None:
     after_table = False
     for block in said:
         if isinstance(block, Grid):
-            console.print(_table(block), width=min(WIDTH, console.width))
+            console.print(_table(block), width=min(WIDTH, console.width) if console.is_terminal else None)
             after_table = True
         else:
             heading = block.startswith("## ")
@@ -177,12 +177,8 @@ def show(console: Console, said: Iterable[Block]) -> None:
             console.print(text, soft_wrap=command, width=None if command else min(WIDTH, console.width))
 
 
-def _table(grid: Grid) -> Table:
-    table = Table(title=f"\n{grid.title}", title_justify="left", box=SIMPLE_HEAD, show_edge=False)
-    table.padding = (0, 1, 0, 0)
-    for at, name in enumerate(grid.columns):
-        text = at in (0, len(grid.columns) - 1)
-        table.add_column(Text(name), justify="left" if text else "right", overflow="fold", no_wrap=not text)
-    for row in grid.rows:
+def _table(block: Grid) -> Table:
+    table = grid(f"\n{block.title}", block.columns, numbers=block.columns[1:-1])
+    for row in block.rows:
         table.add_row(*(Text(cell, COLOURS.get(cell, "")) for cell in row))
     return table

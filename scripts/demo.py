@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,24 +12,29 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from faultgym.agents.models.files import TRAINED
 from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.engine import Progress as RolloutProgress
 from faultgym.agents.rollouts.engine import rollout
 from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.trace import Trace
-from faultgym.cli.extras import install_command
-from faultgym.cli.score import SCORES, scored, write_scores
-from faultgym.cli.show import print_trace
+from faultgym.cli.support.calling import command
+from faultgym.cli.support.demo_loop import close_the_loop
+from faultgym.cli.support.extras import missing_module
+from faultgym.cli.support.printing import grid, heading, say, stdout_console
+from faultgym.cli.support.scoring import SCORES, scored, write_scores
+from faultgym.cli.support.transcripts import print_trace
+from faultgym.cli.support.trial import trial_of
 from faultgym.core.errors import UserError
 from faultgym.eval.scoring.metrics import Summary, summarize
 from faultgym.eval.scoring.score import Score
 from faultgym.eval.statistics import percent
+from faultgym.training.trainers.models import check_gpu
 
 POLICIES = {
     "expert": "recovers by the contracts, from what it sees",
@@ -82,19 +85,16 @@ def demo(
     unseen kinds of faults: about a quarter of an hour on two cores.
     It needs the extras data and train; with --gpu also vllm.
     """
-    console = Console()
+    console = stdout_console()
     if tables:
         _tables(console, out, per_template, seed)
     if not (loop or model or gpu):
-        _say(console, f"  # a model that learns from its failures: a quarter of an hour\n  {_command()} demo --loop")
+        say(console, f"  # a model that learns from its failures: a quarter of an hour\n  {command('demo', '--loop')}")
         return
     if missing := _missing():
-        raise UserError(f"the loop needs {', '.join(missing)}: {install_command('faultgym[data,train]')}")
+        raise UserError(missing_module(missing[0], "demo --loop"))
     if gpu:
         _check_gpu(model)
-    from faultgym.cli.demo_loop import close_the_loop
-    from faultgym.cli.trial import trial_of
-
     close_the_loop(console, loop_out or _place(model, seed), trial_of(model or "tiny", gpu=gpu), seed)
 
 
@@ -106,9 +106,6 @@ def _place(model: str | None, seed: int) -> Path:
 
 def _check_gpu(model: str | None) -> None:
     """Raise UserError where --gpu can do nothing."""
-    from faultgym.agents.models.files import TRAINED
-    from faultgym.training.trainers.models import check_gpu
-
     if model is None or model in TRAINED:
         raise UserError("--gpu is for a pretrained model: name one with --model, such as --model Qwen/Qwen3-0.6B")
     check_gpu()
@@ -124,18 +121,18 @@ def _tables(console: Console, out: Path, per_template: int, seed: int) -> None:
     started = time.monotonic()
     _clear(out)
     count = len(_plan(per_template, seed).episodes)
-    _say(
+    say(
         console,
         f"Two suites of tasks (a shop's support desk, an operations desk), {len(POLICIES)} agents, {len(PRESETS)}"
         f" intensities of faults: {len(POLICIES) * count:,} episodes, each judged by the state it leaves behind.",
     )
     for name, what in POLICIES.items():
-        _say(console, f"  {name:18} {what}")
+        say(console, f"  {name:18} {what}")
     runs = list(_runs(console, out, per_template, seed))
     console.print(_table(runs))
-    _say(console, "success   goal state reached, answer right, nothing else touched; in brackets the 95% interval")
-    _say(console, "SPL       success weighted by path length: 1.00 means no call was wasted")
-    _say(console, "recovery  share of the delivered faults that were got past (of how many that have a way past)\n")
+    say(console, "success   goal state reached, answer right, nothing else touched; in brackets the 95% interval")
+    say(console, "SPL       success weighted by path length: 1.00 means no call was wasted")
+    say(console, "recovery  share of the delivered faults that were got past (of how many that have a way past)\n")
     _episodes(console, runs)
     _farewell(console, out, runs, time.monotonic() - started)
 
@@ -179,14 +176,9 @@ def _runs(console: Console, out: Path, per_template: int, seed: int) -> Iterator
 
 
 def _table(runs: Sequence[TellingEpisode]) -> Table:
-    table = Table(
-        title="Agents under faults", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
-    )
-    table.add_column("agent", no_wrap=True)
-    table.add_column("faults", no_wrap=True)
-    for name in ("success", "SPL", "recovery"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("main failure mode", no_wrap=True)
+    figures = ("success", "SPL", "recovery")
+    columns = ("agent", "faults", *figures, "main failure mode")
+    table = grid("Agents under faults", columns, numbers=figures, whole=columns)
     for run in runs:
         for n, preset in enumerate(PRESETS):
             found = summarize(s for s in run.scores if s.faults == preset)
@@ -211,7 +203,7 @@ def _episodes(console: Console, runs: Sequence[TellingEpisode]) -> None:
     key = min(shared, key=lambda k: (*_telling(good[k]), _calls(good[k]) + _calls(bad[k]), k))
     for title, policy in (("A recovered episode", "expert"), ("The same task and faults, botched", "repeater")):
         wanted = scores[policy][key]
-        console.rule(f"{title}: {policy}", align="left")
+        heading(console, f"{title}: {policy}")
         print_trace(console, _trace(runs, policy, wanted.episode_id), found=wanted)
         console.print()
 
@@ -248,22 +240,10 @@ NEXT = (
 
 def _farewell(console: Console, out: Path, runs: Sequence[TellingEpisode], seconds: float) -> None:
     total = sum(len(run.scores) for run in runs)
-    _say(
+    say(
         console,
         f"{total:,} episodes in {seconds:.0f} s. Everything is in {out}: traces and scores.jsonl for each agent. Next:",
     )
-    command = _command()
     for arguments, what in NEXT:
-        _say(console, f"  # {what}")
-        _say(console, f"  {command} {arguments.format(out=out)}")
-
-
-def _command() -> str:
-    """How this command can be called again: by its name if that is on the PATH, else by where it lies."""
-    if shutil.which("faultgym") or not Path(sys.argv[0]).is_file():
-        return "faultgym"
-    return os.path.relpath(sys.argv[0])
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(console, f"  # {what}")
+        say(console, f"  {command(*(argument.format(out=out) for argument in arguments.split(' ')))}")

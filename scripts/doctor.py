@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from faultgym.cli.diagnosis import Capability, Diagnosis, diagnose
-from faultgym.cli.extras import Need
+from faultgym.cli.support.diagnosis import Capability, Diagnosis, diagnose
+from faultgym.cli.support.extras import Need
+from faultgym.cli.support.printing import grid, stdout_console
 
 
 def doctor(
@@ -26,7 +27,7 @@ def doctor(
     if as_json:
         print(json.dumps(document(found), indent=2))
     else:
-        show(found, Console())
+        show(found, stdout_console())
     if not found.ok:
         raise typer.Exit(1)
 
@@ -56,7 +57,7 @@ def show(found: Diagnosis, console: Console) -> None:
 
 
 def _facts(found: Diagnosis) -> Table:
-    table = Table("machine", "")
+    table = grid(None, ("machine", ""))
     for name, value in found.machine.items():
         table.add_row(name, Text(value))
     parts = found.sqlite.lacks
@@ -65,7 +66,7 @@ def _facts(found: Diagnosis) -> Table:
 
 
 def _requirements(needs: list[Need]) -> Table:
-    table = Table("extra", "requirement", "wanted", "installed", "state")
+    table = grid(None, ("extra", "requirement", "wanted", "installed", "state"), whole=("requirement",))
     for need in needs:
         style = {"ok": "green", "missing": "dim"}.get(need.state, "red")
         table.add_row(need.extra or "core", need.name, need.wanted, need.installed or "-", Text(need.state, style))
@@ -73,7 +74,7 @@ def _requirements(needs: list[Need]) -> Table:
 
 
 def _works(capabilities: list[Capability]) -> Table:
-    table = Table("what", "works", "")
+    table = grid(None, ("what", "works", ""))
     for one in capabilities:
         table.add_row(one.name, Text("yes", "green") if one.works else Text("no", "red"), Text(one.detail))
     return table

@@ -10,7 +10,7 @@ import typer
 
 from faultgym.agents.imports.exports import openai_log, otlp_log
 from faultgym.agents.storage.store import atomic_file
-from faultgym.cli.replay import stored_traces
+from faultgym.cli.support.stored import stored_traces
 
 
 def export(

@@ -10,6 +10,7 @@ import typer
 
 from faultgym.agents.imports.reading import UnreadableRecord
 from faultgym.agents.imports.taking import VERIFIED, Format, take
+from faultgym.cli.support.calling import command
 from faultgym.envs.render import neutralised, shortened
 
 SHOWN = 20
@@ -47,6 +48,6 @@ def import_logs(
     parts += [f"{taken.refused} refused"] if taken.refused else []
     print(f"{', '.join(parts)}; in {out}")
     if taken.verified:
-        print(f"next: faultgym score {out / VERIFIED}")
+        print(f"next: {command('score', out / VERIFIED)}")
     if taken.refused:
         raise typer.Exit(1)

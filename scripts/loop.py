@@ -5,21 +5,25 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
 
 from faultgym.agents.rollouts.stop import INTERRUPTED
-from faultgym.cli.build import progress as build_progress
-from faultgym.cli.progress import shown
+from faultgym.cli.support.callbacks import loop_callbacks
+from faultgym.cli.support.calling import command
+from faultgym.cli.support.printing import say
+from faultgym.cli.support.task_options import StyleName, Suites, Templates
 from faultgym.core.errors import UserError
 from faultgym.training.configs.settings import read_yaml, settings
 from faultgym.training.configs.train import ADAPTERS
 from faultgym.training.loop.config import Engine, LoopConfig, Preference, nested
-
-if TYPE_CHECKING:
-    from faultgym.training.loop.round import LoopCallbacks
+from faultgym.training.loop.round import LoopCallbacks
+from faultgym.training.loop.run import opened, run_loop
+from faultgym.training.loop.run import rollback as roll_back
+from faultgym.training.loop.run import status as status_of
+from faultgym.training.trainers import quiet
 
 loop = typer.Typer(no_args_is_help=True, help="Rounds of rollouts, data, training and comparison, kept on disk.")
 
@@ -41,9 +45,6 @@ Set = Annotated[
 ]
 Rounds = Annotated[int | None, typer.Option(help="Rounds in all; may be raised later. (default: 1)")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on; what is not given is as the loop was begun.")]
-Suites = Annotated[list[str] | None, typer.Option(help="May be repeated. (default: orders)", rich_help_panel=WHAT)]
-Templates = Annotated[list[str] | None, typer.Option(help="May be repeated. (default: all)", rich_help_panel=WHAT)]
-StyleName = Annotated[str | None, typer.Option(help="http or tools, for all tasks.", rich_help_panel=WHAT)]
 Episodes = Annotated[int | None, typer.Option(help="Of each round. (default: 400)", rich_help_panel=WHAT)]
 Target = Annotated[
     float | None, typer.Option(help="Share of them that should succeed. (default: 0.5)", rich_help_panel=WHAT)
@@ -104,15 +105,12 @@ def run(
     given = {name: value for name, value in locals().items() if name in LoopConfig.__slots__}
     given |= {"suites": suite, "templates": template}
     asked = _asked(out, resume, config, set, given)
-    from faultgym.training.loop.run import run_loop
-    from faultgym.training.trainers import quiet
-
     console = Console(stderr=True)
     try:
         with quiet():
-            registry = run_loop(out, asked, resume=resume, watching=watching_on(console))
+            registry = run_loop(out, asked, resume=resume, watching=loop_callbacks(console))
     except KeyboardInterrupt:
-        _say(console, f"stopped; go on with: faultgym loop run --out {out} --resume")
+        say(console, f"stopped; go on with: {command('loop', 'run', '--out', out, '--resume')}")
         raise typer.Exit(INTERRUPTED) from None
     for line in registry.describe():
         print(line)
@@ -122,18 +120,13 @@ def run(
 @loop.command()
 def status(folder: Folder) -> None:
     """Say which version is in use, where it comes from, and what became of each round."""
-    from faultgym.training.loop.run import status as found
-
-    for line in found(folder).describe():
+    for line in status_of(folder).describe():
         print(line)
 
 
 @loop.command()
 def rollback(folder: Folder, version: Annotated[int, typer.Argument(help="0 is the model it began with.")]) -> None:
     """Put an earlier version in use again; the next round begins from it. Nothing is deleted."""
-    from faultgym.training.loop.round import LoopCallbacks
-    from faultgym.training.loop.run import rollback as roll_back
-
     registry = roll_back(folder, version, LoopCallbacks(say=lambda text: print(text, file=sys.stderr)))
     print(f"in use: version {registry.current} ({registry.model.served})")
 
@@ -142,8 +135,6 @@ def _asked(out: Path, resume: bool, config: Path | None, texts: list[str] | None
     """The configuration: the command line before `--set`, that before the file, that before what was there."""
     values: dict[str, Any] = {}
     if resume:
-        from faultgym.training.loop.run import opened
-
         values = opened(out).config.to_record()
     for more in (read_yaml(config) if config else {}, nested(settings(texts or ()))):
         for name, value in more.items():
@@ -153,15 +144,3 @@ def _asked(out: Path, resume: bool, config: Path | None, texts: list[str] | None
     if not values.get("model"):
         raise UserError("--model is missing: a loop begins with one, such as --model smollm2")
     return LoopConfig.of(values)
-
-
-def watching_on(console: Console) -> LoopCallbacks:
-    """What tells how far a loop is."""
-    from faultgym.cli.train import shown as steps_shown
-    from faultgym.training.loop.round import LoopCallbacks
-
-    return LoopCallbacks(lambda text: _say(console, text), lambda: shown(console), build_progress, steps_shown)
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

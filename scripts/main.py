@@ -13,6 +13,9 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from faultgym.core.errors import UserError
+from faultgym.core.suggest import did_you_mean
+
 if TYPE_CHECKING:
     import typer
 
@@ -111,8 +114,6 @@ def _run(args: list[str], verb: str) -> int:
     if "--version" in before:
         print(f"faultgym {import_module('faultgym').__version__}")
         return 0
-    from faultgym.core.errors import UserError
-
     if before:
         raise UserError(f"faultgym has no option {before[0]}: `faultgym --help` lists options and verbs")
     return _run_verb(_verb_named(verb), args)
@@ -131,9 +132,6 @@ def help_text() -> str:
 
 def _verb_named(name: str) -> Verb:
     """The verb of that name; raises UserError that names the nearest."""
-    from faultgym.core.errors import UserError
-    from faultgym.core.suggest import did_you_mean
-
     for verb in VERBS:
         if verb.name == name:
             return verb
@@ -143,7 +141,7 @@ def _verb_named(name: str) -> Verb:
 
 def _run_verb(verb: Verb, args: list[str]) -> int:
     """Build the application with this one verb and run it; the exit code."""
-    import typer
+    import typer  # here: `faultgym --help` does without it, and is done in a third of the time that it takes
     from typer.main import get_command
 
     app = typer.Typer(
@@ -168,13 +166,13 @@ def _group() -> None:
 
 def _explain(exc: Exception, verb: str) -> tuple[str, int]:
     """One line for a person, and the exit code."""
-    from faultgym.core.errors import UserError
-
     text = _one_line(str(exc))
     if isinstance(exc, UserError):
         return f"error: {text}", WRONG_INPUT
     if isinstance(exc, ModuleNotFoundError) and exc.name and not exc.name.startswith("faultgym"):
-        return f"error: {_explain_missing(exc.name.partition('.')[0], verb)}", WRONG_INPUT
+        from faultgym.cli.support.extras import missing_module  # metadata, which no other verb waits for
+
+        return f"error: {missing_module(exc.name, verb)}", WRONG_INPUT
     if isinstance(exc, OSError) and exc.filename is not None:
         return f"error: {_one_line(str(exc.filename))}: {exc.strerror}", WRONG_INPUT
     if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF):
@@ -182,14 +180,6 @@ def _explain(exc: Exception, verb: str) -> tuple[str, int]:
         return f"error: the output cannot be written: {exc.strerror}", WRONG_INPUT
     what = f"{type(exc).__name__}: {text}" if text else type(exc).__name__
     return f"internal error: {what} (please report it, with what --debug prints)", OUR_FAULT
-
-
-def _explain_missing(module: str, verb: str) -> str:
-    from faultgym.cli.extras import extra_command, extra_for
-
-    if extra := extra_for(module):
-        return f"faultgym {verb} needs the extra '{extra}': {extra_command(extra)}"
-    return f"faultgym {verb} needs the module '{module}', which is not installed: {extra_command('')}"
 
 
 def _one_line(text: str) -> str:

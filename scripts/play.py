@@ -23,7 +23,8 @@ from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.schema import SCHEMA_VERSION
 from faultgym.agents.traces.spec import EpisodeSpec, episode_id, faults_data
 from faultgym.agents.traces.trace import NO_LIMITS, Trace
-from faultgym.cli.rollout import named_faults
+from faultgym.cli.support.calling import command
+from faultgym.cli.support.faults import faults_named
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
@@ -52,7 +53,7 @@ def play(
 
     q leaves; what was done so far can be kept as an unfinished trace. Faults come as they would for a model.
     """
-    chosen = named_faults(faults)
+    chosen = faults_named(faults)
     if task:
         task_by_id(task)  # what is wrong with it is said before a folder is made
     found = suite_named(suite)
@@ -152,7 +153,7 @@ def _save(run: RunDirectory, spec: EpisodeSpec, episode: Episode, policy: JSON) 
     word = "unfinished" if trace.stop == UNFINISHED else "success" if verdict.success else "failure"
     _say(f"\n{word}: {neutralised(verdict.reason)}")
     _say(f"{len(trace.steps)} turns kept as episode {trace.episode_id} in {run.path}")
-    _say(f"next: faultgym replay {run.path} --episode {trace.episode_id}")
+    _say(f"next: {command('replay', run.path, '--episode', trace.episode_id)}")
 
 
 @contextmanager

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from faultgym.agents.storage.lines import damaged, parse
-from faultgym.agents.storage.segment import read_lines
-from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.replay import ReplayResult
 from faultgym.agents.traces.replay import replay as replayed
-from faultgym.agents.traces.trace import Trace
-from faultgym.core.errors import TraceError, UserError
-from faultgym.core.json import JSON
+from faultgym.cli.support.stored import chosen
 
 
 def replay(
@@ -49,46 +43,3 @@ def replay(
 def shown(result: ReplayResult) -> str:
     """A result as one line."""
     return f"episode {result.episode_id}: {result.difference or 'proven'}"
-
-
-def chosen(run: Path, episode: str) -> Iterator[Trace]:
-    """The traces asked for; raises UserError when there is none."""
-    found = 0
-    for trace in stored_traces(run, episode):
-        found += 1
-        yield trace
-    if not found:
-        what = f"no episode whose id begins with {episode!r}" if episode else "no traces yet"
-        raise UserError(f"{run} holds {what}")
-
-
-def stored_traces(run: Path, episode: str = "") -> Iterator[Trace]:
-    """The traces of a run's folder, or of a file that `compact` wrote, whose id begins with `episode`.
-
-    Raises UserError when there is neither, and TraceError with file and line for what is no trace.
-    """
-    for place, record in _located(run):
-        if record["episode_id"].startswith(episode):
-            yield trace_at(place, record)
-
-
-def trace_at(place: str, record: JSON) -> Trace:
-    """The trace in a record; raises TraceError that names the place, such as `runs/x.jsonl:3`."""
-    try:
-        return Trace.from_record(record)
-    except TraceError as error:
-        raise TraceError(f"{place}: {error}") from None
-
-
-def _located(run: Path) -> Iterator[tuple[str, JSON]]:
-    if run.is_dir():
-        yield from RunDirectory.open(run).located()
-        return
-    if not run.exists():
-        raise UserError(f"{run} does not exist; name a run's folder, such as runs/x, or a file of traces")
-    for number, _, line in read_lines(run):
-        try:
-            record = parse(line)
-        except ValueError as error:
-            raise damaged(run, number, error) from error
-        yield f"{run}:{number}", record

@@ -20,46 +20,42 @@ from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.engine import IN_FLIGHT, Progress, success_rate
 from faultgym.agents.rollouts.engine import rollout as run_rollout
 from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
+from faultgym.agents.rollouts.ray_actors import rollout_on_ray
 from faultgym.agents.rollouts.stop import INTERRUPTED, Stop
 from faultgym.agents.rollouts.workers import rollout_in_processes
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.records import flat
 from faultgym.agents.traces.spec import faults_of
-from faultgym.cli.progress import shown
-from faultgym.core.errors import PlanError, UserError
+from faultgym.cli.support.calling import command
+from faultgym.cli.support.faults import faults_named
+from faultgym.cli.support.printing import say
+from faultgym.cli.support.progress import rollout_progress
+from faultgym.cli.support.task_options import FAULTS, TASKS, StyleName, Suites, Templates
+from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.envs.limits import Limits
-from faultgym.envs.reference.schedule import Faults
-from faultgym.tools.faults.named import load_plan
-from faultgym.tools.faults.presets import PRESETS
 
-PLAN: dict[str, Any] = {"rich_help_panel": "Plan (what is not given comes from the run that is resumed)"}
 LIMITS: dict[str, Any] = {"rich_help_panel": "Limits of one episode", "min": 1}
 
 Out = Annotated[Path, typer.Option(help="The run's folder: new, or with --resume an old one.")]
 PolicyName = Annotated[
-    str | None, typer.Option(help="A scripted policy, openai:MODEL@URL, or module:attribute. (default: expert)", **PLAN)
+    str | None,
+    typer.Option(help="A scripted policy, openai:MODEL@URL, or module:attribute. (default: expert)", **TASKS),
 ]
-Suites = Annotated[list[str] | None, typer.Option(help="May be repeated. (default: orders)", **PLAN)]
-Split = Annotated[str | None, typer.Option(help="Default: test.", **PLAN)]
-Templates = Annotated[list[str] | None, typer.Option(help="May be repeated. (default: all of the split)", **PLAN)]
-PerTemplate = Annotated[int | None, typer.Option(min=1, help="Tasks of each template. (default: 4)", **PLAN)]
+Split = Annotated[str | None, typer.Option(help="The split that tasks are taken from. (default: test)", **TASKS)]
+PerTemplate = Annotated[int | None, typer.Option(min=1, help="Tasks of each template. (default: 4)", **TASKS)]
 Trials = Annotated[
-    int | None, typer.Option("--trials", "-k", min=1, help="Episodes of each task. (default: 1)", **PLAN)
+    int | None, typer.Option("--trials", "-k", min=1, help="Episodes of each task. (default: 1)", **TASKS)
 ]
-FaultNames = Annotated[
-    list[str] | None,
-    typer.Option(help="A preset, or a plan's name or JSON file; may be repeated. (default: rough)", **PLAN),
-]
-StyleName = Annotated[str | None, typer.Option(help="http or tools, for all tasks.", **PLAN)]
-Seed = Annotated[int | None, typer.Option(help="Default: 0.", **PLAN)]
-Turns = Annotated[int | None, typer.Option(help="Default: 60.", **LIMITS)]
-Calls = Annotated[int | None, typer.Option(**LIMITS)]
-Tokens = Annotated[int | None, typer.Option(help="That the policy writes.", **LIMITS)]
+FaultNames = Annotated[list[str] | None, typer.Option(help=f"{FAULTS} (default: rough)", **TASKS)]
+Seed = Annotated[int | None, typer.Option(help="Of tasks and faults. (default: 0)", **TASKS)]
+Turns = Annotated[int | None, typer.Option(help="Turns of the policy. (default: 60)", **LIMITS)]
+Calls = Annotated[int | None, typer.Option(help="Calls of tools. (default: no limit)", **LIMITS)]
+Tokens = Annotated[int | None, typer.Option(help="Tokens that the policy writes. (default: no limit)", **LIMITS)]
 LIMITED: dict[str, Any] = {**LIMITS, "max": 1e9}
-Seconds = Annotated[float | None, typer.Option(help="Virtual seconds.", **LIMITED)]
-WallSeconds = Annotated[float | None, typer.Option(help="Real seconds.", **LIMITED)]
-Resume = Annotated[bool, typer.Option("--resume", help="Run what the run in --out still owes.")]
+Seconds = Annotated[float | None, typer.Option(help="Virtual seconds. (default: no limit)", **LIMITED)]
+WallSeconds = Annotated[float | None, typer.Option(help="Real seconds. (default: no limit)", **LIMITED)]
+Resume = Annotated[bool, typer.Option("--resume", help="Run the pending episodes of the run in --out.")]
 RetryErrors = Annotated[
     bool, typer.Option("--retry-errors", help="With --resume: run those again too that ended in harness errors.")
 ]
@@ -95,7 +91,8 @@ def rollout(
 ) -> None:
     """Run episodes of a policy and store their traces.
 
-    Ctrl-C stops cleanly; --resume goes on. Exits with 1 when episodes ended in harness errors.
+    Ctrl-C stops cleanly; --resume goes on, and takes what is not given from the run. Exits with 1 when episodes
+    ended in harness errors.
     """
     asked: JSON = {
         "suites": suite,
@@ -103,7 +100,7 @@ def rollout(
         "templates": template,
         "per_template": per_template,
         "trials": trials,
-        "faults": [named_faults(f) for f in faults] if faults else None,
+        "faults": [faults_named(f) for f in faults] if faults else None,
         "seed": seed,
         "style": style,
     }
@@ -132,18 +129,6 @@ def rollout(
 def given(options: JSON) -> JSON:
     """The options that were given on the command line."""
     return {name: value for name, value in options.items() if value is not None and value != []}
-
-
-def named_faults(text: str) -> Faults:
-    """A preset's name, or the plan of that name or in that file; raises PlanError."""
-    if text in PRESETS:
-        return text
-    try:
-        return load_plan(text)
-    except PlanError as error:
-        if Path(text).exists():
-            raise
-        raise PlanError(f"--faults {text}: {error}; the presets are {', '.join(PRESETS)}") from None
 
 
 def find_modules_here(policy: str) -> None:
@@ -176,21 +161,17 @@ def run(
     console = Console(stderr=True)
     stop = Stop()
 
-    def say(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    with stop.on_signals(say), shown(console) as on_progress:
+    with stop.on_signals(lambda text: say(console, text)), rollout_progress(console) as on_progress:
         how |= {"stop": stop, "on_progress": on_progress}
         if engine == "ray":
-            from faultgym.agents.rollouts.ray_actors import rollout_on_ray
-
             progress = rollout_on_ray(plan, make_policy, out, workers=workers, **how)
         elif workers is None or workers == 1:
             progress = asyncio.run(run_rollout(plan, make_policy(), out, **how))
         else:
             progress = rollout_in_processes(plan, make_policy, out, workers=workers, **how)
     if stop.asked and progress.pending:
-        say(f"{progress.pending} of {progress.planned} episodes are owed: faultgym rollout --out {out} --resume")
+        again = command("rollout", "--out", out, "--resume")
+        say(console, f"{progress.pending} of {progress.planned} episodes are pending: {again}")
         raise typer.Exit(INTERRUPTED)
     return progress
 
@@ -204,6 +185,7 @@ def report(progress: Progress, out: Path) -> None:
     print(f"{', '.join(parts)}; traces in {out}")
     if progress.failed:
         print(f"{progress.failed} ended in harness errors, the last one: {progress.failure[:500]}", file=sys.stderr)
-        print(f"to run those again: faultgym rollout --out {out} --resume --retry-errors", file=sys.stderr)
+        again = command("rollout", "--out", out, "--resume", "--retry-errors")
+        print(f"to run those again: {again}", file=sys.stderr)
         raise typer.Exit(1)
-    print(f"next: faultgym score {out}")
+    print(f"next: {command('score', out)}")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,32 +11,23 @@ import orjson
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 
-from faultgym.agents.storage.lines import OnError
 from faultgym.agents.storage.store import RunDirectory, atomic_file
-from faultgym.cli.progress import LINE_SECONDS
-from faultgym.core.errors import UserError
+from faultgym.cli.support.printing import grid, say, stdout_console
+from faultgym.cli.support.scoring import SCORES, scored, write_scores
 from faultgym.core.json import JSON
-from faultgym.eval.critical import critical_step
 from faultgym.eval.scoring.metrics import BY, Summary, dose_response, grouped, robustness, summarize
 from faultgym.eval.scoring.registry import added_metrics
-from faultgym.eval.scoring.runs import located_traces, run_folders
+from faultgym.eval.scoring.runs import run_folders
 from faultgym.eval.scoring.score import Score
-from faultgym.eval.scoring.score import score as score_trace
 from faultgym.eval.statistics import Estimate, percent, plain
-
-SCORES = "scores.jsonl"
-"""In the run's folder: one line for each trace."""
 
 By = StrEnum("By", {name: name for name in BY})  # type: ignore[misc]
 DEFAULT_BY = By("intensity")
-Tick = Callable[[], None]
 
 
 def score(
-    runs: Annotated[list[Path], typer.Argument(help="Runs, or folders of runs; all are summed up together.")],
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs, or folders that hold some; summed up together.")],
     by: Annotated[By, typer.Option(help="What the table's rows are.")] = DEFAULT_BY,
     json_path: Annotated[
         Path | None, typer.Option("--json", metavar="PATH", help="Also write the figures to this file.")
@@ -48,70 +37,17 @@ def score(
     ] = False,
 ) -> None:
     """Score stored traces again, offline. Writes scores.jsonl into each run's folder and prints a table."""
-    console, aside = Console(), Console(stderr=True)
+    console, aside = stdout_console(), Console(stderr=True)
     scores: list[Score] = []
-    for path in (folder for given in runs for folder in run_folders(given)):
-        run = RunDirectory.open(path)
-        found = scored(run, critical, aside)
+    for path in [folder for run in runs for folder in run_folders(run)]:
+        found = scored(RunDirectory.open(path), critical, aside)
         write_scores(path / SCORES, found)
         scores.extend(found)
-        console.print(f"{len(found)} scores: {path / SCORES}", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"{len(found)} scores: {path / SCORES}")
     if json_path is not None:
         with atomic_file(json_path) as file:
             file.write(orjson.dumps(document(scores, str(by)), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     show(console, scores, str(by))
-
-
-def scored(run: RunDirectory, critical: bool, aside: Console) -> list[Score]:
-    """The scores of all traces of a run; what cannot be read is named on stderr and left out.
-
-    Traces are read one at a time. Raises TraceError and TaskError for a trace that cannot be scored here.
-    """
-    scores = []
-    with progress_of(aside, run.plan.get("episodes")) as tick:
-        for place, trace in located_traces(run, complaining(aside), tick):
-            try:
-                found = score_trace(trace)
-            except UserError as error:
-                raise type(error)(f"{place}: {error}") from None
-            if critical and found.success is False:
-                found = found.with_critical(critical_step(trace).step)
-            scores.append(found)
-    return scores
-
-
-def complaining(aside: Console) -> OnError:
-    """What names on stderr that which cannot be read."""
-    return lambda error: aside.print(f"left out: {error}", markup=False, highlight=False, soft_wrap=True)
-
-
-def write_scores(path: Path, scores: Iterable[Score]) -> None:
-    """One line for each score; the file appears whole or not at all."""
-    with atomic_file(path) as file:
-        for found in scores:
-            file.write(orjson.dumps(found.to_record(), option=orjson.OPT_APPEND_NEWLINE))
-
-
-@contextmanager
-def progress_of(console: Console, total: int | None, what: str = "scoring") -> Iterator[Tick]:
-    """To be called after each trace: a bar on a terminal, a line now and then elsewhere."""
-    if console.is_terminal:
-        with Progress(
-            TextColumn(escape(_clean(what))), BarColumn(), MofNCompleteColumn(), console=console, transient=True
-        ) as bar:
-            task = bar.add_task("", total=total)
-            yield lambda: bar.advance(task)
-        return
-    said, count = time.monotonic(), 0
-
-    def tick() -> None:
-        nonlocal said, count
-        count += 1
-        if time.monotonic() - said >= LINE_SECONDS:
-            said = time.monotonic()
-            console.print(f"{what}: {count}/{total or '?'}", markup=False, highlight=False, soft_wrap=True)
-
-    yield tick
 
 
 # ---- what is said ---------------------------------------------------------------------------------
@@ -131,13 +67,9 @@ def document(scores: Sequence[Score], by: str) -> JSON:
 
 def show(console: Console, scores: Sequence[Score], by: str) -> None:
     """Print the table, and beneath it what does not fit into one. In brackets: 95% Wilson intervals, by task."""
-    table = Table(title=f"Scores by {by}", title_justify="left")
-    table.add_column(by, overflow="fold")
-    for name in ("episodes", "success", "SPL", "recovery (n)"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("main failure mode", overflow="fold")
-    for metric in added_metrics():
-        table.add_column(escape(metric.name), justify="right", overflow="fold")
+    figures = ("episodes", "success", "SPL", "recovery (n)")
+    added = tuple(metric.name for metric in added_metrics())
+    table = grid(f"Scores by {by}", (by, *figures, "main failure mode", *added), numbers=(*figures, *added))
     rows = {name: summarize(part) for name, part in grouped(scores, by).items()}
     if len(rows) != 1:
         rows["all"] = summarize(scores)
@@ -150,7 +82,7 @@ def show(console: Console, scores: Sequence[Score], by: str) -> None:
         table.add_row(escape(_clean(name)), *_cells(s), *([_flag(s)] if flagged else []))
     console.print(table)
     for line in _notes(scores):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
 
 
 def _cells(s: Summary) -> list[str]:

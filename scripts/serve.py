@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import socket
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from faultgym.cli.support.faults import faults_named
+from faultgym.cli.support.printing import say, stdout_console
 from faultgym.core.errors import UserError
-from faultgym.envs.reference.schedule import Faults
+from faultgym.envs.serving import ServiceApp
+from faultgym.envs.suite import suite_named
 
 
 def serve(
     suite: Annotated[str, typer.Option(help="The suite to serve")] = "orders",
-    faults: Annotated[str, typer.Option(help="A preset, or the path of a plan file")] = "clean",
+    faults: Annotated[str, typer.Option(help="A preset, or a plan's name or JSON file")] = "clean",
     split: Annotated[str, typer.Option(help="Where sessions without a task take theirs from")] = "dev",
     seed: Annotated[int, typer.Option(help="Seed of the fault schedules")] = 0,
     host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
@@ -24,14 +26,9 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one")] = 8765,
 ) -> None:
     """Serve a suite's REST API, with its faults, to any HTTP client."""
-    import socket
+    import uvicorn  # of the extra `serve`
 
-    import uvicorn
-
-    from faultgym.envs.serving import ServiceApp
-    from faultgym.envs.suite import suite_named
-
-    app = ServiceApp(suite_named(suite), faults=load_faults(faults), split=split, seed=seed, max_sessions=max_sessions)
+    app = ServiceApp(suite_named(suite), faults=faults_named(faults), split=split, seed=seed, max_sessions=max_sessions)
     app.suite.names(split)
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,23 +38,10 @@ def serve(
         raise UserError(f"cannot listen on {host}:{port} ({error.strerror}): try another --port") from None
     url = f"http://{host}:{listener.getsockname()[1]}"
     session = app.open({"id": "default"})
-    console = Console()
+    console = stdout_console()
     console.print(f"[bold]{suite}[/] with faults [bold]{faults}[/] at {url}")
-    console.print(f"  API document   {url}/openapi.json")
-    console.print(f"  a session      {url}{session['base_url']}   (POST {url}/sessions opens more)")
-    console.print(
-        f'  try            curl -H "Authorization: Bearer {session["access_token"]}" {url}/s/default/v1/openapi',
-        soft_wrap=True,
-    )
+    say(console, f"  API document   {url}/openapi.json")
+    say(console, f"  a session      {url}{session['base_url']}   (POST {url}/sessions opens more)")
+    token = session["access_token"]
+    say(console, f'  try            curl -H "Authorization: Bearer {token}" {url}/s/default/v1/openapi')
     uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on")).run(sockets=[listener])
-
-
-def load_faults(text: str) -> Faults:
-    """A preset's name as it is, a path as the plan in that file; raises `PlanError`."""
-    if "/" in text or text.endswith(".json") or Path(text).is_file():
-        from faultgym.tools.faults.named import load_plan
-
-        return load_plan(text)
-    from faultgym.envs.reference.schedule import check_faults
-
-    return check_faults(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import orjson
 import typer
@@ -12,11 +12,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from faultgym.cli.support.calling import command
+from faultgym.cli.support.printing import grid, say, stdout_console
 from faultgym.envs.suite import Suite, suite_named, suites, task_by_id
 from faultgym.envs.task import Task
-
-if TYPE_CHECKING:
-    from faultgym.eval.gate.admission import GateRow
+from faultgym.eval.gate.admission import GateRow, gate
+from faultgym.eval.gate.confusion import confusion_matrix
+from faultgym.tools.faults.registry import FAULT_KINDS
 
 MATRIX_WIDTH = 140
 """Columns of a terminal from which on the whole confusion matrix is printed."""
@@ -34,7 +36,7 @@ def tasks(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line")] = False,
 ) -> None:
     """List task templates, show tasks, list fault kinds, or check that every task holds."""
-    console = Console()
+    console = stdout_console()
     chosen = [suite_named(suite)] if suite else list(suites().values())
     if ids:
         for name in ids:
@@ -55,16 +57,17 @@ def _list(console: Console, suite: Suite, split: str, json: bool) -> None:
         for name in names:
             t = suite.templates[name]
             row = {"suite": suite.name, "template": name, "summary": t.summary, "phrasings": len(t.phrasings)}
-            console.print(orjson.dumps(row).decode(), markup=False, highlight=False, soft_wrap=True)
+            say(console, orjson.dumps(row).decode())
         return
-    table = Table("template", "what is asked", "phrasings", "kind", title=f"{suite.name}: {suite.title} ({split})")
+    columns = ("template", "what is asked", "phrasings", "kind")
+    table = grid(f"{suite.name}: {suite.title} ({split})", columns, numbers=("phrasings",))
     for name in names:
         t = suite.templates[name]
         kind = "no tool" if not t.needs_tools else "unanswerable" if not t.answerable else "outage" if t.faults else ""
         table.add_row(name, t.summary, str(len(t.phrasings)), kind)
     console.print(table)
     console.print(f"A task's id is {suite.name}/TEMPLATE/{split}/NUMBER, for instance:")
-    console.print(f"  faultgym tasks {suite.name}/{names[0]}/{split}/0\n", markup=False)
+    say(console, f"  {command('tasks', f'{suite.name}/{names[0]}/{split}/0')}\n")
 
 
 def _show(console: Console, task: Task, json: bool) -> None:
@@ -77,7 +80,7 @@ def _show(console: Console, task: Task, json: bool) -> None:
             "answerable": task.answerable,
             "needs_tools": task.needs_tools,
         }
-        console.print(orjson.dumps(shown).decode(), markup=False, highlight=False, soft_wrap=True)
+        say(console, orjson.dumps(shown).decode())
         return
     console.print(f"[bold]{escape(task.id)}[/] ({task.style} style, phrasing {task.phrasing})")
     console.print(escape(task.system), style="dim", highlight=False)
@@ -90,13 +93,11 @@ def _show(console: Console, task: Task, json: bool) -> None:
 
 
 def _faults(console: Console, json: bool) -> None:
-    from faultgym.tools.faults.registry import FAULT_KINDS
-
-    table = Table("kind", "channel", "phase", "recovery", "seen", "what happens", title="Fault kinds")
+    table = grid("Fault kinds", ("kind", "channel", "phase", "recovery", "seen", "what happens"))
     for kind in FAULT_KINDS.values():
         if json:
             row = {"kind": kind.name, "channel": kind.channel, "phase": kind.phase, "contract": kind.contract}
-            console.print(orjson.dumps(row).decode(), markup=False, highlight=False, soft_wrap=True)
+            say(console, orjson.dumps(row).decode())
         seen = "" if kind.visible else "silent"
         table.add_row(kind.name, kind.channel, kind.phase, str(kind.contract), seen, escape(kind.summary))
     if not json:
@@ -105,9 +106,6 @@ def _faults(console: Console, json: bool) -> None:
 
 def _check(console: Console, chosen: Iterable[Suite], per_template: int) -> bool:
     """Print the gate's table and the confusion matrix; whether both are clean."""
-    from faultgym.eval.gate.admission import gate
-    from faultgym.eval.gate.confusion import confusion_matrix
-
     chosen = list(chosen)
     rows = []
     with console.status("the gate") as status:

@@ -8,8 +8,12 @@ from typing import Annotated
 
 import typer
 
+from faultgym.cli.support.calling import command
+from faultgym.cli.support.progress import training_progress
 from faultgym.core.errors import UserError
 from faultgym.training.configs.tiny_recipe import RECIPES, STYLE
+from faultgym.training.trainers import quiet
+from faultgym.training.trainers.tiny.making import make
 
 Name = Annotated[str, typer.Option(help=f"{' or '.join(RECIPES)}.")]
 Out = Annotated[Path | None, typer.Option(help="Its folder. (default: under its name in the cache folder)")]
@@ -25,12 +29,8 @@ def tiny(name: Name = "tiny", out: Out = None, seed: Seed = 0) -> None:
     """
     if name not in RECIPES:
         raise UserError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}")
-    from faultgym.cli.train import shown
-    from faultgym.training.trainers import quiet
-    from faultgym.training.trainers.tiny.making import make
-
     recipe = RECIPES[name]
-    with quiet(), shown() as on_step:
+    with quiet(), training_progress() as on_step:
         made = make(recipe, out, seed=seed, progress=on_step, say=lambda line: print(line, file=sys.stderr))
     print(f"{name}: {made.parameters:,} parameters, {made.demonstrations:,} demonstrations, {made.steps:,} steps,")
     print(f"{made.seconds:.0f} s; {recipe.summary}. It is in {made.folder}.")
@@ -38,5 +38,5 @@ def tiny(name: Name = "tiny", out: Out = None, seed: Seed = 0) -> None:
     suites = " ".join(f"--suite {suite}" for suite in recipe.templates)
     model = f"hf:{name if out is None else out}?max_tokens=160"
     print("next:")
-    print(f"  faultgym rollout --policy '{model}' {suites} --style {STYLE} --faults clean \\")
+    print(f"  {command('rollout', '--policy', model)} {suites} --style {STYLE} --faults clean \\")
     print(f"    {templates} --out runs/{name}")

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import os
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from faultgym.cli import train_options as options
-from faultgym.cli.progress import LINE_SECONDS, duration
+from faultgym.cli.support import train_options as options
+from faultgym.cli.support.progress import training_progress
+from faultgym.cli.support.train_report import report
 from faultgym.cli.train_grpo import grpo
 from faultgym.training.configs.train import METHODS, Method, TrainConfig
-
-if TYPE_CHECKING:
-    from faultgym.training.trainers.outcome import TrainResult
-    from faultgym.training.trainers.watch import OnStep, TrainingStep
+from faultgym.training.trainers import quiet
+from faultgym.training.trainers.dry_run import dry_run as estimated
+from faultgym.training.trainers.run import train as train_model
 
 train = typer.Typer(no_args_is_help=True, help="Train a model, or an adapter for it, on data or on the environments.")
 
@@ -72,55 +65,12 @@ train.command("grpo")(grpo)
 
 def run(config: TrainConfig, *, dry_run: bool = False) -> None:
     """Train with progress on stderr, and say what came of it."""
-    from faultgym.training.trainers import quiet
-    from faultgym.training.trainers.run import train as train_model
-
     with quiet():
         if dry_run:
-            from faultgym.training.trainers.dry_run import dry_run as estimated
-
             for line in estimated(config).lines():
                 print(line)
             return
-        with shown() as on_step:
+        with training_progress() as on_step:
             result = train_model(config, on_step)
     if os.environ.get("RANK", "0") == "0":  # of several processes that accelerate launched, one speaks
         report(result, config)
-
-
-def report(result: TrainResult, config: TrainConfig) -> None:
-    """What a person wants to know at the end."""
-    metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
-    print(f"{result.steps} steps in {duration(result.seconds)}, {result.peak_mib:,} MiB at most: {metrics}")
-    for warning in result.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    print(f"result in {result.out}; read {result.out / 'README.md'}")
-    if config.report_to == ("tensorboard",):
-        print(f"curves: tensorboard --logdir {result.out / 'logs'}")
-
-
-@contextmanager
-def shown(clock: Callable[[], float] = time.monotonic) -> Iterator[OnStep]:
-    """What a trainer calls after each step: a bar on a terminal, a line now and then elsewhere."""
-    console = Console(stderr=True)
-    if console.is_terminal:
-        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("loading", total=None)
-            yield lambda step: bar.update(task, description=_words(step), completed=step.step, total=step.total)
-        return
-    said = clock()
-
-    def on_step(step: TrainingStep) -> None:
-        nonlocal said
-        if clock() - said >= LINE_SECONDS or step.step == step.total:
-            said = clock()
-            text = f"step {step.step}/{step.total}, {_words(step)}"
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    yield on_step
-
-
-def _words(step: TrainingStep) -> str:
-    loss = "" if math.isnan(step.loss) else f"loss {step.loss:.4f}, "
-    return f"{loss}{duration(step.left)} left"

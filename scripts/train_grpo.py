@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from faultgym.cli import train_options as options
+from faultgym.cli.support import train_options as options
+from faultgym.cli.support.calling import command
+from faultgym.cli.support.progress import training_progress
+from faultgym.cli.support.task_options import FAULTS, TASKS, StyleName, Suites, Templates
+from faultgym.cli.support.train_report import report
 from faultgym.training.configs.grpo import GrpoConfig
+from faultgym.training.trainers import quiet
+from faultgym.training.trainers.grpo import TRACES, estimated, train_grpo
 
-TASKS: dict[str, Any] = {"rich_help_panel": "Tasks (of the split train)"}
 PLAY: dict[str, Any] = {"rich_help_panel": "Episodes"}
 
-Suites = Annotated[list[str] | None, typer.Option("--suite", help="May be repeated. (default: orders)", **TASKS)]
-Templates = Annotated[list[str] | None, typer.Option("--template", help="Default: all of the suite.", **TASKS)]
-Faults = Annotated[
-    list[str] | None,
-    typer.Option("--faults", help="A preset, or a plan's name or JSON file; may be repeated. (default: mild)", **TASKS),
-]
+Faults = Annotated[list[str] | None, typer.Option("--faults", help=f"{FAULTS} (default: mild)", **TASKS)]
 PerTemplate = Annotated[
     int | None, typer.Option(help="Tasks of each template. (default: as many as the steps need)", **TASKS)
 ]
-StyleName = Annotated[str | None, typer.Option(help="http or tools, for all tasks.", **TASKS)]
 Prompt = Annotated[str | None, typer.Option(help="none, plain, best, few_shot, or a file.", **PLAY)]
 Group = Annotated[int | None, typer.Option(help="Episodes that are compared with each other. (default: 8)", **PLAY)]
 Turns = Annotated[int | None, typer.Option(help="Of an episode. (default: 12)", **PLAY)]
@@ -85,17 +83,13 @@ def grpo(
 
 def run(config: GrpoConfig, *, dry_run: bool = False) -> None:
     """Train with progress on stderr, and say what came of it."""
-    from faultgym.cli.train import report, shown
-    from faultgym.training.trainers import quiet
-    from faultgym.training.trainers.grpo import TRACES, estimated, train_grpo
-
     with quiet():
         if dry_run:
             for line in estimated(config):
                 print(line)
             return
-        with shown() as on_step:
+        with training_progress() as on_step:
             result = train_grpo(config, on_step)
     if os.environ.get("RANK", "0") == "0":
         report(result, config.train)
-        print(f"episodes: faultgym score {Path(result.out) / TRACES}")
+        print(f"episodes: {command('score', result.out / TRACES)}")

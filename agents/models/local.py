@@ -153,10 +153,15 @@ class LocalPolicy:
         return actor
 
     def prepare(self) -> None:
-        """Load the model. Raises UserError when it cannot be: no episode of a run would ever do."""
+        """Load the model, without which no episode of a run would ever do.
+
+        Raises:
+            UserError: The model cannot be loaded.
+            ModuleNotFoundError: What loads it is not installed.
+        """
         try:
             self.loaded()
-        except UserError:
+        except (UserError, ModuleNotFoundError):  # of a missing module the caller says which extra brings it
             raise
         except Exception as error:
             raise UserError(f"{self.name} cannot be loaded: {type(error).__name__}: {error}") from error

@@ -10,9 +10,9 @@ from importlib import metadata
 import pytest
 
 from faultgym.cli import doctor as doctor_module
-from faultgym.cli.diagnosis import Sqlite, capabilities, diagnose, probe_sqlite
-from faultgym.cli.extras import Need, extra_for, needs
 from faultgym.cli.main import main
+from faultgym.cli.support.diagnosis import Sqlite, capabilities, diagnose, probe_sqlite
+from faultgym.cli.support.extras import Need, extra_for, needs
 
 
 @pytest.fixture(scope="module")

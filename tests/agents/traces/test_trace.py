@@ -19,7 +19,7 @@ from faultgym.agents.traces.chat import arguments_text
 from faultgym.agents.traces.schema import SCHEMA_VERSION, trace_schema
 from faultgym.agents.traces.spec import EpisodeSpec, episode_id, faults_of
 from faultgym.agents.traces.trace import HarnessFailure, Trace
-from faultgym.cli.schema import schema_text
+from faultgym.cli.support.schema import schema_text
 from faultgym.core.errors import TraceError
 from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.limits import Limits

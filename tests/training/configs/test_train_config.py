@@ -2,7 +2,7 @@
 
 import pytest
 
-from faultgym.cli.train_options import asked
+from faultgym.cli.support.train_options import asked
 from faultgym.core.errors import UserError
 from faultgym.training.configs.settings import read_yaml, settings
 from faultgym.training.configs.train import ADAPTERS, METHODS, REPORTERS, TrainConfig, defaults_for

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from faultgym.cli.vllm_env import PINS, absent, is_complete, write_stand_in
+from faultgym.cli.support.vllm_env import PINS, absent, is_complete, write_stand_in
 
 in_a_checkout = pytest.mark.skipif(not PINS.is_file(), reason="the sdist has no such file")
 

@@ -14,17 +14,19 @@ from faultgym.agents.models.files import TRAINED, trained_folder
 from faultgym.agents.rollouts.engine import OnProgress
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.trace import Trace
-from faultgym.cli.loop import watching_on
-from faultgym.cli.progress import duration, shown
-from faultgym.cli.show import print_trace
-from faultgym.cli.train import shown as training_shown
-from faultgym.cli.trial import EXAMS, Trial, examine, table
+from faultgym.cli.support.callbacks import loop_callbacks
+from faultgym.cli.support.calling import command
+from faultgym.cli.support.printing import heading, say
+from faultgym.cli.support.progress import duration, rollout_progress, training_progress
+from faultgym.cli.support.transcripts import print_trace
+from faultgym.cli.support.trial import EXAMS, Trial, examine, table
 from faultgym.core.errors import UserError
 from faultgym.eval.comparison.compare import Comparison, Run, compare
 from faultgym.eval.scoring.runs import ScoredEpisode
 from faultgym.training.configs.tiny_recipe import RECIPES
 from faultgym.training.loop.run import run_loop
 from faultgym.training.trainers import quiet
+from faultgym.training.trainers.tiny.making import make
 
 LOOP = "loop"
 """The loop's folder beneath the demo's."""
@@ -42,9 +44,10 @@ def close_the_loop(console: Console, out: Path, trial: Trial, seed: int) -> Comp
     console.print(table(comparison, runs, f"One round of the loop, from {model}"))
     _legend(console, trial, model in TRAINED)
     _before_and_after(console, out / "exams", runs)
-    _say(console, f"{duration(time.monotonic() - began)} for the loop. Everything is in {out}:")
-    _say(console, f"  {folder}/rounds/01/README.md   what failed, what was added, what changed")
-    _say(console, f"  faultgym compare {out}/exams/base {out}/exams/sft {out}/exams/dpo   all of the comparison")
+    say(console, f"{duration(time.monotonic() - began)} for the loop. Everything is in {out}:")
+    say(console, f"  {folder}/rounds/01/README.md   what failed, what was added, what changed")
+    exams = (out / "exams" / place for place, _ in models_of(folder).values())
+    say(console, f"  {command('compare', *exams)}   all of the comparison")
     return comparison
 
 
@@ -54,7 +57,7 @@ def one_round(console: Console, out: Path, trial: Trial, seed: int) -> list[Run]
     Raises UserError when the round trained nothing.
     """
     folder = out / LOOP
-    watch = watching_on(Console(stderr=True))
+    watch = loop_callbacks(Console(stderr=True))
     with quiet():
         run_loop(folder, trial.config(seed), resume=(folder / "loop.json").is_file(), watching=watch)
         runs = [
@@ -88,13 +91,11 @@ def _with_base(console: Console, out: Path, trial: Trial, seed: int) -> Trial:
         return trial
     kept = trained_folder(trial.model) if not seed else out / trial.model
     if not kept.is_dir():
-        from faultgym.training.trainers.tiny.making import make
-
         recipe = RECIPES[trial.model]
-        _say(console, f"{trial.model}, from nothing: it {recipe.summary}. Kept in {kept} for the next time.")
-        with quiet(), training_shown() as on_step:
-            made = make(recipe, kept, seed=seed, progress=on_step, say=lambda line: _say(console, f"  {line}"))
-        _say(console, f"{made.parameters:,} parameters after {duration(made.seconds)}\n")
+        say(console, f"{trial.model}, from nothing: it {recipe.summary}. Kept in {kept} for the next time.")
+        with quiet(), training_progress() as on_step:
+            made = make(recipe, kept, seed=seed, progress=on_step, say=lambda line: say(console, f"  {line}"))
+        say(console, f"{made.parameters:,} parameters after {duration(made.seconds)}\n")
     return trial if not seed else replace(trial, model=str(kept))
 
 
@@ -103,8 +104,8 @@ def watched_on(console: Console) -> Callable[[str], AbstractContextManager[OnPro
 
     @contextmanager
     def watched(what: str) -> Iterator[OnProgress]:
-        _say(console, what)
-        with shown(Console(stderr=True)) as on_progress:
+        say(console, what)
+        with rollout_progress(Console(stderr=True)) as on_progress:
             yield on_progress
 
     return watched
@@ -112,13 +113,13 @@ def watched_on(console: Console) -> Callable[[str], AbstractContextManager[OnPro
 
 def _legend(console: Console, trial: Trial, structured: bool) -> None:
     templates = ", ".join(name for names in trial.templates.values() for name in names)
-    _say(console, f"templates      {templates}")
-    _say(console, "clean success  on tasks of the test split: other worlds, other entities than in training")
-    _say(console, "recovery       of the delivered faults that have a way past; on tasks of the test split")
-    _say(console, "unseen kinds   the same with kinds of faults that no training task has")
-    _say(console, "[a, b]         95% interval of the difference to the base, in points, paired by task\n")
+    say(console, f"templates      {templates}")
+    say(console, "clean success  on tasks of the test split: other worlds, other entities than in training")
+    say(console, "recovery       of the delivered faults that have a way past; on tasks of the test split")
+    say(console, "unseen kinds   the same with kinds of faults that no training task has")
+    say(console, "[a, b]         95% interval of the difference to the base, in points, paired by task\n")
     if structured:
-        _say(
+        say(
             console,
             "the base begins with heads that look back and copy (a structured initialisation; every weight is"
             " trained afterwards): docs/models.md says how and why.\n",
@@ -137,7 +138,7 @@ def _before_and_after(console: Console, exams: Path, runs: list[Run]) -> None:
         return
     key = min(turned, key=lambda k: (len(_met(after[k])), dict(after[k].score.reward)["calls"], k))
     for title, place, one in (("Before", "base", before[key]), ("After", "", after[key])):
-        console.rule(f"{title}: {runs[0].name if place else runs[-1].name}", align="left")
+        heading(console, f"{title}: {runs[0].name if place else runs[-1].name}")
         folder = exams / (place or ("sft" if runs[-1].name == SFT else "dpo"))
         print_trace(console, _trace(folder, one.id), found=one.score)
         console.print()
@@ -154,7 +155,3 @@ def _trace(folder: Path, episode: str) -> Trace:
             if record["episode_id"] == episode:
                 return Trace.from_record(record)
     raise AssertionError(f"{episode} was scored from {folder}, and is not there")
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

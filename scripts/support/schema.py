@@ -1,4 +1,4 @@
-"""The published JSON Schema of a trace: `python -m faultgym.cli.schema > docs/trace.schema.json`."""
+"""The published JSON Schema of a trace: `python -m faultgym.cli.support.schema > docs/trace.schema.json`."""
 
 from __future__ import annotations
 

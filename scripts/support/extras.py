@@ -12,8 +12,25 @@ from shlex import quote
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-_DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
-"""Modules that are not called as what brings them."""
+_DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+    "scipy": "scikit-learn",
+    "huggingface_hub": "transformers",
+    "safetensors": "transformers",
+    "tokenizers": "transformers",
+}
+"""Modules that are not called as what brings them, or come with a requirement and are none themselves."""
+VERB_EXTRAS = {
+    "build": ("data",),
+    "train": ("data", "train"),
+    "tiny": ("data", "train"),
+    "loop": ("data", "train"),
+    "demo": ("data", "train"),
+    "compare": ("data", "train"),
+    "serve": ("serve",),
+}
+"""The extras that a verb needs as a whole: naming them one at a time would have a user install twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +91,27 @@ def extra_for(module: str) -> str:
     """The extra that brings a top-level module; empty when the core does, or nothing of ours."""
     name = canonicalize_name(_DISTRIBUTIONS.get(module, module))
     return next((need.extra for need in needs() if canonicalize_name(need.name) == name), "")
+
+
+def missing_module(module: str, verb: str) -> str:
+    """What a user is told of a module that is not installed: which extra brings it, and the command.
+
+    Args:
+        module: Its dotted name.
+        verb: The verb that was called.
+
+    Example:
+        >>> missing_module("uvicorn.config", "serve").partition(": ")[0]
+        "faultgym serve needs the extra 'serve'"
+    """
+    top = module.partition(".")[0]
+    extra = extra_for(top)
+    if not extra:
+        return f"faultgym {verb} needs the module '{top}', which is not installed: {extra_command('')}"
+    wanted = VERB_EXTRAS.get(verb.partition(" ")[0], ())
+    extras = wanted if extra in wanted else (extra,)
+    named = " and ".join(f"'{name}'" for name in extras)
+    return f"faultgym {verb} needs the extra{'s' * (len(extras) > 1)} {named}: {extra_command(','.join(extras))}"
 
 
 def install_command(*wanted: str) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from faultgym.agents.models.files import TRAINED
@@ -18,6 +17,7 @@ from faultgym.agents.rollouts.engine import OnProgress
 from faultgym.agents.rollouts.plan import RolloutRequest
 from faultgym.agents.rollouts.stop import Stop
 from faultgym.agents.storage.store import atomic_file
+from faultgym.cli.support.printing import grid
 from faultgym.core.errors import UserError
 from faultgym.envs.task import Style
 from faultgym.eval.comparison.compare import Comparison, Run, read_run
@@ -243,17 +243,14 @@ def by_itself(run: Run, exam: Exam) -> str:
 
 def table(comparison: Comparison, runs: Sequence[Run], title: str) -> Table:
     """One row for each model: its numbers, and how far they are from the base's, with intervals and verdicts."""
-    grid = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    grid.add_column("model", no_wrap=True)
-    for exam in EXAMS:
-        grid.add_column(TITLES[exam.name], justify="right")
+    shown = grid(title, ("model", *(TITLES[exam.name] for exam in EXAMS)), numbers=tuple(TITLES.values()))
     first = comparison.against[0]
-    grid.add_row(comparison.base.name, *(_base(cell_of(first, exam)) for exam in EXAMS))
+    shown.add_row(comparison.base.name, *(_base(cell_of(first, exam)) for exam in EXAMS))
     for against in comparison.against:
         run = next(one for one in runs if one.name == against.run.name)
         cells = ((cell_of(against, exam), exam) for exam in EXAMS)
-        grid.add_row(run.name, *(_cell(cell) if cell else by_itself(run, exam) for cell, exam in cells))
-    return grid
+        shown.add_row(run.name, *(_cell(cell) if cell else by_itself(run, exam) for cell, exam in cells))
+    return shown
 
 
 def _base(cell: ComparisonCell | None) -> str:

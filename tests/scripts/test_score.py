@@ -152,3 +152,13 @@ def test_names_from_a_trace_cannot_steer_the_terminal(expert, tmp_path, capsys):
     _, shown = run(capsys, path, "--by", "policy")
     assert "\x1b" not in shown.out
     assert "[bold]evil" in shown.out
+
+
+def test_a_folder_of_runs_is_scored_run_by_run(tmp_path, capsys):
+    store(tmp_path / "all" / "expert", "expert", faults=("clean",))
+    store(tmp_path / "all" / "quitter", "quitter", faults=("rough",))
+    code, shown = run(capsys, tmp_path / "all", "--by", "policy")
+    assert code == 0
+    assert "expert" in shown.out
+    assert "quitter" in shown.out
+    assert len(scores_of(tmp_path / "all" / "expert")) == len(scores_of(tmp_path / "all" / "quitter")) == 3

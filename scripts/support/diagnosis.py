@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from faultgym.cli.extras import Need, extra_command, in_checkout, install_command, needs, version_of
+from faultgym.cli.support.extras import Need, extra_command, in_checkout, install_command, needs, version_of
 
 GIB = 1 << 30
 CORE = ("gym", "search", "sql")

@@ -10,7 +10,7 @@ import pytest
 from helpers import lessons
 
 from faultgym.cli.main import main
-from faultgym.cli.train import shown
+from faultgym.cli.support.progress import training_progress
 from faultgym.training.trainers.watch import TrainingStep
 
 pytestmark = pytest.mark.slow
@@ -83,7 +83,7 @@ def test_wrong_words_are_one_line_and_exit_2(words, said, tmp_path, monkeypatch,
 
 def test_progress_away_from_a_terminal_is_a_line_now_and_then(capsys):
     now = [0.0]
-    with shown(clock=lambda: now[0]) as on_step:
+    with training_progress(clock=lambda: now[0]) as on_step:
         for step in range(1, 31):
             now[0] += 1
             on_step(TrainingStep(step, 30, 0.5, float(step), 30.0 - step))

@@ -10,8 +10,8 @@ from rich.console import Console
 pytest.importorskip("torch")
 
 from benchmarks.results import part_of
-from faultgym.cli.demo_loop import close_the_loop, models_of, watched_on
-from faultgym.cli.trial import EXAMS, Trial, cell_of, examine
+from faultgym.cli.support.demo_loop import close_the_loop, models_of, watched_on
+from faultgym.cli.support.trial import EXAMS, Trial, cell_of, examine
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from faultgym.cli.main import main
-from faultgym.cli.trial import EXAMS, Trial, by_itself, trial_of
+from faultgym.cli.support.trial import EXAMS, Trial, by_itself, trial_of
 from faultgym.envs.suite import suite_named
 from faultgym.eval.comparison.compare import read_run
 from faultgym.tools.faults.presets import HELD_OUT_KINDS

@@ -8,7 +8,7 @@ from rich.console import Console
 from faultgym.agents.rollouts.engine import Progress
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.cli.main import main
-from faultgym.cli.progress import shown, summary
+from faultgym.cli.support.progress import rollout_progress, summary
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_progress_on_a_terminal_is_a_bar_and_in_a_log_plain_lines():
     for terminal in (True, False):
         text = io.StringIO()
         console = Console(file=text, force_terminal=terminal, width=120)
-        with shown(console, lambda: float(next(times))) as on_progress:
+        with rollout_progress(console, lambda: float(next(times))) as on_progress:
             on_progress(Progress(10, before=2, done=4, succeeded=3, failed=1))
             on_progress(Progress(10, before=2, done=8, succeeded=7, failed=1))
         assert ("\x1b[" in text.getvalue()) == terminal
@@ -167,3 +167,12 @@ def test_the_summary_names_success_speed_what_is_left_and_failures():
     progress = Progress(100, before=10, done=30, succeeded=20, failed=5, tokens=600)
     assert summary(progress, 10.0) == "success 80%, 3/s, 60 tokens/s, 20 s left, 5 harness errors"
     assert summary(Progress(100), 0.0) == "no verdict yet"
+
+
+def test_faults_without_a_preset_or_plan_of_that_name_are_told_the_nearest(faultgym, tmp_path):
+    code, _, err = faultgym("rollout", *SMALL, "--faults", "ruogh", "--out", tmp_path / "run")
+    assert code == 2
+    assert "there is no such preset, plan or file; did you mean rough?" in err
+    code, _, err = faultgym("play", "--faults", "bursts", "--out", tmp_path / "played")
+    assert code == 2
+    assert "did you mean burst?" in err

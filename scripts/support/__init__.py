@@ -1,0 +1,1 @@
+"""What several verbs share. Nothing here is a verb, and nothing here imports one."""

@@ -1,0 +1,16 @@
+"""The options with which several verbs choose tasks and faults."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+TASKS: dict[str, Any] = {"rich_help_panel": "Tasks and faults"}
+
+Suites = Annotated[list[str] | None, typer.Option("--suite", help="May be repeated. (default: orders)", **TASKS)]
+Templates = Annotated[
+    list[str] | None, typer.Option("--template", help="May be repeated. (default: all of the split)", **TASKS)
+]
+StyleName = Annotated[str | None, typer.Option("--style", help="http or tools, for all tasks.", **TASKS)]
+FAULTS = "A preset, or a plan's name or JSON file; may be repeated."
