@@ -54,8 +54,12 @@ class Declaration:
     def check(self, arguments: Mapping[str, Any], *, strict: bool = True) -> dict[str, Any]:
         """Validated arguments, without defaults filled in.
 
-        `strict` is for JSON, where a number written as text is wrong; query strings know text only.
-        Raises `BadArguments`.
+        Args:
+            arguments: What was sent.
+            strict: For JSON, where a number written as text is wrong; query strings know text only.
+
+        Raises:
+            BadArguments: They do not fit; its `problems` say where.
         """
         try:
             result: dict[str, Any] = self.validator.validate_python(arguments, strict=strict)
@@ -76,11 +80,23 @@ def declare(
     optional: Mapping[str, Any] | None = None,
     as_sent: bool = False,
 ) -> Declaration:
-    """The declaration of `function`, without its first `hidden` parameters (the world it works on).
+    """The declaration of a function.
 
-    `optional` adds parameters that the function does not take itself, such as request headers.
-    `as_sent` leaves values as they were sent, where they would be brought into their whole form.
-    Raises TypeError when a parameter has no annotation: that is a bug in the suite, met at import.
+    Args:
+        function: Typed in full; the first paragraph of its docstring is the description.
+        name: The name, if it is another than the function's.
+        hidden: How many of the first parameters are left out: the world or session that it works on.
+        optional: Parameters that the function does not take itself, such as request headers.
+        as_sent: Leave values as they were sent, where they would be brought into their whole form.
+
+    Raises:
+        TypeError: A parameter has no annotation: a bug in the suite, met at import.
+
+    Example:
+        >>> def wait(session, seconds: float = 1.0) -> None:
+        ...     "Wait a while."
+        >>> declare(wait).check({"seconds": 2.5})
+        {'seconds': 2.5}
     """
     hints = get_type_hints(function, include_extras=True)
     fields: dict[str, Any] = {}

@@ -28,7 +28,15 @@ class CallOutcome(NamedTuple):
 
 
 class Session:
-    """One agent's session: it keeps the bearer token as a browser keeps a cookie."""
+    """One agent's session: it keeps the bearer token as a browser keeps a cookie.
+
+    Args:
+        world: What the tools work on.
+        service: The suite's routes.
+        layer: The faults of the episode.
+        token: The bearer token that is sent until another one is issued.
+        sql_writes: Whether the SQL tool may write to the suite's writable tables in this task.
+    """
 
     __slots__ = ("layer", "service", "sql_writes", "token", "world")
 

@@ -114,7 +114,12 @@ def endpoint_tools(service: Service) -> dict[str, Tool]:
 
 
 class Toolbox:
-    """The tools offered in one episode."""
+    """The tools offered in one episode, and the one door through which they are called.
+
+    Args:
+        tools: The tools by name.
+        session: What they work on.
+    """
 
     __slots__ = ("session", "tools")
 
@@ -218,7 +223,15 @@ class MalformedCall(ValueError):
 
 
 def parse_arguments(call: ToolCall) -> dict[str, Any]:
-    """The call's arguments as a clean dict; raises `MalformedCall`."""
+    """The call's arguments as a clean dict.
+
+    Raises:
+        MalformedCall: They are no JSON object, or one beyond the limits.
+
+    Example:
+        >>> parse_arguments(ToolCall("call_0", "sql", raw='{"query": "SELECT 1"}'))
+        {'query': 'SELECT 1'}
+    """
     arguments = call.arguments
     if arguments is None:
         arguments = _parse_text(call.raw)

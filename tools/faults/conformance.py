@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, get_args
 import orjson
 
 from faultgym.core.errors import UserError
-from faultgym.tools.faults.probes import REPLIES, REQUESTS, Probe, ProbeWorld, probes
+from faultgym.tools.faults.probes import REPLIES, REQUESTS, KindProbe, ProbeWorld, probes
 from faultgym.tools.faults.types import (
     LARGEST,
     RESERVED,
@@ -138,7 +138,7 @@ def _calling(kind: Kind, where: str, what: str) -> Iterator[None]:
         raise KindError(f"fault kind {kind.name!r}{place}: {problem}") from error
 
 
-def _aims(kind: Kind, probe: Probe) -> bool:
+def _aims(kind: Kind, probe: KindProbe) -> bool:
     with _calling(kind, probe.name, "targets"):
         found, again = kind.targets(probe.site), kind.targets(probe.site)
     if type(found) is not bool or found is not again:
@@ -152,7 +152,7 @@ def _check_same(kind: Kind, course: list[_Step], again: list[_Step]) -> None:
             _refuse(kind, one.where, f"it is not deterministic: the same request gave {one} and then {two}")
 
 
-def _course(kind: Kind, fault: ScheduledFault, first: Probe, others: list[Probe]) -> list[_Step]:
+def _course(kind: Kind, fault: ScheduledFault, first: KindProbe, others: list[KindProbe]) -> list[_Step]:
     """The first request in a fresh world, then all others in the same one, as the fault layer would pass them."""
     world, state = ProbeWorld(), FaultState()
     route = first.site.route
@@ -163,7 +163,7 @@ def _course(kind: Kind, fault: ScheduledFault, first: Probe, others: list[Probe]
     ]
 
 
-def _step(kind: Kind, fault: ScheduledFault, probe: Probe, world: ProbeWorld, state: FaultState) -> _Step:
+def _step(kind: Kind, fault: ScheduledFault, probe: KindProbe, world: ProbeWorld, state: FaultState) -> _Step:
     request = copy.deepcopy(probe.request)
     true = probe.backend(world, request) if kind.phase == "after" else None
     reply = copy.deepcopy(true)
@@ -197,7 +197,7 @@ def _step(kind: Kind, fault: ScheduledFault, probe: Probe, world: ProbeWorld, st
     return _Step(probe.name, struck, given, detail, memory, world.clock.now)
 
 
-def _due(kind: Kind, probe: Probe, context: FaultContext, request: Any, true: Any) -> bool:
+def _due(kind: Kind, probe: KindProbe, context: FaultContext, request: Any, true: Any) -> bool:
     """Whether the kind fires at the request, and that finding it out changed nothing."""
     world, state = context.world, context.state
     asked: Callable[[FaultContext], bool] = kind.can_fire
@@ -216,13 +216,13 @@ def _due(kind: Kind, probe: Probe, context: FaultContext, request: Any, true: An
     return found
 
 
-def _check_reply(kind: Kind, probe: Probe, given: Any) -> None:
+def _check_reply(kind: Kind, probe: KindProbe, given: Any) -> None:
     wanted = REPLIES[kind.channel]
     if not isinstance(given, wanted):
         _refuse(kind, probe.name, f"`act` must give a {wanted.__name__}, not {given!r}")
 
 
-def _plain(kind: Kind, probe: Probe, what: str, value: Any) -> bytes:
+def _plain(kind: Kind, probe: KindProbe, what: str, value: Any) -> bytes:
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:

@@ -23,7 +23,14 @@ FaultSchedule = tuple[ScheduledFault, ...]
 
 
 class FaultLayer:
-    """The faults of one episode: the schedule, what each entry has done, and what fired."""
+    """The faults of one episode: the schedule, what each entry has done, and what fired.
+
+    Args:
+        schedule: What may fire; with none, the layer is the bare backend.
+
+    Raises:
+        PlanError: An entry is of a kind that does not exist.
+    """
 
     __slots__ = ("_armed", "call", "events", "schedule", "step")
 
@@ -60,6 +67,12 @@ class FaultLayer:
         """The reply to `request`: the backend's, or what the faults that fire make of it.
 
         At most one fault of phase `before` fires; faults of phase `after` are applied in schedule order.
+
+        Args:
+            world: What the backend works on.
+            site: Where the request passes.
+            request: What the tool sends.
+            backend: Gives the true reply. Not called where a fault of phase `before` fires.
         """
         entries = self._armed.get(site.channel)
         if not entries:

@@ -94,13 +94,36 @@ class FaultPlan:
 
     @staticmethod
     def from_rules(rules: Iterable[Mapping[str, Any]], name: str = "") -> FaultPlan:
-        """A plan of rules in their JSON form; raises `PlanError`."""
+        """A plan of rules in their JSON form.
+
+        Args:
+            rules: What stands under `rules` in a plan's file.
+            name: The plan's name, also for messages.
+
+        Raises:
+            PlanError: A rule is wrong; the message says which and why.
+
+        Example:
+            >>> plan = FaultPlan.from_rules([{"kind": "timeout", "trigger": {"nth": 1}}], "one timeout")
+            >>> print(plan.to_json(), end="")
+            {"version": 1, "name": "one timeout", "rules": [
+              {"kind": "timeout", "trigger": {"nth": 1}}
+             ]}
+        """
         where = name or "plan"
         return FaultPlan(name, tuple(_rule(data, f"{where}, rule {n}") for n, data in enumerate(rules, 1)))
 
     @staticmethod
     def from_json(text: str, source: str = "plan") -> FaultPlan:
-        """The plan in a JSON text; raises `PlanError` with the line, the rule and the reason."""
+        """The plan in a JSON text.
+
+        Args:
+            text: The whole file.
+            source: What the messages call it.
+
+        Raises:
+            PlanError: It is wrong; the message gives the line, the rule and the reason.
+        """
         try:
             data = json.loads(text, parse_constant=_refuse)
         except json.JSONDecodeError as error:
@@ -218,7 +241,7 @@ def listed(schedule: FaultSchedule) -> FaultSchedule:
 
 @banked("tasks", 16_384)
 def compile_plan(plan: FaultPlan, seed: int) -> FaultSchedule:
-    """The explicit schedule of a plan under a seed.
+    """The explicit schedule of a plan under a seed: what the fault layer follows and the trace stores.
 
     All choices are hashes of the seed and the rule's own content, so that neither the order of the
     rules nor that of the calls, nor a fork, can change them.

@@ -57,10 +57,16 @@ class _Choice:
 
 
 def preset(name: str, seed: int, sites: Sequence[Site], *, held_out: bool = False) -> FaultPlan:
-    """The plan of a preset for a task whose reference solution visits `sites`.
+    """The plan of a preset for one task. Where nothing suits, it has fewer rules, or none.
 
-    `held_out` draws from `HELD_OUT_KINDS` only, and otherwise none of them is drawn. Raises `PlanError`
-    for an unknown name. Where nothing suits, the plan has fewer rules, or none.
+    Args:
+        name: One of `PRESETS`.
+        seed: The same seed and sites give the same plan.
+        sites: Where the task's reference solution passes the fault layer, once for each visit.
+        held_out: Draw from `HELD_OUT_KINDS` only; otherwise none of them is drawn.
+
+    Raises:
+        PlanError: There is no such preset.
     """
     if name not in PRESETS:
         hint = did_you_mean(name, PRESETS)

@@ -196,7 +196,7 @@ class ProbeWorld:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class KindProbe:
     """One request at which a kind is tried."""
 
     name: str
@@ -207,16 +207,16 @@ class Probe:
     """The true reply to a request."""
 
 
-def probes(channel: Channel) -> tuple[Probe, ...]:
+def probes(channel: Channel) -> tuple[KindProbe, ...]:
     """The requests of one channel: reads and writes, found and not found, well and badly formed."""
     return {"http": _http, "sql": _sql, "search": _search, "tool": _tool}[channel]()
 
 
-def _http() -> tuple[Probe, ...]:
+def _http() -> tuple[KindProbe, ...]:
     def answer(world: ProbeWorld, request: HttpRequest) -> HttpResponse:
         return service().handle(world, request)
 
-    def probe(method: str, path: str, route: str, **more: Any) -> Probe:
+    def probe(method: str, path: str, route: str, **more: Any) -> KindProbe:
         request = HttpRequest(method, path, **{"headers": _TOKEN, **more})
         op = service().operations.get(route)
         site = Site("http", "http")
@@ -227,7 +227,7 @@ def _http() -> tuple[Probe, ...]:
                 versioned=op.versioned, tables=op.tables, path=op.path,
             )  # fmt: skip
         query = "&".join(f"{name}={value}" for name, value in request.query.items())
-        return Probe(f"http {method} {path}{'?' if query else ''}{query}", site, request, answer)
+        return KindProbe(f"http {method} {path}{'?' if query else ''}{query}", site, request, answer)
 
     lent = {"cursor": encode_cursor("ORD-1003"), "limit": "3"}
     return (
@@ -246,16 +246,16 @@ def _http() -> tuple[Probe, ...]:
     )
 
 
-def _sql() -> tuple[Probe, ...]:
+def _sql() -> tuple[KindProbe, ...]:
     def answer(world: ProbeWorld, request: SqlRequest) -> SqlReply:
         reply = world.guarded.run(request.statement, write_allowed=True, now=world.time)
         if reply.changes > 0:
             world.effect("sql:write", "remarks", request.statement)
         return reply
 
-    def probe(statement: str, write: bool = False) -> Probe:
+    def probe(statement: str, write: bool = False) -> KindProbe:
         site = Site("sql", "sql", "write" if write else "read", write=write)
-        return Probe(f"sql {statement!r}", site, SqlRequest(statement), answer)
+        return KindProbe(f"sql {statement!r}", site, SqlRequest(statement), answer)
 
     insert = "INSERT INTO remarks (order_id, body) VALUES ('ORD-1001', 'seen')"
     return (
@@ -272,7 +272,7 @@ def _sql() -> tuple[Probe, ...]:
     )
 
 
-def _search() -> tuple[Probe, ...]:
+def _search() -> tuple[KindProbe, ...]:
     site = Site("search", "search", "", listing=True, tables=("documents",))
     requests = (
         SearchRequest("refund policy"),
@@ -281,7 +281,7 @@ def _search() -> tuple[Probe, ...]:
         SearchRequest("unheard-of"),
         SearchRequest(""),
     )
-    return tuple(Probe(f"search {r.query!r}", site, r, lambda world, r: world.index.search(r)) for r in requests)
+    return tuple(KindProbe(f"search {r.query!r}", site, r, lambda world, r: world.index.search(r)) for r in requests)
 
 
 _RESULTS = {
@@ -294,14 +294,14 @@ _RESULTS = {
 }
 
 
-def _tool() -> tuple[Probe, ...]:
+def _tool() -> tuple[KindProbe, ...]:
     def answer(world: ProbeWorld, call: ToolCall) -> ToolResult:
         code, content = _RESULTS.get(call.name, ("unknown_tool", f"error: there is no tool {call.name!r}"))
         return ToolResult(call.id, call.name, content, code)
 
-    def probe(name: str, arguments: JSON | None, raw: str = "") -> Probe:
+    def probe(name: str, arguments: JSON | None, raw: str = "") -> KindProbe:
         call = ToolCall("call_0", name, arguments, raw)
-        return Probe(f"tool {name or '(no name)'} {arguments or raw}", Site("tool", name), call, answer)
+        return KindProbe(f"tool {name or '(no name)'} {arguments or raw}", Site("tool", name), call, answer)
 
     return (
         probe("get_order", {"order_id": "ORD-1001"}),

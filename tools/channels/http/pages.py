@@ -23,7 +23,15 @@ def encode_cursor(key: str) -> str:
 
 
 def decode_cursor(cursor: str) -> str:
-    """The key inside a cursor; raises `ServiceError` 400 for one that this service never gave."""
+    """The key inside a cursor.
+
+    Raises:
+        ServiceError: 400, for a cursor that this service never gave.
+
+    Example:
+        >>> decode_cursor(encode_cursor("ORD-1002"))
+        'ORD-1002'
+    """
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, UnicodeError, ValueError):
@@ -44,9 +52,23 @@ def page(
     limit: int,
     key: str = "id",
 ) -> JSON:
-    """One page of rows in the order of `key`: `{"items": [...], "total": n, "next_cursor": ... or None}`.
+    """One page of rows in the order of `key`.
 
-    `columns`, `table`, `where` and `key` come from the suite's code, never from a client.
+    Args:
+        db: The world's database.
+        columns: What is shown of a row. Like `table`, `where` and `key` from the suite's code, never from a client.
+        table: Where the rows are.
+        where: The SQL condition, with a `?` for each of `values`.
+        values: What a client asked for.
+        cursor: Of the page before; None for the first page.
+        limit: Items on a page.
+        key: The column by which the rows are sorted; unique.
+
+    Returns:
+        `{"items": [...], "total": n, "next_cursor": ... or None}`.
+
+    Raises:
+        ServiceError: 400, for a cursor that this service never gave.
     """
     after = decode_cursor(cursor) if cursor else ""
     rows = db.execute(

@@ -89,7 +89,24 @@ class Operation:
 
 
 def operation(method: str, path: str, **more: Any) -> Callable[[Callable[..., Any]], Operation]:
-    """Declare the decorated function as the route `method path`; `more` are `Operation`'s fields."""
+    """Declare the decorated function as a route.
+
+    Args:
+        method: `GET`, or a method that writes.
+        path: With parameters in braces: `/v1/orders/{order_id}`.
+        more: Further fields of `Operation`.
+
+    Raises:
+        TypeError: A parameter of the function has no annotation.
+
+    Example:
+        >>> @operation("GET", "/v1/ping", public=True)
+        ... def ping(world) -> dict:
+        ...     "Say that the service is there."
+        ...     return {"pong": True}
+        >>> ping.name, ping.write
+        ('ping', False)
+    """
 
     def wrap(function: Callable[..., Any]) -> Operation:
         return Operation(
@@ -100,7 +117,12 @@ def operation(method: str, path: str, **more: Any) -> Callable[[Callable[..., An
 
 
 class Service:
-    """The routes of one suite. Holds no state: that is in the world."""
+    """The routes of one suite. Holds no state: that is in the world.
+
+    Args:
+        title: For the OpenAPI document.
+        operations: The routes; `issue_token` is added to them.
+    """
 
     def __init__(self, title: str, operations: list[Operation]):
         self.title = title
@@ -112,7 +134,11 @@ class Service:
         self._found: dict[tuple[str, str], tuple[Operation, dict[str, str]]] = {}
 
     def route(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
-        """The operation and its path parameters; raises `ServiceError` 404 or 405."""
+        """The operation and its path parameters.
+
+        Raises:
+            ServiceError: 404 for an unknown path, 405 for one that takes other methods.
+        """
         found = self._found.get((method, path))
         if found is None:
             found = self._search(method, path)
@@ -168,7 +194,11 @@ def _headers(op: Operation, body: JSON) -> dict[str, str]:
 
 
 def authorize(world: WorldView, request: HttpRequest) -> None:
-    """Raise `ServiceError` 401 unless the request bears a token that is still valid."""
+    """Let a request pass only if it bears a token that is still valid.
+
+    Raises:
+        ServiceError: 401.
+    """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     row = None
     if scheme.lower() == "bearer":
@@ -266,7 +296,11 @@ def row_version(world: WorldView, op: Operation, arguments: Mapping[str, Any]) -
 
 
 def check_precondition(world: WorldView, op: Operation, arguments: Mapping[str, Any], request: HttpRequest) -> None:
-    """Raise `ServiceError` 412 when If-Match names another version than the row's (RFC 9110, 13.1.1)."""
+    """Let a request pass only if its If-Match, where it has one, names the row's version (RFC 9110, 13.1.1).
+
+    Raises:
+        ServiceError: 412.
+    """
     wanted = request.headers.get("if-match", "").strip()
     if not wanted or wanted == "*":
         return

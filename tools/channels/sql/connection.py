@@ -92,8 +92,11 @@ class GuardedConnection:
     def run(self, statement: str, *, write_allowed: bool, now: Callable[[], str] | None = None) -> SqlReply:
         """Run one statement of a model; whatever is wrong with it is the reply's `error`.
 
-        `now` gives the virtual time (ISO, UTC) when a date function asks for it, per call because
-        episodes share a connection; without it, it is NULL.
+        Args:
+            statement: One SQLite statement.
+            write_allowed: Whether it may change the policy's writable tables.
+            now: Gives the virtual time (ISO, UTC) when a date function asks for it, per call because episodes share
+                a connection; without it, the time is NULL.
         """
         verdict = self._verdicts.get(statement)
         if verdict is None:
@@ -154,6 +157,7 @@ class GuardedConnection:
         return self.raw.serialize()
 
     def close(self) -> None:
+        """Close the database; it is gone."""
         self.raw.close()
 
 

@@ -227,4 +227,5 @@ def message(error: BaseException) -> str:
 
 
 def quoted(name: str) -> str:
+    """A name as an SQL identifier, in double quotes."""
     return '"' + name.replace('"', '""') + '"'
