@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 p
 ANY_PYTHON = $$(python3 --version 2>/dev/null || python --version 2>/dev/null || echo "no Python at all")
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-fast test-all test-vllm vllm-cpu lint format clean help
+.PHONY: demo test test-fast test-all test-vllm vllm-cpu lint docs format clean help
 
 demo: $(VENV)/.core ## Set up if needed; agents under faults in seconds, then a model that learns, in minutes
 	$(BIN)/faultgym demo $(ARGS)
@@ -41,12 +41,15 @@ lint: $(VENV)/.dev ## Lint, formatting, types and the import contracts; all of t
 	@status=0; for check in "ruff check ." "ruff format --check ." mypy lint-imports; do \
 		echo "$$check"; $(BIN)/$$check || status=1; done; exit $$status
 
+docs: $(VENV)/.docs ## Build the site into site/; what does not resolve is an error
+	$(BIN)/mkdocs build --strict --quiet
+
 format: $(VENV)/.dev ## Format, and mend what the linter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: ## Remove the virtual environments, caches and build outputs; runs/ stays
-	rm -rf $(VENV) .venv-vllm build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-vllm build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	rm -rf src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -68,6 +71,11 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "Installing faultgym and its development tools into $(VENV) (once)"
 	@$(INSTALL) -e '.[dev]' -c constraints.txt
 	@touch $(VENV)/.core $(VENV)/.train $@
+
+$(VENV)/.docs: $(VENV)/.core
+	@echo "Installing what the site needs into $(VENV) (once)"
+	@$(INSTALL) -e '.[docs]' -c constraints.txt
+	@touch $@
 
 # An environment with a pip that runs is kept as it is; anything less is made anew.
 $(VENV)/.made:

@@ -1,0 +1,219 @@
+"""Writes the pages of the site that hold real values: `python docs/pages.py`. `make docs` and a test check them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from faultgym.agents.registry import policy_named
+from faultgym.agents.rollouts.engine import rollout
+from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
+from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.trace import Trace
+from faultgym.envs.episode import Episode
+from faultgym.envs.suite import task_by_id
+from faultgym.eval.modes.registry import MODES
+from faultgym.eval.scoring.score import score
+from faultgym.tools.faults.plan import FaultPlan
+from faultgym.tools.faults.registry import FAULT_KINDS
+from faultgym.tools.faults.types import Contract
+from faultgym.training.filters.select import select
+from faultgym.training.rows import sft_row
+
+DOCS = Path(__file__).resolve().parent
+NOTE = "<!-- Written by docs/pages.py. -->\n\n"
+TASK = "orders/order_status/train/0"
+PLAN = {
+    "version": 1,
+    "name": "one failure",
+    "rules": [{"kind": "unavailable", "route": "get_order", "trigger": {"nth": 1}}],
+}
+
+
+def block(text: str, language: str = "text") -> str:
+    """A block of code."""
+    return f"```{language}\n{text}\n```\n"
+
+
+def pretty(value: Any) -> str:
+    """JSON on several lines."""
+    return block(json.dumps(value, indent=2, ensure_ascii=False), "json")
+
+
+def played() -> tuple[dict[str, Any], Trace]:
+    """The stored record and the trace of the expert's episode under the plan."""
+    with tempfile.TemporaryDirectory() as folder:
+        named = FaultPlan.from_json(json.dumps(PLAN))
+        asked = RolloutRequest(suites=("orders",), templates=("order_status",), split="train", faults=(named,))
+        plan = RolloutPlan.make(asked)
+        asyncio.run(rollout(plan, policy_named("expert"), Path(folder) / "run"))
+        for record in RunDirectory.open(Path(folder) / "run").records():
+            trace = Trace.from_record(record)
+            if trace.task.id.startswith(TASK):
+                return record, trace
+    raise LookupError(TASK)
+
+
+def masked(messages: list[dict[str, Any]], tools: Any) -> Iterator[str]:
+    """The training example as the model of the tests reads it: one line for each run of tokens with one mask."""
+    from transformers import AutoTokenizer
+
+    from faultgym.agents.models.files import model_path
+    from faultgym.training.rows.rendered import with_template
+    from faultgym.training.trainers.masks import scored
+
+    tokenizer = with_template(AutoTokenizer.from_pretrained(model_path("tiny-random")), "chatml")
+    found = scored(tokenizer, messages, tools)
+    start = 0
+    for end in range(1, len(found.ids) + 1):
+        if end == len(found.ids) or found.mask[end] != found.mask[start]:
+            text = tokenizer.decode(found.ids[start:end])
+            shown = text if len(text) <= 160 else f"{text[:70]} ... {text[-80:]}"
+            yield f"{found.mask[start]}  {end - start:5} tokens  {shown!r}"
+            start = end
+
+
+def how_it_works() -> str:
+    """One order number, from the text of a task to the token mask of a training example."""
+    record, trace = played()
+    task = task_by_id(trace.task.id)
+    order = task.params["order_id"]
+    world = Episode(task).world
+    columns = [row[1] for row in world.db.execute("PRAGMA table_info(orders)")]
+    row = dict(zip(columns, world.db.execute("SELECT * FROM orders WHERE id = ?", [order]).fetchone(), strict=True))
+    steps = [step for step in trace.steps if step.calls]
+    failed, again = steps[0].calls[0], steps[-1].calls[0]
+    waited = [f"`{call.call.name}({json.dumps(call.call.arguments)})`" for step in steps[1:-1] for call in step.calls]
+    scored = score(trace)
+    example = select(trace)
+    rows = sft_row(example)  # type: ignore[arg-type]
+    tools = json.loads(rows["tools"]) if isinstance(rows["tools"], str) else rows["tools"]
+    (event,) = trace.events
+    assert scored.recovery is not None
+    return f"""{NOTE}# How it works
+
+This page follows one order number, `{order}`, through the whole of faultgym. All values are real.
+
+## 1. A task names it
+
+The template `{task.template}` of the suite `{task.suite}` made task `{task.id}` from its seed. The model reads:
+
+{block(task.instruction)}
+What is right is known beforehand, as data that no agent sees: {", ".join(repr(a.text) for a in task.goal.expected)} is
+expected; {", ".join(repr(a.text) for a in task.goal.distractors)} would be wrong.
+
+## 2. The world holds it
+
+Every task has a small world of its own: a SQLite database, documents under a search index, and a clock that moves
+only when something waits. The row of the order:
+
+{pretty(row)}
+## 3. A plan decides what fails
+
+{pretty(PLAN)}
+A plan is compiled, before the episode begins, to an explicit schedule, which the trace stores. Here it has one entry:
+kind `{trace.schedule[0].kind}`, at call {trace.schedule[0].ordinals[0]} of `{trace.schedule[0].route}`.
+
+## 4. The first call fails
+
+The agent (here the scripted expert) calls `{failed.call.name}`:
+
+{pretty(failed.call.arguments)}
+The fault strikes before the request reaches the service, and the agent reads:
+
+{block(failed.result.content)}
+The trace records the event: kind `{event.kind}`, contract `{event.contract}`. The contract is the right next move:
+{_contract(event.contract)}
+
+## 5. The agent keeps the contract
+
+It waits, in virtual time: {", ".join(waited)}. Then it repeats the call:
+
+{block(again.result.content)}
+## 6. The answer is judged by the state
+
+{block(trace.steps[-1].turn.text)}
+The verdict reads the text and the world, and no model is asked: success is
+`{trace.verdict.success if trace.verdict else None}` ({scored.reason}). What became of the fault:
+`{scored.recovery.deliveries[0].outcome}`. The episode took {trace.calls} calls.
+
+## 7. The trace can be proven
+
+The trace is a JSON record of {len(record)} fields under id `{trace.episode_id}`. `faultgym replay` plays the recorded
+turns again in a fresh world and compares every result and every digest of the state.
+
+## 8. The trace becomes a training example
+
+`faultgym build sft` takes traces that replay and succeed. The messages of the example after the system prompt:
+
+{pretty(rows["messages"][1:])}
+## 9. Loss falls on what the assistant wrote
+
+The chat template renders messages and tools as tokens. The mask is 1 where the assistant wrote the token, 0 elsewhere,
+so that nothing of the failure itself is learned, only the way past it:
+
+{block(chr(10).join(masked(rows["messages"], tools)))}"""
+
+
+def _contract(name: str) -> str:
+    """What a contract asks for, as the field docs of `Contract` say."""
+    source = (DOCS.parent / "tools" / "faults" / "types.py").read_text()
+    return source.partition(f'    {name} = "{name}"\n    """')[2].partition('"""')[0]
+
+
+def _summary(thing: object) -> str:
+    """The docstring's first paragraph on one line, safe in a table."""
+    return " ".join((thing.__doc__ or "").split("\n\n")[0].split()).replace("|", "\\|")
+
+
+def faults() -> str:
+    """Every contract and every kind of fault."""
+    lines = [NOTE + "# Faults and contracts\n"]
+    lines.append("A fault kind says what breaks. Its contract says what the right next move is.\n")
+    lines += ["| contract | the right next move |", "|---|---|"]
+    lines += [f"| {contract} | {_contract(contract)} |" for contract in Contract]
+    lines += [
+        "\n## Kinds\n",
+        "Phase `before`: the call never reaches the backend. Phase `after`: it does, and the reply",
+    ]
+    lines.append("is changed. A silent kind leaves a reply that looks right.\n")
+    lines += ["| kind | channel | phase | contract | | what the agent meets |", "|---|---|---|---|---|---|"]
+    for name, kind in FAULT_KINDS.items():
+        silent, summary = "" if kind.visible else "silent", kind.summary.replace("|", "\\|")
+        lines.append(f"| `{name}` | {kind.channel} | {kind.phase} | {kind.contract} | {silent} | {summary} |")
+    lines.append("\nA kind of your own: [Add a fault kind](../extend-fault-kind.md).")
+    return "\n".join(lines) + "\n"
+
+
+def modes() -> str:
+    """Every failure mode."""
+    lines = [NOTE + "# Failure modes\n"]
+    lines.append(
+        "A failure mode names what an agent did wrong, with the turn and the call that show it. Each is a pure"
+    )
+    lines.append("rule over a stored trace. A mode that another one explains is left out.\n")
+    lines += ["| mode | what the rule finds |", "|---|---|"]
+    lines += [f"| `{name}` | {_summary(rule)} |" for name, rule in MODES.items()]
+    lines.append("\nThe order in which modes explain one another: `faultgym.eval.modes.classifier`.")
+    return "\n".join(lines) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "how-it-works.md": how_it_works,
+    "concepts/faults.md": faults,
+    "concepts/failure-modes.md": modes,
+}
+
+
+def main() -> None:
+    """Write all pages."""
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page())
+
+
+if __name__ == "__main__":
+    main()
