@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from faultgym.cli.support.progress import build_progress
-from faultgym.training.builds.check import ExampleCheck, policy_names
+from faultgym.training.builds.check import ExampleCheck, filters_named, policy_names
 from faultgym.training.builds.pair_options import PairOptions
 from faultgym.training.builds.pairs import build_pairs
 from faultgym.training.builds.sft import SFTOptions, build_sft
@@ -82,6 +82,10 @@ From = Annotated[
         help="Only traces of this policy, such as a teacher's; * stands for anything. May be repeated.",
     ),
 ]
+Filters = Annotated[
+    list[str] | None,
+    typer.Option("--filter", metavar="NAME", help="A further data filter, by name. May be repeated."),
+]
 Workers = Annotated[int, typer.Option(min=1, help="Processes.", rich_help_panel=WORK)]
 Seed = Annotated[int, typer.Option(help="Which of several are taken, and their order.", rich_help_panel=SIZE)]
 Push = Annotated[
@@ -98,6 +102,7 @@ def sft(
     runs: Runs,
     out: Out,
     policies: From = None,
+    filters: Filters = None,
     mix: Annotated[
         str,
         typer.Option(help="Shares of the kinds, or all to keep everything.", rich_help_panel=SIZE),
@@ -131,7 +136,9 @@ def sft(
     Stop it as you like: --resume goes on. Exits with 1 when nothing is left to learn from.
     """
     rendering = Rendering(FORMS[format], REASONING[reasoning], tokenizer=tokenizer, template=template)
-    check = ExampleCheck(max_call_ratio=max_call_ratio, policies=policy_names(policies or ()))
+    check = ExampleCheck(
+        max_call_ratio=max_call_ratio, policies=policy_names(policies or ()), filters=filters_named(filters or ())
+    )
     options = SFTOptions(check, parse_mix(mix), SampleCaps(per_task, per_template), rendering=rendering, seed=seed)
     with build_progress() as on_progress:
         report = build_sft(runs, out, options, workers=workers, resume=resume, on_progress=on_progress)
@@ -184,6 +191,7 @@ def _paired(form: Literal["pairs", "labels"]) -> Callable[..., None]:
         runs: Runs,
         out: Out,
         policies: From = None,
+        filters: Filters = None,
         policy: PairPolicy = "",
         samples: Samples = 0,
         checks: Checks = 0,
@@ -207,6 +215,7 @@ def _paired(form: Literal["pairs", "labels"]) -> Callable[..., None]:
             prefer=prefer.value,
             at=at.value,
             policies=policy_names(policies or ()),
+            filters=tuple(filters or ()),
         )
         with build_progress() as on_progress:
             report = build_pairs(runs, out, options, form=form, workers=workers, resume=resume, on_progress=on_progress)

@@ -79,7 +79,7 @@ def _rejections(options: SFTOptions, report: SFTReport, firsts: Firsts) -> Itera
     yield table(
         ["reason", "traces", "meaning", "first"],
         (
-            [reason, count, meaning_of(reason), f"`{firsts[reason][0][:24] or '?'}` {firsts[reason][1][:100]}"]
+            [reason, count, meaning_of(reason, options), f"`{firsts[reason][0][:24] or '?'}` {firsts[reason][1][:100]}"]
             for reason, count in report.rejected.items()
         ),
     )
@@ -100,6 +100,8 @@ def _rejections(options: SFTOptions, report: SFTReport, firsts: Firsts) -> Itera
     )
 
 
-def meaning_of(reason: str) -> str:
-    """What a reason means."""
-    return next((text for name, text in REASONS.items() if name == reason), "")
+def meaning_of(reason: str, options: SFTOptions) -> str:
+    """What a reason means: one of ours, or a data filter that was added."""
+    meanings: dict[str, str] = {name: one.summary for name, one in options.check.filters}
+    meanings.update((str(name), text) for name, text in REASONS.items())
+    return meanings.get(reason, "")

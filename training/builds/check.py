@@ -16,7 +16,9 @@ from faultgym.envs.caches import forget_tasks
 from faultgym.training.builds.example_index import ExampleEntry
 from faultgym.training.builds.inputs import Chunk
 from faultgym.training.examples import SFTExample
+from faultgym.training.filters.contract import DataFilter, TraceTest
 from faultgym.training.filters.decontaminate import NGRAM, TASKS, HeldOut, contamination, held_out, refused
+from faultgym.training.filters.registry import DATA_FILTERS
 from faultgym.training.filters.rejection import Rejected
 from faultgym.training.filters.select import MAX_CALL_RATIO, read_trace, select
 
@@ -32,6 +34,8 @@ class TraceCheck:
     """Names of policies, `*` and `?` in them as in file names: only their traces are taken. Empty for all."""
     held: Mapping[str, HeldOut] = field(default_factory=dict, hash=False)
     """What is known of test splits already, by suite; the rest is found out when it is needed."""
+    filters: tuple[tuple[str, DataFilter], ...] = ()
+    """Further data filters, by name, in the order in which they are applied."""
 
     def read(self, line: bytes) -> Trace | Rejected:
         """The trace in a line of a store, if it is of a policy and a split that are learned from. Never raises."""
@@ -42,6 +46,10 @@ class TraceCheck:
         if isinstance(trace, Rejected):
             return trace
         return self.foreign(trace) or refused(trace) or trace
+
+    def tests(self) -> list[tuple[str, TraceTest]]:
+        """The tests of the further filters, for one pass over a chunk."""
+        return [(name, one.begin()) for name, one in self.filters]
 
     def foreign(self, trace: Trace) -> Rejected | None:
         """Whether a trace is of a policy that was not asked for."""
@@ -67,25 +75,46 @@ class ExampleCheck(TraceCheck):
     max_call_ratio: float = MAX_CALL_RATIO
     """Calls over those of the reference solution."""
 
-    def example(self, line: bytes) -> SFTExample | Rejected:
+    def example(self, line: bytes, tests: Sequence[tuple[str, TraceTest]] = ()) -> SFTExample | Rejected:
         """The example in a line of a store, or why there is none. Never raises for what a line can hold."""
         trace = self.read(line)
         if isinstance(trace, Rejected):
             return trace
         try:
             example = select(trace, max_call_ratio=self.max_call_ratio)
-            return example if isinstance(example, Rejected) else self.contaminated(trace) or example
+            if isinstance(example, Rejected):
+                return example
+            return self.contaminated(trace) or tested(trace, tests) or example
         except Exception as error:  # one task whose solution breaks must not keep all others from being used
             return not_checked(trace, error)
 
     def chunk(self, chunk: Chunk, seed: int) -> list[ExampleEntry | Rejected]:
         """What comes of each line of a chunk, in their order."""
         found: list[ExampleEntry | Rejected] = []
+        tests = self.tests()
         for line in chunk.traces():
-            example = self.example(line)
+            example = self.example(line, tests)
             found.append(example if isinstance(example, Rejected) else ExampleEntry.of(example, seed))
         forget_what_came_once()
         return found
+
+
+def tested(trace: Trace, tests: Sequence[tuple[str, TraceTest]]) -> Rejected | None:
+    """The first of the further filters that has something against a trace."""
+    for name, test in tests:
+        if evidence := test(trace):
+            return Rejected(name, trace.episode_id, evidence)
+    return None
+
+
+def filters_named(names: Sequence[str]) -> tuple[tuple[str, DataFilter], ...]:
+    """The further data filters of these names; those that every build applies anyway are left out.
+
+    Raises:
+        UserError: There is no filter of a name, or it does not conform.
+    """
+    found = [(name, DATA_FILTERS.named(name)) for name in dict.fromkeys(names)]
+    return tuple((name, one) for name, one in found if not one.always)
 
 
 def not_checked(trace: Trace, error: Exception) -> Rejected:

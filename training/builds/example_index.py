@@ -9,7 +9,6 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import orjson
@@ -75,10 +74,7 @@ class ExampleEntry:
 class ExampleIndex(Index[ExampleEntry]):
     """The file of one build of examples."""
 
-    def __init__(self, path: Path | None = None):
-        """Open or make the file; without a path it is in memory."""
-        super().__init__(path)
-        self._db.executescript(_SCHEMA)
+    TABLES = _SCHEMA
 
     def add(self, entry: ExampleEntry) -> None:
         """Store an example. Of exact duplicates the one with the smallest episode id stays, then the smallest."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import orjson
 
@@ -40,6 +40,9 @@ TOOLSETS = 512
 class Index(Generic[E]):
     """The file of one build. One process at a time has it open."""
 
+    TABLES: ClassVar[str] = ""
+    """Statements that make the tables beside those that every build has."""
+
     def __init__(self, path: Path | None = None):
         """Open or make the file; without a path it is in memory. Raises UserError when another process has it."""
         self._known_tools: set[bytes] = set()
@@ -50,7 +53,7 @@ class Index(Generic[E]):
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(_SCHEMA + self.TABLES)
         except sqlite3.OperationalError as error:
             self._db.close()
             if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from faultgym.core.errors import HarnessError, TaskError, TraceError
-from faultgym.training.builds.check import TraceCheck, forget_what_came_once, not_checked
+from faultgym.training.builds.check import TraceCheck, forget_what_came_once, not_checked, tested
 from faultgym.training.builds.inputs import Chunk
 from faultgym.training.builds.pair_index import PairEntry
 from faultgym.training.builds.pair_options import PairOptions
+from faultgym.training.filters.contract import TraceTest
 from faultgym.training.filters.rejection import Rejected
 from faultgym.training.forks.positives import Sources
 from faultgym.training.forks.sampler import Sampler
@@ -40,11 +41,17 @@ class PairCheck(TraceCheck):
 
     async def _all(self, lines: Sequence[bytes]) -> list[list[PairsFound] | Rejected]:
         """What comes of each line; the samples of all of them are in flight together."""
-        sources = sources_of(self.options)
+        sources, tests = sources_of(self.options), self.tests()
         sampler = sources.sampler()
-        return await together(self.pairs(line, sources, sampler) for line in lines)
+        return await together(self.pairs(line, sources, sampler, tests) for line in lines)
 
-    async def pairs(self, line: bytes, sources: Sources, sampler: Sampler | None = None) -> list[PairsFound] | Rejected:
+    async def pairs(
+        self,
+        line: bytes,
+        sources: Sources,
+        sampler: Sampler | None = None,
+        tests: Sequence[tuple[str, TraceTest]] = (),
+    ) -> list[PairsFound] | Rejected:
         """The pairs of the trace in a line of a store, or why it was not forked. Raises HarnessError alone."""
         trace = self.read(line)
         if isinstance(trace, Rejected):
@@ -52,7 +59,7 @@ class PairCheck(TraceCheck):
         if trace.verdict is None:
             return Rejected("harness_error", trace.episode_id)
         try:
-            if found := self.contaminated(trace):
+            if found := self.contaminated(trace) or tested(trace, tests):
                 return found
             options = self.options
             pairs = await find_pairs(trace, sources, per_trace=options.per_trace, at=options.at, sampler=sampler)

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -107,10 +106,7 @@ class Choice:
 class PairIndex(Index[PairEntry]):
     """The file of one build of pairs."""
 
-    def __init__(self, path: Path | None = None):
-        """Open or make the file; without a path it is in memory."""
-        super().__init__(path)
-        self._db.executescript(_SCHEMA)
+    TABLES = _SCHEMA
 
     def add(self, entry: PairEntry) -> None:
         """Store a pair. Of equal ones the one whose origin is smallest stays; one is critical if any was."""

@@ -40,7 +40,9 @@ class PairOptions:
     at: At = "every"
     """Where traces are forked; see `pairs`."""
     policies: tuple[str, ...] = ()
-    """Whose traces are forked; see `Check.policies`."""
+    """Whose traces are forked; see `TraceCheck.policies`."""
+    filters: tuple[str, ...] = ()
+    """Names of further data filters that a trace must stand before it is forked."""
 
     def sources(self) -> Sources:
         """With the policy that is named. Raises UserError for an unknown one, or one that cannot go on from a fork."""
@@ -55,11 +57,15 @@ class PairOptions:
         values = {name: (getattr(self, name), getattr(PairOptions(), name)) for name in _SHOWN}
         values["reasoning"] = (shown, "keep")
         values["from"] = (self.policies, ())
+        values["filter"] = (self.filters, ())
         return {name: value for name, (value, default) in values.items() if value != default}
 
     def to_record(self) -> JSON:
         """As JSON."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        found = {name: getattr(self, name) for name in self.__slots__}
+        if not self.filters:  # no key where there is none: builds that 0.1 began can be resumed
+            del found["filters"]
+        return found
 
 
 _SHOWN = ("policy", "samples", "checks", "source", "prefer", "at", "seed")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from faultgym.core.json import JSON
 from faultgym.training.builds.card_pairs import pair_card
-from faultgym.training.builds.check import known_test_splits
+from faultgym.training.builds.check import filters_named, known_test_splits
 from faultgym.training.builds.inputs import OnProgress
 from faultgym.training.builds.pair_check import PairCheck, sources_of
 from faultgym.training.builds.pair_index import PairIndex
@@ -50,6 +50,7 @@ def build_pairs(
     """
     options = options or PairOptions()
     options.sources()  # before the long part: an unknown name is said at once
+    filters_named(options.filters)
     asked = {**options.to_record(), "form": form}
     if resume and (done := finished(out, SUMMARY, asked)) is not None:
         return PairReport.from_record(done)
@@ -83,7 +84,7 @@ def _fork(index: PairIndex, options: PairOptions, suites: set[str], workers: int
     done, total = index.progress()
     if done == total:
         return
-    check = PairCheck(options=options, policies=options.policies)
+    check = PairCheck(options=options, policies=options.policies, filters=filters_named(options.filters))
     check = replace(check, held=known_test_splits(suites, check))
     for number, found in verified(index.pending(), check, options.seed, workers):
         index.finish(number, found)

@@ -41,6 +41,7 @@ class SFTOptions:
         values = {
             "mix": (self.mix.text(), MixWeights().text()),
             "from": (self.check.policies, ()),
+            "filter": (tuple(name for name, _ in self.check.filters), ()),
             "max-call-ratio": (f"{self.check.max_call_ratio:g}", f"{MAX_CALL_RATIO:g}"),
             "per-task": (self.caps.per_task, SampleCaps().per_task),
             "per-template": (self.caps.per_template, SampleCaps().per_template),
@@ -59,6 +60,8 @@ class SFTOptions:
             "waste": self.check.max_call_ratio,  # under the name of 0.1, so that what it began can be resumed
             **{name: getattr(self.check, name) for name in ("ngram", "test_tasks", "policies")},
         }
+        if self.check.filters:  # no key where there is none: builds that 0.1 began can be resumed
+            data["check"]["filters"] = [name for name, _ in self.check.filters]
         for name in ("caps", "grades", "rendering"):
             value = getattr(self, name)
             data[name] = {part: getattr(value, part) for part in value.__slots__}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait as wait_for_end
 from typing import Any, Protocol, TypeVar
 
-from faultgym.core.errors import HarnessError
+from faultgym.core.errors import HarnessError, UserError
 from faultgym.training.builds.inputs import Chunk
 from faultgym.training.filters.rejection import Rejected
 
@@ -40,6 +41,13 @@ def verified(
         for number, chunk in chunks:
             yield number, check.chunk(chunk, seed)
         return
+    try:
+        pickle.dumps(check)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise UserError(
+            f"a data filter cannot be sent to worker processes ({error}): define it at the top of a module, or take"
+            " one worker"
+        ) from error
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _begin, (check, seed)) as pool:
         pending: dict[Future[Sequence[E | Rejected]], int] = {}

@@ -63,7 +63,8 @@ REASONS: Mapping[Reason, str] = {
 class Rejected:
     """A trace that is not an example, and the first reason why."""
 
-    reason: Reason
+    reason: Reason | str
+    """One of `REASONS`, or the name of a data filter that was added."""
     episode_id: str
     detail: str = ""
     """What exactly was found."""
