@@ -85,7 +85,7 @@ def describe(folder: Path, card: str, report: JSON, options: JSON, index: Index[
         "options": options,
         "inputs": index.fact("segments"),
         "damaged": index.fact("damaged"),
-        "files": [{name: getattr(shard, name) for name in shard.__slots__} for shard in shards],
+        "files": [shard.to_record() for shard in shards],
     }
     (folder / SUMMARY).write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     sync_tree(folder, ["README.md", SUMMARY, *(shard.name for shard in shards)])

@@ -29,6 +29,10 @@ class Shard:
     bytes: int
     sha256: str
 
+    def to_record(self) -> JSON:
+        """As JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
 
 def write_shards(rows: Iterable[JSON], form: Form, folder: Path) -> list[Shard]:
     """Write the rows in their order to `folder/data/train-*.parquet`; the same rows give the same bytes.
@@ -75,7 +79,12 @@ def _write(path: Path, tables: Iterator[Any], columns: Any) -> int:
 def _named(data: Path, number: int, total: int, rows: int) -> Shard:
     path = data / f"train-{number:05d}-of-{total:05d}.parquet"
     (data / f"{number}.part").rename(path)
-    return Shard(f"data/{path.name}", rows, path.stat().st_size, file_sha256(path))
+    return Shard(name=f"data/{path.name}", rows=rows, bytes=path.stat().st_size, sha256=file_sha256(path))
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """The Parquet files of a data set, in their order; none where it is no data set."""
+    return sorted([*folder.glob("data/*.parquet"), *folder.glob("*.parquet")])
 
 
 def sync_tree(folder: Path, names: Sequence[str]) -> None:

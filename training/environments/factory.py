@@ -18,7 +18,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import orjson
 
@@ -28,6 +27,7 @@ from faultgym.agents.rollouts.play import Budget
 from faultgym.agents.traces.chat import storable
 from faultgym.agents.traces.spec import EpisodeSpec, faults_of
 from faultgym.agents.traces.trace import HarnessFailure, Trace
+from faultgym.core.bank import banked
 from faultgym.core.errors import PlanError, TaskError, UserError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
@@ -210,7 +210,7 @@ def faults_from(text: str) -> Faults:
         raise PlanError(f"the fault plan in a row is not valid JSON ({error})") from error
 
 
-@lru_cache(256)
+@banked("tasks", 256)
 def environment_class(suite: str, tools: tuple[str, ...]) -> type[ToolEpisode]:
     """The class whose methods are these tools of a suite. Raises TaskError for a tool that cannot be one."""
     found = suite_named(suite)

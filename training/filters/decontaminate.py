@@ -15,11 +15,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from string import Formatter
 from typing import Any
 
 from faultgym.agents.traces.trace import Trace
+from faultgym.core.bank import banked
 from faultgym.core.json import JSON
 from faultgym.envs.suite import HELD_OUT, Suite, suite_named, task_by_id
 from faultgym.envs.task import Task
@@ -60,7 +60,7 @@ class HeldOut:
     """Tasks that need no tool: the template with its values."""
 
 
-@lru_cache(8)
+@banked("worlds", 8)
 def held_out(suite: str, n: int = NGRAM, tasks: int = TASKS) -> HeldOut:
     """What the test splits of a suite hold; builds all their worlds, which takes seconds.
 
@@ -192,7 +192,7 @@ def foreign_entity(messages: Iterable[JSON], held: HeldOut) -> str:
     return ""
 
 
-@lru_cache(8)
+@banked("code", 8)
 def _names(prefixes: tuple[str, ...]) -> re.Pattern[str]:
     kinds = "|".join(map(re.escape, prefixes))
     return re.compile(rf"\b(?:{kinds})-(?P<number>\d{{1,18}})\b|[\w.+-]+@[\w.-]+\.example")

@@ -19,7 +19,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from faultgym.core.bank import banked
 from faultgym.core.errors import TaskError
 from faultgym.core.json import JSON
 from faultgym.envs.identifiers import ANY_IDENTIFIER
@@ -146,7 +146,7 @@ def _kind(found: re.Match[str]) -> str:
     return f"<{prefix}>" if prefix else f"<{found.lastgroup}>"
 
 
-@lru_cache(256)
+@banked("tasks", 256)
 def entities(task: str) -> Mapping[str, str]:
     """The values that a task's instruction names -> what they are called, the longest first."""
     try:
@@ -193,7 +193,7 @@ def _texts(messages: Iterable[JSON]) -> Iterator[str]:
             yield f"{call['function']['name']} {call['function']['arguments']}"
 
 
-@lru_cache(1)
+@banked("code", 1)
 def _blank() -> MinHash:
     from datasketch import MinHash
 

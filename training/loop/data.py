@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,14 @@ import orjson
 
 from faultgym.agents.storage.store import atomic_file
 from faultgym.core.errors import UserError
+from faultgym.core.files import file_sha256
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.training.builds.card import header
 from faultgym.training.builds.inputs import OnProgress
 from faultgym.training.builds.pairs import PairForm, PairOptions, PairReport, build_pairs
 from faultgym.training.builds.sft import SFTOptions, SFTReport, build_sft
-from faultgym.training.builds.shards import Shard
+from faultgym.training.builds.shards import Shard, parquet_files
 from faultgym.training.filters.mix import parse_mix
 from faultgym.training.loop.config import LoopConfig
 from faultgym.training.rows.columns import Form
@@ -140,7 +140,7 @@ def replay(material: Material, config: LoopConfig, name: str, rows: int, out: Pa
 
 
 def _files(folder: Path) -> list[Path]:
-    files = sorted([*folder.glob("data/*.parquet"), *folder.glob("*.parquet")])
+    files = parquet_files(folder)
     if not files:
         raise UserError(f"{folder} holds no data/*.parquet to be replayed: name a folder that `faultgym build` made")
     return files
@@ -152,16 +152,12 @@ def _write(rows: Any, place: Path, earlier: Sequence[str]) -> None:
     (place / "data").mkdir(parents=True)
     path = place / "data" / "train-00000-of-00001.parquet"
     rows.to_parquet(path)
-    shard = Shard(f"data/{path.name}", len(rows), path.stat().st_size, sha256(path.read_bytes()).hexdigest())
-    figures = {"report": {"rows": len(rows), "of": list(earlier)}, "files": [_record(shard)]}
+    shard = Shard(f"data/{path.name}", len(rows), path.stat().st_size, file_sha256(path))
+    figures = {"report": {"rows": len(rows), "of": list(earlier)}, "files": [shard.to_record()]}
     (place / "build.json").write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     lines = [header(place.name, _form(rows.column_names), [shard], ["replay"]), f"# {place.name}"]
     lines += [f"{len(rows)} rows that earlier rounds collected, chosen by a hash:", *(f"- {one}" for one in earlier)]
     (place / "README.md").write_text("\n\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _record(shard: Shard) -> JSON:
-    return {name: getattr(shard, name) for name in shard.__slots__}
 
 
 def _form(columns: Sequence[str]) -> Form:

@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +21,7 @@ import orjson
 from faultgym.agents.models.files import MERGED, is_embedded
 from faultgym.agents.models.server import Serving, free_port, served
 from faultgym.core.errors import UserError
+from faultgym.core.files import contents_sha256
 from faultgym.training.loop.config import LoopConfig
 from faultgym.training.trainers.models import LINEAGE, check_gpu
 
@@ -99,13 +99,7 @@ def publish_model(trained: Path, work: Path, prefix: str) -> tuple[Path, str]:
 
 def published_hash(place: Path) -> str:
     """SHA-256 over the weights in a published folder, by name and content."""
-    found = sha256()
-    for path in sorted(path for pattern in _WEIGHTS for path in place.glob(pattern)):
-        found.update(path.name.encode())
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                found.update(block)
-    return found.hexdigest()
+    return contents_sha256(sorted(path for pattern in _WEIGHTS for path in place.glob(pattern)))
 
 
 def what_serves(trained: Path) -> Path:

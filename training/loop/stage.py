@@ -25,6 +25,7 @@ from faultgym.agents.rollouts.plan import plan_difference
 from faultgym.agents.storage.segment import sync_folder
 from faultgym.agents.storage.store import atomic_file
 from faultgym.core.errors import UserError
+from faultgym.core.files import file_sha256
 from faultgym.core.json import JSON
 from faultgym.training.trainers.machine import understood
 
@@ -159,7 +160,7 @@ def damage(folder: Path) -> str:
             return f"{name} is missing"
         if path.stat().st_size != size:
             return f"{name} has {path.stat().st_size} bytes and had {size}"
-        if size <= _CHECKED_BYTES and _hash(path) != told:
+        if size <= _CHECKED_BYTES and file_sha256(path) != told:
             return f"{name} has changed"
     return ""
 
@@ -168,15 +169,7 @@ def _print_of(path: Path) -> tuple[int, str]:
     """Size and hash of a file, seen onto the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
-    return path.stat().st_size, _hash(path)
-
-
-def _hash(path: Path) -> str:
-    found = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
+    return path.stat().st_size, file_sha256(path)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from hashlib import sha256
 from pathlib import Path
 
 import orjson
 
 from faultgym.agents.storage.segment import sync_folder
 from faultgym.core.errors import UserError
+from faultgym.core.files import file_sha256
 
 SEAL = "sealed.json"
 FOLDER = "checkpoints"
@@ -31,7 +31,7 @@ def seal(checkpoint: Path, seconds: float) -> None:
     """Mark a checkpoint as whole after so many seconds of training, and see it onto the disk."""
     (checkpoint / _ELAPSED).write_bytes(orjson.dumps({"seconds": seconds}))
     files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != SEAL)
-    record = {path.relative_to(checkpoint).as_posix(): _hash(path) for path in files}
+    record = {path.relative_to(checkpoint).as_posix(): _written(path) for path in files}
     unfinished = checkpoint / f".{SEAL}"
     with unfinished.open("wb") as out:
         out.write(orjson.dumps(record, option=orjson.OPT_INDENT_2))
@@ -41,13 +41,11 @@ def seal(checkpoint: Path, seconds: float) -> None:
     sync_folder(checkpoint)
 
 
-def _hash(path: Path) -> str:
-    digest = sha256()
+def _written(path: Path) -> str:
+    """The hash of a file that is on the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return file_sha256(path)
 
 
 def all_of(folder: Path) -> list[Path]:
@@ -88,7 +86,7 @@ def check(checkpoint: Path) -> None:
 
 
 def _found(path: Path) -> str:
-    return _hash(path) if path.is_file() else ""
+    return file_sha256(path) if path.is_file() else ""
 
 
 def keep(folder: Path, count: int) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from faultgym.core.bank import banked
 from faultgym.core.errors import UserError
 from faultgym.training.rows.rendered import rendered_pair
 from faultgym.training.trainers.masks import mask_pair
@@ -155,7 +155,7 @@ def _rendered(dataset: Any, tokenizer: PreTrainedTokenizerBase) -> Any:
     return dataset.map(columns, remove_columns=dataset.column_names, features=Features(names | masks))
 
 
-@cache
+@banked("code", 8)
 def _orpo_class() -> Any:
     from trl.experimental.orpo import ORPOTrainer
 

@@ -17,7 +17,9 @@ import orjson
 
 from faultgym.agents.models.prompts import NONE, system_text
 from faultgym.core.errors import UserError
+from faultgym.core.files import file_sha256
 from faultgym.core.json import JSON
+from faultgym.training.builds.shards import parquet_files
 from faultgym.training.configs.train import Method, TrainConfig
 from faultgym.training.trainers.masks import labelled_tokens, measured_label, measured_pair
 
@@ -89,10 +91,10 @@ def load_all(config: TrainConfig) -> list[DataSet]:
 def _load(folder: Path, config: TrainConfig) -> DataSet:
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder: a data set is one that `{_build(config.method)}` made")
-    files = sorted([*folder.glob("data/*.parquet"), *folder.glob("*.parquet")])
+    files = parquet_files(folder)
     if not files:
         raise UserError(f"{folder} holds no data/*.parquet: make a data set with `{_build(config.method)}`")
-    hashes = {path.relative_to(folder).as_posix(): _hash(path) for path in files}
+    hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
     _check_build(folder, hashes, config)
     rows = _read(files)
     form = _form(rows)
@@ -151,14 +153,6 @@ def _check_build(folder: Path, hashes: dict[str, str], config: TrainConfig) -> N
             f"{folder} failed its balance audit: {problem}. A model would learn the shortcut; build it from more"
             " traces and policies, or train on it all the same with --unaudited"
         )
-
-
-def _hash(path: Path) -> str:
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _read(files: Sequence[Path]) -> Any:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,7 @@ import orjson
 
 from faultgym.agents.models.local import identity
 from faultgym.agents.models.prompts import prompt_description
+from faultgym.core.bank import banked
 from faultgym.core.errors import UserError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
@@ -299,7 +300,7 @@ class Replayed:
         return iter(self.sampler)
 
 
-@cache
+@banked("code", 8)
 def watched_class() -> Any:
     """The trainer, watched as all are; each row comes as often as a group is large."""
     base = episode_trainer_class()

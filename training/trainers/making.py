@@ -6,10 +6,10 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from faultgym.core.bank import banked
 from faultgym.core.errors import UserError
 from faultgym.training.configs.train import TrainConfig
 from faultgym.training.trainers.collators import LabelCollator, PairCollator, orpo_trainer
@@ -178,7 +178,7 @@ def _orpo(config: TrainConfig, arguments: dict[str, Any], common: dict[str, Any]
 _MAKERS = {"sft": _sft, "dpo": _dpo, "orpo": _orpo, "kto": _kto}
 
 
-@cache
+@banked("code", 8)
 def _watched(trainer: type) -> Any:
     return type(f"Watched{trainer.__name__}", (MonitoredTrainer, trainer), {})
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import orjson
 
 from faultgym.agents.models.files import is_embedded, model_path
 from faultgym.core.errors import UserError
+from faultgym.core.files import contents_sha256
 from faultgym.core.json import JSON
 from faultgym.training.configs.estimate import ModelSizes
 from faultgym.training.configs.train import TrainConfig
@@ -159,16 +159,10 @@ def weights_hash(path: str) -> str:
     Raises UserError when there are none.
     """
     folder = Path(path) if Path(path).is_dir() else _fetched(path)
-    digest = sha256()
     files = _weight_files(folder)
     if not files:
         raise UserError(f"{path} holds no weights ({' or '.join(_WEIGHTS)})")
-    for file in files:
-        digest.update(f"{file.name}\n".encode())
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+    return contents_sha256(files, end="\n")
 
 
 def _weight_files(folder: Path) -> list[Path]:

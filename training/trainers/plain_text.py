@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from functools import cache
 from pathlib import Path
+
+from faultgym.core.bank import banked
 
 TEXT = Path(__file__).with_name("general_text.md")
 
@@ -19,7 +20,7 @@ def paragraphs() -> dict[str, str]:
     return {f"p{number:02}": " ".join(text.split()) for number, text in enumerate(found, 1)}
 
 
-@cache
+@banked("texts", 1)
 def blind_bits() -> float:
     """Bits per byte for who knows only how frequent each byte is in this text (its entropy of order zero).
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from faultgym.agents.models.formats import FORMATS, Format
 from faultgym.agents.models.openai import CONTEXT_OVERFLOW
 from faultgym.agents.traces.chat import storable
+from faultgym.core.bank import banked
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.envs.messages.turn import Turn
@@ -133,7 +133,7 @@ class Door(dict[str, Callable[..., str]]):
         return call
 
 
-@cache
+@banked("code", 8)
 def episode_trainer_class() -> type[GRPOTrainer]:
     """TRL's GRPOTrainer, its tool loop between our reader and our environments."""
     from trl import GRPOTrainer
