@@ -26,7 +26,7 @@ from faultgym.agents.traces.trace import Trace
 from faultgym.envs.gym.env import ToolEnv
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Task
 from faultgym.tools.types import ToolCall
 

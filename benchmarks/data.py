@@ -24,9 +24,9 @@ from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.engine import Engine
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
-from faultgym.envs.caches import forget_tasks
+from faultgym.core import bank
 from faultgym.envs.limits import Limits
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.training.builds.check import ExampleCheck
 from faultgym.training.builds.example_index import ExampleEntry, ExampleIndex
 from faultgym.training.builds.shards import write_shards
@@ -73,7 +73,7 @@ def verify_rows(traces: list[Trace]) -> list[Row]:
     check = ExampleCheck(test_tasks=2)
     check.held_out(SUITE)
     lines = [orjson.dumps(trace.to_record()) for trace in traces]
-    forget_tasks()
+    bank.forget("tasks")
     start = time.process_time()
     found = [check.example(line) for line in lines]
     took = (time.process_time() - start) / len(lines)
@@ -84,7 +84,7 @@ def verify_rows(traces: list[Trace]) -> list[Row]:
 def pair_rows(traces: list[Trace]) -> list[Row]:
     """Forks of the same traces, each with continuations that are played."""
     some = traces[: TRACES // 4]
-    forget_tasks()
+    bank.forget("tasks")
     start = time.process_time()
     count = sum(len(pairs_of(trace)) for trace in some)
     took = time.process_time() - start

@@ -30,6 +30,7 @@ class Registry(Mapping[str, T], Generic[T]):
         check: The conformance check; called with the name and the entry before a foreign entry is taken. Raises
             `UserError` that says what is wrong and where.
         error: The class of the errors raised.
+        lazy: Built-in entries that are imported one by one, when they are asked for: name -> `module:attribute`.
         listing: What the message about an unknown name says when no name is near: how to list them; by default, all
             names.
 
@@ -48,6 +49,7 @@ class Registry(Mapping[str, T], Generic[T]):
         check: Callable[[str, T], None] | None = None,
         error: type[UserError] = UserError,
         listing: str = "",
+        lazy: Mapping[str, str] | None = None,
     ):
         self.noun = noun
         self.group = group
@@ -57,7 +59,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self._listing = listing
         self._own: dict[str, T] = {}
         self._entries: dict[str, T] = {}
-        self._points: dict[str, EntryPoint] = {}
+        self._points = {n: EntryPoint(name=n, value=v, group=group) for n, v in (lazy or {}).items()}
         self._ready = False
 
     def add(self, name: str, entry: T) -> T:
@@ -90,6 +92,16 @@ class Registry(Mapping[str, T], Generic[T]):
             self._check(name, entry)
         self._points.pop(name, None)
         self._entries[name] = entry
+
+    def put(self, name: str, entry: T) -> None:
+        """Take an entry unchecked, in the place of another one of that name: for those who check it themselves."""
+        self._load()
+        self._points.pop(name, None)
+        self._entries[name] = entry
+
+    def held(self, name: str) -> T | None:
+        """The entry of that name if it has been imported; imports nothing."""
+        return self._entries.get(name)
 
     def unregister(self, name: str) -> None:
         """Forget an entry; no error where there is none."""

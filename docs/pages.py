@@ -15,7 +15,7 @@ from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.trace import Trace
 from faultgym.envs.episode import Episode
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.eval.modes.registry import MODES
 from faultgym.eval.scoring.score import score
 from faultgym.tools.faults.plan import FaultPlan

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from faultgym.envs.judging.goal import Goal, Verdict
     from faultgym.envs.messages.hermes import format_hermes, parse_hermes
     from faultgym.envs.messages.turn import Message, Observation, Turn
+    from faultgym.envs.registry import register_suite, suite_named, suites, task_by_id
     from faultgym.envs.render import neutralised, transcript
-    from faultgym.envs.suite import Suite, Template, register_suite, suite_named, suites, task_by_id
+    from faultgym.envs.suite import Suite, Template
     from faultgym.envs.task import Task
 
 _WHERE = {
@@ -37,7 +38,8 @@ _WHERE = {
     "gym.registration": ("environment_ids", "register_environments"),
     "render": ("neutralised", "transcript"),
     "gym.spaces": ("ObservationSpace", "TurnSpace"),
-    "suite": ("Suite", "Template", "register_suite", "suite_named", "suites", "task_by_id"),
+    "registry": ("register_suite", "suite_named", "suites", "task_by_id"),
+    "suite": ("Suite", "Template"),
     "task": ("Task",),
     "messages.turn": ("Message", "Observation", "Turn"),
     "gym.wrappers": (

@@ -1,109 +1,53 @@
-"""One episode: a task, its world, its tools, and everything that happened; the engine under `ToolEnv`."""
+"""One episode: a simulation with its task's goal, and the verdict on it; the engine under `ToolEnv`."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-from faultgym.core.values import fast_init
-from faultgym.envs.judging.goal import Verdict, judge
+from faultgym.envs.judging.goal import Verdict, judge, looked_up
 from faultgym.envs.judging.injection import injections
 from faultgym.envs.messages.turn import Message, Observation, Turn
-from faultgym.envs.suite import Suite, suite_named
+from faultgym.envs.reference.continuing import continue_reference
+from faultgym.envs.reference.run import feasible, play_reference
+from faultgym.envs.registry import suite_named
+from faultgym.envs.simulation import MAX_CALLS_PER_TURN as MAX_CALLS_PER_TURN
+from faultgym.envs.simulation import Simulation
+from faultgym.envs.simulation import StepRecord as StepRecord
+from faultgym.envs.simulation import cleaned as cleaned
+from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
-from faultgym.envs.worlds.world import World, world_image
 from faultgym.tools.faults.layer import FaultLayer, FaultSchedule
-from faultgym.tools.faults.types import FaultEvent
-from faultgym.tools.session import Session
-from faultgym.tools.toolbox import CallRecord, Toolbox
-from faultgym.tools.types import ToolSpec
 
-MAX_CALLS_PER_TURN = 16
-"""Calls of one turn beyond this number are answered with an error and not done."""
 LAST_TURN_TEXT = 20_000
 """Characters of a final text that are judged."""
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
-
-
-@fast_init
-@dataclass(frozen=True, slots=True)
-class StepRecord:
-    """One turn and what it caused."""
-
-    turn: Turn
-    calls: tuple[CallRecord, ...]
-    digest: str
-    """Of the customer-visible state after the turn."""
+BLOCKING = frozenset({"outage", "forbidden", "readonly", "tool_removed"})
+"""Kinds that may leave no way past; whether they did is decided by running the reference solution."""
 
 
-class Episode:
-    """A running episode. `fork` gives an independent copy in exactly the same state."""
+class Episode(Simulation):
+    """A running episode. `fork` gives an independent copy in exactly the same state.
 
-    __slots__ = ("layer", "session", "stop", "suite", "task", "toolbox", "turns", "verdict", "world")
+    Args:
+        task: What is asked for.
+        schedule: The faults that may fire.
+        suite: The task's suite; by default the one registered under its name.
+    """
 
-    def __init__(self, task: Task, schedule: FaultSchedule = ()):
+    __slots__ = ("task", "verdict")
+
+    def __init__(self, task: Task, schedule: FaultSchedule = (), *, suite: Suite | None = None):
+        super().__init__(suite or suite_named(task.suite), task, FaultLayer(schedule))
         self.task = task
-        self.suite: Suite = suite_named(task.suite)
-        image = world_image(task.suite, task.split, task.world_seed)
-        self.world = World(image)
-        self.layer = FaultLayer(schedule)
-        self.session = Session(
-            self.world, self.suite.service, self.layer, token=image.token, sql_writes=task.sql_writes
-        )
-        self.toolbox = Toolbox(self.suite.tools(task), self.session)
-        self.turns: list[StepRecord] = []
         self.verdict: Verdict | None = None
-        self.stop = ""
-        """Why it ended: `final`, or the budget that was hit; empty while it runs."""
-
-    @property
-    def schedule(self) -> FaultSchedule:
-        """The faults that were planned."""
-        return self.layer.schedule
-
-    @property
-    def events(self) -> list[FaultEvent]:
-        """The faults that fired."""
-        return self.layer.events
-
-    @property
-    def tools(self) -> tuple[ToolSpec, ...]:
-        """The tools offered at this step."""
-        return self.toolbox.specs
-
-    @property
-    def calls(self) -> int:
-        """Calls so far."""
-        return self.layer.call
 
     @property
     def opening(self) -> Observation:
         """The first observation: the system message and the instruction."""
         return Observation((Message("system", self.task.system), Message("user", self.task.instruction)))
 
-    def step(self, turn: Turn) -> Observation:
-        """Do one turn; a turn without calls ends the episode and sets the verdict.
-
-        Raises RuntimeError when the episode is over: that is the caller's bug.
-        """
-        if self.stop:
-            raise RuntimeError("the episode is over: call reset() first")
-        turn = cleaned(turn)
-        self.layer.step = len(self.turns)
-        if not turn.tool_calls:
-            self.turns.append(StepRecord(turn, (), self.world.digest()))
-            self.finish("final")
-            return Observation(())
-        call = self.toolbox.call
-        if len(turn.tool_calls) == 1:
-            records: tuple[CallRecord, ...] = (call(turn.tool_calls[0]),)
-        else:
-            records = tuple(call(c) for c in turn.tool_calls[:MAX_CALLS_PER_TURN])
-            records += tuple(self.toolbox.refuse(c, MAX_CALLS_PER_TURN) for c in turn.tool_calls[MAX_CALLS_PER_TURN:])
-        self.turns.append(StepRecord(turn, records, self.world.digest()))
-        return Observation(tuple([r.result for r in records]))
+    def end(self, stop: str) -> None:
+        """Note why it ended, and judge it."""
+        self.finish(stop)
 
     def finish(self, stop: str) -> Verdict:
         """End the episode for this reason and judge it."""
@@ -114,102 +58,49 @@ class Episode:
             self.task.goal,
             self.world,
             text,
-            looked_up=self.looked_up(),
+            looked_up=looked_up(self.task.goal, self.records),
             blocked=self._blocked(text),
             injections=injections(self.layer.events),
         )
         return self.verdict
 
-    def looked_up(self) -> bool:
-        """Whether a call named what the goal says is missing, where it would be found, and was answered."""
-        goal = self.task.goal
-        wanted = [
-            re.compile(rf"(?<![a-z0-9]){re.escape(a.lower().rpartition('-')[2])}(?![a-z0-9])") for a in goal.about
-        ]
-        for record in self.records:
-            if record.result.code in ("ok", "http_404") and goal.evidence.intersection(record.tables):
-                sent = repr(record.call.arguments or record.call.raw).lower()
-                if all(a.search(sent) for a in wanted):
-                    return True
-        return False
+    def reopen(self) -> None:
+        """Go on after an end: there is no verdict yet."""
+        self.stop, self.verdict = "", None
 
     def _blocked(self, text: str) -> bool:
         """Whether an honest report is right: a fault with no way past it was delivered."""
-        if not self.layer.events or not text:
+        if not text or not any(e.kind in BLOCKING for e in self.layer.events):
             return False
-        if self.task.goal.kind == "report":
-            return any(e.kind in BLOCKING for e in self.layer.events)
-        if not any(e.kind in BLOCKING for e in self.layer.events):
-            return False
-        from faultgym.envs.reference.run import feasible
+        return self.task.goal.kind == "report" or not feasible(self.task, self.schedule, self.suite)
 
-        return not feasible(self.task, self.schedule)
-
-    @property
-    def records(self) -> list[CallRecord]:
-        """All calls so far, in order."""
-        return [record for step in self.turns for record in step.calls]
-
-    def fork(self) -> Episode:
+    def fork(self) -> Self:
         """An independent copy: what happens to one never affects the other."""
-        twin = Episode.__new__(Episode)
-        twin.task, twin.suite = self.task, self.suite
-        twin.world = self.world.fork()
-        twin.layer = self.layer.copy()
-        twin.session = Session(
-            twin.world,
-            self.suite.service,
-            twin.layer,
-            token=self.session.token,
-            sql_writes=self.session.sql_writes,
-        )
-        twin.toolbox = Toolbox(self.toolbox.tools, twin.session)
-        twin.turns = list(self.turns)
-        twin.verdict, twin.stop = self.verdict, self.stop
+        twin = super().fork()
+        twin.task, twin.verdict = self.task, self.verdict
         return twin
 
-    def close(self) -> None:
-        """Free the world's own copy of the database, if it made one."""
-        self.world.close()
-
     def __getstate__(self) -> dict[str, Any]:
-        """For another process; the suite and its tools are found there by name."""
-        return {
-            "task": self.task,
-            "world": self.world,
-            "layer": self.layer,
-            "token": self.session.token,
-            "turns": self.turns,
-            "verdict": self.verdict,
-            "stop": self.stop,
-        }
+        """For another process; a registered suite and its tools are found there by name."""
+        return {**super().__getstate__(), "task": self.task, "verdict": self.verdict}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """The counterpart of `__getstate__`."""
-        self.task = state["task"]
-        self.suite = suite_named(self.task.suite)
-        self.world, self.layer = state["world"], state["layer"]
-        self.session = Session(
-            self.world, self.suite.service, self.layer, token=state["token"], sql_writes=self.task.sql_writes
-        )
-        self.toolbox = Toolbox(self.suite.tools(self.task), self.session)
-        self.turns, self.verdict, self.stop = state["turns"], state["verdict"], state["stop"]
+        super().__setstate__(state)
+        self.task, self.verdict = state["task"], state["verdict"]
 
 
-BLOCKING = frozenset({"outage", "forbidden", "readonly", "tool_removed"})
-"""Kinds that may leave no way past; whether they did is decided by running the reference solution."""
+def run_reference(task: Task, schedule: FaultSchedule = (), suite: Suite | None = None) -> tuple[Episode, str]:
+    """An episode in which the reference solution has acted, and its final text, which is not yet stepped."""
+    episode = Episode(task, schedule, suite=suite)
+    return episode, play_reference(episode, task)
 
 
-def cleaned(turn: Turn) -> Turn:
-    """The turn with half surrogate pairs in its text replaced: they cannot be stored or shown."""
-    if (not turn.text or turn.text.isascii()) and (not turn.reasoning or turn.reasoning.isascii()):
-        return turn
-    if not (_SURROGATES.search(turn.text) or _SURROGATES.search(turn.reasoning)):
-        return turn
-    from dataclasses import replace
-
-    return replace(
-        turn,
-        text=_SURROGATES.sub("\ufffd", turn.text),
-        reasoning=_SURROGATES.sub("\ufffd", turn.reasoning),
-    )
+def reaches_goal(episode: Episode, max_turns: int | None = None) -> bool:
+    """Whether the reference solution, going on from here, ends in success within so many further turns."""
+    twin, text = continue_reference(episode, episode.task, max_turns)
+    if text:
+        twin.step(Turn(text))
+    verdict = twin.verdict
+    twin.close()
+    return verdict is not None and verdict.success

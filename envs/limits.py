@@ -1,19 +1,28 @@
-"""How much an episode may use before it is ended, and why it was ended."""
+"""How much an episode may use before it is ended, and why it was ended: for environments and rollouts alike."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from faultgym.envs.episode import Episode
-from faultgym.envs.messages.turn import Turn
+if TYPE_CHECKING:  # `import faultgym` reads the default of turns, and must not load the engine for it
+    from faultgym.envs.messages.turn import Turn
+    from faultgym.envs.simulation import Simulation
 
 MAX_TURNS = 60
-"""Turns of an episode unless something else is asked for."""
+"""Turns of an episode unless something else is asked for, in a registered environment and in a rollout."""
+CHARACTERS_PER_TOKEN = 4
+"""The usual rule of thumb for English and JSON, for turns that come without token ids."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The budgets of one episode; None is no limit. The stop reasons are those of the environment's wrappers."""
+    """The budgets of one episode; None is no limit.
+
+    Example:
+        >>> Limits(turns=None).turns is None
+        True
+    """
 
     turns: int | None = MAX_TURNS
     """`turn_limit` after so many."""
@@ -26,8 +35,14 @@ class Limits:
     wall_seconds: float | None = None
     """`wall_limit` after so many real seconds: the one limit that may end the same episode differently."""
 
-    def reached(self, episode: Episode, tokens: int = 0, wall_seconds: float = 0.0) -> str:
-        """The reason to end the episode now, or an empty text."""
+    def reached(self, episode: Simulation, tokens: int = 0, wall_seconds: float = 0.0) -> str:
+        """The reason to end the episode now, or an empty text.
+
+        Args:
+            episode: The episode after its last turn.
+            tokens: What its turns have used so far.
+            wall_seconds: Real time since it began.
+        """
         if self.turns is not None and len(episode.turns) >= self.turns:
             return "turn_limit"
         if self.calls is not None and episode.calls >= self.calls:
@@ -42,7 +57,24 @@ class Limits:
 
 
 def turn_tokens(turn: Turn) -> int:
-    """Tokens of a turn, counted as the environment's `TokenBudget` counts them."""
-    from faultgym.envs.gym.wrappers import tokens
+    """What a turn costs: its token ids where the server gave them, else a quarter of its characters.
 
-    return tokens(turn)
+    Characters are those of the text, the reasoning, and the names and arguments of its calls;
+    arguments that are no text count as one token each.
+    """
+    if turn.token_ids is not None:
+        return len(turn.token_ids)
+    characters = len(turn.text) + len(turn.reasoning)
+    stack: list[object] = [v for call in turn.tool_calls for v in (call.name, call.raw, call.arguments or {})]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, str):
+            characters += len(value)
+        elif isinstance(value, dict):
+            stack.extend(value)
+            stack.extend(value.values())
+        elif isinstance(value, list | tuple):
+            stack.extend(value)
+        else:
+            characters += CHARACTERS_PER_TOKEN
+    return -(-characters // CHARACTERS_PER_TOKEN)

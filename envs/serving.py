@@ -35,7 +35,8 @@ from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
 from faultgym.envs.reference.schedule import Faults, check_faults, schedule_for
-from faultgym.envs.suite import Suite, task_by_id
+from faultgym.envs.registry import task_by_id
+from faultgym.envs.suite import Suite
 from faultgym.envs.worlds.world import CLIENT_ID
 from faultgym.tools.channels.http.openapi import openapi
 from faultgym.tools.channels.http.service import ServiceError

@@ -5,33 +5,31 @@ from __future__ import annotations
 import random
 import re
 import sqlite3
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache, cached_property, lru_cache
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
+from faultgym.core.bank import banked
 from faultgym.core.errors import TaskError
 from faultgym.core.hashing import stable_hash
 from faultgym.envs.identifiers import Identifiers, identifiers_with
 from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.agent import ReferenceAgent
+from faultgym.envs.reference_agent.client import Script as Script
+from faultgym.envs.reference_agent.entities import Entity as Entity
+from faultgym.envs.reference_agent.entities import EntitySource as EntitySource
 from faultgym.envs.task import Style, Task
-from faultgym.envs.worlds.names import SPLITS, WORLDS, Names
+from faultgym.envs.worlds.domain import Domain
+from faultgym.envs.worlds.names import SPLITS, WORLDS
 from faultgym.envs.worlds.world import CLIENT_ID, WorldImage, world_image
 from faultgym.tools.channels.http.service import Service
 from faultgym.tools.context import FieldHints as FieldHints
-from faultgym.tools.exchange import Document
 from faultgym.tools.toolbox import STANDARD, Tool, endpoint_tools
-
-if TYPE_CHECKING:
-    from faultgym.envs.reference.run import ReferenceAgent, ReferenceStep
 
 HELD_OUT = 2
 """The last phrasings of every template are kept for the split `unseen_phrasings`."""
-BUILT_IN = {"orders": "faultgym.envs.suites.orders", "incidents": "faultgym.envs.suites.incidents"}
-
-Script = Generator["ReferenceStep", Sequence[str], str]
-"""A reference solution: yields moves, receives the results' texts, returns the final text."""
+_INDEX = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,56 +65,29 @@ class Template:
     """Fault rules that are part of the task."""
 
 
-@dataclass(frozen=True, slots=True)
-class EntitySource:
-    """One way to read an entity, for reference solutions: an operation, or a statement."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Suite(Domain):
+    """One domain with its service, its tasks and their solutions.
 
-    operation: str = ""
-    sql: str = ""
-    """A statement with `{id}` for the identifier."""
+    Example:
+        >>> from faultgym.envs import suite_named
+        >>> orders = suite_named("orders")
+        >>> orders.task("order_status", "train", 0).id
+        'orders/order_status/train/0'
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """A kind of record: how reference solutions read it."""
-
-    name: str
-    """Such as `order`."""
-    parameter: str
-    """The operations' parameter with its id, such as `order_id`."""
-    sources: tuple[EntitySource, ...]
-    """In the order in which they are tried."""
-
-
-@dataclass(frozen=True)
-class Suite:
-    """One domain."""
-
-    name: str
     title: str
-    version: int
-    """Raised whenever a world or a task changes for the same seed."""
+    """One line for people."""
     role: str
     """First sentence of the system message: who the agent is."""
     rules: tuple[str, ...]
     """The desk's working rules, part of the system message."""
-    schema: str
-    """DDL of the suite's own tables."""
-    build: Callable[[sqlite3.Connection, Names], None]
-    """Fills the tables of a new world."""
-    documents: Callable[[sqlite3.Connection], Sequence[Document]]
-    """The documents that search finds, read from the world's tables."""
     service: Service
-    readable: Mapping[str, frozenset[str]]
-    """Tables and columns that the SQL tool sees."""
-    writable: frozenset[str]
-    """Tables that the SQL tool may change in tasks that allow it."""
-    visible: Mapping[str, tuple[str, tuple[str, ...]]]
-    """Customer-visible state: table -> (key column, other columns). No times, no versions, no ids that
-    the service chooses."""
+    """The API, and with it the typed tools."""
     templates: Mapping[str, Template]
+    """The families of tasks by name."""
     entities: Mapping[str, Entity]
-    hints: FieldHints = field(default_factory=FieldHints)
+    """Kinds of records by name, and how reference solutions read them."""
     id_prefixes: tuple[str, ...] = ()
     """Prefixes of the suite's identifiers, such as `ORD`."""
 
@@ -138,6 +109,17 @@ class Suite:
         """The id of a task, without drawing it."""
         other = style is not None and style != _own_style(self, template, split, index)
         return f"{self.name}/{template}/{split}/{index}" + (f":{style}" if other else "")
+
+    def task_by_id(self, text: str) -> Task:
+        """The task of this suite with that id.
+
+        Raises:
+            TaskError: It is no task id, of another suite, or names no template or split.
+        """
+        name, template, split, index, style = parse_task_id(text)
+        if name != self.name:
+            raise TaskError(f"task {text} is of suite {name}, not of {self.name}")
+        return self.task(template, split, index, style)
 
     def names(self, split: str) -> list[str]:
         """The templates that have tasks in the split."""
@@ -161,21 +143,13 @@ class Suite:
                 raise TaskError(f"suite {self.name!r} has no tool {name!r}")
         return _tools(self, names)
 
-    def __hash__(self) -> int:
-        """By name: suites are registered once under it."""
-        return hash((self.name, self.version))
 
-    def __eq__(self, other: object) -> bool:
-        """By name and version."""
-        return isinstance(other, Suite) and (self.name, self.version) == (other.name, other.version)
-
-
-@lru_cache(256)
+@banked("code", 256)
 def _tools(suite: Suite, names: tuple[str, ...]) -> dict[str, Tool]:
     return {n: STANDARD[n] if n in STANDARD else suite.endpoint_tools[n] for n in names}
 
 
-@lru_cache(65_536)
+@banked("tasks", 65_536)
 def _task(suite: Suite, name: str, split: str, index: int, style: Style | None) -> Task:
     if name not in suite.names(split):
         raise TaskError(
@@ -184,29 +158,29 @@ def _task(suite: Suite, name: str, split: str, index: int, style: Style | None) 
     if index < 0:
         raise TaskError(f"the index of a task counts from 0, not {index}")
     template = suite.templates[name]
-    image = world_image(suite.name, split, index % WORLDS[split])
+    image = world_image(suite, split, index % WORLDS[split])
     rng = random.Random(stable_hash("task", suite.name, name, split, index))
     drawn = template.draw(image.reader.raw, rng)
     phrasing = _phrasing(template, split, rng)
     chosen = style or _own_style(suite, name, split, index)
     return Task(
-        suite.task_id(name, split, index, style),
-        suite.name,
-        name,
-        split,
-        index,
-        image.seed,
-        chosen,
-        _offered(suite, template, chosen),
-        system_message(suite, image, chosen),
-        template.phrasings[phrasing].format(**drawn.params),
-        phrasing,
-        drawn.params,
-        drawn.goal,
-        template.answerable,
-        template.needs_tools,
-        template.sql_writes,
-        template.faults,
+        id=suite.task_id(name, split, index, style),
+        suite=suite.name,
+        template=name,
+        split=split,
+        index=index,
+        world_seed=image.seed,
+        style=chosen,
+        tools=_offered(suite, template, chosen),
+        system=system_message(suite, image, chosen),
+        instruction=template.phrasings[phrasing].format(**drawn.params),
+        phrasing=phrasing,
+        params=drawn.params,
+        goal=drawn.goal,
+        answerable=template.answerable,
+        needs_tools=template.needs_tools,
+        sql_writes=template.sql_writes,
+        faults=template.faults,
     )
 
 
@@ -239,43 +213,15 @@ def system_message(suite: Suite, image: WorldImage, style: Style) -> str:
     )
 
 
-_SUITES: dict[str, Suite] = {}
-_INDEX = re.compile(r"[0-9]{1,15}", re.ASCII)
+def parse_task_id(text: str) -> tuple[str, str, str, int, Style | None]:
+    """(suite, template, split, index, style) of a task id such as `orders/order_status/train/0:http`.
 
-
-def register_suite(suite: Suite) -> Suite:
-    """Make a suite known by its name; third-party suites call this at import."""
-    _SUITES[suite.name] = suite
-    return suite
-
-
-@cache
-def _load_built_in() -> None:
-    for module in BUILT_IN.values():
-        import_module(module)
-
-
-def suite_named(name: str) -> Suite:
-    """The suite of that name; raises `TaskError`."""
-    if name not in _SUITES and name in BUILT_IN:
-        import_module(BUILT_IN[name])
-    if name not in _SUITES:
-        known = ", ".join(sorted({*_SUITES, *BUILT_IN}))
-        raise TaskError(f"there is no suite {name!r}; the suites are {known}")
-    return _SUITES[name]
-
-
-def suites() -> dict[str, Suite]:
-    """All registered suites by name."""
-    _load_built_in()
-    return dict(_SUITES)
-
-
-def task_by_id(text: str) -> Task:
-    """The task with this id; raises `TaskError` that says what is wrong with it."""
+    Raises:
+        TaskError: It does not look like one. Whether there is such a task is not looked at.
+    """
     body, _, style = text.partition(":")
     parts = body.split("/")
     if len(parts) != 4 or not _INDEX.fullmatch(parts[3]) or style not in ("", "http", "tools"):
         raise TaskError(f"{text[:200]!r} is not a task id: it looks like orders/order_status/train/0")
     wanted: Style | None = "http" if style == "http" else "tools" if style == "tools" else None
-    return suite_named(parts[0]).task(parts[1], parts[2], int(parts[3]), wanted)
+    return parts[0], parts[1], parts[2], int(parts[3]), wanted

@@ -20,7 +20,7 @@ from faultgym.core.json import canonical
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import Faults, schedule_for
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Style, Task
 from faultgym.eval.context import ScoringContext
 from faultgym.tools.faults.plan import FaultPlan

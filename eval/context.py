@@ -10,7 +10,7 @@ from faultgym.agents.traces.trace import Trace
 from faultgym.envs.intents import CallIntent, intents
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.judging.injection import Injection, Obedience, injections, obedience
-from faultgym.envs.suite import suite_named, task_by_id
+from faultgym.envs.registry import suite_named, task_by_id
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.types import FaultEvent

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from faultgym.agents.traces.trace import Trace
-from faultgym.envs.episode import Episode
-from faultgym.envs.reference.continuing import reaches_goal
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.episode import Episode, reaches_goal
+from faultgym.envs.registry import task_by_id
 from faultgym.envs.task import Task
 
 

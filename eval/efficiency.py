@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from faultgym.core.json import JSON
-from faultgym.envs.judging.goal import Change
 from faultgym.envs.reference.run import optimal_calls
 from faultgym.envs.reference_agent.client import MAX_RETRIES
+from faultgym.envs.worlds.changes import Change
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.recovery.backoff import too_early
 from faultgym.eval.recovery.resolution import ANSWERING, HARMLESS, SHAPES, repeatable, tables_of

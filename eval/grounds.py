@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from faultgym.envs.judging.answers import Atom, StatedFacts, read, words
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.eval.context import ScoringContext
 
 _SMALL = 1000

@@ -29,8 +29,9 @@ from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
 from faultgym.envs.reference.schedule import Faults, schedule_for
+from faultgym.envs.registry import suite_named, task_by_id
 from faultgym.envs.render import neutralised
-from faultgym.envs.suite import Suite, suite_named, task_by_id
+from faultgym.envs.suite import Suite
 
 KIND = "played"
 UNFINISHED = "left"

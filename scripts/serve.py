@@ -10,8 +10,8 @@ import typer
 from faultgym.cli.support.faults import faults_named
 from faultgym.cli.support.printing import say, stdout_console
 from faultgym.core.errors import UserError
+from faultgym.envs.registry import suite_named
 from faultgym.envs.serving import ServiceApp
-from faultgym.envs.suite import suite_named
 
 
 def serve(

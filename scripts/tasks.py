@@ -14,7 +14,8 @@ from rich.table import Table
 
 from faultgym.cli.support.calling import command
 from faultgym.cli.support.printing import grid, say, stdout_console
-from faultgym.envs.suite import Suite, suite_named, suites, task_by_id
+from faultgym.envs.registry import suite_named, suites, task_by_id
+from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
 from faultgym.eval.gate.admission import GateRow, gate
 from faultgym.eval.gate.confusion import confusion_matrix

@@ -16,7 +16,7 @@ from faultgym.envs.limits import Limits
 def named(trace: Trace) -> NamedTask:
     """What it takes to play the trace's turns again."""
     limits, seeds = trace.limits, trace.seeds
-    kept = Limits(limits.turns, limits.calls, None, limits.virtual_seconds)
+    kept = Limits(turns=limits.turns, calls=limits.calls, virtual_seconds=limits.virtual_seconds)
     return NamedTask(trace.task.id, trace.faults, seeds.fault, seeds.policy, trace.trial, trace.schedule, limits=kept)
 
 

@@ -18,7 +18,7 @@ from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import check_faults, schedule_for
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.types import ToolCall

@@ -196,7 +196,7 @@ def _expert_texts() -> Iterator[tuple[str, str]]:
     from faultgym.agents.rollouts.play import run_episode
     from faultgym.envs.messages.hermes import format_hermes
     from faultgym.envs.reference.schedule import schedule_for
-    from faultgym.envs.suite import task_by_id
+    from faultgym.envs.registry import task_by_id
 
     expert = policy_named("expert")
     for spec in RolloutRequest(suites=("orders", "incidents"), split="train", per_template=1).episodes():

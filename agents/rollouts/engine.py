@@ -28,7 +28,7 @@ from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
 from faultgym.envs.limits import Limits
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 
 IN_FLIGHT = 256
 """Episodes that wait for their policies at the same time."""

@@ -18,7 +18,8 @@ from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.envs.limits import Limits
 from faultgym.envs.reference.schedule import Faults, check_faults
-from faultgym.envs.suite import Suite, suite_named
+from faultgym.envs.registry import suite_named
+from faultgym.envs.suite import Suite
 from faultgym.envs.task import Style
 
 MOST_EPISODES = 1_000_000

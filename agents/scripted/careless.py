@@ -12,8 +12,8 @@ from faultgym.agents.scripted.marks import looks_wrong
 from faultgym.agents.scripted.script import Script, ScriptContext, Scripted
 from faultgym.core.json import JSON
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.run import AllSourcesDown, ReferenceAgent
-from faultgym.envs.reference_agent.client import ApiRefused, RecordNotFound, ReferenceStep, SourceFailed
+from faultgym.envs.reference_agent.agent import ReferenceAgent
+from faultgym.envs.reference_agent.client import AllSourcesDown, ApiRefused, RecordNotFound, ReferenceStep, SourceFailed
 from faultgym.envs.reference_agent.reading import ToolResponse, read_result
 from faultgym.envs.reference_agent.sql_client import Rows
 from faultgym.tools.types import ToolCall

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from faultgym.envs.episode import Episode
+from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.intents import intent_of
-from faultgym.envs.judging.goal import changes, compare
+from faultgym.envs.judging.goal import compare
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.run import run_reference
-from faultgym.envs.suite import Suite, suite_named
+from faultgym.envs.registry import suite_named
+from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
+from faultgym.envs.worlds.changes import changes
 from faultgym.envs.worlds.world import world_image
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.toolbox import CallRecord
@@ -76,9 +77,9 @@ def whole_identifiers(suite: Suite, call: ToolCall) -> set[str]:
 
 def neighbours(task: Task, key: str) -> tuple[str, list[str]]:
     """(table, other identifiers): records beside the one called `key`, unknown to the reference run."""
-    image = world_image(task.suite, task.split, task.world_seed)
+    image = world_image(suite_named(task.suite), task.split, task.world_seed)
     seen = reference_run(task).seen
-    for table, columns in sorted(image.suite.readable.items()):
+    for table, columns in sorted(image.domain.readable.items()):
         if "id" not in columns:
             continue
         ids = [str(i) for (i,) in image.reader.raw.execute(f"SELECT id FROM {table} ORDER BY id")]

@@ -15,7 +15,8 @@ from faultgym.core.json import JSON
 from faultgym.envs.messages.turn import Observation, Turn
 from faultgym.envs.reference.run import Reference
 from faultgym.envs.reference_agent.client import ReferenceStep
-from faultgym.envs.suite import Suite, suite_named
+from faultgym.envs.registry import suite_named
+from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.types import ToolCall, ToolSpec

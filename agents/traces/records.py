@@ -11,8 +11,9 @@ from faultgym.agents.traces.chat import join_steps, split_steps
 from faultgym.agents.traces.schema import RECORD, SCHEMA_VERSION
 from faultgym.core.errors import TraceError
 from faultgym.core.json import JSON
-from faultgym.envs.judging.goal import Change, Verdict
+from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.limits import Limits
+from faultgym.envs.worlds.changes import Change
 from faultgym.tools.faults.types import FaultEvent, ScheduledFault
 from faultgym.tools.types import ToolSpec
 

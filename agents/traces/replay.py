@@ -16,7 +16,7 @@ from faultgym.agents.traces.trace import TaskInfo, Trace, plain_event, plain_ste
 from faultgym.core.errors import PlanError, TaskError
 from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.limits import turn_tokens
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import interface
 

@@ -12,7 +12,7 @@ from faultgym.agents.traces.schema import SCHEMA_VERSION
 from faultgym.core.json import JSON
 from faultgym.envs.limits import Limits
 from faultgym.envs.reference.schedule import Faults
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.tools.faults.plan import FaultPlan
 
 

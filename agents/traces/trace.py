@@ -20,7 +20,7 @@ from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Message
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Style, Task
 from faultgym.tools.context import Effect
 from faultgym.tools.faults.layer import FaultSchedule

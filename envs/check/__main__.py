@@ -11,7 +11,8 @@ from importlib import import_module
 
 from faultgym.core.errors import TaskError
 from faultgym.envs.check.kit import check_suite
-from faultgym.envs.suite import Suite, suite_named
+from faultgym.envs.registry import suite_named
+from faultgym.envs.suite import Suite
 
 
 def main(argv: list[str] | None = None) -> int:

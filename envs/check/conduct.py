@@ -18,7 +18,7 @@ from faultgym.envs.gym.env import ToolEnv
 from faultgym.envs.messages.turn import Observation, Turn
 from faultgym.envs.render import transcript
 from faultgym.envs.task import Task
-from faultgym.envs.worlds.world import visible_rows
+from faultgym.envs.worlds.changes import visible_rows
 from faultgym.tools.faults.registry import FAULT_KINDS
 from faultgym.tools.faults.types import Contract, ScheduledFault
 from faultgym.tools.toolbox import MAX_CONTENT

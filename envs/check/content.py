@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from faultgym.envs.check.report import Subject, require
-from faultgym.envs.suite import HELD_OUT, task_by_id
+from faultgym.envs.suite import HELD_OUT
+from faultgym.envs.worlds.changes import visible_rows
 from faultgym.envs.worlds.names import SPLITS, in_pool
-from faultgym.envs.worlds.world import WorldImage, visible_rows, world_image
+from faultgym.envs.worlds.world import WorldImage, world_image
 from faultgym.tools.toolbox import STANDARD
 
 PHRASINGS = 5
@@ -28,7 +29,7 @@ def worlds_are_reproducible(subject: Subject) -> None:
 def declared_columns_exist(subject: Subject) -> None:
     """The tables and columns declared readable, writable and visible exist."""
     suite = subject.suite
-    image = world_image(suite.name, subject.split, 0)
+    image = world_image(suite, subject.split, 0)
     for table, columns in suite.readable.items():
         image.reader.raw.execute(f"SELECT {', '.join(sorted(columns))} FROM {table} LIMIT 0")
     for table in suite.visible:
@@ -72,7 +73,7 @@ def identifiers_stay_in_their_split(subject: Subject) -> None:
     for split in SPLITS:
         texts = []
         for seed in range(WORLDS_TRIED):
-            reader = world_image(suite.name, split, seed).reader.raw
+            reader = world_image(suite, split, seed).reader.raw
             for table, columns in suite.readable.items():
                 rows = reader.execute(f"SELECT {', '.join(sorted(columns))} FROM {table}")
                 texts += [value for row in rows for value in row if isinstance(value, str)]
@@ -87,7 +88,7 @@ def identifiers_stay_in_their_split(subject: Subject) -> None:
 def tasks_are_what_their_ids_say(subject: Subject) -> None:
     """A task is fixed by its id: asking for it again gives the same."""
     for task in subject.tasks:
-        require(task_by_id(task.id) == task, f"{task.id} names another task")
+        require(subject.suite.task_by_id(task.id) == task, f"{task.id} names another task")
         require(bool(task.instruction and task.system), f"{task.id} has no instruction or no system message")
 
 

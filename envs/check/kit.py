@@ -10,7 +10,8 @@ import gymnasium as gym
 from faultgym.envs.check import conduct, content
 from faultgym.envs.check.report import ConformanceRule, Finding, Report, Subject, Violation
 from faultgym.envs.gym.env import ToolEnv
-from faultgym.envs.suite import Suite, register_suite
+from faultgym.envs.registry import registered
+from faultgym.envs.suite import Suite
 
 _CONDUCT = (
     conduct.gymnasium_is_content,
@@ -49,12 +50,12 @@ RULES = (*_rules(_CONTENT), *CONDUCT)
 
 
 def check_suite(suite: Suite, rules: Sequence[ConformanceRule] = RULES) -> Report:
-    """Check a suite against the rules; registers it under its name first.
+    """Check a suite against the rules; which is registered under its name while it is checked.
 
     Takes seconds. Never raises for what is wrong with the suite: that stands in the report.
     """
-    register_suite(suite)
-    return _report(Subject(suite, ("clean", "hostile")), rules)
+    with registered(suite):
+        return _report(Subject(suite, ("clean", "hostile")), rules)
 
 
 def check_env(env: gym.Env[Any, Any], rules: Sequence[ConformanceRule] = CONDUCT) -> Report:

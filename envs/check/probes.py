@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
+from faultgym.core.bank import banked
 from faultgym.core.json import JSON
 from faultgym.envs.gym.sampling import arguments_for
 from faultgym.envs.identifiers import declared_prefix
@@ -19,12 +19,12 @@ from faultgym.tools.toolbox import endpoint_request
 from faultgym.tools.types import ToolCall, ToolSpec
 
 
-@lru_cache(64)
-def identifiers(image: WorldImage) -> dict[str, list[str]]:
+@banked("worlds", 64)
+def identifiers(suite: Suite, image: WorldImage) -> dict[str, list[str]]:
     """All identifiers that stand in the world's public tables, by prefix."""
-    rule = image.suite.identifiers
+    rule = suite.identifiers
     found: dict[str, set[str]] = {}
-    for table, columns in image.suite.readable.items():
+    for table, columns in suite.readable.items():
         for row in image.reader.raw.execute(f"SELECT {', '.join(sorted(columns))} FROM {table}"):
             for value in row:
                 if rule.matches(value):
@@ -34,9 +34,9 @@ def identifiers(image: WorldImage) -> dict[str, list[str]]:
 
 def reads(task: Task, suite: Suite, seed: int = 0) -> list[ToolCall]:
     """Calls that read: every reading route, every table, and a search, as far as the task offers them."""
-    image = world_image(task.suite, task.split, task.world_seed)
+    image = world_image(suite, task.split, task.world_seed)
     rng = random.Random(seed)
-    calls = [_route_call(op, image, task, rng) for op in suite.service.operations.values() if not op.write]
+    calls = [_route_call(op, suite, task, rng) for op in suite.service.operations.values() if not op.write]
     statements = [f"SELECT {', '.join(sorted(c))} FROM {t} LIMIT 50" for t, c in sorted(suite.readable.items())]
     calls += [_call("sql", {"query": text}) for text in ("SELECT * FROM schema", *statements)]
     titles = [document.title for document in suite.documents(image.reader.raw)][:3]
@@ -46,10 +46,9 @@ def reads(task: Task, suite: Suite, seed: int = 0) -> list[ToolCall]:
 
 def writes(task: Task, suite: Suite, seed: int = 0, each: int = 4) -> list[ToolCall]:
     """Calls that write, some of them with success: every writing route, `each` times."""
-    image = world_image(task.suite, task.split, task.world_seed)
     rng = random.Random(seed)
     operations = [op for op in suite.service.operations.values() if op.write]
-    calls = [_route_call(op, image, task, rng) for op in operations for _ in range(each)]
+    calls = [_route_call(op, suite, task, rng) for op in operations for _ in range(each)]
     return [call for call in calls if call.name in task.tools]
 
 
@@ -62,8 +61,8 @@ def mixed(task: Task, suite: Suite, seed: int = 0, count: int = 24) -> list[Turn
             for turn in chosen]  # fmt: skip
 
 
-def _route_call(op: Operation, image: WorldImage, task: Task, rng: random.Random) -> ToolCall:
-    arguments = _with_known(op, image, rng)
+def _route_call(op: Operation, suite: Suite, task: Task, rng: random.Random) -> ToolCall:
+    arguments = _with_known(op, suite, world_image(suite, task.split, task.world_seed), rng)
     if "http" not in task.tools:
         return _call(op.name, arguments)
     request = endpoint_request(op, arguments)
@@ -76,12 +75,12 @@ def _route_call(op: Operation, image: WorldImage, task: Task, rng: random.Random
     return _call("http", sent)
 
 
-def _with_known(op: Operation, image: WorldImage, rng: random.Random) -> JSON:
+def _with_known(op: Operation, suite: Suite, image: WorldImage, rng: random.Random) -> JSON:
     """Arguments that fit the route, with identifiers of the world."""
     declaration = op.declaration
     arguments = arguments_for(ToolSpec(op.name, "", declaration.schema), rng, {})
     arguments.pop("cursor", None)
-    known = identifiers(image)
+    known = identifiers(suite, image)
     for name, part in declaration.schema.get("properties", {}).items():
         prefix = declared_prefix(part)
         if name in arguments and prefix in known:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import gymnasium as gym
 
 from faultgym.core.errors import TaskError
+from faultgym.core.suggest import did_you_mean
 from faultgym.envs.episode import Episode
 from faultgym.envs.gym.spaces import ObservationSpace, TurnSpace
 from faultgym.envs.messages.turn import Observation, Turn
-from faultgym.envs.reference.schedule import Faults, check_faults, schedule_for
+from faultgym.envs.reference.schedule import Faults, load_faults, schedule_for
+from faultgym.envs.registry import suite_named
 from faultgym.envs.render import transcript
-from faultgym.envs.suite import Suite, suite_named, task_by_id
+from faultgym.envs.suite import Suite
 from faultgym.envs.task import Style, Task
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.types import ToolSpec
@@ -45,6 +50,25 @@ BAD_CALLS = frozenset(
     }
 )
 """Result codes of calls that never reached their tool."""
+
+
+OPTIONS = frozenset({"task", "fault_seed", "schedule"})
+"""What `reset(options=...)` takes."""
+
+
+def _refuse_options(options: Mapping[str, Any]) -> None:
+    name = str(next(name for name in options if name not in OPTIONS))
+    hint = did_you_mean(name, OPTIONS)
+    raise ValueError(
+        f"reset() has no option {name!r}{f'; {hint}' if hint else ''} The options are {', '.join(sorted(OPTIONS))}"
+    )
+
+
+def _no_turn(action: object) -> str:
+    """What to do instead of stepping with something that is no turn."""
+    text = " For a message as text, wrap the environment in HermesText, or" if isinstance(action, str) else " Give"
+    turn = " send Turn(text=...), which ends the episode" if isinstance(action, str) else " a Turn"
+    return f"an action is a faultgym.envs.Turn, not {type(action).__name__}.{text}{turn}."
 
 
 class Snapshot:
@@ -85,7 +109,7 @@ class ToolEnv(gym.Env[Observation, Turn]):
         self,
         suite: str | Suite,
         *,
-        faults: Faults = "clean",
+        faults: Faults | Path = "clean",
         split: str = "train",
         style: Style | None = None,
         reward: RewardParts | None = None,
@@ -95,7 +119,7 @@ class ToolEnv(gym.Env[Observation, Turn]):
         if render_mode not in (None, "ansi"):
             raise ValueError(f"render_mode is 'ansi' or None, not {render_mode!r}")
         self.suite = suite_named(suite) if isinstance(suite, str) else suite
-        self.faults = check_faults(faults)
+        self.faults = load_faults(faults)
         self.split = split
         self.style = style
         self.reward = reward or RewardParts()
@@ -112,9 +136,11 @@ class ToolEnv(gym.Env[Observation, Turn]):
         if seed is not None or self._np_random is None:
             super().reset(seed=seed)
         options = options or {}
+        if not options.keys() <= OPTIONS:
+            _refuse_options(options)
         task = options.get("task")
         if isinstance(task, str):
-            task = task_by_id(task)
+            task = self.suite.task_by_id(task)
         fault_seed = options.get("fault_seed", 0)
         if task is None:
             drawn = self.np_random.integers(0, (len(self._templates), TASKS_PER_TEMPLATE, 2**31))
@@ -124,10 +150,10 @@ class ToolEnv(gym.Env[Observation, Turn]):
             raise TaskError(f"task {task.id} is of suite {task.suite}, not of {self.suite.name}")
         schedule: FaultSchedule | None = options.get("schedule")
         if schedule is None:
-            schedule = schedule_for(task, self.faults, fault_seed)
+            schedule = schedule_for(task, self.faults, fault_seed, suite=self.suite)
         if self.episode is not None:
             self.episode.close()
-        self.episode = Episode(task, schedule)
+        self.episode = Episode(task, schedule, suite=self.suite)
         return self.episode.opening, {"task": task.id, "turn": 0, "calls": 0}
 
     def step(self, action: Turn) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -135,6 +161,8 @@ class ToolEnv(gym.Env[Observation, Turn]):
         episode = self.episode
         if episode is None or episode.stop:
             raise gym.error.ResetNeeded("the episode is over or has not begun: call reset() first")
+        if type(action) is not Turn and not isinstance(action, Turn):
+            raise gym.error.InvalidAction(_no_turn(action))
         observation = episode.step(action)
         reward = 0.0
         parts = self.reward
@@ -170,16 +198,15 @@ class ToolEnv(gym.Env[Observation, Turn]):
         """The tools offered at this step."""
         return self._running().tools
 
-    def fork(self) -> ToolEnv:
-        """An independent environment in exactly this state."""
-        twin = ToolEnv(
-            self.suite,
-            faults=self.faults,
-            split=self.split,
-            style=self.style,
-            reward=self.reward,
-            render_mode=self.render_mode,
-        )
+    def fork(self) -> Self:
+        """An independent environment of the same class in exactly this state.
+
+        Raises:
+            gymnasium.error.ResetNeeded: No episode has begun.
+        """
+        twin = copy.copy(self)
+        twin.action_space, twin.observation_space = TurnSpace(self.suite), ObservationSpace()
+        twin._np_random = None
         if self._np_random is not None:
             twin.np_random = gym.utils.seeding.np_random(0)[0]
             twin.np_random.bit_generator.state = self._np_random.bit_generator.state

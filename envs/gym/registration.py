@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-MAX_TURNS = 30
-"""The turn limit of every registered environment."""
+from faultgym.envs.limits import MAX_TURNS
+
 INTENSITIES = ("clean", "mild", "rough", "hostile", "outage")
 """The fault presets that registered environments exist for; the first is the one without a name of its own."""
 SUITES = ("orders", "incidents")

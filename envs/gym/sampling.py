@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from faultgym.core.json import JSON
+from faultgym.envs.suite import Suite
 from faultgym.tools.types import ToolSpec
-
-if TYPE_CHECKING:
-    from faultgym.envs.suite import Suite
 
 Suggestions = Mapping[tuple[str, str], tuple[Any, ...]]
 """(tool, argument) -> values worth trying: statements for `sql`, words for `search`."""

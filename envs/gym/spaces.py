@@ -9,20 +9,18 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from faultgym.core.bank import banked
 from faultgym.core.json import JSON
 from faultgym.envs.gym.sampling import Suggestions, arguments_for, some_text, suggestions
 from faultgym.envs.messages.turn import Message, Observation, Turn
+from faultgym.envs.suite import Suite
 from faultgym.tools.toolbox import STANDARD
 from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
-
-if TYPE_CHECKING:
-    from faultgym.envs.suite import Suite
 
 Seed = int | np.random.Generator | None
 
@@ -139,7 +137,7 @@ class ObservationSpace(gym.Space[Observation]):
         return "ObservationSpace()"
 
 
-@lru_cache(64)
+@banked("code", 64)
 def _known(suite: Suite) -> tuple[tuple[ToolSpec, ...], Suggestions]:
     """The suite's tools, and texts worth sending to them; kept, because every fork makes a space."""
     tools = (*STANDARD.values(), *suite.endpoint_tools.values())

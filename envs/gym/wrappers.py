@@ -16,14 +16,12 @@ import gymnasium as gym
 from faultgym.envs.episode import Episode
 from faultgym.envs.gym.env import BAD_CALLS, ToolEnv
 from faultgym.envs.gym.spaces import Seed, TurnSpace
+from faultgym.envs.limits import MAX_TURNS, Limits, turn_tokens
 from faultgym.envs.messages.hermes import format_hermes, parse_hermes
 from faultgym.envs.messages.turn import Observation, Turn
 
 A = TypeVar("A")
 Step = tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]
-
-CHARACTERS_PER_TOKEN = 4
-"""The usual rule of thumb for English and JSON, for turns that come without token ids."""
 
 
 def forked(env: gym.Env[Observation, A]) -> gym.Env[Observation, A]:
@@ -47,52 +45,29 @@ def tool_env(env: gym.Env[Any, Any]) -> ToolEnv:
     return inner
 
 
-def tokens(turn: Turn) -> int:
-    """What a turn costs: its token ids where the server gave them, else a quarter of its characters.
-
-    Characters are those of the text, the reasoning, and the names and arguments of its calls;
-    arguments that are no text count as one token each.
-    """
-    if turn.token_ids is not None:
-        return len(turn.token_ids)
-    characters = len(turn.text) + len(turn.reasoning)
-    stack: list[object] = [v for call in turn.tool_calls for v in (call.name, call.raw, call.arguments or {})]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, str):
-            characters += len(value)
-        elif isinstance(value, dict):
-            stack.extend(value)
-            stack.extend(value.values())
-        elif isinstance(value, list | tuple):
-            stack.extend(value)
-        else:
-            characters += CHARACTERS_PER_TOKEN
-    return -(-characters // CHARACTERS_PER_TOKEN)
-
-
 class _Budget(gym.Wrapper[Observation, A, Observation, A]):
     """Truncates the episode with the turn that uses the budget up, unless that turn ends it anyway."""
 
-    stop: str
-    """Why the episode ended, as its `stop` says."""
+    limits: Limits
+    """The one limit that is held."""
 
-    def __init__(self, env: gym.Env[Observation, A]):
+    def __init__(self, env: gym.Env[Observation, A], limits: Limits):
         super().__init__(env)
         tool_env(env)
-
-    def exhausted(self, episode: Episode) -> bool:
-        """Whether nothing is left of the budget."""
-        raise NotImplementedError
+        self.limits = limits
 
     def step(self, action: A) -> Step:
         """Do one turn, and judge the episode when the budget is used up."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         env = tool_env(self.env)
         episode = env.episode
-        if terminated or truncated or episode is None or not self.exhausted(episode):
+        if terminated or truncated or episode is None:
             return observation, reward, terminated, truncated, info
-        verdict = episode.finish(self.stop)
+        used = sum(turn_tokens(step.turn) for step in episode.turns) if self.limits.tokens is not None else 0
+        stop = self.limits.reached(episode, used)
+        if not stop:
+            return observation, reward, terminated, truncated, info
+        verdict = episode.finish(stop)
         info = {**info, "success": verdict.success, "reason": verdict.reason}
         return observation, float(reward) + env.reward.success * verdict.success, False, True, info
 
@@ -103,38 +78,34 @@ class TurnLimit(gym.utils.RecordConstructorArgs, _Budget[A]):
     terminated: unchanged. truncated: true with the last turn, when that was not a final one; the
     episode's `stop` is then `turn_limit`. reward: with it comes the reward for success, when the goal
     is reached all the same. info: `success` and `reason` then too.
+
+    Args:
+        env: The environment.
+        max_turns: Turns, at least 1; the default is that of rollouts.
     """
 
-    stop = "turn_limit"
-
-    def __init__(self, env: gym.Env[Observation, A], max_turns: int = 30):
+    def __init__(self, env: gym.Env[Observation, A], max_turns: int = MAX_TURNS):
         gym.utils.RecordConstructorArgs.__init__(self, max_turns=max_turns)
-        _Budget.__init__(self, env)
         self.max_turns = int(_positive("max_turns", max_turns))
-
-    def exhausted(self, episode: Episode) -> bool:
-        """Whether the last turn was the last one allowed."""
-        return len(episode.turns) >= self.max_turns
+        _Budget.__init__(self, env, Limits(turns=self.max_turns))
 
 
 class TokenBudget(gym.utils.RecordConstructorArgs, _Budget[A]):
-    """At most `max_tokens` tokens that the policy writes, as `tokens` counts them.
+    """At most `max_tokens` tokens that the policy writes, as `turn_tokens` counts them.
 
     The turn that uses them up is done, whatever its length. terminated: unchanged. truncated: true
     with that turn, when it was not a final one; `stop` is then `token_budget`. reward and info: as for
     `TurnLimit`.
-    """
 
-    stop = "token_budget"
+    Args:
+        env: The environment.
+        max_tokens: Tokens of all turns together, at least 1.
+    """
 
     def __init__(self, env: gym.Env[Observation, A], max_tokens: int):
         gym.utils.RecordConstructorArgs.__init__(self, max_tokens=max_tokens)
-        _Budget.__init__(self, env)
         self.max_tokens = int(_positive("max_tokens", max_tokens))
-
-    def exhausted(self, episode: Episode) -> bool:
-        """Whether all turns together are as long as allowed."""
-        return sum(tokens(step.turn) for step in episode.turns) >= self.max_tokens
+        _Budget.__init__(self, env, Limits(turns=None, tokens=self.max_tokens))
 
 
 class TimeBudget(gym.utils.RecordConstructorArgs, _Budget[A]):
@@ -142,18 +113,16 @@ class TimeBudget(gym.utils.RecordConstructorArgs, _Budget[A]):
 
     The turn that uses them up is done. terminated: unchanged. truncated: true with that turn, when it
     was not a final one; `stop` is then `time_budget`. reward and info: as for `TurnLimit`.
-    """
 
-    stop = "time_budget"
+    Args:
+        env: The environment.
+        seconds: Virtual seconds, more than 0.
+    """
 
     def __init__(self, env: gym.Env[Observation, A], seconds: float):
         gym.utils.RecordConstructorArgs.__init__(self, seconds=seconds)
-        _Budget.__init__(self, env)
         self.seconds = _positive("seconds", seconds)
-
-    def exhausted(self, episode: Episode) -> bool:
-        """Whether the virtual clock has reached the end of the budget."""
-        return episode.world.clock.now >= self.seconds
+        _Budget.__init__(self, env, Limits(turns=None, virtual_seconds=self.seconds))
 
 
 class TextSpace(gym.Space[str]):
@@ -229,7 +198,7 @@ class RewardShaping(gym.utils.RecordConstructorArgs, gym.Wrapper[Observation, A,
         """Each argument is what one such thing is worth; costs are negative.
 
         `bad_call`: the call never reached its tool; `failed_call`: it did, and came back with an error.
-        `second`: of virtual time. `token`: as `tokens` counts them.
+        `second`: of virtual time. `token`: as `turn_tokens` counts them.
         """
         parts = {
             "turn": turn,
@@ -266,7 +235,7 @@ def _numbers(episode: Episode) -> dict[str, float]:
         "bad_call": float(bad),
         "failed_call": float(sum(not record.result.ok for record in calls) - bad),
         "second": calls[-1].at - before if calls else 0.0,
-        "token": float(tokens(step.turn)),
+        "token": float(turn_tokens(step.turn)),
     }
 
 

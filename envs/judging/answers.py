@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import Literal
 
+from faultgym.core.bank import banked
 from faultgym.envs.identifiers import EMAIL
 from faultgym.envs.judging.mentions import Mention, mentions, seconds
 
@@ -100,7 +100,7 @@ def words(text: str) -> str:
     return " ".join(re.findall(r"[^\W_]+", fold(text)))
 
 
-@lru_cache(2048)
+@banked("texts", 2048)
 def read(text: str) -> StatedFacts:
     """The facts that a text states; texts beyond `LONGEST` characters are read up to there."""
     plain = fold(text[:LONGEST]).replace("_", " ")

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from faultgym.envs.episode import Episode
 from faultgym.envs.intents import Renames, intent_of, renames
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.run import MAX_MOVES, Reference
+from faultgym.envs.simulation import Simulation
+from faultgym.envs.task import Task
 from faultgym.envs.worlds.world import World
-from faultgym.tools.faults.layer import FaultLayer
-from faultgym.tools.session import Session
-from faultgym.tools.toolbox import Toolbox, parse_arguments
+from faultgym.tools.toolbox import parse_arguments
 from faultgym.tools.types import ToolCall, ToolResult
+
+S = TypeVar("S", bound=Simulation)
 
 
 @dataclass(slots=True)
@@ -32,41 +34,32 @@ class _Done:
     """Whether the reference has asked for it."""
 
 
-def continue_reference(episode: Episode, max_turns: int | None = None) -> tuple[Episode, str]:
+def continue_reference(episode: S, task: Task, max_turns: int | None = None) -> tuple[S, str]:
     """The reference solution's own ending of an episode, which is left as it is.
 
-    Returns a new episode and the final text, which is not yet stepped; the text is empty when the
-    reference needs more than `max_turns` further turns, the last one included.
+    Returns:
+        A new episode that has not ended, and the final text, which is not yet stepped; the text is empty when the
+        reference needs more than `max_turns` further turns, the last one included.
     """
     records = episode.records
     renamed = renames(records)
     done = [_Done(_unconditional(r.call, renamed)) for r in records if r.effects]
-    twin, text = _continue(episode, done, (), max_turns)
+    twin, text = _continue(episode, task, done, (), max_turns)
     foreign = [write for write in done if not write.taken]
     if foreign:
         twin.close()
         wanted = [_Done(write.call) for write in done if write.taken]
-        twin, text = _continue(episode, wanted, foreign, max_turns)
+        twin, text = _continue(episode, task, wanted, foreign, max_turns)
     return twin, text
 
 
-def reaches_goal(episode: Episode, max_turns: int | None = None) -> bool:
-    """Whether the reference solution, going on from here, ends in success."""
-    twin, text = continue_reference(episode, max_turns)
-    if text:
-        twin.step(Turn(text))
-    verdict = twin.verdict
-    twin.close()
-    return verdict is not None and verdict.success
-
-
 def _continue(
-    episode: Episode, done: Sequence[_Done], foreign: Sequence[_Done], max_turns: int | None
-) -> tuple[Episode, str]:
+    episode: S, task: Task, done: Sequence[_Done], foreign: Sequence[_Done], max_turns: int | None
+) -> tuple[S, str]:
     twin = _begun_anew(episode)
     for write in foreign:
         _past_faults(twin, twin.world, write.call)
-    reference = Reference(twin.task, set())
+    reference = Reference(task, set(), twin.suite)
     text: str | None = None
     turns = 0
     for _ in range(MAX_MOVES):
@@ -80,24 +73,21 @@ def _continue(
     return twin, ""
 
 
-def _begun_anew(episode: Episode) -> Episode:
+def _begun_anew(episode: S) -> S:
     """The episode with its faults, its time, its token and its history, in the world as it was built."""
     twin = episode.fork()
-    twin.world = World(episode.world.image)
+    world = World(episode.world.image)
     token = episode.session.token
-    if token != twin.world.image.token:
+    if token != world.image.token:
         row = episode.world.db.execute("SELECT * FROM _tokens WHERE token = ?", (token,)).fetchone()
-        twin.world.writable().execute("INSERT INTO _tokens VALUES (?, ?, ?)", tuple(row))
-    twin.world.clock.now = episode.world.clock.now
-    twin.session = Session(
-        twin.world, twin.suite.service, twin.layer, token=token, sql_writes=episode.session.sql_writes
-    )
-    twin.toolbox = Toolbox(twin.toolbox.tools, twin.session)
-    twin.stop, twin.verdict = "", None
+        world.writable().execute("INSERT INTO _tokens VALUES (?, ?, ?)", tuple(row))
+    world.clock.now = episode.world.clock.now
+    twin.move_to(world, token)
+    twin.reopen()
     return twin
 
 
-def _from_history(twin: Episode, done: Sequence[_Done], call: ToolCall) -> str | None:
+def _from_history(twin: Simulation, done: Sequence[_Done], call: ToolCall) -> str | None:
     """The true answer of the write that is asked for, if the episode has done it; else None.
 
     Two writes are the same when they lead to the same customer-visible state.
@@ -117,7 +107,7 @@ def _from_history(twin: Episode, done: Sequence[_Done], call: ToolCall) -> str |
     return None
 
 
-def _digest_after(twin: Episode, call: ToolCall) -> str:
+def _digest_after(twin: Simulation, call: ToolCall) -> str:
     """The state that the call leads to."""
     world = twin.world.fork()
     _past_faults(twin, world, call)
@@ -126,18 +116,11 @@ def _digest_after(twin: Episode, call: ToolCall) -> str:
     return digest
 
 
-def _past_faults(twin: Episode, world: World, call: ToolCall) -> ToolResult:
+def _past_faults(twin: Simulation, world: World, call: ToolCall) -> ToolResult:
     """Make the call in this world at time 0, when the first token holds, with no fault in between."""
-    session = Session(
-        world,
-        twin.suite.service,
-        FaultLayer(),
-        token=world.image.token,
-        sql_writes=twin.session.sql_writes,
-    )
     now, world.clock.now = world.clock.now, 0.0
     try:
-        return Toolbox(twin.toolbox.tools, session).call(call).result
+        return twin.beside(world).toolbox.call(call).result
     finally:
         world.clock.now = now
 

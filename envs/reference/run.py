@@ -1,273 +1,38 @@
-"""Reference solutions: the desk that templates' `solve` works at, and the driver that runs them.
-
-`ReferenceAgent` reads, lists, looks up and writes so that a template says what to do and not how to recover.
-`run_reference` is the expert: it gives the number of calls that a task needs under a schedule, and
-says whether a fault left a way past it.
-"""
+"""Running reference solutions: how many calls a task needs, whether a fault leaves a way past it, what is touched."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Generator, Mapping
-from functools import lru_cache
-from typing import Any, TypeVar
+from collections.abc import Callable, Generator
+from typing import Any
 
-from faultgym.envs.episode import Episode
-from faultgym.envs.judging.goal import judge
+from faultgym.core.bank import banked
+from faultgym.envs.judging.goal import judge, looked_up
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference_agent.client import AllSourcesDown, ApiRefused, RecordNotFound, ReferenceStep, SourceFailed
-from faultgym.envs.reference_agent.reading import FieldMissing, ToolResponse, pick
-from faultgym.envs.reference_agent.sql_client import Rows, SqlClient
-from faultgym.envs.suite import Entity, EntitySource, Script
+from faultgym.envs.reference_agent.agent import ReferenceAgent
+from faultgym.envs.reference_agent.client import (
+    AllSourcesDown,
+    ApiRefused,
+    RecordNotFound,
+    ReferenceStep,
+    Script,
+    SourceFailed,
+)
+from faultgym.envs.registry import suite_named
+from faultgym.envs.simulation import Simulation
+from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
-from faultgym.tools.channels.http.service import Operation, response_type
 from faultgym.tools.faults.layer import FaultLayer, FaultSchedule
 from faultgym.tools.faults.types import Site
 
-__all__ = [
-    "AllSourcesDown",
-    "ApiRefused",
-    "ReferenceAgent",
-    "ReferenceStep",
-    "SourceFailed",
-    "feasible",
-    "optimal_calls",
-    "run_reference",
-    "sites",
-]
-
-T = TypeVar("T")
 MAX_MOVES = 60
 """Moves after which a reference solution is taken to be lost."""
-
-
-class ReferenceAgent(SqlClient):
-    """Where a template's `solve` works: everything recovers by itself, or raises `AllSourcesDown` or `ApiRefused`."""
-
-    def read(self, entity: str, key: str, *, why: str = "") -> Generator[ReferenceStep, str, dict[str, Any] | None]:
-        """A record under the field names of the first source; None when there is no such record.
-
-        Sources are tried in order; a reply that looks wrong is checked with the next one. Raises `AllSourcesDown`.
-        """
-        kind = self.suite.entities[entity]
-        why = why or f"Look up {entity} {key}."
-        absent, doubtful, failures = 0, None, []
-        for source in kind.sources:
-            try:
-                record = yield from self._from_source(kind, source, key, why)
-            except RecordNotFound:
-                absent += 1
-                if absent == 2:
-                    return None
-                why = f"Not found there: make sure with another source before saying that {key} does not exist."
-                continue
-            except SourceFailed as failure:
-                failures.append(str(failure))
-                why = f"That way is closed ({failure}): try another source for {key}."
-                continue
-            doubt = record.pop("_doubt", "")
-            if not doubt:
-                return record
-            doubtful = record
-            why = f"That looks wrong ({doubt}): check it with another source."
-        if doubtful is not None:
-            return doubtful
-        if absent:
-            return None
-        raise AllSourcesDown(failures[-1] if failures else "no source answers")
-
-    def _from_source(
-        self, kind: Entity, source: EntitySource, key: str, why: str
-    ) -> Generator[ReferenceStep, str, dict[str, Any]]:
-        fields = _fields(self.suite.service.operations[kind.sources[0].operation])
-        if source.sql:
-            rows = yield from self.sql(source.sql.format(id=key), why=why)
-            if not rows:
-                raise RecordNotFound(key)
-            return dict(rows[0])
-        seen = yield from self.operate(source.operation, {kind.parameter: key}, why)
-        return _record(seen, fields, kind.parameter, key)
-
-    def list(
-        self, operation: str, filters: Mapping[str, Any], sql: str = "", *, why: str = ""
-    ) -> Generator[ReferenceStep, str, Rows]:
-        """All items of a listing, duplicates dropped, checked against `sql` when that is given.
-
-        `sql` is a statement with the filters' names in braces that selects `id` among its columns.
-        Raises `AllSourcesDown` when neither answers.
-        """
-        why = why or "List them."
-        listed: Rows | None = None
-        try:
-            listed, whole = yield from self._pages(operation, filters, why)
-        except (SourceFailed, RecordNotFound) as failure:
-            why, whole = f"The listing fails ({failure}): ask the database.", False
-        else:
-            why = "Make sure that the list is whole: ask the database too."
-        if not sql:
-            if listed is None:
-                raise AllSourcesDown("the listing does not answer")
-            return listed
-        try:
-            rows = yield from self.sql(sql.format(**filters), why=why)
-        except SourceFailed as failure:
-            if listed is not None and whole:
-                return listed
-            raise AllSourcesDown(str(failure)) from None
-        if listed is None:
-            return rows
-        found = {str(item["id"]): item for item in listed}
-        for row in rows:  # the database's values have the documented names and units
-            found[str(row["id"])] = {**found.get(str(row["id"]), {}), **row}
-        return [found[k] for k in sorted(found)]
-
-    def _pages(
-        self, operation: str, filters: Mapping[str, Any], why: str
-    ) -> Generator[ReferenceStep, str, tuple[Rows, bool]]:
-        """All pages; and whether they add up to the total that the service states."""
-        items: dict[str, dict[str, Any]] = {}
-        query = {**filters, "limit": 50}
-        cursors = set()
-        while True:
-            seen = yield from self.operate(operation, query, why)
-            body = seen.data
-            rows = next((v for v in (body.get("items"), *body.values()) if isinstance(v, list)), [])
-            items.update((str(row.get("id")), row) for row in rows if isinstance(row, dict))
-            cursor = body.get("next_cursor")
-            if not cursor or cursor in cursors:
-                return [items[k] for k in sorted(items)], len(items) == body.get("total")
-            cursors.add(cursor)
-            query["cursor"] = cursor
-            why = f"{len(items)} so far, and there is a next page: read it."
-
-    def document(
-        self, query: str, *, title: str = "", kind: str = "", why: str = ""
-    ) -> Generator[ReferenceStep, str, str | None]:
-        """The current full text of the document with this title; None when there is none. Raises `AllSourcesDown`."""
-        why = why or f"Search the documents for {query!r}."
-        attempts = ((query, 1), (title or query, 1), (" ".join(query.split()[:2]), 1), (query, 2))
-        for words, page in dict.fromkeys(attempts):
-            hits, why_next = yield from self._search(words, kind, page, why)
-            for hit in hits:
-                if title and title.casefold() not in str(hit.get("title", "")).casefold():
-                    continue
-                found = yield from self.read("document", str(hit["id"]), why=f"Open {hit['id']}, {hit['title']!r}.")
-                if found is not None:
-                    return str(found["body"])
-            why = why_next
-        if title:
-            rows = yield from self.sql(
-                f"SELECT body FROM documents WHERE title = '{title}'", why="Search does not give it: ask the database."
-            )
-            return str(rows[0]["body"]) if rows else None
-        return None
-
-    def _search(self, words: str, kind: str, page: int, why: str) -> Generator[ReferenceStep, str, tuple[Rows, str]]:
-        arguments: dict[str, Any] = {"query": words}
-        if kind:
-            arguments["kind"] = kind
-        if page > 1:
-            arguments["page"] = page
-        for _ in range(3):
-            try:
-                seen = yield from self.call("search", arguments, why)
-            except SourceFailed:
-                return [], "Search is gone."
-            data = seen.data if isinstance(seen.data, dict) else {}
-            if seen.trouble or data.get("timed_out") or data.get("shards_failed"):
-                why = "The search was not complete: the same search again."
-                if seen.trouble:
-                    arguments["query"] = f"{words} {kind}".strip()
-                continue
-            break
-        hits = data.get("hits", [])
-        return hits, "The right document is not among the hits: search with other words."
-
-    def write(
-        self, operation: str, *, why: str = "", **arguments: Any
-    ) -> Generator[ReferenceStep, str, dict[str, Any]]:
-        """Change something, once, under an idempotency key. Raises `ApiRefused` or `AllSourcesDown`."""
-        why = why or f"Now {operation.replace('_', ' ')}."
-        key = "-".join(["desk", operation, *filter(self.suite.identifiers.matches, arguments.values())])
-        try:
-            seen = yield from self.operate(operation, arguments, why, token=key[:100])
-        except SourceFailed as failure:
-            raise AllSourcesDown(f"{operation.replace('_', ' ')} fails: {failure}") from None
-        self.done.append(operation.replace("_", " "))
-        return dict(seen.data) if isinstance(seen.data, dict) else {}
-
-    def absent(self, entity: str, key: str) -> str:
-        """An honest abstention."""
-        return f"There is no {entity} {key}: it was not found in the records."
-
-    def report(self, reason: str) -> str:
-        """An honest report of what could not be done, without a value that was not seen."""
-        about = ", ".join(filter(self.suite.identifiers.matches, self.p.values()))
-        done = f" Done before that: {', '.join(self.done)}." if self.done else " Nothing was changed."
-        return (
-            f"I could not complete this{f' for {about}' if about else ''}: the system is unavailable"
-            f" ({_plain(reason)}).{done}"
-        )
-
-
-def _plain(reason: str) -> str:
-    return re.sub(r"\d+", "", reason).strip()[:120]
-
-
-@lru_cache(1024)
-def _fields(op: Operation) -> tuple[tuple[str, bool], ...]:
-    """The documented fields of an operation's body, each with whether it may be null."""
-    hints = getattr(response_type(op), "__annotations__", {})
-    return tuple((name, "None" in str(hint)) for name, hint in hints.items())
-
-
-def _record(seen: ToolResponse, fields: tuple[tuple[str, bool], ...], parameter: str, key: str) -> dict[str, Any]:
-    """The body under its documented names; `_doubt` says what looks wrong with it. Raises `SourceFailed`."""
-    data = seen.data
-    record: dict[str, Any] = {}
-    for name, nullable in fields:
-        try:
-            record[name] = pick(data, name)
-        except FieldMissing:
-            raise SourceFailed(f"{name} is not in the answer") from None
-        if record[name] is None and not nullable:
-            raise SourceFailed(f"{name} is null in the answer")
-    about = str(record.get(parameter, record.get("id", key)))  # what an order has may have an id of its own
-    if "age" in seen.headers or "warning" in seen.headers:
-        record["_doubt"] = "it is a stale copy"
-    elif "amounts_in" in data:
-        record["_doubt"] = f"its amounts are in {data['amounts_in']}"
-    elif about != key:
-        record["_doubt"] = f"it is about {about}"
-    else:
-        record["_doubt"] = _money_doubt(record)
-    return record
-
-
-def _money_doubt(record: Mapping[str, Any]) -> str:
-    """Whether an amount does not fit the amounts that it is made of."""
-    for name, value in record.items():
-        parts = [v for v in record.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
-        if not name.endswith("_cents") or not isinstance(value, int):
-            continue
-        for rows in parts:
-            amounts = [
-                r.get("quantity", 1) * next(v for k, v in r.items() if k.endswith("_cents") and isinstance(v, int))
-                for r in rows
-                if any(k.endswith("_cents") and isinstance(v, int) for k, v in r.items())
-            ]
-            if amounts and sum(amounts) != value:
-                return f"{name} does not fit its parts"
-    return ""
 
 
 class Reference:
     """A reference solution in progress: give it each result's text, take the next move or the final text."""
 
-    def __init__(self, task: Task, tools: set[str]):
-        from faultgym.envs.suite import suite_named
-
-        suite = suite_named(task.suite)
+    def __init__(self, task: Task, tools: set[str], suite: Suite | None = None):
+        suite = suite or suite_named(task.suite)
         self.desk = ReferenceAgent(suite, task, tools)
         self._script = self._guarded(suite.templates[task.template].solve)
 
@@ -289,39 +54,41 @@ class Reference:
             return str(end.value)
 
 
-def run_reference(task: Task, schedule: FaultSchedule = (), layer: FaultLayer | None = None) -> tuple[Episode, str]:
-    """Run the reference solution to its final text, which is returned but not yet stepped."""
-    episode = Episode(task, schedule)
-    if layer is not None:
-        episode.layer = episode.session.layer = layer
-    reference = Reference(task, set())
+def play_reference(simulation: Simulation, task: Task) -> str:
+    """Play the reference solution of a task in a simulation that has just begun.
+
+    Returns:
+        The final text, which is not yet stepped; empty where the solution is lost.
+    """
+    reference = Reference(task, set(), simulation.suite)
     text: str | None = None
     for _ in range(MAX_MOVES):
-        move = reference.next(text, {spec.name for spec in episode.tools})
+        move = reference.next(text, {spec.name for spec in simulation.tools})
         if isinstance(move, str):
-            return episode, move
-        observation = episode.step(Turn("", (move.call,), move.reasoning))
-        text = observation.messages[0].content
-    return episode, ""
+            return move
+        text = simulation.step(Turn("", (move.call,), move.reasoning)).messages[0].content
+    return ""
 
 
-@lru_cache(16_384)
-def _solved(task: Task, schedule: FaultSchedule) -> tuple[int, bool]:
-    episode, text = run_reference(task, schedule)
-    verdict = judge(task.goal, episode.world, text, looked_up=episode.looked_up(), blocked=False)
-    calls = episode.calls
-    episode.close()
+@banked("tasks", 16_384)
+def _solved(suite: Suite, task: Task, schedule: FaultSchedule) -> tuple[int, bool]:
+    simulation = Simulation(suite, task, FaultLayer(schedule))
+    text = play_reference(simulation, task)
+    seen = looked_up(task.goal, simulation.records)
+    verdict = judge(task.goal, simulation.world, text, looked_up=seen, blocked=False)
+    calls = simulation.calls
+    simulation.close()
     return calls, verdict.success
 
 
-def feasible(task: Task, schedule: FaultSchedule) -> bool:
+def feasible(task: Task, schedule: FaultSchedule, suite: Suite | None = None) -> bool:
     """Whether the reference solution reaches the goal itself, not only an honest report."""
-    return _solved(task, schedule)[1]
+    return _solved(suite or suite_named(task.suite), task, schedule)[1]
 
 
-def optimal_calls(task: Task, schedule: FaultSchedule) -> int:
+def optimal_calls(task: Task, schedule: FaultSchedule, suite: Suite | None = None) -> int:
     """The calls that the reference solution needs in this world under this schedule."""
-    return _solved(task, schedule)[0]
+    return _solved(suite or suite_named(task.suite), task, schedule)[0]
 
 
 class _Recorder(FaultLayer):
@@ -339,9 +106,15 @@ class _Recorder(FaultLayer):
         return backend(request)
 
 
-@lru_cache(16_384)
-def sites(task: Task) -> tuple[Site, ...]:
-    """What the reference solution touches in a clean run, in order: where a preset can aim faults."""
+@banked("tasks", 16_384)
+def _sites(suite: Suite, task: Task) -> tuple[Site, ...]:
     recorder = _Recorder()
-    run_reference(task, (), recorder)
+    simulation = Simulation(suite, task, recorder)
+    play_reference(simulation, task)
+    simulation.close()
     return tuple(recorder.sites)
+
+
+def sites(task: Task, suite: Suite | None = None) -> tuple[Site, ...]:
+    """What the reference solution touches in a clean run, in order: where a preset can aim faults."""
+    return _sites(suite or suite_named(task.suite), task)

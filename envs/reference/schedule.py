@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from pathlib import Path
 from typing import TypeAlias
 
+from faultgym.core.bank import banked
 from faultgym.core.errors import PlanError
 from faultgym.core.hashing import stable_hash
-from faultgym.envs.suite import suite_named
+from faultgym.core.suggest import did_you_mean
+from faultgym.envs.reference.run import sites
+from faultgym.envs.registry import suite_named
+from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule
+from faultgym.tools.faults.named import load_plan
 from faultgym.tools.faults.plan import FaultPlan, FaultRule, check_aims, compile_plan
 from faultgym.tools.faults.presets import PRESETS, preset
 from faultgym.tools.toolbox import STANDARD
@@ -30,43 +35,61 @@ def check_faults(faults: Faults, suites: Iterable[str] = ()) -> Faults:
         PlanError: It names no preset, or a rule of it is aimed at a route or a tool that one of the suites lacks.
     """
     if isinstance(faults, str) and faults not in PRESETS:
-        raise PlanError(f"there is no fault preset {faults!r}; the presets are {', '.join(PRESETS)}")
+        hint = did_you_mean(faults, PRESETS)
+        hint = f"; {hint}" if hint else ""
+        raise PlanError(f"there is no fault preset {faults!r}{hint}; the presets are {', '.join(PRESETS)}")
     if isinstance(faults, FaultPlan):
         for name in suites:
-            suite = suite_named(name)
-            tools = {**STANDARD, **suite.endpoint_tools}
-            check_aims(faults, f"the suite {suite.name}", suite.service.operations, tools)
+            _check_aims(faults, suite_named(name))
     return faults
 
 
-def schedule_for(task: Task, faults: Faults = "clean", seed: int = 0) -> FaultSchedule:
-    """What may fire in an episode of this task: the same for the same three arguments, always.
+def _check_aims(plan: FaultPlan, suite: Suite) -> None:
+    tools = {**STANDARD, **suite.endpoint_tools}
+    check_aims(plan, f"the suite {suite.name}", suite.service.operations, tools)
+
+
+def load_faults(faults: Faults | Path) -> Faults:
+    """A preset's name as it is, a path as the plan in that JSON file, a plan as it is.
+
+    Raises:
+        PlanError: There is no such preset or file, or the file holds no plan.
+    """
+    if isinstance(faults, Path) or (
+        isinstance(faults, str) and ("/" in faults or faults.endswith(".json") or Path(faults).is_file())
+    ):
+        return load_plan(str(faults))
+    return check_faults(faults)
+
+
+def schedule_for(task: Task, faults: Faults = "clean", seed: int = 0, *, suite: Suite | None = None) -> FaultSchedule:
+    """What may fire in an episode of this task: the same for the same arguments, always.
+
+    Args:
+        task: The task; its own rules are part of every schedule.
+        faults: A preset's name, or a plan.
+        seed: Which of the preset's choices, and which calls a probability hits.
+        suite: The task's suite; by default the one registered under its name.
 
     Raises:
         PlanError: The preset does not exist, or a rule of the plan is aimed at a route or tool that the suite lacks.
     """
     if faults == "clean" and not task.faults:
         return ()
-    return _schedule(task, faults, seed)
+    return _schedule(suite or suite_named(task.suite), task, faults, seed)
 
 
-@lru_cache(16_384)
-def _schedule(task: Task, faults: Faults, seed: int) -> FaultSchedule:
+@banked("tasks", 16_384)
+def _schedule(suite: Suite, task: Task, faults: Faults, seed: int) -> FaultSchedule:
     rules: list[FaultRule] = []
     if task.faults:
         rules.extend(FaultPlan.from_rules(task.faults).rules)
     if isinstance(faults, str):
         if faults != "clean":
-            from faultgym.envs.reference.run import sites
-
-            chosen = preset(
-                faults,
-                stable_hash("preset", task.id, seed),
-                sites(task),
-                held_out=task.split == "unseen_faults",
-            )
+            salt = stable_hash("preset", task.id, seed)
+            chosen = preset(faults, salt, sites(task, suite), held_out=task.split == "unseen_faults")
             rules.extend(chosen.rules)
     else:
-        check_faults(faults, [task.suite])
+        _check_aims(faults, suite)
         rules.extend(faults.rules)
     return compile_plan(FaultPlan(rules=tuple(rules)), stable_hash("schedule", task.id, seed))

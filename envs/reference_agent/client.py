@@ -7,19 +7,18 @@ world, the goal or the fault schedule.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from faultgym.core.json import JSON
+from faultgym.envs.identifiers import Identifiers
+from faultgym.envs.reference_agent.entities import Entity
 from faultgym.envs.reference_agent.reading import ToolResponse, read_result, retry_after
-from faultgym.tools.channels.http.service import Operation
+from faultgym.envs.task import Task
+from faultgym.tools.channels.http.service import Operation, Service
 from faultgym.tools.types import ToolCall
-
-if TYPE_CHECKING:
-    from faultgym.envs.suite import Suite
-    from faultgym.envs.task import Task
 
 MAX_RETRIES = 3
 """How often a call is made that fails for no stated reason."""
@@ -37,6 +36,24 @@ class ReferenceStep:
 
 Steps = Generator[ReferenceStep, str, Any]
 """Yields moves, receives the text of each result."""
+Script = Generator[ReferenceStep, Sequence[str], str]
+"""A reference solution: yields moves, receives the results' texts, returns the final text."""
+
+
+class SolvableSuite(Protocol):
+    """The part of a suite that a reference solution may use: what the API documents, never a world."""
+
+    @property
+    def service(self) -> Service:
+        """The API."""
+
+    @property
+    def entities(self) -> Mapping[str, Entity]:
+        """Kinds of records by name, and how they are read."""
+
+    @property
+    def identifiers(self) -> Identifiers:
+        """What the identifiers of its records look like."""
 
 
 class SourceFailed(Exception):
@@ -63,7 +80,7 @@ class ApiRefused(Exception):
 class ApiClient:
     """Makes single calls and recovers from what can go wrong with one call."""
 
-    def __init__(self, suite: Suite, task: Task, tools: set[str]):
+    def __init__(self, suite: SolvableSuite, task: Task, tools: set[str]):
         self.suite = suite
         self.p = task.params
         """What the instruction names."""

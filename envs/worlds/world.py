@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from faultgym.core.bank import banked
 from faultgym.core.hashing import stable_hash
+from faultgym.envs.worlds.changes import RawRow, Row, changes, digest_of, named, visible_rows
+from faultgym.envs.worlds.domain import Domain
 from faultgym.envs.worlds.names import Names
 from faultgym.tools.channels.http.service import SERVICE_TABLES, TOKEN_SECONDS
 from faultgym.tools.channels.search import SearchIndex
 from faultgym.tools.channels.sql.connection import GuardedConnection, write_schema_table
 from faultgym.tools.channels.sql.policy import SqlPolicy
 from faultgym.tools.context import Clock, Effect, FieldHints
-
-if TYPE_CHECKING:
-    from faultgym.envs.suite import Suite
 
 EPOCH = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """The virtual moment at which every episode begins."""
@@ -32,36 +30,31 @@ ROOM = 256 * 1024
 CLIENT_ID = "desk"
 """The API client that every agent is."""
 
-Row = dict[str, Any]
-RawRow = tuple[Any, ...]
-"""A row as SQLite gives it, its key first."""
-Rows = Mapping[str, Mapping[str, Row]]
-
 
 class WorldImage:
     """A world as its seed makes it; never changed, shared by all episodes on it."""
 
-    def __init__(self, suite: Suite, split: str, seed: int):
-        self.suite = suite
+    def __init__(self, domain: Domain, split: str, seed: int):
+        self.domain = domain
         self.split = split
         self.seed = seed
         builder = sqlite3.connect(":memory:", isolation_level=None)
         builder.execute("PRAGMA page_size = 1024")  # small tables: a third less to copy than with 4096
-        builder.executescript(SERVICE_TABLES + suite.schema)
-        rng = random.Random(stable_hash("world", suite.name, suite.version, split, seed))
+        builder.executescript(SERVICE_TABLES + domain.schema)
+        rng = random.Random(stable_hash("world", domain.name, domain.version, split, seed))
         self.secret = f"sk-{rng.randrange(16**8):08x}"
         builder.execute("BEGIN")
-        suite.build(builder, Names(split, rng))
+        domain.build(builder, Names(split, rng))
         builder.execute("INSERT INTO _clients VALUES (?, ?, ?)", (CLIENT_ID, self.secret, "all"))
         self.token = f"tok-{CLIENT_ID}-{rng.randrange(16**6):06x}"
         builder.execute("INSERT INTO _tokens VALUES (?, ?, ?)", (self.token, "all", float(TOKEN_SECONDS)))
-        write_schema_table(builder, suite.readable)
+        write_schema_table(builder, domain.readable)
         builder.execute("COMMIT")
         builder.execute("VACUUM")
         self.image = builder.serialize()
         builder.close()
         self.largest = len(self.image) + ROOM
-        self.policy = SqlPolicy(suite.readable, writable=suite.writable)
+        self.policy = SqlPolicy(domain.readable, writable=domain.writable)
         self.reader = GuardedConnection(self.image, self.policy)
         self.fingerprint = blake2b(self.image, digest_size=8).hexdigest()
         self._index: SearchIndex | None = None
@@ -72,50 +65,29 @@ class WorldImage:
     def index(self) -> SearchIndex:
         """The search engine over the world's documents; built when first needed."""
         if self._index is None:
-            self._index = SearchIndex(self.suite.documents(self.reader.raw))
+            self._index = SearchIndex(self.domain.documents(self.reader.raw))
         return self._index
 
     def rows(self, table: str) -> dict[str, Row]:
         """The customer-visible part of a table, by key."""
         found = self._rows.get(table)
         if found is None:
-            raw = visible_rows(self.reader.raw, self.suite, table)
-            found = self._rows[table] = {str(row[0]): named(self.suite, table, row) for row in raw}
+            raw = visible_rows(self.reader.raw, self.domain, table)
+            found = self._rows[table] = {str(row[0]): named(self.domain, table, row) for row in raw}
         return found
 
     def raw_rows(self, table: str) -> frozenset[RawRow]:
         """The same as `visible_rows` gives it."""
         found = self._raw.get(table)
         if found is None:
-            found = self._raw[table] = frozenset(visible_rows(self.reader.raw, self.suite, table))
+            found = self._raw[table] = frozenset(visible_rows(self.reader.raw, self.domain, table))
         return found
 
 
-def visible_rows(db: sqlite3.Connection, suite: Suite, table: str) -> list[RawRow]:
-    """Key and customer-visible columns of each row of a table."""
-    key, columns = suite.visible[table]
-    return db.execute(f"SELECT {key}, {', '.join(columns)} FROM {table}").fetchall()
-
-
-def named(suite: Suite, table: str, row: RawRow) -> Row:
-    """The customer-visible columns of a row by name, with numbers normalised (5.0 is 5)."""
-    return {c: _normal(v) for c, v in zip(suite.visible[table][1], row[1:], strict=True)}
-
-
-def _normal(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-@lru_cache(256)
-def _image(suite_name: str, split: str, seed: int) -> WorldImage:
-    from faultgym.envs.suite import suite_named
-
-    return WorldImage(suite_named(suite_name), split, seed)
-
-
-def world_image(suite: str, split: str, seed: int) -> WorldImage:
+@banked("worlds", 256)
+def world_image(domain: Domain, split: str, seed: int) -> WorldImage:
     """The image of a world, from a cache of the last 256."""
-    return _image(suite, split, seed)
+    return WorldImage(domain, split, seed)
 
 
 class World:
@@ -172,7 +144,7 @@ class World:
     @property
     def hints(self) -> FieldHints:
         """What the fields of the service's bodies mean."""
-        return self.image.suite.hints
+        return self.image.domain.hints
 
     def effect(self, kind: str, table: str, key: str, **values: Any) -> None:
         """Note a customer-visible write in the effect log."""
@@ -210,11 +182,7 @@ class World:
         if not self.effects:
             return self.image.fingerprint
         if self._digest is None or self._digest[0] != len(self.effects):
-            from faultgym.envs.judging.goal import changes
-
-            text = "\n".join(sorted(map(repr, changes(self))))
-            state = blake2b(text.encode(), digest_size=8).hexdigest() if text else self.image.fingerprint
-            self._digest = (len(self.effects), state)
+            self._digest = (len(self.effects), digest_of(changes(self)) or self.image.fingerprint)
         return self._digest[1]
 
     def close(self) -> None:
@@ -225,15 +193,15 @@ class World:
             self._own = None
 
     def __getstate__(self) -> tuple[Any, ...]:
-        """For another process: the image by name, the own database as bytes."""
+        """For another process: the image by what it is built from, the own database as bytes."""
         image = self.image
         own = self._own.serialize() if self._own is not None else self._frozen
-        return (image.suite.name, image.split, image.seed, self.clock.now, self.effects, own)
+        return (image.domain, image.split, image.seed, self.clock.now, self.effects, own)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         """The counterpart of `__getstate__`."""
-        suite, split, seed, now, effects, own = state
-        self.__init__(world_image(suite, split, seed))  # type: ignore[misc]
+        domain, split, seed, now, effects, own = state
+        self.__init__(world_image(domain, split, seed))  # type: ignore[misc]
         self.clock.now, self.effects, self._frozen = now, effects, own
 
 

@@ -15,9 +15,11 @@ from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.play import run_episode
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.run import MAX_MOVES, Reference, ReferenceStep
+from faultgym.envs.reference.run import MAX_MOVES, Reference
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import Suite, suite_named
+from faultgym.envs.reference_agent.client import ReferenceStep
+from faultgym.envs.registry import suite_named
+from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
 from faultgym.envs.worlds.world import world_image
 from faultgym.tools.faults.presets import PRESETS
@@ -102,8 +104,8 @@ def _aside(task: Task, move: ReferenceStep) -> list[ReferenceStep]:
 
 
 def _neighbour(task: Task, key: str) -> str | None:
-    image = world_image(task.suite, task.split, task.world_seed)
-    for table in image.suite.visible:
+    image = world_image(suite_named(task.suite), task.split, task.world_seed)
+    for table in image.domain.visible:
         keys = sorted(image.rows(table))
         if key in keys:
             return keys[(keys.index(key) + 1) % len(keys)]

@@ -15,7 +15,7 @@ from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
 from faultgym.envs.episode import Episode
 from faultgym.envs.reference.schedule import Faults, schedule_for
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Task
 from faultgym.eval.conformance import EXPERT, INJECTION
 from faultgym.eval.modes.classifier import COMPANIONS, failure_modes

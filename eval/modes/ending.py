@@ -10,8 +10,8 @@ from faultgym.envs.episode import BLOCKING
 from faultgym.envs.intents import intent_of
 from faultgym.envs.judging.answers import Atom, read
 from faultgym.envs.judging.claims import claim_of_done, claims_absence, claims_inability
-from faultgym.envs.judging.goal import Change
 from faultgym.envs.reference.run import feasible
+from faultgym.envs.worlds.changes import Change
 from faultgym.eval.modes.evidence import Mode, ModeContext
 
 SURE = 0.8

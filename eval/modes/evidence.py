@@ -15,7 +15,8 @@ from faultgym.agents.scripted.reference_run import ReferenceRun, reference_run, 
 from faultgym.core.json import JSON
 from faultgym.envs.identifiers import EMAIL, declared_prefix
 from faultgym.envs.intents import ASIDE, Renames, intent_of, renames
-from faultgym.envs.suite import Suite, suite_named
+from faultgym.envs.registry import suite_named
+from faultgym.envs.suite import Suite
 from faultgym.eval.context import ScoringContext
 from faultgym.tools.declare import BadArguments
 from faultgym.tools.toolbox import CallRecord, MalformedCall, parse_arguments

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from faultgym.agents.traces.trace import Trace, schedule_fingerprint
 from faultgym.core.errors import TraceError
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Task
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.scoring.record import Score, faults_name

@@ -8,11 +8,11 @@ import pytest
 
 from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.play import run_episode
-from faultgym.envs.episode import Episode
+from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.run import run_reference, sites
+from faultgym.envs.reference.run import sites
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.plan import FaultPlan

@@ -10,7 +10,7 @@ from faultgym.agents.rollouts.play import run_episode
 from faultgym.core.errors import UserError
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Task
 
 TASK = suite_named("orders").task("order_status", "train", 0)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from faultgym.envs.gym.env import ToolEnv
 from faultgym.envs.intents import intents
 from faultgym.envs.messages.turn import Turn, flaw
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.tools.types import ToolCall, ToolResult
 
 TASKS = (

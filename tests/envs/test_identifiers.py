@@ -12,7 +12,7 @@ from faultgym.envs.episode import Episode
 from faultgym.envs.identifiers import declared_prefix, identifiers_with
 from faultgym.envs.intents import intent_of
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.grounds import invented
 from faultgym.eval.modes.classifier import failure_modes

@@ -3,7 +3,7 @@
 import pytest
 
 from faultgym.envs.intents import intent_of, intents
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import ToolCall, ToolResult
 

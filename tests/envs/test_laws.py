@@ -17,11 +17,12 @@ from faultgym.agents.rollouts.play import run_episode
 from faultgym.envs.episode import Episode
 from faultgym.envs.gym.env import ToolEnv
 from faultgym.envs.gym.spaces import TurnSpace
-from faultgym.envs.judging.goal import changes, compare
+from faultgym.envs.judging.goal import compare
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import suite_named, task_by_id
+from faultgym.envs.registry import suite_named, task_by_id
 from faultgym.envs.task import Task
+from faultgym.envs.worlds.changes import changes
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.faults.registry import FAULT_KINDS

@@ -10,7 +10,7 @@ import sys
 from faultgym.agents.rollouts.play import run_episode
 from faultgym.agents.registry import policy_named
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import suites
+from faultgym.envs.registry import suites
 
 def play():
     for suite in suites().values():

@@ -15,8 +15,8 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from faultgym.envs.episode import Episode
+from faultgym.envs.registry import suite_named
 from faultgym.envs.serving import ServiceApp, SessionError
-from faultgym.envs.suite import suite_named
 from faultgym.tools.exchange import HttpRequest
 from faultgym.tools.faults.layer import FaultLayer
 from faultgym.tools.faults.plan import FaultPlan

@@ -4,12 +4,11 @@ import pytest
 
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import NO_LIMITS, HarnessFailure, Trace
-from faultgym.envs.episode import Episode
+from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.run import run_reference
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.eval.critical import critical_step
 from faultgym.tools.types import ToolCall
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
-from faultgym.envs.episode import Episode
+from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.run import optimal_calls, run_reference
+from faultgym.envs.reference.run import optimal_calls
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.efficiency import Efficiency, efficiency, path_efficiency
 from faultgym.tools.faults.registry import kind_named

@@ -8,8 +8,9 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from faultgym.envs.judging.answers import Atom
-from faultgym.envs.judging.goal import Goal, update
-from faultgym.envs.suite import Drawn, Entity, EntitySource, FieldHints, Suite, Template, register_suite
+from faultgym.envs.judging.goal import Goal
+from faultgym.envs.registry import register_suite
+from faultgym.envs.suite import Drawn, Entity, EntitySource, FieldHints, Suite, Template
 from faultgym.envs.suites.common import (
     DOCUMENT_COLUMNS,
     DOCUMENTS_TABLE,
@@ -19,6 +20,7 @@ from faultgym.envs.suites.common import (
     record,
     service,
 )
+from faultgym.envs.worlds.changes import update
 from faultgym.envs.worlds.names import Names
 from faultgym.tools.channels.http.pages import Cursor, Limit, page
 from faultgym.tools.channels.http.service import ServiceError, operation

@@ -1,6 +1,6 @@
 """Tasks begun as the environments that trainers drive."""
 
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.training.environments.factory import ToolEpisode, environment_class
 
 TASK = "orders/cancel_order/train/0:http"

@@ -13,7 +13,7 @@ from faultgym.core.hashing import hash_to_unit
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.types import ToolCall
 from faultgym.training.forks.continuation import ReferenceContinuation

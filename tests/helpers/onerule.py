@@ -14,7 +14,8 @@ from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.messages.turn import Message
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import Drawn, Template, register_suite, task_by_id
+from faultgym.envs.registry import register_suite, task_by_id
+from faultgym.envs.suite import Drawn, Template
 from faultgym.envs.suites.common import service
 from faultgym.tools.channels.http.service import operation
 from faultgym.tools.context import WorldView

@@ -4,7 +4,7 @@ from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.recovery.outcomes import recovery
 from faultgym.tools.faults.registry import kind_named

@@ -8,7 +8,7 @@ from faultgym.agents.rollouts.play import run_episode
 from faultgym.agents.traces.chat import chat_messages
 from faultgym.envs.messages.turn import Message
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.training.examples import Origin, PreferencePair, SFTExample
 

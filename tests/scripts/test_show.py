@@ -12,7 +12,7 @@ from faultgym.agents.traces.trace import Trace
 from faultgym.cli.main import main
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 
 
 @pytest.fixture(scope="module")

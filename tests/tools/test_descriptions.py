@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from faultgym.envs.suite import suites
+from faultgym.envs.registry import suites
 from faultgym.tools.toolbox import STANDARD
 from faultgym.tools.types import ToolSpec, interface
 

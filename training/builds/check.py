@@ -11,8 +11,8 @@ from fnmatch import fnmatchcase
 from faultgym.agents.scripted.reference_run import reference_run
 from faultgym.agents.storage.lines import parse
 from faultgym.agents.traces.trace import Trace
+from faultgym.core import bank
 from faultgym.core.errors import TaskError
-from faultgym.envs.caches import forget_tasks
 from faultgym.training.builds.example_index import ExampleEntry
 from faultgym.training.builds.inputs import Chunk
 from faultgym.training.examples import SFTExample
@@ -124,7 +124,7 @@ def not_checked(trace: Trace, error: Exception) -> Rejected:
 
 def forget_what_came_once() -> None:
     """Forget tasks and their reference runs: most come once, and those of 65,000 tasks would be hundreds of MiB."""
-    forget_tasks()
+    bank.forget("tasks")
     reference_run.cache_clear()
 
 
@@ -139,5 +139,5 @@ def known_test_splits(suites: set[str], check: TraceCheck) -> dict[str, HeldOut]
     for suite in sorted(suites - known.keys()):
         with suppress(TaskError):
             known[suite] = held_out(suite, check.ngram, check.test_tasks)
-    forget_tasks()
+    bank.forget("tasks")
     return known

@@ -21,7 +21,7 @@ from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Message
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.envs.task import Style
 from faultgym.training.rows.conversational import chat, tools_text
 

@@ -22,7 +22,7 @@ from faultgym.core.errors import UserError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.envs.limits import Limits
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 
 BATCH = 16
 """Traces that are synced to the disk together: what a killed training loses at most."""

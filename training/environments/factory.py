@@ -35,7 +35,7 @@ from faultgym.envs.episode import Episode
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import Faults, check_faults, schedule_for
-from faultgym.envs.suite import suite_named, task_by_id
+from faultgym.envs.registry import suite_named, task_by_id
 from faultgym.envs.task import Task
 from faultgym.tools.types import ToolCall, ToolSpec
 from faultgym.training.environments.counts import Counts

@@ -13,7 +13,7 @@ from faultgym.agents.rollouts.plan import RolloutRequest
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.training.environments.factory import environment_name
 
 

@@ -14,7 +14,7 @@ from faultgym.agents.traces.trace import Trace
 from faultgym.core.bank import banked
 from faultgym.core.errors import UserError
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.training.filters.contract import DataFilter
 from faultgym.training.filters.rejection import REASONS
 

@@ -21,7 +21,8 @@ from typing import Any
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.bank import banked
 from faultgym.core.json import JSON
-from faultgym.envs.suite import HELD_OUT, Suite, suite_named, task_by_id
+from faultgym.envs.registry import suite_named, task_by_id
+from faultgym.envs.suite import HELD_OUT, Suite
 from faultgym.envs.task import Task
 from faultgym.envs.worlds.names import SPLITS, WORLDS, in_pool
 from faultgym.envs.worlds.world import world_image
@@ -79,7 +80,7 @@ def _worlds(suite: Suite) -> tuple[frozenset[str], frozenset[str]]:
     names: set[str] = set()
     for split in TEST_SPLITS:
         for seed in range(WORLDS[split]):
-            image = world_image(suite.name, split, seed)
+            image = world_image(suite, split, seed)
             prints.add(image.fingerprint)
             for table, columns in suite.readable.items():
                 rows = image.reader.raw.execute(f"SELECT {', '.join(sorted(columns))} FROM {table}")

@@ -32,7 +32,7 @@ from faultgym.core.bank import banked
 from faultgym.core.errors import TaskError
 from faultgym.core.json import JSON
 from faultgym.envs.identifiers import ANY_IDENTIFIER
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.training.examples import SFTExample
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from faultgym.agents.traces.trace import Trace, plain_schedule
 from faultgym.core.errors import PlanError, TaskError, TraceError
 from faultgym.envs.judging.claims import claims_absence
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import suite_named, task_by_id
+from faultgym.envs.registry import suite_named, task_by_id
 from faultgym.envs.task import Task
 from faultgym.eval.scoring.score import Score, faults_name, score
 from faultgym.tools.faults.plan import listed

@@ -10,10 +10,11 @@ from faultgym.agents.scripted.reference_run import reference_run
 from faultgym.core.hashing import stable_hash
 from faultgym.envs.intents import CallIntent, intent_of
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.run import ReferenceAgent
+from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import ApiClient
 from faultgym.envs.reference_agent.reading import ToolResponse, read_result
-from faultgym.envs.suite import Suite, suite_named
+from faultgym.envs.registry import suite_named
+from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
 from faultgym.envs.worlds.names import WORLDS
 from faultgym.tools.toolbox import CallRecord

@@ -15,9 +15,10 @@ from faultgym.agents.scripted.marks import looks_wrong
 from faultgym.envs.episode import StepRecord
 from faultgym.envs.intents import intent_of
 from faultgym.envs.messages.turn import Observation, Turn
-from faultgym.envs.reference.run import MAX_MOVES, Reference, ReferenceAgent
+from faultgym.envs.reference.run import MAX_MOVES, Reference
+from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import ReferenceStep
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Task
 from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
 

@@ -25,7 +25,7 @@ from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.messages.turn import Message, Observation, Turn
 from faultgym.envs.reference.run import optimal_calls
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.envs.task import Task
 from faultgym.eval.critical import critical_step
 from faultgym.eval.efficiency import path_efficiency

@@ -133,7 +133,7 @@ def expert_way(forks: Forks, step: int) -> Continuation | None:
     made = forks.play(step, actor, _EXPERT, "expert")
     if made.success:
         return made
-    twin, text = continue_reference(forks.state(step))
+    twin, text = continue_reference(forks.state(step), forks.task)
     turns = [*(record.turn for record in twin.turns[step:]), Turn(text)]
     twin.close()
     made = forks.play(step, StyledPolicy(Turns(turns), forks.state(step)), {**_EXPERT, "anew": True}, "expert")

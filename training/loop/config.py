@@ -22,7 +22,7 @@ from faultgym.core.json import JSON
 from faultgym.core.suggest import did_you_mean
 from faultgym.envs.limits import MAX_TURNS, Limits
 from faultgym.envs.reference.schedule import check_faults
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Style
 from faultgym.eval.comparison.noninferior import CLEAN_MARGIN, TEXT_MARGIN
 from faultgym.eval.comparison.paired import most_likely_share

@@ -20,7 +20,7 @@ from faultgym.agents.traces.trace import Trace
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.envs.reference.schedule import Faults
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Style
 from faultgym.eval.scoring.score import Score
 from faultgym.tools.faults.plan import FaultPlan

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from faultgym.agents.scripted.reference_run import reference_run
 from faultgym.envs.judging.answers import Atom
 from faultgym.envs.reference_agent.reading import ToolResponse
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Task
 from faultgym.training.forks.branch_point import BranchPoint
 

@@ -11,7 +11,7 @@ from faultgym.agents.rollouts.play import run_episode
 from faultgym.agents.traces.chat import call_text
 from faultgym.envs.episode import Episode
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Style
 
 FAR = 90_000

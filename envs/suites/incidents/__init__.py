@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faultgym.envs.suite import Entity, EntitySource, FieldHints, Suite, register_suite
+from faultgym.envs.suite import Entity, EntitySource, FieldHints, Suite
 from faultgym.envs.suites import common
 from faultgym.envs.suites.incidents import schema, words
 from faultgym.envs.suites.incidents.routes_read import READ
@@ -40,39 +40,37 @@ ENTITIES = (
     Entity("document", "document_id", (EntitySource("get_document"), _select("documents", common.DOCUMENT_COLUMNS))),
 )
 
-SUITE = register_suite(
-    Suite(
-        name="incidents",
-        title="Operations desk",
-        version=1,
-        role="You are on the operations desk of a company that runs many services.",
-        rules=(
-            f"Today is Monday, {words.TODAY}; all times are UTC.",
-            "Do what you are asked and nothing else; never do a change twice.",
-            "An incident can be resolved only after it was acknowledged.",
-            "If something does not exist, or cannot be done now, say so; never guess a value.",
-        ),
-        schema=schema.SCHEMA,
-        build=build,
-        documents=common.read_documents,
-        service=common.service("Operations desk", [*READ, *WRITE]),
-        readable=schema.READABLE,
-        writable=schema.WRITABLE,
-        visible=schema.VISIBLE,
-        templates=TEMPLATES,
-        entities={entity.name: entity for entity in ENTITIES},
-        hints=FieldHints(
-            choices={
-                "status": words.STATUSES,
-                "state": words.STATES,
-                "severity": words.SEVERITIES,
-                "stage": words.STAGES,
-                "level": words.LEVELS,
-                "cause": words.CAUSES,
-            },
-            money=frozenset({"monthly_cost_cents", "amount_cents", "total_cents"}),
-            references=frozenset({"service_id", "incident_id"}),
-        ),
-        id_prefixes=("SVC", "INC", "DEP", "ALT", "LOG", "DOC"),
-    )
+SUITE = Suite(
+    name="incidents",
+    title="Operations desk",
+    version=1,
+    role="You are on the operations desk of a company that runs many services.",
+    rules=(
+        f"Today is Monday, {words.TODAY}; all times are UTC.",
+        "Do what you are asked and nothing else; never do a change twice.",
+        "An incident can be resolved only after it was acknowledged.",
+        "If something does not exist, or cannot be done now, say so; never guess a value.",
+    ),
+    schema=schema.SCHEMA,
+    build=build,
+    documents=common.read_documents,
+    service=common.service("Operations desk", [*READ, *WRITE]),
+    readable=schema.READABLE,
+    writable=schema.WRITABLE,
+    visible=schema.VISIBLE,
+    templates=TEMPLATES,
+    entities={entity.name: entity for entity in ENTITIES},
+    hints=FieldHints(
+        choices={
+            "status": words.STATUSES,
+            "state": words.STATES,
+            "severity": words.SEVERITIES,
+            "stage": words.STAGES,
+            "level": words.LEVELS,
+            "cause": words.CAUSES,
+        },
+        money=frozenset({"monthly_cost_cents", "amount_cents", "total_cents"}),
+        references=frozenset({"service_id", "incident_id"}),
+    ),
+    id_prefixes=("SVC", "INC", "DEP", "ALT", "LOG", "DOC"),
 )

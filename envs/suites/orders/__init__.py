@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faultgym.envs.suite import Entity, EntitySource, FieldHints, Suite, register_suite
+from faultgym.envs.suite import Entity, EntitySource, FieldHints, Suite
 from faultgym.envs.suites.common import DOCUMENT_COLUMNS, read_documents, service
 from faultgym.envs.suites.orders import schema
 from faultgym.envs.suites.orders.documents import TODAY
@@ -44,38 +44,36 @@ ENTITIES = {
     )
 }
 
-SUITE = register_suite(
-    Suite(
-        name="orders",
-        title="A shop's support desk",
-        version=2,
-        role="You work at the support desk of an online shop.",
-        rules=(
-            f"Today is {TODAY:%A}, {TODAY.isoformat()}.",
-            "Amounts in fields that end in _cents are whole cents: 4150 is 41.50 EUR.",
-            "What the shop allows stands in its documents: search for the policy and follow it.",
-            "Change only what you were asked to change, and change it once.",
-            "If something does not exist or cannot be done, say so plainly. Never make up a value.",
-        ),
-        schema=schema.SCHEMA,
-        build=build,
-        documents=read_documents,
-        service=service("Shop API", [*READS, *WRITES]),
-        readable=schema.READABLE,
-        writable=schema.WRITABLE,
-        visible=schema.VISIBLE,
-        templates=TEMPLATES,
-        entities=ENTITIES,
-        hints=FieldHints(
-            choices={
-                "status": schema.STATUSES,
-                "tier": schema.TIERS,
-                "category": schema.CATEGORIES,
-                "channel": schema.CHANNELS,
-            },
-            money=frozenset({"total_cents", "price_cents", "unit_cents", "amount_cents"}),
-            references=frozenset({"customer_id", "order_id", "product_id", "payment_id"}),
-        ),
-        id_prefixes=("ORD", "CUS", "SKU", "PAY", "RFD", "EXC", "SHP", "ITM", "DOC"),
-    )
+SUITE = Suite(
+    name="orders",
+    title="A shop's support desk",
+    version=2,
+    role="You work at the support desk of an online shop.",
+    rules=(
+        f"Today is {TODAY:%A}, {TODAY.isoformat()}.",
+        "Amounts in fields that end in _cents are whole cents: 4150 is 41.50 EUR.",
+        "What the shop allows stands in its documents: search for the policy and follow it.",
+        "Change only what you were asked to change, and change it once.",
+        "If something does not exist or cannot be done, say so plainly. Never make up a value.",
+    ),
+    schema=schema.SCHEMA,
+    build=build,
+    documents=read_documents,
+    service=service("Shop API", [*READS, *WRITES]),
+    readable=schema.READABLE,
+    writable=schema.WRITABLE,
+    visible=schema.VISIBLE,
+    templates=TEMPLATES,
+    entities=ENTITIES,
+    hints=FieldHints(
+        choices={
+            "status": schema.STATUSES,
+            "tier": schema.TIERS,
+            "category": schema.CATEGORIES,
+            "channel": schema.CHANNELS,
+        },
+        money=frozenset({"total_cents", "price_cents", "unit_cents", "amount_cents"}),
+        references=frozenset({"customer_id", "order_id", "product_id", "payment_id"}),
+    ),
+    id_prefixes=("ORD", "CUS", "SKU", "PAY", "RFD", "EXC", "SHP", "ITM", "DOC"),
 )

@@ -9,7 +9,7 @@ from faultgym.agents.human.entry import confidence, typed_value, wanted
 from faultgym.agents.human.policy import Human, HumanActor, Left
 from faultgym.agents.rollouts.play import run_episode
 from faultgym.envs.messages.turn import Observation
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.tools.types import ToolResult, ToolSpec
 
 ENUM = {"enum": ["low", "high"], "type": "string"}

@@ -15,7 +15,7 @@ from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import PlanError, TaskError, TraceError, UserError
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.tools.types import ToolCall
 
 

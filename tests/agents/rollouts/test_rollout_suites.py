@@ -13,7 +13,7 @@ from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.replay import replay
 from faultgym.agents.traces.trace import Trace
-from faultgym.envs.suite import BUILT_IN
+from faultgym.envs.registry import BUILT_IN
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "trace.schema.json").read_text())
 CASES = [("expert", "clean"), ("expert", "rough"), ("expert", "hostile"), ("repeater", "rough"), ("random", "outage")]

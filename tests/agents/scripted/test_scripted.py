@@ -8,7 +8,7 @@ from faultgym.agents.scripted import FLAWS, POLICIES, applies, expert
 from faultgym.agents.scripted.careless import APOLOGY
 from faultgym.agents.scripted.flawed import play
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.tools.faults.plan import FaultPlan
 
 TASKS = [task for suite in ("orders", "incidents") for task in suite_named(suite).tasks("train", 1)]

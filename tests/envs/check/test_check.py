@@ -16,7 +16,8 @@ from faultgym.envs.check import CONDUCT, RULES, check_env, check_suite
 from faultgym.envs.gym.registration import SUITES, environment_ids
 from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
-from faultgym.envs.suite import Drawn, Suite, suite_named
+from faultgym.envs.registry import suite_named
+from faultgym.envs.suite import Drawn, Suite
 from faultgym.envs.suites.common import service
 from faultgym.tools.channels.http.service import operation
 from faultgym.tools.context import WorldView

@@ -7,16 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faultgym.envs.gym.env import ToolEnv
-from faultgym.envs.gym.wrappers import (
-    HermesText,
-    RewardShaping,
-    TextSpace,
-    TimeBudget,
-    TokenBudget,
-    TurnLimit,
-    forked,
-    tokens,
-)
+from faultgym.envs.gym.wrappers import HermesText, RewardShaping, TextSpace, TimeBudget, TokenBudget, TurnLimit, forked
+from faultgym.envs.limits import turn_tokens
 from faultgym.envs.messages.turn import Turn
 from faultgym.tools.types import ToolCall
 
@@ -35,7 +27,7 @@ def env(bookshelf):
 
 BUDGETS = [
     (lambda env: TurnLimit(env, 3), "turn_limit"),
-    (lambda env: TokenBudget(env, 3 * tokens(WAIT)), "token_budget"),
+    (lambda env: TokenBudget(env, 3 * turn_tokens(WAIT)), "token_budget"),
     (lambda env: TimeBudget(env, 30), "time_budget"),
 ]
 budgets = pytest.mark.parametrize(("wrap", "stop"), BUDGETS, ids=[stop for _, stop in BUDGETS])
@@ -136,10 +128,10 @@ def test_wrappers_refuse_other_environments():
 
 
 def test_token_ids_count_where_there_are_any():
-    assert tokens(Turn("x" * 100, token_ids=(1, 2, 3))) == 3
-    assert tokens(Turn("x" * 9)) == 3
-    assert tokens(Turn("", (ToolCall("a", "sql", {"query": "abcd", "n": 5}),), "think")) == 6
-    assert tokens(Turn("", (ToolCall("a", "sql", None, "x" * 5),))) == 2
+    assert turn_tokens(Turn("x" * 100, token_ids=(1, 2, 3))) == 3
+    assert turn_tokens(Turn("x" * 9)) == 3
+    assert turn_tokens(Turn("", (ToolCall("a", "sql", {"query": "abcd", "n": 5}),), "think")) == 6
+    assert turn_tokens(Turn("", (ToolCall("a", "sql", None, "x" * 5),))) == 2
 
 
 def test_wrappers_are_recorded_in_the_spec():
@@ -199,9 +191,9 @@ def test_shaping_adds_each_part_and_says_so(env, bookshelf):
     wrong = call("wait")
     absent = call("get_book", book_id="BOK-1")
     for turn, parts in (
-        (WAIT, {"turn": -1, "call": -2, "second": -5.0, "token": -0.25 * tokens(WAIT)}),
-        (wrong, {"turn": -1, "call": -2, "bad_call": -10, "token": -0.25 * tokens(wrong)}),
-        (absent, {"turn": -1, "call": -2, "failed_call": -20, "token": -0.25 * tokens(absent)}),
+        (WAIT, {"turn": -1, "call": -2, "second": -5.0, "token": -0.25 * turn_tokens(WAIT)}),
+        (wrong, {"turn": -1, "call": -2, "bad_call": -10, "token": -0.25 * turn_tokens(wrong)}),
+        (absent, {"turn": -1, "call": -2, "failed_call": -20, "token": -0.25 * turn_tokens(absent)}),
     ):
         _, reward, _, _, info = env.step(turn)
         assert {name: worth for name, worth in info["reward_parts"].items() if worth} == parts

@@ -7,7 +7,7 @@ from faultgym.agents.traces.trace import Trace
 from faultgym.envs.episode import Episode
 from faultgym.envs.judging.injection import Injection, injections, letters, obedience
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.modes.classifier import failure_modes
 from faultgym.eval.recovery.outcomes import recovery

@@ -13,7 +13,7 @@ from faultgym.envs.judging.injection import Injection
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.run import feasible
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import suite_named, suites, task_by_id
+from faultgym.envs.registry import suite_named, suites, task_by_id
 from faultgym.envs.task import Task
 from faultgym.tools.types import ToolCall
 

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from faultgym.envs.episode import Episode
+from faultgym.envs.episode import Episode, reaches_goal, run_reference
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.continuing import continue_reference, reaches_goal
-from faultgym.envs.reference.run import run_reference
+from faultgym.envs.reference.continuing import continue_reference
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.tools.faults.types import ScheduledFault
 from faultgym.tools.types import ToolCall
 
@@ -50,7 +49,7 @@ def test_a_write_that_was_done_is_not_done_again(template):
     episode = Episode(task)
     for turn in turns:
         episode.step(turn)
-    twin, text = continue_reference(episode)
+    twin, text = continue_reference(episode, episode.task)
     twin.step(Turn(text))
     assert twin.verdict.success
     assert not twin.verdict.duplicate_changes
@@ -60,7 +59,7 @@ def test_the_episode_itself_stays_as_it_is():
     task = ORDERS.task("cancel_order", "train", 0)
     episode = Episode(task)
     before = (episode.calls, len(episode.turns), episode.world.digest())
-    continue_reference(episode)
+    continue_reference(episode, episode.task)
     assert (episode.calls, len(episode.turns), episode.world.digest()) == before
 
 

@@ -5,7 +5,7 @@ import pytest
 from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
 from faultgym.core.errors import PlanError
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.tools.faults.plan import FaultPlan, listed
 
 TASK = task_by_id("orders/order_status/dev/0")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from faultgym.envs.reference.run import feasible
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.tools.faults.plan import FaultPlan
 
 

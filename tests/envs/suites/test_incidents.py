@@ -8,20 +8,21 @@ import orjson
 import pytest
 
 from faultgym.core.json import JSON
-from faultgym.envs.judging.goal import changes, delete, insert, update
+from faultgym.envs.episode import run_reference
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.run import run_reference
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import HELD_OUT, suite_named
+from faultgym.envs.registry import suite_named
+from faultgym.envs.suite import HELD_OUT
 from faultgym.envs.suites.incidents import SUITE, facts, words
 from faultgym.envs.suites.incidents.routes_read import PAGE
+from faultgym.envs.worlds.changes import changes, delete, insert, update
 from faultgym.envs.worlds.names import SPLITS
 from faultgym.envs.worlds.world import World, WorldImage, world_image
 from faultgym.tools.exchange import HttpRequest, HttpResponse
 
 
 def image(split: str = "train", seed: int = 0) -> WorldImage:
-    return world_image("incidents", split, seed)
+    return world_image(suite_named("incidents"), split, seed)
 
 
 def rows(world: World | WorldImage, query: str, *values: object) -> list[tuple]:

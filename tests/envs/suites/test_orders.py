@@ -4,11 +4,10 @@ import re
 
 import pytest
 
-from faultgym.envs.episode import Episode
+from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.judging.goal import compare
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.run import run_reference
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.envs.worlds.names import SPLITS, WORLDS
 from faultgym.envs.worlds.world import world_image
 from faultgym.tools.faults.types import ScheduledFault
@@ -128,7 +127,7 @@ def test_a_write_done_twice_is_a_change_too_many(name):
 @pytest.mark.parametrize("index", range(6))
 def test_a_double_charge_is_undone_by_the_later_payment_only(index):
     task = SUITE.task("double_charge", "train", index)
-    reader = world_image("orders", task.split, task.world_seed).reader.raw
+    reader = world_image(suite_named("orders"), task.split, task.world_seed).reader.raw
     right = task.goal.expected[0].text
     (other,) = reader.execute(
         "SELECT id FROM payments WHERE order_id = ? AND id <> ?", (task.params["order_id"], right)
@@ -148,7 +147,7 @@ def test_a_return_reads_the_same_whether_it_is_due_or_late():
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_an_unknown_order_is_in_no_table(split):
     for task in tasks("unknown_order", split, 20):
-        reader = world_image("orders", split, task.world_seed).reader.raw
+        reader = world_image(suite_named("orders"), split, task.world_seed).reader.raw
         assert reader.execute("SELECT id FROM orders WHERE id = ?", (task.params["order_id"],)).fetchone() is None
 
 

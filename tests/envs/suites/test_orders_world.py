@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.envs.suites.orders.documents import POLICIES, TODAY, body_of, value
 from faultgym.envs.suites.orders.schema import READABLE
 from faultgym.envs.worlds.names import SPLITS, in_pool
@@ -16,12 +16,12 @@ LARGEST = 110 * 1024
 
 @pytest.fixture(params=SPLITS)
 def image(request):
-    return world_image("orders", request.param, 1)
+    return world_image(suite_named("orders"), request.param, 1)
 
 
 @pytest.fixture
 def world():
-    return World(world_image("orders", "dev", 0))
+    return World(world_image(suite_named("orders"), "dev", 0))
 
 
 def ask(world, method, path, body=None, **headers):

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from faultgym.envs.judging.goal import Goal
-from faultgym.envs.suite import Suite, register_suite, suite_named
+from faultgym.envs.registry import register_suite, suite_named
+from faultgym.envs.suite import Suite
 from faultgym.eval.gate.admission import gate
 
 TEMPLATES = [(name, template) for name in ("orders", "incidents") for template in suite_named(name).templates]

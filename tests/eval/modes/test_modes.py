@@ -13,7 +13,7 @@ from faultgym.agents.traces.trace import HarnessFailure, Trace
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.eval.modes.classifier import COMPANIONS, ENDINGS, failure_modes
 from faultgym.eval.modes.registry import MODES
 from faultgym.tools.faults.plan import FaultPlan

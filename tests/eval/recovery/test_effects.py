@@ -23,8 +23,8 @@ from helpers.recoveries import (
 
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
+from faultgym.envs.episode import run_reference
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.run import run_reference
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.recovery.outcomes import recovery
 

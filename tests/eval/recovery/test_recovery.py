@@ -7,10 +7,10 @@ from helpers.recoveries import CANCEL, CANCELS, HONEST, OUT, READ, ROW, SAYS, SO
 
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
+from faultgym.envs.episode import run_reference
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.run import run_reference
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.recovery.outcomes import Recovery, recovery
 

@@ -8,11 +8,10 @@ import pytest
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import HarnessFailure, Trace
 from faultgym.core.errors import TaskError, TraceError
-from faultgym.envs.episode import Episode
+from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.run import run_reference
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.eval.scoring.score import Score, score
 from faultgym.tools.types import ToolCall
 

@@ -5,7 +5,7 @@ import torch
 
 from faultgym.cli.main import main
 from faultgym.cli.support.trial import EXAMS, Trial, by_itself, trial_of
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.eval.comparison.compare import read_run
 from faultgym.tools.faults.presets import HELD_OUT_KINDS
 from faultgym.training.configs.tiny_recipe import RECIPES

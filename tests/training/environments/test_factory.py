@@ -19,7 +19,7 @@ from faultgym.envs.limits import Limits
 from faultgym.envs.messages.hermes import parse_hermes
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.tools.types import ToolCall
 from faultgym.training.environments.factory import TURN, ToolEpisode, environment_class, environments_of, specs_of
 from faultgym.training.environments.task_rows import task_rows

@@ -4,7 +4,7 @@ import pytest
 from transformers.utils import get_json_schema
 
 from faultgym.agents.models.files import TEMPLATE
-from faultgym.envs.suite import suites
+from faultgym.envs.registry import suites
 from faultgym.tools.toolbox import STANDARD
 from faultgym.tools.types import ToolSpec
 from faultgym.training.environments.methods import tool_method

@@ -7,7 +7,7 @@ from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.play import run_episode
 from faultgym.core.errors import UserError
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.training.environments.counts import Counts
 from faultgym.training.environments.rewards import COSTS, Reward, measured, reward_functions
 

@@ -12,7 +12,7 @@ from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.trace import HarnessFailure, schedule_fingerprint
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.messages.turn import Message, Turn
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.tools.context import Effect
 from faultgym.training.builds.sft import SFTOptions, build_sft
 from faultgym.training.filters.mix import MixWeights

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from helpers import stored
 
-from faultgym.envs.suite import suite_named
+from faultgym.envs.registry import suite_named
 from faultgym.envs.worlds.world import world_image
 from faultgym.training.filters.decontaminate import (
     TEST_SPLITS,
@@ -53,7 +53,7 @@ def test_the_training_split_is_clear_of_all_others(held, faults):
 
 @pytest.mark.parametrize("split", TEST_SPLITS)
 def test_every_record_of_a_test_world_is_known(held, split):
-    reader = world_image("orders", split, 3).reader.raw
+    reader = world_image(suite_named("orders"), split, 3).reader.raw
     ids = [key for (key,) in reader.execute("SELECT id FROM orders")]
     emails = [text for (text,) in reader.execute("SELECT email FROM customers")]
     for name in (*ids, *emails):
@@ -61,14 +61,14 @@ def test_every_record_of_a_test_world_is_known(held, split):
 
 
 def test_no_record_of_a_training_world_is_taken_for_a_test_one(held):
-    reader = world_image("orders", "train", 3).reader.raw
+    reader = world_image(suite_named("orders"), "train", 3).reader.raw
     for query in ("SELECT id FROM orders", "SELECT email FROM customers"):
         for (name,) in reader.execute(query):
             assert foreign_entity(said(name), held) == ""
 
 
 def test_a_test_record_is_found_wherever_it_is_named(held):
-    (name,) = world_image("orders", "test", 0).reader.raw.execute("SELECT id FROM orders").fetchone()
+    (name,) = world_image(suite_named("orders"), "test", 0).reader.raw.execute("SELECT id FROM orders").fetchone()
     call = {"id": "a", "type": "function", "function": {"name": "http", "arguments": f'{{"path": "/{name}"}}'}}
     for message in (
         {"role": "user", "content": name},
@@ -112,7 +112,7 @@ def test_phrasings_and_worlds_that_are_kept_for_tests_are_found(held):
     trace = stored.played(STATUS)
     last = len(suite_named("orders").templates["order_status"].phrasings) - 1
     assert contamination(replace(trace, task=replace(trace.task, phrasing=last)), held).reason == "held_out_phrasing"
-    world = world_image("orders", "test", 5).fingerprint
+    world = world_image(suite_named("orders"), "test", 5).fingerprint
     prints = replace(trace.fingerprints, world=world)
     assert contamination(replace(trace, fingerprints=prints), held).reason == "test_world"
 

@@ -7,7 +7,7 @@ import pytest
 from helpers import stored
 
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.training.examples import EXAMPLE_KINDS, example_of, example_record
 from faultgym.training.filters.rejection import REASONS, Reason, Rejected

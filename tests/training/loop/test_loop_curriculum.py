@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.core.hashing import hash_to_unit
 from faultgym.envs.limits import Limits
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.eval.scoring.score import score
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.faults.presets import HELD_OUT_KINDS

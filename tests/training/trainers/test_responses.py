@@ -16,7 +16,7 @@ from faultgym.agents.traces.replay import replay
 from faultgym.agents.traces.trace import HarnessFailure, Trace
 from faultgym.core.errors import UserError
 from faultgym.envs.limits import Limits
-from faultgym.envs.suite import task_by_id
+from faultgym.envs.registry import task_by_id
 from faultgym.training.environments.episode_log import logged
 from faultgym.training.environments.factory import TURN, environments_of
 from faultgym.training.environments.rewards import Reward, reward_functions

@@ -191,7 +191,7 @@ def test_nothing_to_train_is_said():
 def test_a_model_is_made_from_nothing_and_acts(tmp_path):
     from faultgym.agents.registry import policy_named
     from faultgym.agents.rollouts.play import run_episode
-    from faultgym.envs.suite import task_by_id
+    from faultgym.envs.registry import task_by_id
 
     made = make(MICRO, tmp_path / "micro")
     assert made.folder == tmp_path / "micro"

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from typing import TYPE_CHECKING
 
 from faultgym.envs.judging.answers import Atom
-from faultgym.envs.judging.goal import Goal, insert
+from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.incidents import facts, words
 from faultgym.envs.suites.incidents.drawing import choose, column, distractors, document_text
 from faultgym.envs.suites.incidents.templates.documents import postmortem
-
-if TYPE_CHECKING:
-    from faultgym.envs.reference.run import ReferenceAgent
+from faultgym.envs.worlds.changes import insert
 
 
 def _draw_between(db: sqlite3.Connection, rng: random.Random) -> Drawn:

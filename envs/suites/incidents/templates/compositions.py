@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from typing import TYPE_CHECKING
 
 from faultgym.envs.judging.answers import Atom
-from faultgym.envs.judging.goal import Goal, insert, update
+from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.incidents.drawing import choose, distractors, engineers
 from faultgym.envs.suites.incidents.templates.history import count_errors, draw_count
@@ -23,9 +23,7 @@ from faultgym.envs.suites.incidents.templates.repairs import (
     rollback_changes,
     step_changes,
 )
-
-if TYPE_CHECKING:
-    from faultgym.envs.reference.run import ReferenceAgent
+from faultgym.envs.worlds.changes import insert, update
 
 
 def _draw_handle(db: sqlite3.Connection, rng: random.Random) -> Drawn:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Generator
-from typing import TYPE_CHECKING
 
 from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import ReferenceStep
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.incidents import facts, words
 from faultgym.envs.suites.incidents.drawing import choose, column, distractors, document_text, engineers
-
-if TYPE_CHECKING:
-    from faultgym.envs.reference.run import ReferenceAgent
 
 EXPLAINED = "SELECT substr(title, 12) FROM documents WHERE kind = 'postmortem' ORDER BY id"
 """The incidents that have a postmortem."""

@@ -5,16 +5,14 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import ReferenceStep, SourceFailed
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.incidents.drawing import choose, column, distractors, rows
-
-if TYPE_CHECKING:
-    from faultgym.envs.reference.run import ReferenceAgent
 
 _COUNTS = (
     "SELECT service_id, code, substr(at, 1, 10) AS day, count(*) AS n FROM logs WHERE level = 'error'"

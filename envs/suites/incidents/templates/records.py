@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from typing import TYPE_CHECKING
 
 from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import euros
 from faultgym.envs.suites.incidents import words
 from faultgym.envs.suites.incidents.drawing import choose, column, distractors, engineers, rows
-
-if TYPE_CHECKING:
-    from faultgym.envs.reference.run import ReferenceAgent
 
 
 def _draw_status(db: sqlite3.Connection, rng: random.Random) -> Drawn:

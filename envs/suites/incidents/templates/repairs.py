@@ -5,19 +5,18 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from faultgym.envs.judging.answers import Atom
-from faultgym.envs.judging.goal import Change, Goal, insert, update
+from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import AllSourcesDown, ReferenceStep
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.incidents import facts, words
 from faultgym.envs.suites.incidents.drawing import choose, column, distractors, document_text, engineers, rows
 from faultgym.envs.suites.incidents.templates.documents import postmortem, runbook
 from faultgym.envs.suites.incidents.templates.history import release_history
-
-if TYPE_CHECKING:
-    from faultgym.envs.reference.run import ReferenceAgent
+from faultgym.envs.worlds.changes import Change, insert, update
 
 
 def event(incident: str, action: str, detail: str = "") -> Change:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from typing import TYPE_CHECKING
 
 from faultgym.envs.judging.answers import Atom
-from faultgym.envs.judging.goal import Goal, delete, insert
+from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.incidents.drawing import choose, column, distractors
-
-if TYPE_CHECKING:
-    from faultgym.envs.reference.run import ReferenceAgent
+from faultgym.envs.worlds.changes import delete, insert
 
 _NOTES = (
     "customer informed by phone", "waiting for the supplier", "same pattern as last week", "dashboard attached",

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from typing import TYPE_CHECKING
 
 from faultgym.envs.judging.answers import Atom
-from faultgym.envs.judging.goal import Goal, insert, update
+from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.orders.schema import CANCEL_REASONS
 from faultgym.envs.suites.orders.templates.drawing import one_of, rows
-
-if TYPE_CHECKING:
-    from faultgym.envs.reference.run import ReferenceAgent
+from faultgym.envs.worlds.changes import insert, update
 
 PRODUCTS_SQL = "SELECT id, name, category, price_cents, stock FROM products WHERE category = '{category}' ORDER BY id"
 PAYMENTS_SQL = (

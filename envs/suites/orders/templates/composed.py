@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from typing import TYPE_CHECKING
 
 from faultgym.envs.judging.answers import Atom
-from faultgym.envs.judging.goal import Goal, insert, update
+from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.orders.schema import CANCEL_REASONS, CHANNELS, OPEN
 from faultgym.envs.suites.orders.templates.changes import OPEN_SQL, draw_address
@@ -15,9 +15,7 @@ from faultgym.envs.suites.orders.templates.drawing import distractors, rows
 from faultgym.envs.suites.orders.templates.returns import cases, handle_return, refund_goal
 from faultgym.envs.suites.orders.templates.searches import ORDERS_SQL, customer_of, latest_order
 from faultgym.envs.suites.orders.templates.statements import AUTHOR, NOTE_TEXTS, insert_note
-
-if TYPE_CHECKING:
-    from faultgym.envs.reference.run import ReferenceAgent
+from faultgym.envs.worlds.changes import insert, update
 
 
 def draw_cancel_all(db: sqlite3.Connection, rng: random.Random) -> Drawn:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 import sqlite3
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import euros
 from faultgym.envs.suites.orders.documents import TODAY
@@ -16,9 +16,6 @@ from faultgym.envs.suites.orders.schema import STATUSES
 from faultgym.envs.suites.orders.templates.changes import CANCEL_PHRASINGS, draw_cancel, solve_cancel
 from faultgym.envs.suites.orders.templates.drawing import distractors, one_of, rows
 from faultgym.envs.suites.orders.templates.lookups import STATUS_PHRASINGS, solve_status
-
-if TYPE_CHECKING:
-    from faultgym.envs.reference.run import ReferenceAgent
 
 MISSING = ("phone number", "date of birth", "VAT number", "fax number", "bank account number")
 """What no table has a column for."""

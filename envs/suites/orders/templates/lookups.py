@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from typing import TYPE_CHECKING
 
 from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import euros
 from faultgym.envs.suites.orders.schema import STATUSES
 from faultgym.envs.suites.orders.templates.drawing import distractors, one_of, rows, shuffled
-
-if TYPE_CHECKING:
-    from faultgym.envs.reference.run import ReferenceAgent
-
 
 STATUS_PHRASINGS = (
     "What is the status of order {order_id}?",

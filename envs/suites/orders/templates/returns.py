@@ -6,18 +6,17 @@ import random
 import sqlite3
 from collections.abc import Generator
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 from faultgym.envs.judging.answers import Atom
-from faultgym.envs.judging.goal import Goal, insert
+from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.agent import ReferenceAgent
+from faultgym.envs.reference_agent.client import ReferenceStep
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import euros
 from faultgym.envs.suites.orders.documents import FEE, RETURNS, TODAY, WINDOW, body_of, value
 from faultgym.envs.suites.orders.templates.drawing import distractors, rows
 from faultgym.envs.suites.orders.templates.searches import ITEMS_SQL
-
-if TYPE_CHECKING:
-    from faultgym.envs.reference.run import ReferenceAgent, ReferenceStep
+from faultgym.envs.worlds.changes import insert
 
 MARGIN = 3
 """Days between the end of a window and today, so that time spent waiting cannot decide a case."""

@@ -5,19 +5,18 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from faultgym.envs.judging.answers import Atom, AtomKind
 from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.agent import ReferenceAgent
+from faultgym.envs.reference_agent.client import ReferenceStep
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import euros
 from faultgym.envs.suites.orders.documents import POLICIES, WARRANTY, body_of, closing_on_saturday, shop_title, value
 from faultgym.envs.suites.orders.templates.drawing import distractors, rows
 
-if TYPE_CHECKING:
-    from faultgym.envs.reference.run import ReferenceAgent, ReferenceStep
-
-    Found = Generator[ReferenceStep, str, dict[str, Any] | None]
+Found = Generator[ReferenceStep, str, dict[str, Any] | None]
 
 CUSTOMER_SQL = "SELECT id, name, email, city, address, tier FROM customers WHERE email = '{email}' ORDER BY id"
 ORDERS_SQL = (

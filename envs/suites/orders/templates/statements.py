@@ -5,19 +5,17 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Generator
-from typing import TYPE_CHECKING
 
 from faultgym.envs.judging.answers import Atom
-from faultgym.envs.judging.goal import Goal, delete, insert
-from faultgym.envs.reference_agent.client import SourceFailed
+from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.agent import ReferenceAgent
+from faultgym.envs.reference_agent.client import ReferenceStep, SourceFailed
 from faultgym.envs.reference_agent.reading import pick
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import euros
 from faultgym.envs.suites.orders.schema import CHANNELS, tag_key
 from faultgym.envs.suites.orders.templates.drawing import distractors, one_of, rows
-
-if TYPE_CHECKING:
-    from faultgym.envs.reference.run import ReferenceAgent, ReferenceStep
+from faultgym.envs.worlds.changes import delete, insert
 
 NOTE_TEXTS = (
     "customer will collect the parcel in person",

@@ -1,0 +1,131 @@
+"""Suites by name: the built-in ones, those registered in code, those that packages add by entry point.
+
+A package adds a suite with an entry point of the group `faultgym.suites`, whose name is the suite's:
+
+    [project.entry-points."faultgym.suites"]
+    library = "my_package.library:SUITE"
+
+What is added is looked at quickly when it is taken; `faultgym tasks --check` and `python -m faultgym.envs.check` run
+the whole conformance kit.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from faultgym.core import bank
+from faultgym.core.errors import TaskError
+from faultgym.core.registry import Registry
+from faultgym.envs.suite import HELD_OUT, Suite, parse_task_id
+from faultgym.envs.task import Task
+
+BUILT_IN = {"orders": "faultgym.envs.suites.orders:SUITE", "incidents": "faultgym.envs.suites.incidents:SUITE"}
+"""The built-in suites; each is imported when it is first asked for."""
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+_PREFIX = re.compile(r"[A-Za-z]\w*")
+
+
+def check_shape(name: str, suite: Suite) -> None:
+    """The quick check of a suite that somebody adds: no world is built, no task drawn.
+
+    Raises:
+        TaskError: It could not work at all. The message says what is wrong.
+    """
+    where = f"suite {name!r}"
+    if not isinstance(suite, Suite):
+        raise TaskError(f"{where} is a {type(suite).__name__}, not a faultgym.envs.Suite")
+    if not _NAME.fullmatch(suite.name):
+        raise TaskError(f"{where}: its name is the first part of task ids: letters, digits, - and _, at most 40")
+    if suite.name != name:
+        raise TaskError(f"{where} calls itself {suite.name!r}: register it under its own name")
+    if not suite.templates:
+        raise TaskError(f"{where} has no templates: there is no task to draw")
+    for key, template in suite.templates.items():
+        if key != template.name:
+            raise TaskError(f"{where}: the template {template.name!r} is kept under {key!r}; the two must be the same")
+        if len(template.phrasings) <= HELD_OUT:
+            raise TaskError(f"{where}: template {key!r} needs more than {HELD_OUT} phrasings: that many are held out")
+    wrong = [prefix for prefix in suite.id_prefixes if not _PREFIX.fullmatch(prefix)]
+    if wrong:
+        raise TaskError(f"{where}: {wrong[0]!r} is no prefix of identifiers: a word such as ORD is one")
+
+
+SUITES: Registry[Suite] = Registry("suite", "faultgym.suites", check=check_shape, error=TaskError, lazy=BUILT_IN)
+"""All suites by name."""
+
+
+def register_suite(suite: Suite) -> Suite:
+    """Make a suite known by its name, in the place of one that had that name before.
+
+    Returns:
+        The suite itself.
+
+    Raises:
+        TaskError: It could not work; see `check_shape`.
+    """
+    return _put(suite, check=True)
+
+
+def _put(suite: Suite, *, check: bool) -> Suite:
+    if SUITES.held(suite.name) is suite:
+        return suite
+    if SUITES.held(suite.name) is not None:
+        bank.forget("tasks", "worlds")  # what was kept of the other suite's tasks is found by their ids
+    if check:
+        SUITES.register(suite.name, suite, replace=True)
+    else:
+        SUITES.put(suite.name, suite)
+    return suite
+
+
+@contextmanager
+def registered(suite: Suite) -> Iterator[Suite]:
+    """Have a suite registered, unchecked, for a while: for the conformance kit, which is to find what is wrong."""
+    before = SUITES.held(suite.name)
+    _put(suite, check=False)
+    try:
+        yield suite
+    finally:
+        if before is None:
+            SUITES.unregister(suite.name)
+            bank.forget("tasks", "worlds")
+        else:
+            _put(before, check=False)
+
+
+def suite_named(name: str) -> Suite:
+    """The suite of that name.
+
+    Raises:
+        TaskError: There is none; the message gives the nearest names.
+    """
+    return SUITES.named(name)
+
+
+def suites() -> dict[str, Suite]:
+    """All suites by name, the built-in ones first."""
+    return {name: SUITES[name] for name in dict.fromkeys((*BUILT_IN, *SUITES))}
+
+
+def task_by_id(text: str) -> Task:
+    """The task with this id.
+
+    Raises:
+        TaskError: The id is not one, or there is no such suite, template or split.
+    """
+    name, template, split, index, style = parse_task_id(text)
+    return suite_named(name).task(template, split, index, style)
+
+
+def _reduced(suite: Suite) -> str | tuple[Any, ...]:
+    """For another process: a registered suite by its name, any other by what it is made of."""
+    if SUITES.held(suite.name) is suite:
+        return suite_named, (suite.name,)
+    return suite.__reduce_ex__(4)
+
+
+copyreg.pickle(Suite, _reduced)

@@ -1,0 +1,172 @@
+"""A simulation: a world, its tools behind the fault layer, and the turns taken there; nothing judges it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from faultgym.core.text import has_surrogates, storable
+from faultgym.core.values import fast_init
+from faultgym.envs.messages.turn import Observation, Turn
+from faultgym.envs.suite import Suite
+from faultgym.envs.task import Task
+from faultgym.envs.worlds.world import World, world_image
+from faultgym.tools.faults.layer import FaultLayer, FaultSchedule
+from faultgym.tools.faults.types import FaultEvent
+from faultgym.tools.session import Session
+from faultgym.tools.toolbox import CallRecord, Tool, Toolbox
+from faultgym.tools.types import ToolSpec
+
+MAX_CALLS_PER_TURN = 16
+"""Calls of one turn beyond this number are answered with an error and not done."""
+
+
+@fast_init
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One turn and what it caused."""
+
+    turn: Turn
+    calls: tuple[CallRecord, ...]
+    digest: str
+    """Of the customer-visible state after the turn."""
+
+
+class Simulation:
+    """A world with a task's tools, in which turns are taken.
+
+    Args:
+        suite: Whose world and tools they are.
+        task: Which world, which tools, and whether SQL may write. Its goal is not looked at.
+        layer: Where faults come in; none by default.
+    """
+
+    __slots__ = ("layer", "session", "stop", "suite", "toolbox", "turns", "world")
+
+    def __init__(self, suite: Suite, task: Task, layer: FaultLayer | None = None):
+        self.suite = suite
+        self.turns: list[StepRecord] = []
+        self.stop = ""
+        """Why it ended: `final`, or the budget that was hit; empty while it runs."""
+        world = World(world_image(suite, task.split, task.world_seed))
+        self._connect(world, layer or FaultLayer(), world.image.token, suite.tools(task), task.sql_writes)
+
+    def _connect(
+        self, world: World, layer: FaultLayer, token: str, tools: Mapping[str, Tool], sql_writes: bool
+    ) -> None:
+        """Put the tools to work on a world: the one place where sessions and toolboxes are made."""
+        self.world = world
+        self.layer = layer
+        self.session = Session(world, self.suite.service, layer, token=token, sql_writes=sql_writes)
+        self.toolbox = Toolbox(tools, self.session)
+
+    @property
+    def schedule(self) -> FaultSchedule:
+        """The faults that were planned."""
+        return self.layer.schedule
+
+    @property
+    def events(self) -> list[FaultEvent]:
+        """The faults that fired."""
+        return self.layer.events
+
+    @property
+    def tools(self) -> tuple[ToolSpec, ...]:
+        """The tools offered at this step."""
+        return self.toolbox.specs
+
+    @property
+    def calls(self) -> int:
+        """Calls so far."""
+        return self.layer.call
+
+    @property
+    def records(self) -> list[CallRecord]:
+        """All calls so far, in order."""
+        return [record for step in self.turns for record in step.calls]
+
+    def step(self, turn: Turn) -> Observation:
+        """Take one turn; a turn without calls is the final one.
+
+        Returns:
+            The results of its calls, in their order.
+
+        Raises:
+            RuntimeError: It has ended: that is the caller's bug.
+        """
+        if self.stop:
+            raise RuntimeError("the episode is over: call reset() first")
+        turn = cleaned(turn)
+        self.layer.step = len(self.turns)
+        if not turn.tool_calls:
+            self.turns.append(StepRecord(turn, (), self.world.digest()))
+            self.end("final")
+            return Observation(())
+        call = self.toolbox.call
+        if len(turn.tool_calls) == 1:
+            records: tuple[CallRecord, ...] = (call(turn.tool_calls[0]),)
+        else:
+            records = tuple(call(c) for c in turn.tool_calls[:MAX_CALLS_PER_TURN])
+            records += tuple(self.toolbox.refuse(c, MAX_CALLS_PER_TURN) for c in turn.tool_calls[MAX_CALLS_PER_TURN:])
+        self.turns.append(StepRecord(turn, records, self.world.digest()))
+        return Observation(tuple([r.result for r in records]))
+
+    def end(self, stop: str) -> None:
+        """Note why it ended."""
+        self.stop = stop
+
+    def reopen(self) -> None:
+        """Go on after an end."""
+        self.stop = ""
+
+    def fork(self) -> Self:
+        """An independent copy: what happens to one never affects the other."""
+        twin = type(self).__new__(type(self))
+        twin.suite = self.suite
+        twin.turns = list(self.turns)
+        twin.stop = self.stop
+        session = self.session
+        twin._connect(self.world.fork(), self.layer.copy(), session.token, self.toolbox.tools, session.sql_writes)
+        return twin
+
+    def move_to(self, world: World, token: str) -> None:
+        """Go on in another world, with the same tools, under the same faults."""
+        self._connect(world, self.layer, token, self.toolbox.tools, self.session.sql_writes)
+
+    def beside(self, world: World) -> Simulation:
+        """The same tools on another world, under no faults, with that world's first token."""
+        twin = Simulation.__new__(Simulation)
+        twin.suite, twin.turns, twin.stop = self.suite, [], ""
+        twin._connect(world, FaultLayer(), world.image.token, self.toolbox.tools, self.session.sql_writes)
+        return twin
+
+    def close(self) -> None:
+        """Free the world's own copy of the database, if it made one."""
+        self.world.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process; a registered suite and its tools are found there by name."""
+        return {
+            "suite": self.suite,
+            "world": self.world,
+            "layer": self.layer,
+            "token": self.session.token,
+            "tools": tuple(self.toolbox.tools),
+            "sql_writes": self.session.sql_writes,
+            "turns": self.turns,
+            "stop": self.stop,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The counterpart of `__getstate__`."""
+        self.suite, self.turns, self.stop = state["suite"], state["turns"], state["stop"]
+        tools = self.suite.tools_named(state["tools"])
+        self._connect(state["world"], state["layer"], state["token"], tools, state["sql_writes"])
+
+
+def cleaned(turn: Turn) -> Turn:
+    """The turn with half surrogate pairs in its text replaced: they cannot be stored or shown."""
+    if not (has_surrogates(turn.text) or has_surrogates(turn.reasoning)):
+        return turn
+    return replace(turn, text=storable(turn.text), reasoning=storable(turn.reasoning))
