@@ -142,9 +142,12 @@ def _operation(suite: Suite, tool: str, name: str, values: JSON) -> CallIntent:
 def _statement(suite: Suite, statement: str) -> CallIntent:
     """A SQL statement; a table counts by its name, also where a fault has lengthened it."""
     text = " ".join(statement.split()).rstrip("; ")
+    lowered = text.lower()
     words = {w.lower() for w in _WORD.findall(text)}
     tables = frozenset(
-        t for t in suite.readable if any(w == t or w.startswith(f"{t}_") or w.endswith(f"_{t}") for w in words)
+        t
+        for t in suite.readable
+        if t in lowered and any(w == t or w.startswith(f"{t}_") or w.endswith(f"_{t}") for w in words)
     )
     names = suite.identifiers.numbers(text) | {verbatim.casefold() for verbatim in _LITERAL.findall(text)}
     return CallIntent(

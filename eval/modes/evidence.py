@@ -11,15 +11,15 @@ from typing import Any
 import orjson
 
 from faultgym.agents.scripted.marks import looks_wrong
-from faultgym.agents.scripted.reference_run import ReferenceRun, reference_run, tables_of
+from faultgym.agents.scripted.reference_run import ReferenceRun, reference_run
 from faultgym.core.json import JSON
 from faultgym.envs.identifiers import EMAIL, declared_prefix
-from faultgym.envs.intents import ASIDE, Renames, intent_of, renames
+from faultgym.envs.intents import ASIDE, CallIntent, Renames, intent_of, renames
 from faultgym.envs.registry import suite_named
 from faultgym.envs.suite import Suite
 from faultgym.eval.context import ScoringContext
 from faultgym.tools.declare import BadArguments
-from faultgym.tools.toolbox import CallRecord, MalformedCall, parse_arguments
+from faultgym.tools.toolbox import MalformedCall, Tool, parse_arguments
 from faultgym.tools.types import ToolCall
 
 _BARE = re.compile(r"(?<![\w.-])\d{3,9}(?![\w.-])")
@@ -99,20 +99,43 @@ class ModeContext:
         return tuple(looks_wrong(record.result.content) for record in self.scoring.records)
 
     @cached_property
+    def arguments(self) -> tuple[JSON | MalformedCall, ...]:
+        """For each call, its arguments, or why it has none."""
+        return tuple(_arguments(record.call) for record in self.scoring.records)
+
+    @cached_property
+    def literal(self) -> tuple[CallIntent, ...]:
+        """For each call, what it is after by the names of its own arguments, whatever errors have told of new ones."""
+        records = self.scoring.records
+        return tuple(intent_of(self.suite, r.call) for r in records) if renames(records) else self.scoring.intents
+
+    @cached_property
     def tables(self) -> tuple[frozenset[str], ...]:
         """For each call, the suite's tables that it was about."""
-        return tuple(tables_of(self.suite, r) & frozenset(self.suite.readable) for r in self.scoring.records)
+        readable = frozenset(self.suite.readable)
+        both = zip(self.scoring.records, self.literal, strict=True)
+        return tuple((frozenset(record.tables) | intent.tables) & readable for record, intent in both)
 
     @cached_property
     def problems(self) -> tuple[tuple[tuple[str, str], ...], ...]:
         """For each call, (code, field) of what does not fit its tool's declaration."""
-        records = self.scoring.records
-        return tuple(tuple(_problems(self, record, renames(records[:n]))) for n, record in enumerate(records))
+        tools = self.suite.tools(self.scoring.task)
+        found: list[tuple[tuple[str, str], ...]] = []
+        renamed: Renames = {}
+        for record, arguments in zip(self.scoring.records, self.arguments, strict=True):
+            found.append(tuple(_problems(tools.get(record.call.name), arguments, renamed)))
+            renamed = {**renamed, **renames([record])}
+        return tuple(found)
+
+    @cached_property
+    def _offers(self) -> tuple[frozenset[str], ...]:
+        """For each turn, the names of the tools that were offered."""
+        trace = self.scoring.trace
+        return tuple(frozenset(spec.name for spec in trace.tools_at(step)) for step in range(len(trace.steps)))
 
     def offered(self, call: int) -> bool:
         """Whether the tool of this call was offered at its step."""
-        name = self.scoring.records[call].call.name
-        return any(spec.name == name for spec in self.scoring.trace.tools_at(self.scoring.steps[call]))
+        return self.scoring.records[call].call.name in self._offers[self.scoring.steps[call]]
 
     def sound(self, call: int) -> bool:
         """Whether the call was one that its tool could take."""
@@ -129,20 +152,22 @@ class ModeContext:
     @cached_property
     def sent(self) -> tuple[str, ...]:
         """For each call, a text that is equal for calls that were written the same, but for the idempotency key."""
-        return tuple(_written(record.call) for record in self.scoring.records)
+        both = zip(self.scoring.records, self.arguments, strict=True)
+        return tuple(_written(record.call, arguments) for record, arguments in both)
 
     @cached_property
     def known(self) -> tuple[Known, ...]:
         """For each call, what had been told before the turn that made it."""
-        scoring = self.scoring
+        scoring, rule = self.scoring, self.suite.identifiers
         ids: set[str] = set()
         bare: set[str] = set()
         emails: set[str] = set()
 
         def learn(text: str) -> None:
-            ids.update(self.suite.identifiers.found_in_any_case(text))
+            ids.update(rule.found_in_any_case(text))
             bare.update(_BARE.findall(text))
-            emails.update(e.casefold() for e in EMAIL.findall(text))
+            if "@" in text:
+                emails.update(e.casefold() for e in EMAIL.findall(text))
 
         for message in scoring.trace.opening:
             learn(message.content)
@@ -157,10 +182,17 @@ class ModeContext:
     @cached_property
     def named(self) -> tuple[tuple[str, ...], ...]:
         """For each call, the identifiers and addresses in its arguments, identifiers with their prefix."""
-        return tuple(
-            tuple(_named(self.suite, record.call)) if self.sound(n) else ()
-            for n, record in enumerate(self.scoring.records)
-        )
+        return tuple(tuple(self._named(n)) if self.sound(n) else () for n in range(len(self.scoring.records)))
+
+    def _named(self, call: int) -> Iterable[str]:
+        arguments = self.arguments[call]
+        if isinstance(arguments, MalformedCall):
+            return ()
+        text = "\n".join(_texts({n: v for n, v in arguments.items() if n not in ASIDE and n != "headers"}))
+        found = dict.fromkeys([*self.suite.identifiers.found(text), *EMAIL.findall(text)])
+        target, tool = self.literal[call].target, self.scoring.records[call].call.name
+        found.update(dict.fromkeys(_with_prefix(self.suite, target, tool, arguments)))
+        return found
 
     def pauses(self, first: int, last: int) -> bool:
         """Whether the agent waited between two calls."""
@@ -176,36 +208,32 @@ Rule = Callable[[ModeContext], Iterable[Mode]]
 """What raises a failure mode: given an ended episode, a mode for each place that shows it, the first one first."""
 
 
-def _problems(context: ModeContext, record: CallRecord, renamed: Renames) -> Iterator[tuple[str, str]]:
-    tool = context.suite.tools(context.scoring.task).get(record.call.name)
+def _arguments(call: ToolCall) -> JSON | MalformedCall:
+    try:
+        return parse_arguments(call)
+    except MalformedCall as error:
+        return error
+
+
+def _problems(tool: Tool | None, arguments: JSON | MalformedCall, renamed: Renames) -> Iterator[tuple[str, str]]:
     if tool is None:
         return
+    if isinstance(arguments, MalformedCall):
+        yield "malformed_call", str(arguments)
+        return
     try:
-        arguments = parse_arguments(record.call)
         tool.declaration.check({renamed.get((tool.name, n), n): v for n, v in arguments.items()})
-    except MalformedCall as error:
-        yield "malformed_call", str(error)
     except BadArguments as error:
         yield from ((p.code, p.field) for p in error.problems)
 
 
-def _written(call: ToolCall) -> str:
-    try:
-        arguments = parse_arguments(call)
-    except MalformedCall:
+def _written(call: ToolCall, arguments: JSON | MalformedCall) -> str:
+    if isinstance(arguments, MalformedCall):
         return f"{call.name} {call.raw or call.arguments!r}"
     rest = {name: value for name, value in arguments.items() if name != "idempotency_key"}
     if isinstance(rest.get("headers"), dict):
         rest["headers"] = {n: v for n, v in rest["headers"].items() if n.lower() != "idempotency-key"} or None
     return f"{call.name} {orjson.dumps(rest, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode()}"
-
-
-def _named(suite: Suite, call: ToolCall) -> Iterator[str]:
-    arguments = parse_arguments(call)
-    text = "\n".join(_texts({n: v for n, v in arguments.items() if n not in ASIDE and n != "headers"}))
-    found = dict.fromkeys([*suite.identifiers.found(text), *EMAIL.findall(text)])
-    found.update(dict.fromkeys(_with_prefix(suite, call, arguments)))
-    yield from found
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -220,14 +248,13 @@ def _texts(value: Any) -> Iterator[str]:
         yield value
 
 
-def _with_prefix(suite: Suite, call: ToolCall, arguments: JSON) -> Iterator[str]:
+def _with_prefix(suite: Suite, target: str, tool: str, arguments: JSON) -> Iterator[str]:
     """Identifiers that were given as bare numbers, by what the operation takes there."""
-    target = intent_of(suite, call).target
     op = suite.service.operations.get(target)
     if op is None:
         return
     values: JSON = dict(arguments)
-    if call.name == "http":
+    if tool == "http":
         path = str(arguments.get("path", "")).partition("?")[0]
         values = dict(zip(op.path.split("/"), path.split("/"), strict=False))
         values = {n[1:-1]: v for n, v in values.items() if n[:1] == "{"}
