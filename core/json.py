@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from faultgym.core.text import has_surrogates
+from faultgym.core.text import has_surrogates, joined
 
 JSON: TypeAlias = dict[str, Any]
 """A JSON object, as Python holds it."""
@@ -93,3 +93,40 @@ def deeper_than(value: Any, levels: int) -> bool:
             return True
         stack.extend((item, depth + 1) for item in inner)
     return False
+
+
+MAX_STORED_DEPTH = 200
+"""Levels of lists and objects that are stored: orjson writes 254 and reads 1024."""
+
+
+def nearest_json(value: Any) -> Any:
+    """The value with all that JSON in UTF-8 cannot hold replaced by the nearest that it can.
+
+    Half surrogate pairs become U+FFFD, integers beyond 64 bits a string of their digits, containers more than
+    `MAX_STORED_DEPTH` levels down a marker. (NaN and infinities become null when it is written.)
+
+    Example:
+        >>> nearest_json({"n": 2**64, "flag": True})
+        {'n': '18446744073709551616', 'flag': True}
+    """
+    return _nearest(value, 0)
+
+
+def _nearest(value: Any, depth: int) -> Any:
+    if isinstance(value, str):
+        return joined(value)
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        return str(value)
+    if not isinstance(value, dict | list | tuple):
+        return value
+    if depth == MAX_STORED_DEPTH:
+        return f"[cut: nested deeper than {MAX_STORED_DEPTH} levels]"
+    if not isinstance(value, dict):
+        return [_nearest(item, depth + 1) for item in value]
+    clean: dict[Any, Any] = {}
+    for key, item in value.items():
+        name = joined(key) if isinstance(key, str) else key
+        while name in clean:  # two keys that differed only in what was replaced
+            name = f"{name}\ufffd"
+        clean[name] = _nearest(item, depth + 1)
+    return clean

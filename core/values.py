@@ -37,3 +37,8 @@ def fast_init(cls: type[T]) -> type[T]:
     made.__annotations__ = dict(getattr(cls.__init__, "__annotations__", {}))
     setattr(cls, "__init__", made)  # noqa: B010 - mypy lets no method be assigned
     return cls
+
+
+def shallow(value: Any) -> dict[str, Any]:
+    """The fields of a slotted dataclass by name: `asdict` without its deep copies."""
+    return {name: getattr(value, name) for name in value.__slots__}

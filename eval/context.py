@@ -81,4 +81,4 @@ class ScoringContext:
         v = self.verdict
         if v.success:
             return True
-        return self.task.goal.kind == "answer" and not (v.missing_atoms or v.distractors or v.missing_changes)
+        return self.task.goal.kind == "answer" and not (v.missing_facts or v.distractors or v.missing_changes)

@@ -23,6 +23,7 @@ from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.schema import SCHEMA_VERSION
 from faultgym.agents.traces.spec import EpisodeSpec, episode_id, faults_data
 from faultgym.agents.traces.trace import NO_LIMITS, Trace
+from faultgym.agents.traces.versions import OLDEST_VERSION
 from faultgym.cli.support.calling import command
 from faultgym.cli.support.faults import faults_named
 from faultgym.core.hashing import stable_hash
@@ -58,7 +59,7 @@ def play(
     if task:
         task_by_id(task)  # what is wrong with it is said before a folder is made
     found = suite_named(suite)
-    run = collection(out, KIND, SCHEMA_VERSION)
+    run = collection(out, KIND, SCHEMA_VERSION, OLDEST_VERSION)
     human = Human(_ask, _say, player)
     spec = _first_free(run, task_by_id(task or _not_yet_played(run, found)).id, chosen, seed, human.describe())
     _prepare_input()
@@ -148,7 +149,7 @@ def _save(run: RunDirectory, spec: EpisodeSpec, episode: Episode, policy: JSON) 
             spec = replace(spec, trial=spec.trial + 1)
         trace = Trace.from_episode(episode, spec, policy)
         with run.writer("human", batch=1) as writer:
-            writer.append(trace.to_record())
+            writer.append(trace.to_line())
     verdict = trace.verdict
     assert verdict is not None
     word = "unfinished" if trace.stop == UNFINISHED else "success" if verdict.success else "failure"

@@ -24,7 +24,6 @@ from faultgym.agents.rollouts.ray_actors import rollout_on_ray
 from faultgym.agents.rollouts.stop import INTERRUPTED, Stop
 from faultgym.agents.rollouts.workers import rollout_in_processes
 from faultgym.agents.storage.store import RunDirectory
-from faultgym.agents.traces.records import flat
 from faultgym.agents.traces.spec import faults_of
 from faultgym.cli.support.calling import command
 from faultgym.cli.support.faults import faults_named
@@ -33,6 +32,7 @@ from faultgym.cli.support.progress import rollout_progress
 from faultgym.cli.support.task_options import FAULTS, TASKS, StyleName, Suites, Templates
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
+from faultgym.core.values import shallow
 from faultgym.envs.limits import Limits
 
 LIMITS: dict[str, Any] = {"rich_help_panel": "Limits of one episode", "min": 1}
@@ -149,7 +149,7 @@ def make_plan(policy: str, asked: JSON, limits: JSON, old: JSON) -> RolloutPlan:
             merged[name] = tuple(merged[name])
     if merged.get("style") not in (None, "http", "tools"):
         raise UserError(f"--style is http or tools, not {merged['style']!r}")
-    budgets = Limits(**{**flat(Limits()), **old.get("limits", {}), **limits})
+    budgets = Limits(**{**shallow(Limits()), **old.get("limits", {}), **limits})
     plan = RolloutPlan.make(RolloutRequest(**merged), budgets)
     return replace(plan, asked={"policy": policy, **(plan.asked or {})})
 

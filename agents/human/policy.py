@@ -9,8 +9,8 @@ from typing import Any
 
 from faultgym.agents.human.entry import confidence, typed_value, wanted
 from faultgym.agents.policy import Opening
-from faultgym.agents.traces.chat import storable
 from faultgym.core.json import JSON
+from faultgym.core.text import storable
 from faultgym.envs.messages.turn import Message, Observation, Turn
 from faultgym.envs.render import neutralised
 from faultgym.tools.types import ToolCall, ToolSpec

@@ -7,9 +7,10 @@ from hashlib import blake2b
 import orjson
 
 from faultgym.agents.imports.named import NamedTask
-from faultgym.agents.traces.chat import call_text, storable
+from faultgym.agents.traces.chat import call_text
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.json import JSON
+from faultgym.core.text import storable
 from faultgym.envs.limits import Limits
 
 

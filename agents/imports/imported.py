@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal
 
+import msgspec
 import orjson
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
-from typing_extensions import TypedDict
 
 from faultgym.agents.imports.named import NamedTask, named_task
 from faultgym.agents.imports.normal import Conversation
-from faultgym.agents.imports.reading import BadRecord, explained
-from faultgym.agents.traces.records import flat
+from faultgym.agents.imports.reading import BadRecord
 from faultgym.agents.traces.schema import MessageData, ToolSpecData
 from faultgym.core.errors import TraceError
 from faultgym.core.json import JSON
+from faultgym.core.records import StoredRecord, declared, explained, restored
+from faultgym.core.values import shallow
 from faultgym.tools.types import ToolSpec
 
 KIND = "imported"
@@ -75,7 +75,7 @@ class ImportedChat:
         except TypeError as error:  # a whole number of more than 64 bits
             raise BadRecord(f"it cannot be stored: {error}") from None
         chat_id = f"{KIND}-{blake2b(data, digest_size=12).hexdigest()}"
-        return cls(chat_id, source, c.model, c.messages, c.tools, c.task)
+        return cls(chat_id=chat_id, source=source, model=c.model, messages=c.messages, tools=c.tools, task=c.task)
 
     def to_record(self) -> JSON:
         """The chat as JSON values. The store knows records by `episode_id`."""
@@ -84,7 +84,7 @@ class ImportedChat:
             "kind": KIND,
             "schema_version": IMPORT_SCHEMA_VERSION,
             "verified": self.verified,
-            "source": flat(self.source),
+            "source": shallow(self.source),
             "model": self.model,
             "messages": list(self.messages),
             "tools": [spec.openai() for spec in self.tools],
@@ -95,36 +95,34 @@ class ImportedChat:
 
     @classmethod
     def from_record(cls, record: Any) -> ImportedChat:
-        """The chat that a record holds. Raises TraceError that names the field and the reason."""
+        """The chat that a record holds.
+
+        Raises:
+            TraceError: It holds none; the error names the field and the reason.
+        """
         try:
-            data = _RECORD.validate_python(record)
-            named = named_task({"faultgym": data["task"]}) if data["task"] is not None else None
-        except ValidationError as error:
-            raise TraceError(f"imported chat: {explained(error)}") from None
+            data = msgspec.convert(record, _Data)
+            named = named_task({"faultgym": data.task}) if data.task is not None else None
+        except msgspec.ValidationError as error:
+            raise TraceError(f"imported chat: {explained(record, _Data) or error}") from None
         except ValueError as error:
             raise TraceError(f"imported chat: {error}") from None
         return cls(
-            data["episode_id"],
-            ChatSource(**data["source"]),
-            data["model"],
-            tuple(dict(message) for message in data["messages"]),
-            tuple(ToolSpec(**spec["function"]) for spec in data["tools"]),
-            named,
-            data["trace"],
-            data["difference"],
+            chat_id=data.episode_id,
+            source=restored(ChatSource, data.source),
+            model=data.model,
+            messages=tuple(msgspec.to_builtins(data.messages)),
+            tools=tuple(restored(ToolSpec, tool.function) for tool in data.tools),
+            task=named,
+            trace=data.trace,
+            difference=data.difference,
         )
 
 
-@with_config(ConfigDict(extra="forbid", strict=True))
-class _SourceData(TypedDict):
-    format: str
-    file: str
-    line: int
-    name: str
+_SourceData: Any = declared(ChatSource)
 
 
-@with_config(ConfigDict(extra="forbid", strict=True))
-class _Data(TypedDict):
+class _Data(StoredRecord, kw_only=True):
     episode_id: str
     kind: Literal["imported"]
     schema_version: Literal[1]
@@ -136,6 +134,3 @@ class _Data(TypedDict):
     task: dict[str, Any] | None
     trace: str
     difference: str
-
-
-_RECORD: TypeAdapter[_Data] = TypeAdapter(_Data)

@@ -10,13 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+import msgspec
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from faultgym.agents.imports.reading import BadRecord, explained, loads
-from faultgym.agents.traces.records import fault_data, flat
 from faultgym.agents.traces.schema import ScheduledFaultData
 from faultgym.agents.traces.trace import NO_LIMITS
 from faultgym.core.json import JSON
+from faultgym.core.records import explained as explained_record
+from faultgym.core.records import restored
+from faultgym.core.values import shallow
 from faultgym.envs.limits import Limits
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.types import ScheduledFault
@@ -43,14 +47,14 @@ class NamedTask:
 
     def data(self) -> JSON:
         """The same as JSON values, in the form that `named_task` reads."""
-        limits = flat(self.limits)
+        limits = shallow(self.limits)
         return {
             "task": self.task,
             "faults": self.faults,
             "fault_seed": self.fault_seed,
             "policy_seed": self.policy_seed,
             "trial": self.trial,
-            "schedule": None if self.schedule is None else [fault_data(f) for f in self.schedule],
+            "schedule": None if self.schedule is None else orjson.loads(orjson.dumps(self.schedule)),
             "limits": {name: limits[name] for name in ("turns", "calls", "virtual_seconds")},
         }
 
@@ -69,7 +73,7 @@ class _NamedIn(BaseModel):
     fault_seed: Seed = 0
     policy_seed: Seed = 0
     trial: Seed = 0
-    schedule: Annotated[list[ScheduledFaultData], Field(fail_fast=True)] | None = None
+    schedule: list[Any] | None = None
     limits: _LimitsIn | None = None
 
 
@@ -83,13 +87,13 @@ def named_task(metadata: Mapping[str, Any] | None) -> NamedTask | None:
     except ValidationError as error:
         raise explained(error, "metadata.faultgym.") from None
     return NamedTask(
-        named.task,
-        named.faults,
-        named.fault_seed,
-        named.policy_seed,
-        named.trial,
-        None if named.schedule is None else tuple(map(_fault, named.schedule)),
-        NO_LIMITS if named.limits is None else Limits(**named.limits.model_dump()),
+        task=named.task,
+        faults=named.faults,
+        fault_seed=named.fault_seed,
+        policy_seed=named.policy_seed,
+        trial=named.trial,
+        schedule=None if named.schedule is None else _schedule(named.schedule),
+        limits=NO_LIMITS if named.limits is None else Limits(**named.limits.model_dump()),
     )
 
 
@@ -113,12 +117,12 @@ def _unpacked(value: Any, begins: Literal["{", "[", ""]) -> Any:
     return value
 
 
-def _fault(data: ScheduledFaultData) -> ScheduledFault:
-    seconds = data["seconds"]
-    values: dict[str, Any] = {
-        **data,
-        "match": tuple((name, text) for name, text in data["match"]),
-        "ordinals": tuple(data["ordinals"]),
-        "seconds": None if seconds is None else (seconds[0], seconds[1]),
-    }
-    return ScheduledFault(**values)
+def _schedule(data: list[Any]) -> FaultSchedule:
+    try:
+        found = msgspec.convert(data, _Schedule)
+    except msgspec.ValidationError as error:
+        raise BadRecord(f"metadata.faultgym.{explained_record(data, _Schedule, prefix='schedule') or error}") from None
+    return tuple(restored(ScheduledFault, fault) for fault in found)
+
+
+_Schedule = tuple[ScheduledFaultData, ...]

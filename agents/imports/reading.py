@@ -12,6 +12,9 @@ from typing import Any, BinaryIO
 import orjson
 from pydantic import ValidationError
 
+from faultgym.core.json import deeper_than
+from faultgym.core.settings import explained as explanation
+
 MAX_LINE = 100_000_000
 """Bytes of one line of a JSONL file."""
 MAX_DOCUMENT = 200_000_000
@@ -59,29 +62,14 @@ def loads(data: bytes | str) -> Any:
     except orjson.JSONDecodeError as error:
         raise BadRecord(f"not valid JSON ({error.msg} at column {error.colno})") from None
     openings = data.count("[") + data.count("{") if isinstance(data, str) else data.count(b"[") + data.count(b"{")
-    if openings > MAX_NESTING:
-        _check_nesting(value)
+    if openings > MAX_NESTING and deeper_than(value, MAX_NESTING):
+        raise BadRecord(f"nested deeper than {MAX_NESTING} levels")
     return value
-
-
-def _check_nesting(value: Any) -> None:
-    """Walk the value without recursion: whoever wrote it may have nested it to any depth."""
-    stack = [(value, 1)]
-    while stack:
-        inner, depth = stack.pop()
-        if depth > MAX_NESTING:
-            raise BadRecord(f"nested deeper than {MAX_NESTING} levels")
-        items = inner.values() if isinstance(inner, dict) else inner
-        stack.extend((item, depth + 1) for item in items if isinstance(item, dict | list))
 
 
 def explained(error: ValidationError, prefix: str = "") -> BadRecord:
     """The first thing that a declaration found wrong, as `field: reason`."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
-    reason = first["msg"][0].lower() + first["msg"][1:]
-    got = "" if first["type"] == "missing" else f", not {first['input']!r:.60}"
-    return BadRecord(f"{prefix}{field}: {reason}{got}")
+    return BadRecord(f"{prefix}{explanation(error, value_chars=60)}")
 
 
 def read_values(path: Path) -> Iterator[LogValue | UnreadableRecord]:

@@ -9,12 +9,12 @@ from typing import Any
 
 from faultgym.agents.imports.imported import ImportedChat
 from faultgym.agents.imports.named import NamedTask
-from faultgym.agents.traces.chat import storable
 from faultgym.agents.traces.replay import near
 from faultgym.agents.traces.spec import EpisodeSpec, faults_of
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import PlanError, TaskError
 from faultgym.core.json import JSON
+from faultgym.core.text import storable
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import check_faults, schedule_for

@@ -25,8 +25,8 @@ from faultgym.agents.storage.collection import collection
 from faultgym.agents.storage.lines import MAX_LINE, encode
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.schema import SCHEMA_VERSION
+from faultgym.agents.traces.versions import OLDEST_VERSION
 from faultgym.core.errors import UserError
-from faultgym.core.json import JSON
 
 Format = Literal["auto", "openai", "otel"]
 SUFFIXES = (".json", ".jsonl", ".ndjson")
@@ -112,7 +112,7 @@ def take(
     files = log_files(paths)
     with ExitStack() as stack:
         chosen = _Folder(collection(out, KIND, IMPORT_SCHEMA_VERSION), stack)
-        proven = _Folder(collection(out / VERIFIED, VERIFIED, SCHEMA_VERSION), stack)
+        proven = _Folder(collection(out / VERIFIED, VERIFIED, SCHEMA_VERSION, OLDEST_VERSION), stack)
         refused = stack.enter_context((out / "refused.jsonl").open("ab"))
         taken = ImportReport()
         for found in (each for path in files for each in chats(path, format)):
@@ -135,15 +135,14 @@ class _Folder:
         self.known = run.committed()
         self._writer = stack.enter_context(run.writer("import"))
 
-    def add(self, record: JSON) -> bool:
-        """Store a record unless it is there; False when it is too large to be stored."""
-        if record["episode_id"] in self.known:
+    def add(self, name: str, line: bytes) -> bool:
+        """Store a record of that id unless it is there; False when it is too large to be stored."""
+        if name in self.known:
             return True
-        line = encode(record)
         if len(line) > MAX_LINE:
             return False
         self._writer.append_line(line)
-        self.known.add(record["episode_id"])
+        self.known.add(name)
         return True
 
 
@@ -154,11 +153,12 @@ def _taken(chat: ImportedChat, chosen: _Folder, proven: _Folder, taken: ImportRe
         return None
     if chat.task is not None:
         result = reexecute(chat)
-        if result.trace is not None and proven.add(result.trace.to_record()):
-            chat = replace(chat, trace=result.trace.episode_id)
+        found = result.trace
+        if found is not None and proven.add(found.episode_id, found.to_line()):
+            chat = replace(chat, trace=found.episode_id)
         else:
             chat = replace(chat, difference=result.difference or "its trace is too large to be stored")
-    if not chosen.add(chat.to_record()):
+    if not chosen.add(chat.chat_id, encode(chat.to_record())):
         return UnreadableRecord(chat.source.file, chat.source.line, f"a chat of more than {MAX_LINE:,} bytes")
     taken.verified += chat.verified
     taken.unverified += not chat.verified

@@ -19,17 +19,17 @@ from typing import Protocol
 
 from faultgym.agents.models.files import is_embedded, model_path, model_version
 from faultgym.agents.models.formats import FORMATS, Format
-from faultgym.agents.models.openai import CONTEXT_OVERFLOW, continued
+from faultgym.agents.models.openai import continued
 from faultgym.agents.models.prompts import system_text
 from faultgym.agents.models.reply import numbered, with_confidence
 from faultgym.agents.models.sampling import PromptOptions, Sampling, filled, known_options, options
 from faultgym.agents.policy import Opening
-from faultgym.agents.traces.chat import storable
 from faultgym.core.errors import UserError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
+from faultgym.core.text import storable
 from faultgym.envs.episode import StepRecord
-from faultgym.envs.messages.turn import Message, Observation, Turn
+from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Message, Observation, Turn
 from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
 
 HASHED_BYTES = 1 << 20

@@ -27,16 +27,14 @@ from faultgym.agents.models.reply import ChatResponse, read_reply, with_confiden
 from faultgym.agents.models.sampling import PromptOptions, Sampling, filled, known_options, options
 from faultgym.agents.policy import Opening
 from faultgym.agents.rollouts.stop import Sleep
-from faultgym.agents.traces.chat import chat_messages, storable
+from faultgym.agents.traces.chat import chat_messages
 from faultgym.core.errors import HarnessError, UserError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
+from faultgym.core.text import storable
 from faultgym.envs.episode import StepRecord
-from faultgym.envs.messages.turn import Message, Observation, Turn
+from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Message, Observation, Turn
 from faultgym.tools.types import ToolResult, ToolSpec
-
-CONTEXT_OVERFLOW = "context_overflow"
-"""Finish reason of the empty turn that ends an episode whose chat no longer fits into the model's context."""
 
 
 @dataclass(frozen=True, slots=True)

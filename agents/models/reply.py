@@ -16,8 +16,9 @@ import orjson
 
 from faultgym.agents.models.formats import Format
 from faultgym.agents.models.replicas import UnreadableReply
-from faultgym.agents.traces.chat import call_text, storable
+from faultgym.agents.traces.chat import call_text
 from faultgym.core.json import JSON
+from faultgym.core.text import storable
 from faultgym.envs.messages.hermes import json_text, split_thoughts
 from faultgym.envs.messages.turn import Turn
 from faultgym.tools.types import ToolCall

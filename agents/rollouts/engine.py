@@ -21,8 +21,10 @@ from faultgym.agents.rollouts.play import opening_of, play
 from faultgym.agents.rollouts.stop import CURRENT, Sleep, Stop
 from faultgym.agents.storage.quarantine import quarantine
 from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.parts import HarnessFailure, said
 from faultgym.agents.traces.spec import EpisodeSpec
-from faultgym.agents.traces.trace import HarnessFailure, Trace, said
+from faultgym.agents.traces.trace import Trace
+from faultgym.agents.traces.versions import current_plan
 from faultgym.core.errors import HarnessError, UserError
 from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
@@ -158,13 +160,13 @@ class Engine:
     async def play_all(
         self,
         specs: Sequence[EpisodeSpec],
-        store: Callable[[JSON], None],
+        store: Callable[[bytes], None],
         *,
         in_flight: int = IN_FLIGHT,
         on_done: Callable[[RunOutcome], None],
         between: Callable[[], Awaitable[object]] = give_way,
     ) -> None:
-        """Play the episodes, `in_flight` at a time, and hand each record to `store` when it is done.
+        """Play the episodes, `in_flight` at a time, and hand each line to `store` when it is done.
 
         `between` is awaited before the next one begins in its place. Returns early when a stop is asked for.
         What `store` raises ends the batch, and so does a policy's `prepare`, which is called first where there is one.
@@ -210,19 +212,19 @@ def failed_trace(
     return Trace.from_episode(episode, spec, description, limits, failure)
 
 
-def stored(trace: Trace, store: Callable[[JSON], None]) -> Trace:
+def stored(trace: Trace, store: Callable[[bytes], None]) -> Trace:
     """Store the trace; one that is too large to be stored loses its steps, never its place."""
     try:
         try:
-            record = trace.to_record()
+            line = trace.to_line()
         except Exception as error:  # arguments that are no JSON: whatever else is there is kept
             raise HarnessError(f"the trace cannot be written as JSON: {said(error)}") from error
-        store(record)
+        store(line)
         return trace
     except HarnessError as error:
         failure = HarnessFailure.of(error)
         trace = replace(trace, steps=(), events=(), verdict=None, stop="harness_error", harness_error=failure)
-        store(trace.to_record())
+        store(trace.to_line())
         return trace
 
 
@@ -249,7 +251,7 @@ def opened(
     wanted = plan.data(policy)
     if resume:
         run = RunDirectory.open(directory)
-        difference = plan_difference(run.plan, wanted)
+        difference = plan_difference(current_plan(run.plan), wanted)
         if difference:
             raise UserError(
                 f"{run.path} was started with another plan: {difference}; resume it with what it was started "

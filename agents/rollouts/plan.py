@@ -10,12 +10,12 @@ from typing import Any
 import orjson
 
 from faultgym import __version__
-from faultgym.agents.traces.records import flat
 from faultgym.agents.traces.schema import SCHEMA_VERSION
 from faultgym.agents.traces.spec import EpisodeSpec, episode_id, faults_data
 from faultgym.core.errors import TaskError, UserError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
+from faultgym.core.values import shallow
 from faultgym.envs.limits import Limits
 from faultgym.envs.reference.schedule import Faults, check_faults
 from faultgym.envs.registry import suite_named
@@ -90,7 +90,7 @@ class RolloutRequest:
     def data(self) -> JSON:
         """What was asked for as JSON values."""
         faults = [faults_data(f) for f in self.faults]
-        return {**flat(self), "suites": list(self.suites), "templates": list(self.templates), "faults": faults}
+        return {**shallow(self), "suites": list(self.suites), "templates": list(self.templates), "faults": faults}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class RolloutPlan:
             "faultgym": __version__,
             "suites": {name: suite_named(name).version for name in suites},
             "policy": policy,
-            "limits": flat(self.limits),
+            "limits": shallow(self.limits),
             "asked": self.asked,
             "episodes": len(ids),
             "fingerprint": fingerprint(ids),

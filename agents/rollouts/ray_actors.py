@@ -28,7 +28,6 @@ from faultgym.agents.rollouts.stop import Stop
 from faultgym.agents.storage.lines import storable_line
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.core.errors import UserError
-from faultgym.core.json import JSON
 
 DELIVERY_BYTES = 4 << 20
 """Of lines that are handed over at a time, but for a last one that is longer."""
@@ -100,7 +99,7 @@ class Player:
         engine = Engine(pickle.loads(share.make_policy)(), share.limits, self.stop)
         line = b""
 
-        def store(record: JSON) -> None:
+        def store(record: bytes) -> None:
             nonlocal line
             line = storable_line(record)
 

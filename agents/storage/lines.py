@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from faultgym.core.errors import HarnessError, TraceError
-from faultgym.core.json import JSON
+from faultgym.core.json import JSON, nearest_json
+from faultgym.core.text import has_surrogates
 
 OnError = Callable[[TraceError], None]
 """Takes what would otherwise be raised for a damaged line or file; reading then goes on behind it."""
@@ -17,18 +17,14 @@ OnError = Callable[[TraceError], None]
 MAX_LINE = 100_000_000
 """Bytes in one line, newline included. A longer one is refused when written and when read."""
 
-_MAX_DEPTH = 200
-# orjson writes 254 levels and reads 1024; what is nested deeper than this is cut, not lost as a whole.
 _PREFIX = b'{"episode_id":"'
 
 
 def encode(record: JSON) -> bytes:
     """One record as one line, newline included: `episode_id` first, the other keys in the given order.
 
-    What JSON in UTF-8 cannot hold is stored as the nearest thing that it can, because losing an
-    episode would be worse: NaN and infinities become null, lone surrogates U+FFFD, integers beyond
-    64 bits a string of their digits, keys that are not strings JSON's spelling of them, and a
-    container more than 200 levels down a marker.
+    What JSON in UTF-8 cannot hold is stored as the nearest thing that it can (`nearest_json`), because losing an
+    episode would be worse; keys that are not strings become JSON's spelling of them.
 
     Raises HarnessError when there is no `episode_id`, or a value that has no JSON form at all.
     """
@@ -41,46 +37,25 @@ def encode(record: JSON) -> bytes:
         return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
         pass
-    if _clean_text(episode_id) != episode_id:
+    if has_surrogates(episode_id):
         raise HarnessError(f"the episode_id {episode_id!r} is not valid Unicode")
     try:
-        return orjson.dumps(_clean(record, 0), option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
+        return orjson.dumps(nearest_json(record), option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
     except (TypeError, ValueError) as error:
         raise HarnessError(f"episode {episode_id!r} cannot be stored: {error}") from error
 
 
-def storable_line(record: JSON) -> bytes:
-    """The line that the store takes; raises HarnessError also for one that is too long for it."""
-    line = encode(record)
+def storable_line(record: JSON | bytes) -> bytes:
+    """The line that the store takes, of a record or of a line that is encoded already.
+
+    Raises:
+        HarnessError: The record cannot be stored, or is too long for the store.
+    """
+    line = record if isinstance(record, bytes) else encode(record)
     if len(line) > MAX_LINE:
-        what = f"episode {record['episode_id']!r} is {len(line):,} bytes as JSON"
+        what = f"episode {episode_id_of(line)!r} is {len(line):,} bytes as JSON"
         raise HarnessError(f"{what}; the store takes {MAX_LINE:,}")
     return line
-
-
-def _clean_text(text: str) -> str:
-    # UTF-16 joins surrogates that do form a pair, and replaces only those that do not.
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _clean(value: Any, depth: int) -> Any:
-    if isinstance(value, str):
-        return _clean_text(value)
-    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
-        return str(value)
-    if not isinstance(value, dict | list | tuple):
-        return value
-    if depth == _MAX_DEPTH:
-        return f"[cut: nested deeper than {_MAX_DEPTH} levels]"
-    if not isinstance(value, dict):
-        return [_clean(item, depth + 1) for item in value]
-    clean: dict[Any, Any] = {}
-    for key, item in value.items():
-        name = _clean_text(key) if isinstance(key, str) else key
-        while name in clean:  # two keys that differed only in what was replaced
-            name = f"{name}\ufffd"
-        clean[name] = _clean(item, depth + 1)
-    return clean
 
 
 def parse(line: bytes) -> JSON:

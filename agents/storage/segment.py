@@ -210,8 +210,8 @@ class SegmentWriter:
             self.close()
             raise
 
-    def append(self, record: JSON) -> None:
-        """Write one record.
+    def append(self, record: JSON | bytes) -> None:
+        """Write one record, or a line that it is encoded in already.
 
         Raises UserError when the disk is full or fails, HarnessError for a record that cannot be
         stored or a closed writer.

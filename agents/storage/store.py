@@ -16,10 +16,10 @@ import errno
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import orjson
 
@@ -38,6 +38,7 @@ from faultgym.core.errors import HarnessError, TraceError, UserError
 from faultgym.core.json import JSON
 
 _MAX_PLAN = 100_000_000
+T = TypeVar("T")
 _WRITER_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
 
 
@@ -131,11 +132,31 @@ class RunDirectory:
 
     def located(self, on_error: OnError | None = None) -> Iterator[tuple[str, JSON]]:
         """The same, each with its place for people: `run/traces/segment-main-0.jsonl:12`."""
+        return self.decoded(parse, on_error)
+
+    def decoded(self, decode: Callable[[bytes], T], on_error: OnError | None = None) -> Iterator[tuple[str, T]]:
+        """What `decode` makes of each record's line, with its place for people, one at a time.
+
+        Args:
+            decode: Takes a line. It raises ValueError where the line is no record, TraceError where the record cannot
+                be used.
+            on_error: Takes the errors; reading goes on behind them. Without it they are raised.
+        """
         seen: set[str] = set()
-        for path, number, _, _, record in self._whole_records(on_error):
-            if record["episode_id"] not in seen:
-                seen.add(record["episode_id"])
-                yield f"{path}:{number}", record
+        for path in self.segments():
+            for number, _, line in read_lines(path, on_error):
+                try:
+                    episode_id = episode_id_of(line)
+                    if episode_id in seen:
+                        continue
+                    value = decode(line)
+                except ValueError as error:
+                    report(on_error, damaged(path, number, error))
+                except TraceError as error:
+                    report(on_error, TraceError(f"{path}:{number}: {error}"))
+                else:
+                    seen.add(episode_id)
+                    yield f"{path}:{number}", value
 
     def repair(self) -> list[TruncatedTail]:
         """Cut the torn tail of every segment; the bytes are kept in `RUN/traces/torn/`.

@@ -6,24 +6,40 @@ A record stores each thing once. `split_steps` and `join_steps` are each other's
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import orjson
 
+from faultgym.agents.traces.schema import (
+    AssistantMessage,
+    CallData,
+    FunctionData,
+    MessageData,
+    StepData,
+    SystemMessage,
+    ToolCallData,
+    ToolMessage,
+    UserMessage,
+)
 from faultgym.core.errors import TraceError
 from faultgym.core.json import JSON
+from faultgym.core.records import restored
+from faultgym.core.text import has_surrogates, storable
 from faultgym.envs.episode import StepRecord
 from faultgym.envs.messages.turn import Message, Turn
 from faultgym.tools.context import Effect
 from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import ToolCall, ToolResult
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _SIMPLE = frozenset({str, int, bool, type(None)})
+_CONTAINERS = frozenset({dict, list})
+_NESTED = _SIMPLE | _CONTAINERS
+_SIMPLE_DEPTH = 8
 _MAX_DEPTH = 64
 # Arguments nested deeper than `toolbox.MAX_DEPTH` are refused before anybody looks at what is down there.
+_OPENING: dict[str, type[SystemMessage | UserMessage]] = {"system": SystemMessage, "user": UserMessage}
 
 
 def arguments_text(arguments: JSON) -> str:
@@ -32,7 +48,7 @@ def arguments_text(arguments: JSON) -> str:
     JSON has no half surrogate pairs, NaN or whole numbers beyond 64 bits in orjson's reading of it, so
     those go through the standard library's wider one. What is nested too deep for that is cut.
     """
-    if all(type(value) in _SIMPLE for value in arguments.values()):
+    if _is_simple(arguments, _SIMPLE_DEPTH):
         try:
             return orjson.dumps(arguments).decode()
         except TypeError:
@@ -41,9 +57,17 @@ def arguments_text(arguments: JSON) -> str:
         text = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"), default=repr)
     except RecursionError:
         text = json.dumps(_cut(arguments, 0), ensure_ascii=False, separators=(",", ":"), default=repr)
-    if not text.isascii() and _SURROGATES.search(text):
-        return json.dumps(json.loads(text), separators=(",", ":"))
-    return text
+    return json.dumps(json.loads(text), separators=(",", ":")) if has_surrogates(text) else text
+
+
+def _is_simple(value: Any, depth: int) -> bool:
+    """Whether orjson and the standard library write the same text: no floats, and not deep."""
+    items = value.values() if type(value) is dict else value
+    if _SIMPLE.issuperset(map(type, items)):
+        return True
+    if not depth or not _NESTED.issuperset(map(type, items)):
+        return False
+    return all(_is_simple(item, depth - 1) for item in items if type(item) in _CONTAINERS)
 
 
 def _cut(value: Any, depth: int) -> Any:
@@ -63,78 +87,98 @@ def call_text(call: ToolCall) -> str:
     return arguments_text(call.arguments)
 
 
-def storable(text: str) -> str:
-    """The text with half surrogate pairs replaced: neither JSON in UTF-8 nor an API takes them."""
-    if text.isascii() or not _SURROGATES.search(text):
-        return text
-    return _SURROGATES.sub("\ufffd", text)
-
-
 def chat_messages(opening: Sequence[Message], steps: Sequence[StepRecord]) -> list[JSON]:
     """The whole chat as OpenAI-style messages: any API and any chat template takes them."""
-    return split_steps(opening, steps)[0]
+    messages: list[JSON] = msgspec.to_builtins(split_steps(opening, steps)[0])
+    return messages
 
 
-def split_steps(opening: Sequence[Message], steps: Sequence[StepRecord]) -> tuple[list[JSON], list[JSON]]:
-    """(messages, for each turn what they do not say)."""
-    messages: list[JSON] = [{"role": m.role, "content": storable(m.content)} for m in opening]
-    rest: list[JSON] = []
+def split_steps(
+    opening: Sequence[Message], steps: Sequence[StepRecord], *, clean: bool = False
+) -> tuple[list[MessageData], list[StepData]]:
+    """(messages, for each turn what they do not say).
+
+    Args:
+        opening: What came before the first turn.
+        steps: The turns.
+        clean: Whether no text is known to hold half a surrogate pair: none is looked for then.
+    """
+    show = _as_it_is if clean else storable
+    messages: list[MessageData] = [_OPENING[m.role](content=show(m.content)) for m in opening]
+    rest: list[StepData] = []
     for step in steps:
         turn = step.turn
-        said: JSON = {"role": "assistant", "content": storable(turn.text)}
-        if turn.reasoning:
-            said["reasoning_content"] = storable(turn.reasoning)
-        messages.append(said)
-        asked: list[JSON] = []
-        calls: list[JSON] = []
+        asked: list[ToolCallData] = []
+        calls: list[CallData] = []
+        results: list[ToolMessage] = []
         for record in step.calls:
-            text, call_data = _call_rest(record)
-            name, call_id = storable(record.call.name), storable(record.call.id)
-            asked.append({"id": call_id, "type": "function", "function": {"name": name, "arguments": text}})
-            content = storable(record.result.content)
-            messages.append({"role": "tool", "tool_call_id": call_id, "name": name, "content": content})
-            calls.append(call_data)
-        if asked:
-            said["tool_calls"] = asked
-        data = {
-            "finish_reason": storable(turn.finish_reason),
-            "confidence": turn.confidence,
-            "token_ids": None if turn.token_ids is None else list(turn.token_ids),
-            "logprobs": None if turn.logprobs is None else list(turn.logprobs),
-            "digest": step.digest,
-            "calls": calls,
-        }
-        if turn.prompt_ids is not None:
-            data["prompt_ids"], data["prompt_kept"] = list(turn.prompt_ids), turn.prompt_kept
-        rest.append(data)
+            call = record.call
+            text = call_text(call)
+            name, call_id, shown = show(call.name), show(call.id), show(text)
+            function = FunctionData(name=name, arguments=shown)
+            asked.append(ToolCallData(id=call_id, type="function", function=function))
+            content = show(record.result.content)
+            results.append(ToolMessage(tool_call_id=call_id, name=name, content=content))
+            exact = {} if clean else _exact(call, text, record.result.content)
+            calls.append(_call_data(record, exact))
+        messages.append(
+            AssistantMessage(content=show(turn.text), reasoning_content=show(turn.reasoning), tool_calls=asked)
+        )
+        messages += results
+        rest.append(_step_data(step, tuple(calls), show(turn.finish_reason)))
     return messages, rest
 
 
-def _call_rest(record: CallRecord) -> tuple[str, JSON]:
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _step_data(step: StepRecord, calls: tuple[CallData, ...], finish_reason: str) -> StepData:
+    turn = step.turn
+    return StepData(
+        finish_reason=finish_reason,
+        confidence=turn.confidence,
+        token_ids=turn.token_ids,
+        logprobs=turn.logprobs,
+        prompt_ids=msgspec.UNSET if turn.prompt_ids is None else turn.prompt_ids,
+        prompt_kept=msgspec.UNSET if turn.prompt_ids is None else turn.prompt_kept,
+        digest=step.digest,
+        calls=calls,
+    )
+
+
+def _call_data(record: CallRecord, exact: dict[str, str]) -> CallData:
     call = record.call
-    text = call_text(call)
-    data: JSON = {"form": "text" if call.arguments is None else "both" if call.raw else "object"}
-    if call.arguments is not None and call.raw:
-        parsed = arguments_text(call.arguments)
-        if parsed != _reparsed(call.raw):
-            data["parsed"] = parsed
-    shown = storable(text)
-    exact = {
-        name: json.dumps(value)
-        for name, value in (("id", call.id), ("name", call.name), ("content", record.result.content))
-        if value is not storable(value)
-    }
-    if shown is not text:
-        exact["arguments"] = json.dumps(text)
-    if exact:
-        data["exact"] = exact
-    data["code"] = record.result.code
-    data["tables"] = list(record.tables)
-    data["write"] = record.write
-    data["effects"] = [{"kind": e.kind, "table": e.table, "key": e.key, "values": e.values} for e in record.effects]
-    data["faults"] = list(record.faults)
-    data["at"] = record.at
-    return shown, data
+    return CallData(
+        form="text" if call.arguments is None else "both" if call.raw else "object",
+        parsed=_parsed(call.raw, call.arguments) if call.arguments is not None and call.raw else "",
+        exact=exact,
+        code=record.result.code,
+        tables=record.tables,
+        write=record.write,
+        effects=record.effects,
+        faults=record.faults,
+        at=record.at,
+    )
+
+
+def _exact(call: ToolCall, text: str, content: str) -> dict[str, str]:
+    """The texts that cannot be stored as they are, as escaped JSON."""
+    parts = {"id": call.id, "name": call.name, "content": content, "arguments": text}
+    return {name: json.dumps(value) for name, value in parts.items() if has_surrogates(value)}
+
+
+def _parsed(raw: str, arguments: JSON) -> str:
+    """The arguments as text where they are not those that the text gives; else nothing."""
+    try:
+        value = msgspec.json.decode(raw)
+        # Equal values may still be of other types, `1` and `1.0`: then their texts differ.
+        if value == arguments and orjson.dumps(value) == orjson.dumps(arguments):
+            return ""
+    except (TypeError, ValueError, RecursionError):
+        pass
+    parsed = arguments_text(arguments)
+    return "" if parsed == _reparsed(raw) else parsed
 
 
 def _reparsed(raw: str) -> str:
@@ -145,16 +189,20 @@ def _reparsed(raw: str) -> str:
     return arguments_text(value) if isinstance(value, dict) else ""
 
 
-def join_steps(messages: Sequence[JSON], rest: Sequence[JSON]) -> tuple[tuple[Message, ...], tuple[StepRecord, ...]]:
-    """(opening, steps) from validated messages and what they do not say.
+def join_steps(
+    messages: Sequence[MessageData], rest: Sequence[StepData]
+) -> tuple[tuple[Message, ...], tuple[StepRecord, ...]]:
+    """(opening, steps) from messages and what they do not say.
 
-    Raises TraceError that names the message where the two do not belong together.
+    Raises:
+        TraceError: The two do not belong together; the error names the message.
     """
-    start = next((n for n, m in enumerate(messages) if m["role"] == "assistant"), len(messages))
+    start = next((n for n, m in enumerate(messages) if type(m) is AssistantMessage), len(messages))
+    opening = []
     for number, message in enumerate(messages[:start]):
-        if message["role"] == "tool":
+        if isinstance(message, ToolMessage):
             raise TraceError(f"messages.{number}: a result stands before the first turn")
-    opening = tuple(Message(m["role"], m["content"]) for m in messages[:start])
+        opening.append(Message(_role(message), message.content))
     steps = []
     position = start
     for number, data in enumerate(rest):
@@ -164,72 +212,75 @@ def join_steps(messages: Sequence[JSON], rest: Sequence[JSON]) -> tuple[tuple[Me
         steps.append(step)
     if position < len(messages):
         raise TraceError(f"messages.{position}: it belongs to none of the {len(rest)} steps")
-    return opening, tuple(steps)
+    return tuple(opening), tuple(steps)
 
 
-def _join_step(messages: Sequence[JSON], position: int, data: JSON) -> tuple[StepRecord, int]:
-    said = messages[position]
-    if said["role"] != "assistant":
-        raise TraceError(f"messages.{position}: a turn is expected here, not the role {said['role']!r}")
-    asked = said.get("tool_calls", [])
-    if len(asked) != len(data["calls"]):
-        raise TraceError(f"messages.{position}: {len(asked)} tool_calls, but its step has {len(data['calls'])} calls")
-    answers = messages[position + 1 : position + 1 + len(asked)]
-    pairs = zip(asked, data["calls"], strict=True)
-    records = tuple(
-        _join_call(call, answer, more, position + n)
-        for n, (answer, (call, more)) in enumerate(zip(_padded(answers, len(asked)), pairs, strict=True), 1)
+def _role(message: MessageData) -> str:
+    return str(type(message).__struct_config__.tag)
+
+
+def _join_step(messages: Sequence[MessageData], position: int, data: StepData) -> tuple[StepRecord, int]:
+    turn = messages[position]
+    if not isinstance(turn, AssistantMessage):
+        raise TraceError(f"messages.{position}: a turn is expected here, not the role {_role(turn)!r}")
+    asked, calls = turn.tool_calls, data.calls
+    if len(asked) != len(calls):
+        raise TraceError(f"messages.{position}: {len(asked)} tool_calls, but its step has {len(calls)} calls")
+    end = position + 1
+    records = []
+    for call, more in zip(asked, calls, strict=True):
+        answer = messages[end] if end < len(messages) else None
+        if not isinstance(answer, ToolMessage):
+            raise TraceError(f"messages.{end}: the result of call {call.id!r} is missing")
+        records.append(_join_call(call, answer, more, end))
+        end += 1
+    logprobs, kept = data.logprobs, data.prompt_kept
+    if logprobs is not None and None in logprobs:
+        logprobs = tuple(float("-inf") if p is None else p for p in logprobs)
+    joined = Turn(
+        text=turn.content,
+        tool_calls=tuple([record.call for record in records]),
+        reasoning=turn.reasoning_content,
+        confidence=data.confidence,
+        finish_reason=data.finish_reason,
+        token_ids=data.token_ids,
+        logprobs=logprobs,  # type: ignore[arg-type]
+        prompt_ids=None if data.prompt_ids is msgspec.UNSET else data.prompt_ids,
+        prompt_kept=0 if kept is msgspec.UNSET else kept,
     )
-    ids, logprobs = data["token_ids"], data["logprobs"]
-    turn = Turn(
-        said["content"],
-        tuple(r.call for r in records),
-        said.get("reasoning_content", ""),
-        data["confidence"],
-        data["finish_reason"],
-        None if ids is None else tuple(ids),
-        None if logprobs is None else tuple(float("-inf") if p is None else p for p in logprobs),
-        tuple(data["prompt_ids"]) if "prompt_ids" in data else None,
-        data.get("prompt_kept", 0),
-    )
-    return StepRecord(turn, records, data["digest"]), position + 1 + len(asked)
+    return StepRecord(joined, tuple(records), data.digest), end
 
 
-def _padded(answers: Sequence[JSON], count: int) -> Iterator[JSON | None]:
-    yield from answers
-    yield from [None] * (count - len(answers))
-
-
-def _join_call(asked: JSON, answer: JSON | None, data: JSON, position: int) -> CallRecord:
-    if answer is None or answer["role"] != "tool":
-        raise TraceError(f"messages.{position}: the result of call {asked['id']!r} is missing")
-    name, text = asked["function"]["name"], asked["function"]["arguments"]
-    if (answer["tool_call_id"], answer["name"]) != (asked["id"], name):
-        raise TraceError(f"messages.{position}: it answers another call than {name} {asked['id']!r}")
-    given = {"id": asked["id"], "name": name, "arguments": text, "content": answer["content"]}
-    given |= {key: _loaded(value, f"messages.{position}") for key, value in data.get("exact", {}).items()}
-    text = given["arguments"]
+def _join_call(asked: ToolCallData, answer: ToolMessage, data: CallData, position: int) -> CallRecord:
+    name, call_id, text, content = asked.function.name, asked.id, asked.function.arguments, answer.content
+    if answer.tool_call_id != call_id or answer.name != name:
+        raise TraceError(f"messages.{position}: it answers another call than {name} {call_id!r}")
+    if data.exact:
+        parts = {"id": call_id, "name": name, "arguments": text, "content": content}
+        parts |= {key: _loaded(value, f"messages.{position}") for key, value in data.exact.items()}
+        name, call_id, text, content = parts["name"], parts["id"], parts["arguments"], parts["content"]
     arguments: JSON | None = None
-    if data["form"] != "text":
-        arguments = _loaded(data.get("parsed", text), f"messages.{position - 1}: arguments")
+    if data.form != "text":
+        arguments = _loaded(data.parsed or text, f"messages.{position - 1}: arguments")
         if not isinstance(arguments, dict):
             raise TraceError(f"messages.{position - 1}: the arguments of {name} are no JSON object")
-    raw = "" if data["form"] == "object" else text
-    call = ToolCall(given["id"], given["name"], arguments, raw)
-    result = ToolResult(call.id, call.name, given["content"], data["code"])
-    effects = tuple(Effect(e["kind"], e["table"], e["key"], e["values"]) for e in data["effects"])
+    call = ToolCall(call_id, name, arguments, "" if data.form == "object" else text)
     return CallRecord(
-        call,
-        result,
-        tables=tuple(data["tables"]),
-        write=data["write"],
-        effects=effects,
-        faults=tuple(data["faults"]),
-        at=data["at"],
+        call=call,
+        result=ToolResult(call_id, name, content, data.code),
+        tables=data.tables,
+        write=data.write,
+        effects=tuple([restored(Effect, effect) for effect in data.effects]) if data.effects else (),
+        faults=data.faults,
+        at=data.at,
     )
 
 
 def _loaded(text: str, where: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):  # what the standard library's wider JSON may hold all the same
+        pass
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from faultgym import __version__
+from faultgym.agents.traces.parts import TaskInfo
+from faultgym.agents.traces.plain import plain_event, plain_step, schedule_fingerprint
 from faultgym.agents.traces.spec import identity
-from faultgym.agents.traces.trace import TaskInfo, Trace, plain_event, plain_step, schedule_fingerprint
+from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import PlanError, TaskError
 from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.limits import turn_tokens

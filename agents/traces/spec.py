@@ -8,12 +8,14 @@ from hashlib import blake2b
 
 import orjson
 
-from faultgym.agents.traces.schema import SCHEMA_VERSION
 from faultgym.core.json import JSON
 from faultgym.envs.limits import Limits
 from faultgym.envs.reference.schedule import Faults
 from faultgym.envs.registry import task_by_id
 from faultgym.tools.faults.plan import FaultPlan
+
+IDENTITY_VERSION = 1
+"""Part of every episode id; raised only if an id should come to mean something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,5 +75,5 @@ def identity(
 ) -> str:
     """The episode id from its parts; `seeds` are those of the faults and the policy, and the trial."""
     budgets = [limits.turns, limits.calls, limits.tokens, limits.virtual_seconds, limits.wall_seconds]
-    parts = (SCHEMA_VERSION, task, suite_version, faults, seeds, policy, budgets)
+    parts = (IDENTITY_VERSION, task, suite_version, faults, seeds, policy, budgets)
     return blake2b(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()

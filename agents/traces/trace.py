@@ -2,112 +2,37 @@
 
 from __future__ import annotations
 
-import traceback
-from dataclasses import dataclass
-from hashlib import blake2b
-from pathlib import PurePath
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import orjson
 
 from faultgym import __version__
-from faultgym.agents.traces import records as trace_io
-from faultgym.agents.traces.chat import chat_messages
-from faultgym.agents.traces.schema import SCHEMA_VERSION
+from faultgym.agents.traces.chat import chat_messages, join_steps, split_steps
+from faultgym.agents.traces.parts import Fingerprints, HarnessFailure, Seeds, TaskInfo
+from faultgym.agents.traces.plain import plain_event, plain_schedule, plain_step, schedule_fingerprint
+from faultgym.agents.traces.schema import SCHEMA_VERSION, CountsData, ToolsRemoved, TraceLine, TraceRecord
 from faultgym.agents.traces.spec import EpisodeSpec, episode_id
-from faultgym.core.json import JSON
+from faultgym.agents.traces.tools import tools_json, tools_of
+from faultgym.agents.traces.versions import OLDEST_VERSION, readable, upgraded
+from faultgym.core.errors import HarnessError, TraceError
+from faultgym.core.json import JSON, nearest_json
+from faultgym.core.records import explained, restored
+from faultgym.core.values import shallow
 from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.limits import Limits
-from faultgym.envs.messages.turn import Message
+from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Message
 from faultgym.envs.registry import suite_named
-from faultgym.envs.task import Style, Task
-from faultgym.tools.context import Effect
+from faultgym.envs.worlds.changes import Change
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.types import FaultEvent, ScheduledFault
 from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import ToolSpec
 
 NO_LIMITS = Limits(turns=None)
-
-
-@dataclass(frozen=True, slots=True)
-class TaskInfo:
-    """Which task it was; `task_by_id(id)` gives the rest."""
-
-    id: str
-    suite: str
-    template: str
-    split: str
-    index: int
-    style: Style
-    phrasing: int = 0
-    answerable: bool = True
-    needs_tools: bool = True
-
-    @classmethod
-    def of(cls, task: Task) -> TaskInfo:
-        """The part of a task that a trace names."""
-        return cls(
-            task.id,
-            task.suite,
-            task.template,
-            task.split,
-            task.index,
-            task.style,
-            task.phrasing,
-            task.answerable,
-            task.needs_tools,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Seeds:
-    """Where randomness came from."""
-
-    world: int
-    fault: int
-    policy: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprints:
-    """What must be the same for a replay to be possible."""
-
-    package: str
-    """Version of faultgym."""
-    suite: int
-    """Version of the suite."""
-    world: str
-    """Hash of the database as it was built."""
-    schedule: str
-    """Hash of the schedule."""
-
-
-def said(error: BaseException) -> str:
-    """What an exception says, also where its own code fails at saying it."""
-    try:
-        return str(error)
-    except Exception as other:
-        return f"an exception that cannot be shown ({type(other).__name__})"
-
-
-@dataclass(frozen=True, slots=True)
-class HarnessFailure:
-    """What broke on our side, or the policy's code; the episode says nothing about how it acts."""
-
-    type: str
-    message: str
-    where: tuple[str, ...] = ()
-    """The last places of the traceback, innermost last; without folders, so that machines agree."""
-    attempts: int = 1
-
-    @classmethod
-    def of(cls, error: BaseException, attempts: int = 1) -> HarnessFailure:
-        """What an exception says."""
-        frames = traceback.extract_tb(error.__traceback__)[-6:]
-        where = tuple(f"{PurePath(f.filename).name}:{f.lineno} in {f.name}" for f in frames)
-        return cls(type(error).__name__, said(error)[:4000], where, attempts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,23 +79,24 @@ class Trace:
         task = episode.task
         schedule = plain_schedule(episode.schedule)
         suite = episode.suite
+        world = episode.world.image.fingerprint
         return cls(
-            episode_id(spec, policy, limits, suite.version),
-            TaskInfo.of(task),
-            spec.faults_data,
-            policy,
-            Seeds(task.world_seed, spec.fault_seed, spec.policy_seed),
-            spec.trial,
-            limits,
-            Fingerprints(__version__, suite.version, episode.world.image.fingerprint, schedule_fingerprint(schedule)),
-            (Message("system", task.system), Message("user", task.instruction)),
-            tuple(tool.spec for tool in episode.toolbox.tools.values()),
-            schedule,
-            tuple(map(plain_event, episode.events)),
-            tuple(map(plain_step, episode.turns)),
-            episode.verdict if failure is None else None,
-            episode.stop if failure is None else "harness_error",
-            failure,
+            episode_id=episode_id(spec, policy, limits, suite.version),
+            task=TaskInfo.of(task),
+            faults=spec.faults_data,
+            policy=policy,
+            seeds=Seeds(task.world_seed, spec.fault_seed, spec.policy_seed),
+            trial=spec.trial,
+            limits=limits,
+            fingerprints=Fingerprints(__version__, suite.version, world, schedule_fingerprint(schedule)),
+            opening=(Message("system", task.system), Message("user", task.instruction)),
+            tools=tuple(tool.spec for tool in episode.toolbox.tools.values()),
+            schedule=schedule,
+            events=tuple(map(plain_event, episode.events)),
+            steps=tuple(map(plain_step, episode.turns)),
+            verdict=episode.verdict if failure is None else None,
+            stop=episode.stop if failure is None else "harness_error",
+            harness_error=failure,
         )
 
     @classmethod
@@ -180,22 +106,29 @@ class Trace:
         suite, template, split, index = body.split("/")
         version = suite_named(suite).version
         return cls(
-            episode_id(spec, policy, limits, version),
-            TaskInfo(spec.task, suite, template, split, int(index), "tools" if style == "tools" else "http"),
-            spec.faults_data,
-            policy,
-            Seeds(0, spec.fault_seed, spec.policy_seed),
-            spec.trial,
-            limits,
-            Fingerprints(__version__, version, "", schedule_fingerprint(())),
-            (),
-            (),
-            (),
-            (),
-            (),
-            None,
-            "harness_error",
-            failure,
+            episode_id=episode_id(spec, policy, limits, version),
+            task=TaskInfo(
+                id=spec.task,
+                suite=suite,
+                template=template,
+                split=split,
+                index=int(index),
+                style="tools" if style == "tools" else "http",
+            ),
+            faults=spec.faults_data,
+            policy=policy,
+            seeds=Seeds(0, spec.fault_seed, spec.policy_seed),
+            trial=spec.trial,
+            limits=limits,
+            fingerprints=Fingerprints(__version__, version, "", schedule_fingerprint(())),
+            opening=(),
+            tools=(),
+            schedule=(),
+            events=(),
+            steps=(),
+            verdict=None,
+            stop="harness_error",
+            harness_error=failure,
         )
 
     @property
@@ -209,20 +142,135 @@ class Trace:
 
     @classmethod
     def from_messages(cls, messages: list[JSON], rest: JSON) -> Trace:
-        """The trace whose chat these are; `rest` is its record, with or without `messages`.
+        """The trace whose chat these are.
 
-        Raises TraceError when the two do not belong together.
+        Args:
+            messages: What `to_messages` gives.
+            rest: The trace's record, with or without `messages`.
+
+        Raises:
+            TraceError: The two do not belong together.
         """
         return cls.from_record({**rest, "messages": messages})
 
+    def to_line(self) -> bytes:
+        """The trace as one line of JSON, newline included: what the store holds.
+
+        Raises:
+            HarnessError: It holds a value that has no JSON form.
+        """
+        try:
+            record = self._record(clean=True, kind=TraceLine, tools=tools_json(self.tools))
+            return _ENCODER.encode(record) + b"\n"
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            pass  # half a surrogate pair, say: stored as the nearest that can be
+        record = self._record(kind=TraceRecord, tools=[spec.openai() for spec in self.tools])
+        try:
+            data = nearest_json(msgspec.to_builtins(record, enc_hook=_json_form))
+            return orjson.dumps(data, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise HarnessError(f"episode {self.episode_id!r} cannot be stored: {error}") from error
+
+    @classmethod
+    def from_line(cls, line: bytes | str) -> Trace:
+        """The trace that a line of JSON holds.
+
+        Raises:
+            TraceError: It holds none; the error names the field and the reason.
+        """
+        try:
+            data = _DECODER.decode(line)
+            return cls._restored(data, tools_of(bytes(data.tools)))
+        except (ValueError, RecursionError):  # of an earlier version, or damaged: which one, the record tells
+            pass
+        try:
+            record = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise TraceError(f"not valid JSON ({error.msg} at column {error.colno})") from error
+        return cls.from_record(record)
+
     def to_record(self) -> JSON:
-        """The trace as JSON values, in the form that `trace_schema` publishes."""
-        return trace_io.to_record(self)
+        """The trace as JSON values, in the form that `trace_schema` publishes, as they are read back from a line."""
+        record: JSON = orjson.loads(self.to_line())
+        return record
 
     @classmethod
     def from_record(cls, record: Any) -> Trace:
-        """The trace that a record holds. Raises TraceError that names the field and the reason."""
-        return cls(**trace_io.fields_of(record))
+        """The trace that a record holds, also one of an earlier version.
+
+        Raises:
+            TraceError: It is none; the error names the episode, the field and the reason.
+        """
+        data = _current(record)
+        try:
+            found = msgspec.convert(data, TraceRecord)
+            return cls._restored(found, tools_of(msgspec.json.encode(found.tools)))
+        except msgspec.ValidationError as error:
+            reason = explained(data, TraceRecord) or str(error)
+            raise TraceError(f"{_name_of(record)}: {reason}") from None
+
+    def _record(self, kind: type[TraceRecord], tools: Any, *, clean: bool = False) -> TraceRecord:
+        messages, steps = split_steps(self.opening, self.steps, clean=clean)
+        return kind(
+            **{name: getattr(self, name) for name in _SAME},
+            messages=tuple(messages),
+            tools=tools,
+            tool_changes=self._tool_changes(),
+            steps=tuple(steps),
+            verdict=None if self.verdict is None else _verdict_data(self.verdict),
+            counts=self._counts(),
+        )
+
+    @classmethod
+    def _restored(cls, data: TraceRecord, tools: tuple[ToolSpec, ...]) -> Trace:
+        try:
+            opening, steps = join_steps(data.messages, data.steps)
+            trace = cls(
+                **{name: getattr(data, name) for name in _AS_THEY_ARE},
+                **{name: restored(kind, getattr(data, name)) for name, kind in _PARTS.items()},
+                opening=opening,
+                tools=tools,
+                schedule=tuple([restored(ScheduledFault, fault) for fault in data.schedule]),
+                events=tuple([restored(FaultEvent, event) for event in data.events]),
+                steps=steps,
+                verdict=None if data.verdict is None else _verdict(data.verdict),
+                harness_error=None if data.harness_error is None else restored(HarnessFailure, data.harness_error),
+            )
+            trace._check(data)
+        except TraceError as error:
+            raise TraceError(f"trace {data.episode_id}: {error}") from None
+        return trace
+
+    def _tool_changes(self) -> tuple[ToolsRemoved, ...]:
+        steps: dict[int, list[str]] = {}
+        for name, step in self.removed.items():
+            steps.setdefault(step, []).append(name)
+        return tuple(ToolsRemoved(step=step, removed=tuple(names)) for step, names in sorted(steps.items()))
+
+    def _counts(self) -> CountsData:
+        return CountsData(turns=len(self.steps), calls=self.calls, tokens=self.tokens, seconds=self.seconds)
+
+    def _check(self, data: TraceRecord) -> None:
+        """What one field alone cannot show: the parts must belong together."""
+        if (self.verdict is None) != (self.harness_error is not None):
+            raise TraceError("verdict: it is there when the episode ended, null when there is a harness_error")
+        if data.counts != self._counts():
+            raise TraceError(f"counts: the steps say {_shown(self._counts())}, not {_shown(data.counts)}")
+        if self.harness_error is None:
+            self._check_events()
+        if data.tool_changes != self._tool_changes():
+            got, own = _shown(data.tool_changes), _shown(self._tool_changes())
+            raise TraceError(f"tool_changes: the events say {own}, not {got}")
+        for number, record in enumerate(self.records):
+            if record.faults and max(record.faults) >= len(self.events):
+                raise TraceError(f"steps: call {number} names fault events that are not there")
+
+    def _check_events(self) -> None:
+        """Faults fire in steps and calls that are there; a step that the harness broke off may leave some behind."""
+        steps, calls = len(self.steps), self.calls
+        for number, event in enumerate(self.events):
+            if event.step >= steps or event.call >= calls:
+                raise TraceError(f"events.{number}: there is no step {event.step} with a call {event.call}")
 
     @property
     def records(self) -> list[CallRecord]:
@@ -236,9 +284,14 @@ class Trace:
 
     @property
     def tokens(self) -> int | None:
-        """Sampled tokens; None when the server did not return those of every turn."""
-        counts = [len(s.turn.token_ids) for s in self.steps if s.turn.token_ids is not None]
-        return sum(counts) if counts and len(counts) == len(self.steps) else None
+        """Sampled tokens; None when the server did not return those of every turn.
+
+        A turn that the context's end kept from being played sampled none.
+        """
+        played = [step.turn for step in self.steps if step.turn.finish_reason != CONTEXT_OVERFLOW]
+        if not played or any(turn.token_ids is None for turn in played):
+            return None
+        return sum(len(turn.token_ids or ()) for turn in played)
 
     @property
     def seconds(self) -> float:
@@ -262,85 +315,67 @@ class Trace:
         return tuple(spec for spec in self.tools if gone.get(spec.name, step + 1) > step)
 
 
-def schedule_fingerprint(schedule: FaultSchedule) -> str:
-    """A hash of an explicit schedule."""
-    data = orjson.dumps([trace_io.fault_data(f) for f in schedule], option=orjson.OPT_SORT_KEYS)
-    return blake2b(data, digest_size=8).hexdigest()
+_PARTS: dict[str, type] = {"task": TaskInfo, "seeds": Seeds, "limits": Limits, "fingerprints": Fingerprints}
+_AS_THEY_ARE = ("episode_id", "faults", "policy", "trial", "stop")
+_SAME = (*_AS_THEY_ARE, *_PARTS, "schema_version", "schedule", "events", "harness_error")
+"""Fields of a trace that its record has under the same name, with the same value."""
 
 
-_FLAT = frozenset({str, int, float, bool, type(None)})
+def _json_form(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} has no JSON form")
 
 
-def plain(values: Any) -> Any:
-    """The same values as JSON gives them back: lists for tuples, all the way down."""
-    if all(type(value) in _FLAT for value in values.values()):
-        return values if type(values) is dict else dict(values)
-    return _plain(values)
+_ENCODER = msgspec.json.Encoder(enc_hook=_json_form)
+_DECODER = msgspec.json.Decoder(TraceLine)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
-        return [_plain(item) for item in items]
-    if type(value) in _FLAT:
-        return value
-    if hasattr(value, "items"):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return value.value if hasattr(value, "value") else str(value)
+def _verdict_data(verdict: Verdict) -> Verdict | JSON:
+    """The verdict as its record has it: the values of changes by their columns."""
+    if not (verdict.missing_changes or verdict.extra_changes or verdict.duplicate_changes):
+        return verdict
+    changes = {
+        name: [{**shallow(change), "values": dict(change.values)} for change in getattr(verdict, name)]
+        for name in _CHANGES
+    }
+    return {**shallow(verdict), **changes}
 
 
-def plain_schedule(schedule: FaultSchedule) -> FaultSchedule:
-    """The schedule as a record gives it back."""
-    return tuple(f if _is_plain(f.params) else _replanned(f) for f in schedule)
+_CHANGES = ("missing_changes", "extra_changes", "duplicate_changes")
 
 
-def _is_plain(values: Any) -> bool:
-    return type(values) is dict and all(type(value) in _FLAT for value in values.values())
+def _verdict(data: Any) -> Verdict:
+    verdict: Verdict = restored(Verdict, data)
+    if not (verdict.missing_changes or verdict.extra_changes or verdict.duplicate_changes):
+        return verdict
+    changes: dict[str, Any] = {name: tuple(map(_change, getattr(data, name))) for name in _CHANGES}
+    return replace(verdict, **changes)
 
 
-def _replanned(f: ScheduledFault) -> ScheduledFault:
-    return ScheduledFault(
-        f.id,
-        f.kind,
-        tool=f.tool,
-        route=f.route,
-        match=f.match,
-        ordinals=f.ordinals,
-        onward=f.onward,
-        seconds=f.seconds,
-        after_write=f.after_write,
-        params=plain(f.params),
-    )
+def _change(data: Any) -> Change:
+    return Change(data.op, data.table, data.key, tuple(sorted(data.values.items())))
 
 
-def plain_event(e: FaultEvent) -> FaultEvent:
-    """The event as a record gives it back: plain words and JSON values."""
-    return FaultEvent(
-        e.fault,
-        e.kind,
-        contract=str(e.contract),
-        channel=e.channel,
-        tool=e.tool,
-        route=e.route,
-        write=e.write,
-        tables=e.tables,
-        step=e.step,
-        call=e.call,
-        at=e.at,
-        detail=plain(e.detail),
-    )
+def _current(record: Any) -> JSON:
+    """The record in today's schema. Raises TraceError for what is no record of a version that is read."""
+    if not isinstance(record, dict):
+        raise TraceError(f"a trace is a JSON object, not {type(record).__name__}")
+    if record.get("kind") == "imported":
+        todo = "what re-execution proved stands in the folder verified of its run"
+        raise TraceError(f"{_name_of(record)}: it is an imported chat, which nothing proves, and no trace; {todo}")
+    version = record.get("schema_version")
+    if not readable(version):
+        newer = type(version) is int and version > SCHEMA_VERSION
+        todo = "upgrade faultgym" if newer else "run the episode again with this faultgym"
+        known = f"this faultgym reads versions {OLDEST_VERSION} to {SCHEMA_VERSION}"
+        raise TraceError(f"{_name_of(record)}: schema_version is {version!r}; {known}: {todo}")
+    return upgraded(record)
 
 
-def plain_step(step: StepRecord) -> StepRecord:
-    """The step as a record gives it back."""
-    for record in step.calls:
-        if record.effects and not all(_is_plain(e.values) for e in record.effects):
-            return StepRecord(step.turn, tuple(map(_plain_call, step.calls)), step.digest)
-    return step
+def _name_of(record: JSON) -> str:
+    return f"trace {str(record.get('episode_id', '(no episode_id)'))[:80]}"
 
 
-def _plain_call(r: CallRecord) -> CallRecord:
-    effects = tuple(Effect(e.kind, e.table, e.key, plain(e.values)) for e in r.effects)
-    return CallRecord(r.call, r.result, tables=r.tables, write=r.write, effects=effects, faults=r.faults, at=r.at)
+def _shown(value: Any) -> Any:
+    return msgspec.to_builtins(value)

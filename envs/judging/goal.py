@@ -49,7 +49,7 @@ class Verdict:
     success: bool
     reported: bool = False
     """Whether it succeeded as an honest report or abstention."""
-    missing_atoms: tuple[str, ...] = ()
+    missing_facts: tuple[str, ...] = ()
     distractors: tuple[str, ...] = ()
     """Competing candidates that the final text asserts."""
     missing_changes: tuple[Change, ...] = ()

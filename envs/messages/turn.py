@@ -8,6 +8,9 @@ from faultgym.core.json import JSON
 from faultgym.core.values import fast_init
 from faultgym.tools.types import ToolCall, ToolResult
 
+CONTEXT_OVERFLOW = "context_overflow"
+"""The finish reason of a turn that could not be played: the chat no longer fits into the model."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:

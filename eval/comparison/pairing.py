@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import orjson
 
 from faultgym.agents.rollouts.plan import plan_difference
-from faultgym.agents.traces.records import flat
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
+from faultgym.core.values import shallow
 from faultgym.eval.scoring.record import faults_name
 from faultgym.eval.scoring.runs import Run, ScoredEpisode
 
@@ -93,7 +93,7 @@ def _unlike(pair: Pair) -> str:
         versions = f"{one.suite_version} and {two.suite_version}"
         return f"are of versions {versions} of the suite {one.score.suite}: roll both out with the same release"
     if one.limits != two.limits:
-        found = plan_difference(flat(one.limits), flat(two.limits), "limits.")
+        found = plan_difference(shallow(one.limits), shallow(two.limits), "limits.")
         return f"were run under different limits ({found}): roll one of them out again under the other's limits"
     if not pair.scored:
         return ""  # what never began has no world and no schedule

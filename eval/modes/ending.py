@@ -25,7 +25,7 @@ def _unsuccessful_end(context: ModeContext) -> bool:
 
 def _missing(context: ModeContext) -> list[Atom]:
     """The facts that the final text lacks."""
-    return [a for a in context.scoring.task.goal.expected if a.text in context.scoring.verdict.missing_atoms]
+    return [a for a in context.scoring.task.goal.expected if a.text in context.scoring.verdict.missing_facts]
 
 
 def _observed(context: ModeContext, atom: Atom) -> bool:
@@ -167,7 +167,7 @@ def partial_goal(context: ModeContext) -> Iterator[Mode]:
     if not _unsuccessful_end(context) or goal.kind != "answer":
         return
     wanted = len(goal.changes) + len(goal.expected)
-    missing = len(verdict.missing_changes) + len(verdict.missing_atoms)
+    missing = len(verdict.missing_changes) + len(verdict.missing_facts)
     if 0 < missing < wanted:
         yield context.mode("partial_goal", None, f"{wanted - missing} of {wanted}", "the rest was left out")
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from faultgym.agents.traces.records import flat
 from faultgym.core.json import JSON, canonical
+from faultgym.core.values import shallow
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.efficiency import Efficiency
 from faultgym.eval.modes.evidence import Mode
@@ -88,7 +88,7 @@ class Score:
         fields["recovery"] = None if self.recovery is None else self.recovery.to_record()
         fields["planned"] = [list(pair) for pair in self.planned]
         fields["measured"] = dict(self.measured)
-        return {**fields, "reward": dict(self.reward), "modes": [flat(mode) for mode in self.modes]}
+        return {**fields, "reward": dict(self.reward), "modes": [shallow(mode) for mode in self.modes]}
 
     @classmethod
     def from_record(cls, record: JSON) -> Score:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 
-from faultgym.agents.storage.lines import OnError
+from faultgym.agents.storage.lines import OnError, parse
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import TraceError, UserError
@@ -167,14 +167,14 @@ def located_traces(
     run: RunDirectory, on_error: OnError | None = None, tick: Callable[[], object] = lambda: None
 ) -> Iterator[tuple[str, Trace]]:
     """Every trace of a run with its place for people, one at a time; what cannot be read goes to `on_error`."""
-    for place, record in run.located(on_error):
-        try:
-            trace = Trace.from_record(record)
-        except TraceError as error:
-            placed = TraceError(f"{place}: {error}")
-            if on_error is None:
-                raise placed from None
-            on_error(placed)
-            continue
+    for place, trace in run.decoded(_decoded, on_error):
         yield place, trace
         tick()
+
+
+def _decoded(line: bytes) -> Trace:
+    try:
+        return Trace.from_line(line)
+    except TraceError:
+        parse(line)  # raises where the line is no record at all: the store says what to do about it
+        raise

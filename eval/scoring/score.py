@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from faultgym.agents.traces.trace import Trace, schedule_fingerprint
+from faultgym.agents.traces.plain import schedule_fingerprint
+from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import TraceError
 from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Task

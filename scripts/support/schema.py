@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from faultgym.agents.traces.schema import trace_schema
+from faultgym.agents.traces.published import trace_schema
 
 
 def schema_text() -> str:

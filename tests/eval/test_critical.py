@@ -2,8 +2,9 @@
 
 import pytest
 
+from faultgym.agents.traces.parts import HarnessFailure
 from faultgym.agents.traces.spec import EpisodeSpec
-from faultgym.agents.traces.trace import NO_LIMITS, HarnessFailure, Trace
+from faultgym.agents.traces.trace import NO_LIMITS, Trace
 from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Turn

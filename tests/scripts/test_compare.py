@@ -11,9 +11,11 @@ from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.engine import rollout
 from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
 from faultgym.agents.storage.store import RunDirectory
-from faultgym.agents.traces.records import flat
-from faultgym.agents.traces.trace import HarnessFailure, Trace, schedule_fingerprint
+from faultgym.agents.traces.parts import HarnessFailure
+from faultgym.agents.traces.plain import schedule_fingerprint
+from faultgym.agents.traces.trace import Trace
 from faultgym.cli.main import main
+from faultgym.core.values import shallow
 from faultgym.envs.limits import Limits
 
 
@@ -166,7 +168,7 @@ def test_an_invalid_run_is_marked_and_gets_no_verdict(few, tmp_path, capsys):
     with copy.lock(), copy.writer("w") as writer:
         for n, record in enumerate(RunDirectory.open(few / "repeater").records()):
             if n % 3 == 0:
-                failure = {**flat(HarnessFailure("OSError", "gone")), "where": []}
+                failure = {**shallow(HarnessFailure("OSError", "gone")), "where": []}
                 record = {**record, "verdict": None, "stop": "harness_error", "harness_error": failure}
             writer.append(record)
     code, shown = run(capsys, few / "expert", path, "--fail-if-worse")

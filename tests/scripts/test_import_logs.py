@@ -112,4 +112,4 @@ def test_a_run_of_another_kind_is_not_added_to(faultgym, run, tmp_path):
     (tmp_path / "log.json").write_text(json.dumps(CHAT))
     code, _, err = faultgym("import", tmp_path / "log.json", "--out", run)
     assert code == 2
-    assert "a run of the kind 'rollout', version 1, not 'imported', version 1; choose another folder" in err
+    assert "a run of the kind 'rollout', version 2, not 'imported', version 1; choose another folder" in err

@@ -9,9 +9,10 @@ from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.engine import rollout
 from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
 from faultgym.agents.storage.store import RunDirectory
-from faultgym.agents.traces.records import flat
-from faultgym.agents.traces.trace import HarnessFailure, Trace
+from faultgym.agents.traces.parts import HarnessFailure
+from faultgym.agents.traces.trace import Trace
 from faultgym.cli.main import main
+from faultgym.core.values import shallow
 from faultgym.envs.limits import Limits
 from faultgym.eval.scoring.score import Score, score
 
@@ -115,7 +116,7 @@ def test_harness_errors_make_a_run_invalid_and_are_not_scored(expert, tmp_path, 
     copy = RunDirectory.create(path, {})
     broken = Trace.from_record(records[0]).to_record()
     broken["verdict"], broken["stop"] = None, "harness_error"
-    broken["harness_error"] = {**flat(HarnessFailure("OSError", "gone")), "where": []}
+    broken["harness_error"] = {**shallow(HarnessFailure("OSError", "gone")), "where": []}
     with copy.lock(), copy.writer("w") as writer:
         for record in [broken, *records[1:]]:
             writer.append(record)

@@ -14,13 +14,14 @@ from faultgym.agents.rollouts.engine import stored
 from faultgym.agents.rollouts.plan import plan_difference
 from faultgym.agents.storage.segment import SegmentWriter
 from faultgym.agents.storage.store import RunDirectory
-from faultgym.agents.traces.records import flat
 from faultgym.agents.traces.schema import SCHEMA_VERSION
 from faultgym.agents.traces.spec import EpisodeSpec, faults_data, whole_task_id
 from faultgym.agents.traces.trace import Trace
+from faultgym.agents.traces.versions import current_plan
 from faultgym.core.errors import UserError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
+from faultgym.core.values import shallow
 from faultgym.envs.limits import Limits
 from faultgym.envs.registry import suite_named
 
@@ -83,7 +84,7 @@ def logged(
         "faultgym": __version__,
         "suites": {name: suite_named(name).version for name in asked["suites"]},
         "policy": policy,
-        "limits": flat(limits),
+        "limits": shallow(limits),
         "asked": asked,
     }
     plan = orjson.loads(orjson.dumps(plan))  # as it is read back
@@ -91,7 +92,7 @@ def logged(
         trials: dict[int, int] = {}
         if resume or rank:
             run = RunDirectory.open(path)
-            difference = plan_difference(run.plan, plan)
+            difference = plan_difference(current_plan(run.plan), plan)
             if difference:
                 raise UserError(f"{run.path} was started otherwise: {difference}; resume it as it was started")
         else:

@@ -21,19 +21,20 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from faultgym.agents.models.openai import CONTEXT_OVERFLOW, continued
+from faultgym.agents.models.openai import continued
 from faultgym.agents.models.reply import numbered
 from faultgym.agents.rollouts.play import Budget
-from faultgym.agents.traces.chat import storable
+from faultgym.agents.traces.parts import HarnessFailure
 from faultgym.agents.traces.spec import EpisodeSpec, faults_of
-from faultgym.agents.traces.trace import HarnessFailure, Trace
+from faultgym.agents.traces.trace import Trace
 from faultgym.core.bank import banked
 from faultgym.core.errors import PlanError, TaskError, UserError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
+from faultgym.core.text import storable
 from faultgym.envs.episode import Episode
 from faultgym.envs.limits import Limits
-from faultgym.envs.messages.turn import Turn
+from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Turn
 from faultgym.envs.reference.schedule import Faults, check_faults, schedule_for
 from faultgym.envs.registry import suite_named, task_by_id
 from faultgym.envs.task import Task

@@ -6,10 +6,11 @@ The reference solution says what it should have cost. Whatever fails a check is 
 
 from __future__ import annotations
 
+from faultgym.agents.traces.plain import plain_schedule
 from faultgym.agents.traces.replay import replay
-from faultgym.agents.traces.schema import SCHEMA_VERSION
 from faultgym.agents.traces.spec import faults_of
-from faultgym.agents.traces.trace import Trace, plain_schedule
+from faultgym.agents.traces.trace import Trace
+from faultgym.agents.traces.versions import readable
 from faultgym.core.errors import PlanError, TaskError, TraceError
 from faultgym.envs.judging.claims import claims_absence
 from faultgym.envs.reference.schedule import schedule_for
@@ -32,8 +33,7 @@ def read_trace(record: object) -> Trace | Rejected:
         return Trace.from_record(record)
     except TraceError as error:
         data = record if isinstance(record, dict) else {}
-        version = data.get("schema_version", SCHEMA_VERSION)
-        other = version != SCHEMA_VERSION or type(version) is not int
+        other = "schema_version" in data and not readable(data["schema_version"])
         return Rejected("other_schema_version" if other else "unreadable", str(data.get("episode_id", "")), str(error))
 
 

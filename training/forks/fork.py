@@ -17,8 +17,9 @@ import orjson
 from faultgym.agents.policy import Actor, Opening, Policy, resume, start
 from faultgym.agents.rollouts.play import at_once, latest, next_turn, opening_of, play
 from faultgym.agents.traces.chat import chat_messages
+from faultgym.agents.traces.plain import plain_step
 from faultgym.agents.traces.spec import EpisodeSpec, faults_of
-from faultgym.agents.traces.trace import Trace, plain_step
+from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import TraceError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from faultgym.agents.models.formats import FORMATS, Format
-from faultgym.agents.models.openai import CONTEXT_OVERFLOW
-from faultgym.agents.traces.chat import storable
 from faultgym.core.bank import banked
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
-from faultgym.envs.messages.turn import Turn
+from faultgym.core.text import storable
+from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Turn
 from faultgym.training.environments.factory import TURN, ToolEpisode, specs_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import pytest
 from helpers.levels import rest
 from helpers.real_vllm import MARKS, PYTHON, serving
 
-from faultgym.agents.models.openai import CONTEXT_OVERFLOW
 from faultgym.agents.models.server import served
 from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.engine import rollout
@@ -20,6 +19,7 @@ from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import UserError
 from faultgym.envs.limits import Limits
+from faultgym.envs.messages.turn import CONTEXT_OVERFLOW
 
 OPTIONS = "temperature=1&max_tokens=128"
 RUN = ["--faults", "hostile", "--faults", "rough", "--max-turns", "8", "--in-flight", "64"]

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from faultgym.agents.rollouts.engine import Engine
+from faultgym.agents.traces.parts import Fingerprints, HarnessFailure
 from faultgym.agents.traces.replay import replay
 from faultgym.agents.traces.spec import EpisodeSpec
-from faultgym.agents.traces.trace import Fingerprints, HarnessFailure, Trace
+from faultgym.agents.traces.trace import Trace
 from faultgym.envs.episode import StepRecord
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Message, Turn

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from faultgym.agents.rollouts.engine import Engine
 from faultgym.agents.storage.lines import encode, parse
 from faultgym.agents.traces.chat import arguments_text
-from faultgym.agents.traces.schema import SCHEMA_VERSION, trace_schema
+from faultgym.agents.traces.parts import HarnessFailure
+from faultgym.agents.traces.published import trace_schema
+from faultgym.agents.traces.schema import SCHEMA_VERSION
 from faultgym.agents.traces.spec import EpisodeSpec, episode_id, faults_of
-from faultgym.agents.traces.trace import HarnessFailure, Trace
+from faultgym.agents.traces.trace import Trace
 from faultgym.cli.support.schema import schema_text
 from faultgym.core.errors import TraceError
 from faultgym.envs.episode import Episode, StepRecord
@@ -113,8 +115,8 @@ def test_the_schema_refuses_what_the_reader_refuses(record):
         (("verdict",), None, "verdict: "),
         (("verdict", "success"), 1, "verdict.success: "),
         (("counts", "calls"), 99, "counts: "),
-        (("messages", 0, "role"), "robot", "messages.0: "),
-        (("messages", 2, "content"), None, "messages.2.assistant.content: "),
+        (("messages", 0, "role"), "robot", "messages.0.role: "),
+        (("messages", 2, "content"), None, "messages.2.content: "),
         (("messages", 2, "tool_calls", 0, "function", "arguments"), "{", "messages.2: arguments: not valid JSON"),
         (("messages", 3, "tool_call_id"), "z", "messages.3: it answers another call"),
         (("tool_changes",), [{"step": 1, "removed": ["sql"]}], "tool_changes: "),

@@ -8,8 +8,9 @@ from faultgym.agents.rollouts.play import run_episode
 from faultgym.agents.scripted import FLAWS, POLICIES, expert
 from faultgym.agents.scripted.flawed import play
 from faultgym.agents.scripted.reference_run import neighbours
+from faultgym.agents.traces.parts import HarnessFailure
 from faultgym.agents.traces.spec import EpisodeSpec
-from faultgym.agents.traces.trace import HarnessFailure, Trace
+from faultgym.agents.traces.trace import Trace
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import schedule_for

@@ -5,8 +5,9 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from faultgym.agents.traces.parts import HarnessFailure
 from faultgym.agents.traces.spec import EpisodeSpec
-from faultgym.agents.traces.trace import HarnessFailure, Trace
+from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import TaskError, TraceError
 from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.messages.turn import Turn

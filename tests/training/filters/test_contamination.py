@@ -9,7 +9,8 @@ import pytest
 from helpers import stored
 
 from faultgym.agents.storage.store import RunDirectory
-from faultgym.agents.traces.trace import HarnessFailure, schedule_fingerprint
+from faultgym.agents.traces.parts import HarnessFailure
+from faultgym.agents.traces.plain import schedule_fingerprint
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.messages.turn import Message, Turn
 from faultgym.envs.registry import suite_named
@@ -218,7 +219,7 @@ LIKEWISE = [wasteful, obeying, repeated_step]
 
 
 def other_schema():
-    return {**honest().to_record(), "schema_version": 2}
+    return {**honest().to_record(), "schema_version": 99}
 
 
 def no_steps():

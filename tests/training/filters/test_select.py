@@ -74,7 +74,7 @@ def test_more_calls_than_the_bound_are_waste_and_a_wider_bound_takes_them():
         if trace.verdict.success and isinstance(select(trace), Rejected) and reason(trace) == "wasteful"
     )
     assert reason(wasteful, max_call_ratio=1.0) == "wasteful"
-    found = select(wasteful, max_call_ratio=1.0)
+    found = select(wasteful, max_call_ratio=100)
     assert not isinstance(found, Rejected) or found.reason != "wasteful"
 
 
@@ -97,7 +97,7 @@ def test_what_is_no_trace_is_unreadable(record):
     assert read_trace(record).reason == "unreadable"
 
 
-@pytest.mark.parametrize("version", [0, 2, True, "1", None])
+@pytest.mark.parametrize("version", [0, 99, True, "1", None])
 def test_another_schema_version_is_named(version):
     record = {**stored.played(STATUS).to_record(), "schema_version": version}
     assert read_trace(record).reason == "other_schema_version"

@@ -21,7 +21,7 @@ from helpers.forked import (
 )
 
 from faultgym.agents.registry import policy_named
-from faultgym.agents.traces.trace import HarnessFailure
+from faultgym.agents.traces.parts import HarnessFailure
 from faultgym.core.errors import TraceError, UserError
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Turn

@@ -12,8 +12,9 @@ from faultgym.agents.models.formats import FORMATS
 from faultgym.agents.models.prompts import prompt_text
 from faultgym.agents.rollouts.plan import RolloutRequest
 from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.parts import HarnessFailure
 from faultgym.agents.traces.replay import replay
-from faultgym.agents.traces.trace import HarnessFailure, Trace
+from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import UserError
 from faultgym.envs.limits import Limits
 from faultgym.envs.registry import task_by_id
