@@ -18,7 +18,6 @@ from faultgym.envs.limits import Limits
 from faultgym.eval.comparison.compare import Settings, clean_noninferior, compare
 from faultgym.eval.comparison.paired import mcnemar
 from faultgym.eval.comparison.report import blocks, markdown
-from faultgym.eval.scoring.score import faults_name
 
 OTHER_SIDE = {"better": "worse", "worse": "better", "not shown": "not shown", None: None}
 
@@ -306,17 +305,6 @@ def test_a_task_that_brings_its_own_outage_is_no_task_without_faults():
 
     found = clean_noninferior(side("a", True), side("b", False), 0.05)
     assert (found.units, found.change) == (70, 0.0)
-
-
-def test_a_plan_that_is_called_clean_is_not_taken_for_the_preset():
-    assert faults_name({"version": 1, "name": "clean", "rules": []}) == "clean (plan)"
-    assert (faults_name("clean"), faults_name({"name": "mine"})) == ("clean", "mine")
-
-
-def test_plans_without_a_name_are_told_apart_by_what_they_hold_and_not_by_how_it_is_written():
-    one, same, other = ({"rules": [{"kind": "slow", "params": {"seconds": n}}]} for n in (30, 30.0, 31))
-    assert faults_name(one) == faults_name(same) != faults_name(other)
-    assert faults_name(one).startswith("plan ")
 
 
 def model(prompt, name="m", **more):
