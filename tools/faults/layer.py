@@ -79,11 +79,10 @@ class FaultLayer:
             return backend(request)
         due = []
         for fault, found, state in entries:
-            context = FaultContext(
-                fault, state=state, site=site, request=request, world=world, reply=None, backend=backend
-            )
-            if not _aimed(context, found):
+            if not _aimed(fault, found, state, site, request):
                 continue
+            # By position: one is made for each entry at each call, and naming seven fields is a tenth of its time.
+            context = FaultContext(fault, state, site, request, world, None, backend)
             if found.phase == "after":
                 due.append((context, found))
             elif _fires(context, found):
@@ -126,17 +125,16 @@ class FaultLayer:
         )
 
 
-def _aimed(context: FaultContext, found: Kind) -> bool:
+def _aimed(fault: ScheduledFault, found: Kind, state: FaultState, site: Site, request: Request | ToolCall) -> bool:
     """Whether the fault is aimed at this request: by tool, route, arguments and kind."""
-    fault, site = context.fault, context.site
     if fault.tool and fault.tool != site.tool:
         return False
     if fault.route and fault.route != site.route:
         return False
-    if found.pinned and context.state.delivered and context.state.route != site.route:
+    if found.pinned and state.delivered and state.route != site.route:
         return False
     if fault.match:
-        text = request_text(context.request)
+        text = request_text(request)
         if not all(value in text.get(name, "") for name, value in fault.match):
             return False
     return found.targets(site)

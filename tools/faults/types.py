@@ -101,15 +101,12 @@ class ScheduledFault:
         """Whether it is due at the applicable call of this number, counted from 1. The same on every machine."""
         if call in self.ordinals or 0 < self.onward <= call:
             return True
-        return call > HORIZON and self._goes_on(call)
-
-    def _goes_on(self, call: int) -> bool:
-        """Beyond the list: what the trigger says of this call, without end."""
-        every = self.params.get("every")
-        if every is not None:
-            return bool(call % every == 0)
-        chance = self.params.get("probability", 0.0)
-        return bool(chance) and hash_to_unit(self.params.get("salt", 0), self.tool, call) < chance
+        if call <= HORIZON:
+            return False
+        params = self.params
+        if "every" in params:
+            return bool(call % params["every"] == 0)
+        return "probability" in params and hash_to_unit(params.get("salt", 0), self.tool, call) < params["probability"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,7 +135,6 @@ class FaultContext:
     """One request at which a fault may fire: all that a kind's functions may look at."""
 
     fault: ScheduledFault
-    _: KW_ONLY
     state: FaultState
     site: Site
     request: Request | ToolCall
@@ -147,6 +143,7 @@ class FaultContext:
     """The true reply, in the phase `after`."""
     backend: Callable[[Any], Any] | None = None
     """For kinds that show a reply to another reading request: a neighbour's record, another page."""
+    _: KW_ONLY
     detail: JSON = field(default_factory=dict)
     """Filled in by the kind: what was changed, for the scorer."""
     quiet: bool = False

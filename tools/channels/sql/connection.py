@@ -120,9 +120,7 @@ class GuardedConnection:
                 columns = verdict.columns = tuple([c[0] for c in described]) if described else ()
             rows, truncated = _collect(cursor, self._policy) if columns else ((), False)
             if not verdict.writes:
-                return SqlReply(
-                    columns, rows, changes=0, truncated=truncated, source="primary", error="", tables=verdict.tables
-                )
+                return SqlReply(columns, rows, truncated=truncated, tables=verdict.tables)
             for _ in cursor:  # a write counts its rows once its RETURNING rows are read to the end
                 pass
             return SqlReply(columns, rows, changes=max(cursor.rowcount, 0), truncated=truncated, tables=verdict.tables)
