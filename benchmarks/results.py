@@ -18,9 +18,9 @@ import orjson
 import typer
 from rich.console import Console
 
-from faultgym.agents.storage.store import atomic_file
 from faultgym.cli.support.demo_loop import LOOP, models_of, one_round, watched_on
 from faultgym.cli.support.trial import EXAMS, TITLES, Trial, by_itself, cell_of, examine, trial_of
+from faultgym.core.files import atomic_file
 from faultgym.eval.comparison.compare import Run, compare
 from faultgym.eval.comparison.result import ComparisonCell, RunComparison, Settings
 from faultgym.training.builds.pairs import PairOptions, build_pairs

@@ -1,10 +1,19 @@
-"""Hashes of files."""
+"""Files: their hashes, and writing them so that they are whole or not there at all."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
+
+from faultgym.core.errors import UserError
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Error numbers of a disk, or a quota, that is full."""
 
 
 def file_sha256(path: Path) -> str:
@@ -37,3 +46,50 @@ def contents_sha256(paths: Iterable[Path], end: str = "") -> str:
         with path.open("rb") as file:
             hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()
+
+
+def write_error(path: Path, error: OSError) -> UserError:
+    """The error for a write, sync or creation that failed."""
+    if error.errno in DISK_FULL:
+        what = f"disk full: {path} cannot grow ({error.strerror})"
+        return UserError(f"{what}; all earlier records are intact: free some space, then resume the run")
+    reason = error.strerror or str(error)
+    return UserError(f"{path} cannot be written ({reason}); check the folder and its permissions")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new or renamed entry of the folder outlast a power cut."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes its name only when it is whole and on the disk.
+
+    Args:
+        path: What the file is called in the end. Until then it is `.NAME.tmp` beside it.
+
+    Raises:
+        UserError: There is no such folder, or the path is a folder or a device, which must not be replaced.
+        OSError: It cannot be written; `write_error` makes of that what a person can read.
+    """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no ordinary file; choose another name")
+    if not path.parent.is_dir():
+        raise UserError(f"{path} cannot be written: there is no folder {path.parent}")
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise

@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from faultgym.agents.storage.store import RunDirectory, atomic_file
+from faultgym.agents.storage.store import RunDirectory
 from faultgym.cli.support.printing import grid, stdout_console
 from faultgym.cli.support.progress import scoring_progress
 from faultgym.cli.support.scoring import complaining
 from faultgym.core.errors import UserError
+from faultgym.core.files import atomic_file
 from faultgym.core.json import JSON
 from faultgym.eval.comparison.compare import Run, Settings, read_run
 from faultgym.eval.comparison.compare import compare as compared

@@ -9,8 +9,8 @@ import orjson
 import typer
 
 from faultgym.agents.imports.exports import openai_log, otlp_log
-from faultgym.agents.storage.store import atomic_file
 from faultgym.cli.support.stored import stored_traces
+from faultgym.core.files import atomic_file
 
 
 def export(

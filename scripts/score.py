@@ -12,9 +12,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from faultgym.agents.storage.store import RunDirectory, atomic_file
+from faultgym.agents.storage.store import RunDirectory
 from faultgym.cli.support.printing import grid, say, stdout_console
 from faultgym.cli.support.scoring import SCORES, scored, write_scores
+from faultgym.core.files import atomic_file
 from faultgym.core.json import JSON
 from faultgym.eval.scoring.metrics import BY, Summary, dose_response, grouped, robustness, summarize
 from faultgym.eval.scoring.registry import added_metrics

@@ -9,28 +9,29 @@ from pathlib import Path
 from typing import BinaryIO
 
 from faultgym.agents.storage.lines import parse
-from faultgym.agents.storage.segment import read_lines, sync_folder, write_error
-from faultgym.agents.storage.store import RunDirectory, atomic_file
+from faultgym.agents.storage.segment import read_lines
+from faultgym.agents.storage.store import RunDirectory
+from faultgym.core.files import atomic_file, sync_folder, write_error
 from faultgym.core.json import JSON
 
 Wanted = Callable[[JSON], bool]
 
 
 def quarantine(run: RunDirectory, wanted: Wanted) -> int:
-    """Move the records that are wanted out of the account, into `RUN/traces/set-aside/`; how many they were.
+    """Move the records that are wanted out of the account, into `RUN/traces/quarantine/`; how many they were.
 
     Needs the run's lock, and no writer open. A crash leaves each segment as it was or as it should be, and
     at worst the lines that were kept are there twice. Raises UserError when there is no room, TraceError
     for a segment that cannot be read.
     """
-    run.require_lock("set_aside()")
+    run.require_lock("quarantine()")
     return sum(_take_out(path, wanted) for path in run.segments())
 
 
 def _take_out(path: Path, wanted: Wanted) -> int:
     if not any(_is_wanted(line, wanted) for _, _, line in read_lines(path)):
         return 0
-    folder = path.parent / "set-aside"
+    folder = path.parent / "quarantine"
     taken = 0
     try:
         folder.mkdir(exist_ok=True)

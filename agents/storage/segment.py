@@ -1,6 +1,6 @@
 """One segment of the store: JSON lines in one file, written by one process, readable after any crash.
 
-A line is a record only with its newline. Whatever follows the last newline is a torn tail: readers
+A line is a record only with its newline. Whatever follows the last newline is a truncated tail: readers
 pass over it, writers cut it before they append, so that it can never swallow the record after it.
 """
 
@@ -20,16 +20,16 @@ from typing import BinaryIO, NoReturn
 
 from faultgym.agents.storage.lines import MAX_LINE, OnError, damaged, report, storable_line
 from faultgym.core.errors import HarnessError, TraceError, UserError
+from faultgym.core.files import sync_folder, write_error
 from faultgym.core.json import JSON
 
 _BLOCK = 1 << 16
 _WRITE_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
 def read_lines(path: Path, on_error: OnError | None = None) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (line number from 1, byte offset, line) of each whole line; a torn tail is passed over.
+    """Yield (line number from 1, byte offset, line) of each whole line; a truncated tail is passed over.
 
     Memory is that of one line. Raises TraceError for a file that cannot be read or a line beyond
     `MAX_LINE`, or hands it to `on_error` and goes on behind it.
@@ -64,24 +64,6 @@ def _open_regular(path: Path) -> BinaryIO:
         os.close(fd)
         raise OSError(errno.EINVAL, "not a regular file")
     return open(fd, "rb", buffering=1 << 20)
-
-
-def write_error(path: Path, error: OSError) -> UserError:
-    """The error for a write, sync or creation that failed."""
-    if error.errno in DISK_FULL:
-        what = f"disk full: {path} cannot grow ({error.strerror})"
-        return UserError(f"{what}; all earlier records are intact: free some space, then resume the run")
-    reason = error.strerror or str(error)
-    return UserError(f"{path} cannot be written ({reason}); check the folder and its permissions")
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a new or renamed entry of the folder outlast a power cut."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +137,14 @@ def _whole_length(fd: int) -> int:
 
 
 def cut_truncated_tail(fd: int, path: Path) -> TruncatedTail | None:
-    """Cut what follows the last newline, after its bytes are safe in `torn/` beside the segment.
+    """Cut what follows the last newline, after its bytes are safe in `truncated/` beside the segment.
 
     Raises UserError when there is no room to keep them; nothing is cut then.
     """
     offset, size = _whole_length(fd), os.fstat(fd).st_size
     if offset == size:
         return None
-    folder = path.parent / "torn"
+    folder = path.parent / "truncated"
     try:
         folder.mkdir(exist_ok=True)
         for n in count():
@@ -190,7 +172,7 @@ class SegmentWriter:
     """
 
     def __init__(self, folder: Path, name: str, batch: int = 256) -> None:
-        """Open the first segment of that name which no living writer holds, and cut its torn tail."""
+        """Open the first segment of that name which no living writer holds, and cut its truncated tail."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -266,7 +248,7 @@ class SegmentWriter:
             raise HarnessError(f"{self.path} is closed")
 
     def _fail(self, error: OSError, length: int | None = None) -> NoReturn:
-        # Where even this fails, the tail stays torn, and whoever opens the segment next cuts it.
+        # Where even this fails, the tail stays truncated, and whoever opens the segment next cuts it.
         with suppress(OSError):
             os.ftruncate(self._fd, _whole_length(self._fd) if length is None else length)
             _sync_data(self._fd)

@@ -3,8 +3,10 @@
     RUN/plan.json                           what was asked for; written once
     RUN/lock                                held by the one process that runs or resumes the run
     RUN/traces/segment-<writer>-<n>.jsonl   one file per writer, one record per line
-    RUN/traces/torn/                        what was cut off torn segments
-    RUN/traces/set-aside/                   records that count no more: their episodes are run again
+    RUN/traces/truncated/                   what was cut off segments that a crash had truncated
+    RUN/traces/quarantine/                  records that count no more: their episodes are run again
+
+Runs of version 0.1 call these two folders `torn` and `set-aside`; nothing reads either.
 
 A resume is `with run.lock(): run.repair()`, then planned minus `run.committed()`. Nothing else says
 what was done, so no crash can make the account and the records differ.
@@ -17,7 +19,7 @@ import fcntl
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -31,10 +33,9 @@ from faultgym.agents.storage.segment import (
     cut_truncated_tail,
     open_segment,
     read_lines,
-    sync_folder,
-    write_error,
 )
 from faultgym.core.errors import HarnessError, TraceError, UserError
+from faultgym.core.files import atomic_file, write_error
 from faultgym.core.json import JSON
 
 _MAX_PLAN = 100_000_000
@@ -159,10 +160,10 @@ class RunDirectory:
                     yield f"{path}:{number}", value
 
     def repair(self) -> list[TruncatedTail]:
-        """Cut the torn tail of every segment; the bytes are kept in `RUN/traces/torn/`.
+        """Cut the truncated tail of every segment; the bytes are kept in `RUN/traces/truncated/`.
 
         Needs the run's lock, and no writer open. Raises UserError when a process of an earlier start
-        still writes a segment: its half-written line only looks torn.
+        still writes a segment: its half-written line only looks truncated.
         """
         self.require_lock("repair()")
         cuts = []
@@ -290,30 +291,6 @@ def _claim(fd: int, run: Path) -> None:
         # A full disk must not keep anyone from reading and compacting what is there.
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise write_error(run / "lock", error) from error
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes its name only when it is whole and on the disk.
-
-    Raises UserError where there is a folder or a device, which it must not replace.
-    """
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path} is no ordinary file; choose another name")
-    if not path.parent.is_dir():
-        raise UserError(f"{path} cannot be written: there is no folder {path.parent}")
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def _copy_lines(places: list[tuple[Path, int, int]], target: BinaryIO) -> None:

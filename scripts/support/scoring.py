@@ -9,10 +9,11 @@ import orjson
 from rich.console import Console
 
 from faultgym.agents.storage.lines import OnError
-from faultgym.agents.storage.store import RunDirectory, atomic_file
+from faultgym.agents.storage.store import RunDirectory
 from faultgym.cli.support.printing import say
 from faultgym.cli.support.progress import scoring_progress
 from faultgym.core.errors import UserError
+from faultgym.core.files import atomic_file
 from faultgym.eval.critical import critical_step
 from faultgym.eval.scoring.runs import located_traces
 from faultgym.eval.scoring.score import Score

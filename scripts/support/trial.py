@@ -16,9 +16,9 @@ from faultgym.agents.models.server import find_vllm
 from faultgym.agents.rollouts.engine import OnProgress
 from faultgym.agents.rollouts.plan import RolloutRequest
 from faultgym.agents.rollouts.stop import Stop
-from faultgym.agents.storage.store import atomic_file
 from faultgym.cli.support.printing import grid
 from faultgym.core.errors import UserError
+from faultgym.core.files import atomic_file
 from faultgym.envs.task import Style
 from faultgym.eval.comparison.compare import Comparison, Run, read_run
 from faultgym.eval.comparison.noninferior import TEXT_MARGIN

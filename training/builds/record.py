@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from faultgym.agents.storage.segment import DISK_FULL
 from faultgym.core.errors import UserError
+from faultgym.core.files import DISK_FULL
 from faultgym.core.json import JSON
 from faultgym.training.builds.index import FORMAT, Index
 from faultgym.training.builds.inputs import Inputs

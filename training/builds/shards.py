@@ -9,8 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from faultgym.agents.storage.segment import sync_folder
-from faultgym.core.files import file_sha256
+from faultgym.core.files import file_sha256, sync_folder
 from faultgym.core.json import JSON
 from faultgym.training.rows.columns import Form, features
 

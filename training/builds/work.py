@@ -9,8 +9,8 @@ from pathlib import Path
 import orjson
 
 from faultgym.agents.rollouts.plan import plan_difference
-from faultgym.agents.storage.segment import sync_folder
 from faultgym.core.errors import UserError
+from faultgym.core.files import sync_folder
 from faultgym.core.json import JSON
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import orjson
 
-from faultgym.agents.storage.store import RunDirectory, atomic_file
+from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.trace import Trace
+from faultgym.core.files import atomic_file
 from faultgym.core.json import JSON
 from faultgym.eval.scoring.runs import located_traces
 from faultgym.training.filters.rejection import Rejected

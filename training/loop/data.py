@@ -10,9 +10,8 @@ from typing import Any
 
 import orjson
 
-from faultgym.agents.storage.store import atomic_file
 from faultgym.core.errors import UserError
-from faultgym.core.files import file_sha256
+from faultgym.core.files import atomic_file, file_sha256
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.training.builds.card import header

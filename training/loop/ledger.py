@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from faultgym.agents.storage.store import atomic_file
+from faultgym.core.files import atomic_file
 from faultgym.core.json import JSON
 from faultgym.eval.comparison.result import ComparisonCell
 from faultgym.training.builds.card import table

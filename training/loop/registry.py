@@ -15,8 +15,8 @@ from typing import Any
 
 import orjson
 
-from faultgym.agents.storage.store import atomic_file
 from faultgym.core.errors import UserError
+from faultgym.core.files import atomic_file
 from faultgym.core.json import JSON
 
 REGISTRY = "registry.json"

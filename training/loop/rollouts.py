@@ -12,9 +12,10 @@ from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.engine import OnProgress, rollout
 from faultgym.agents.rollouts.plan import RolloutPlan
 from faultgym.agents.rollouts.stop import Stop
-from faultgym.agents.storage.store import RunDirectory, atomic_file
+from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.core.errors import UserError
+from faultgym.core.files import atomic_file
 from faultgym.core.json import JSON
 from faultgym.eval.critical import critical_step
 from faultgym.eval.scoring.metrics import summarize

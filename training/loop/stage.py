@@ -22,10 +22,8 @@ from typing import Any
 import orjson
 
 from faultgym.agents.rollouts.plan import plan_difference
-from faultgym.agents.storage.segment import sync_folder
-from faultgym.agents.storage.store import atomic_file
 from faultgym.core.errors import UserError
-from faultgym.core.files import file_sha256
+from faultgym.core.files import atomic_file, file_sha256, sync_folder
 from faultgym.core.json import JSON
 from faultgym.training.trainers.machine import understood
 

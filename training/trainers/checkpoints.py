@@ -12,9 +12,8 @@ from pathlib import Path
 
 import orjson
 
-from faultgym.agents.storage.segment import sync_folder
 from faultgym.core.errors import UserError
-from faultgym.core.files import file_sha256
+from faultgym.core.files import file_sha256, sync_folder
 
 SEAL = "sealed.json"
 FOLDER = "checkpoints"

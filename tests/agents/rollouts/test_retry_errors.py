@@ -48,7 +48,7 @@ def whole(players, plan, tmp_path) -> bytes:
 
 
 def kept(folder) -> list[bytes]:
-    return [line for path in (folder / "traces" / "set-aside").iterdir() for line in path.read_bytes().splitlines()]
+    return [line for path in (folder / "traces" / "quarantine").iterdir() for line in path.read_bytes().splitlines()]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -107,7 +107,7 @@ def test_a_disk_that_fails_meanwhile_leaves_every_record_in_its_place(players, p
 
 
 def test_setting_aside_needs_the_lock(broken):
-    with pytest.raises(HarnessError, match=r"set_aside\(\) needs the run's lock"):
+    with pytest.raises(HarnessError, match=r"quarantine\(\) needs the run's lock"):
         quarantine(RunDirectory.open(broken[0]), broken_by_harness)
 
 

@@ -213,7 +213,7 @@ def test_a_writer_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str
         new_run(tmp_path).writer(name)
 
 
-def test_repair_cuts_the_torn_tail_and_keeps_its_bytes(tmp_path: Path) -> None:
+def test_repair_cuts_the_truncated_tail_and_keeps_its_bytes(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     fill(run, "main", range(3))
     (segment,) = run.segments()
@@ -226,7 +226,7 @@ def test_repair_cuts_the_torn_tail_and_keeps_its_bytes(tmp_path: Path) -> None:
         assert (cut.segment, cut.offset, cut.length) == (segment, len(whole), len(tail))
         assert cut.kept.read_bytes() == tail
         assert segment.read_bytes() == whole
-    assert len(list((run.path / "traces" / "torn").iterdir())) == 2
+    assert len(list((run.path / "traces" / "truncated").iterdir())) == 2
 
 
 def test_repair_needs_the_lock(tmp_path: Path) -> None:
