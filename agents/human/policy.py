@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from faultgym.agents.human.entry import confidence, typed_value, wanted
 from faultgym.agents.policy import Opening
 from faultgym.core.json import JSON
+from faultgym.core.suggest import did_you_mean
 from faultgym.core.text import storable
 from faultgym.envs.messages.turn import Message, Observation, Turn
 from faultgym.envs.render import neutralised
@@ -99,8 +99,8 @@ class HumanActor:
             elif text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= len(tools):
                 return tools[int(text[:9]) - 1]
             elif text:
-                near = difflib.get_close_matches(text, names, 1)
-                self._say(f"  there is no tool {neutralised(text)!r}" + (f"; did you mean {near[0]}?" if near else ""))
+                hint = did_you_mean(text, names)
+                self._say(f"  there is no tool {neutralised(text)!r}" + (f"; {hint}" if hint else ""))
 
     def _arguments(self, spec: ToolSpec) -> JSON:
         required = spec.parameters.get("required", ())

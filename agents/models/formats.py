@@ -17,8 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from faultgym.envs.messages.hermes import parse_hermes, split_thoughts
-from faultgym.envs.messages.turn import Turn
+from faultgym.core.errors import UserError
+from faultgym.core.registry import Registry
+from faultgym.envs.messages.hermes import format_hermes, parse_hermes, split_thoughts
+from faultgym.envs.messages.turn import Turn, flaw
 from faultgym.tools.types import ToolCall
 
 _DECODER = json.JSONDecoder()
@@ -31,10 +33,81 @@ class Format:
 
     name: str
     parse: Callable[[str], Turn]
-    """The turn that a message's text stands for."""
+    """The turn that a message's text stands for. Never raises."""
+    write: Callable[[Turn], str]
+    """The text of a turn: `parse` gives it back, but for call ids and space around the texts."""
     repeats_text: bool = True
     """Whether the next prompt may hold the message as its text, which keeps it as it was sampled; else its calls
     are given apart, because the chat template insists on it."""
+
+
+TURNS = (
+    Turn("The order is on its way."),
+    Turn('Grüße, 日本: 30 < 40 & "done".', reasoning="Say it.", finish_reason="stop"),
+    Turn("", (ToolCall("a", "look", {"order": 7}),), finish_reason="tool_calls"),
+    Turn(
+        "First both.",
+        (
+            ToolCall("a", "http", {"method": "POST", "path": "/v1/orders", "body": {"tags": ["a", "{b}"], "n": None}}),
+            ToolCall("b", "look", {}),
+        ),
+        "Two calls at once.",
+        finish_reason="tool_calls",
+    ),
+)
+"""Turns that every format has to give back as they were."""
+GARBAGE = (
+    "",
+    " ",
+    "\x00",
+    "\ud800",
+    "{",
+    "[" * 5000,
+    '{"name": ' * 2000,
+    '{"name": 3}',
+    "</think>",
+    "<tool_call>",
+    "null",
+)
+
+
+def check_format(name: str, format: Format) -> None:
+    """The conformance check for a format of another package.
+
+    Raises:
+        UserError: What it writes of a turn in `TURNS` it does not read as that turn; or it raises, or gives something
+            else than a turn, for garbage, or for what it writes cut short anywhere.
+    """
+    if not isinstance(format, Format):
+        raise UserError(f"text format {name!r} is a {type(format).__name__}, not a Format")
+    for turn in TURNS:
+        text = _tried(name, "write", format.write, turn)
+        if not isinstance(text, str):
+            raise UserError(f"text format {name!r}: write gave a {type(text).__name__}, not a str, for {turn}")
+        read = _tried(name, "parse", format.parse, text)
+        if _meaning(read) != _meaning(turn):
+            raise UserError(f"text format {name!r}: {turn} is written as {text!r} and read as {read}")
+        for end in range(len(text)):
+            _tried(name, "parse", format.parse, text[:end])
+    for text in GARBAGE:
+        read = _tried(name, "parse", format.parse, text)
+        if not isinstance(read, Turn) or flaw(read):
+            raise UserError(f"text format {name!r}: parse({text[:40]!r}) has to give a turn, not {read!r:.80}")
+
+
+def _tried(name: str, what: str, function: Callable[[Any], Any], given: object) -> Any:
+    try:
+        return function(given)
+    except Exception as error:
+        raise UserError(
+            f"text format {name!r}: {what} raised {type(error).__name__} ({error}) for {given!r:.80}; it must not raise"
+        ) from error
+
+
+def _meaning(turn: object) -> object:
+    if not isinstance(turn, Turn):
+        return turn
+    return turn.text, turn.reasoning, [(call.name, call.arguments) for call in turn.tool_calls]
 
 
 def parse_llama3(text: str) -> Turn:
@@ -82,9 +155,39 @@ def parse_mistral(text: str) -> Turn:
     return _turn(head, calls, reasoning)
 
 
+def write_llama3(turn: Turn) -> str:
+    """The turn as Llama writes it, its calls after `<|python_tag|>`."""
+    calls = "; ".join(_object(call, "parameters") for call in turn.tool_calls)
+    return _thoughts(turn) + turn.text + (f"<|python_tag|>{calls}" if calls else "")
+
+
+def write_mistral(turn: Turn) -> str:
+    """The turn as Mistral's v3 tokenizer has it, its calls as one list."""
+    calls = ", ".join(_object(call, "arguments") for call in turn.tool_calls)
+    return _thoughts(turn) + turn.text + (f"[TOOL_CALLS] [{calls}]" if calls else "")
+
+
+def write_deepseek(turn: Turn) -> str:
+    """The turn as DeepSeek V3.1 writes it."""
+    calls = "".join(
+        f"{_CALL_BEGIN}{call.name}{_SEP}{json.dumps(call.arguments or {}, ensure_ascii=False)}{_CALL_END}"
+        for call in turn.tool_calls
+    )
+    return _thoughts(turn) + turn.text + (f"{_CALLS_BEGIN}{calls}{_CALLS_END}" if calls else "")
+
+
+def _thoughts(turn: Turn) -> str:
+    return f"<think>\n{turn.reasoning}\n</think>\n" if turn.reasoning else ""
+
+
+def _object(call: ToolCall, arguments: str) -> str:
+    return json.dumps({"name": call.name, arguments: call.arguments or {}}, ensure_ascii=False)
+
+
 _CALL_BEGIN = "<｜tool▁call▁begin｜>"  # noqa: RUF001 - the model's own characters
 _CALL_END = "<｜tool▁call▁end｜>"  # noqa: RUF001
 _CALLS_BEGIN = "<｜tool▁calls▁begin｜>"  # noqa: RUF001
+_CALLS_END = "<｜tool▁calls▁end｜>"  # noqa: RUF001
 _SEP = "<｜tool▁sep｜>"  # noqa: RUF001
 
 
@@ -143,13 +246,10 @@ def _turn(head: str, calls: list[ToolCall], reasoning: str) -> Turn:
     return Turn(head.strip(), tuple(calls), reasoning, finish_reason="tool_calls" if calls else "stop")
 
 
-FORMATS = {
-    format.name: format
-    for format in (
-        Format("hermes", parse_hermes),
-        Format("llama3", parse_llama3),
-        Format("mistral", parse_mistral, repeats_text=False),
-        Format("deepseek", parse_deepseek, repeats_text=False),
-    )
-}
-FORMATS["qwen"] = FORMATS["hermes"]
+FORMATS: Registry[Format] = Registry("text format", "faultgym.text_formats", check=check_format)
+"""Name -> format. Other packages add theirs in the entry-point group `faultgym.text_formats`."""
+FORMATS.add("hermes", Format("hermes", parse_hermes, format_hermes))
+FORMATS.add("llama3", Format("llama3", parse_llama3, write_llama3))
+FORMATS.add("mistral", Format("mistral", parse_mistral, write_mistral, repeats_text=False))
+FORMATS.add("deepseek", Format("deepseek", parse_deepseek, write_deepseek, repeats_text=False))
+FORMATS.add("qwen", FORMATS["hermes"])

@@ -22,7 +22,7 @@ from faultgym.agents.models.formats import FORMATS, Format
 from faultgym.agents.models.openai import continued
 from faultgym.agents.models.prompts import system_text
 from faultgym.agents.models.reply import numbered, with_confidence
-from faultgym.agents.models.sampling import PromptOptions, Sampling, filled, known_options, options
+from faultgym.agents.models.sampling import Count, PromptOptions, Sampling, filled, known_options, options
 from faultgym.agents.policy import Opening
 from faultgym.core.errors import UserError
 from faultgym.core.hashing import stable_hash
@@ -44,11 +44,11 @@ class LoadOptions:
     """The folder of a LoRA adapter."""
     dtype: str = "auto"
     """The type of the weights, as torch calls it."""
-    max_model_len: int = 0
+    max_model_len: Count = 0
     """Tokens of a prompt and its completion; 0 for as many as the model can take."""
     eager: bool = False
     """Whether vLLM leaves the model uncompiled: it starts sooner, needs no C++ compiler, and is slower."""
-    batch: int = 0
+    batch: Count = 0
     """Turns that transformers samples at a time, padded to the longest: 0 for one on a CPU and 16 on a GPU. With more
     than one, a turn's logits differ in their last bits with what shares the batch. vLLM decides by itself."""
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from faultgym.agents.models.concurrency import ConcurrencyLimiter
 from faultgym.agents.models.http_client import Address, Broken, Connections, Reply
+from faultgym.agents.models.sampling import Count, NotNegative
 from faultgym.agents.rollouts.stop import CURRENT, Sleep
 from faultgym.core.errors import HarnessError
 from faultgym.core.hashing import hash_to_unit
@@ -50,13 +51,13 @@ class UnreadableReply(Exception):
 class RetryPolicy:
     """How long to try. The defaults outlast the restart of a large model's server: some five minutes."""
 
-    retries: int = 14
+    retries: Count = 14
     """Requests after the first."""
-    timeout: float = 600.0
+    timeout: NotNegative = 600.0
     """Real seconds that one request may take."""
-    first_wait: float = 0.5
+    first_wait: NotNegative = 0.5
     """Seconds before the first retry; each further wait is twice as long, up to `longest_wait`."""
-    longest_wait: float = 30.0
+    longest_wait: NotNegative = 30.0
 
     def wait(self, attempt: int, *salt: object) -> float:
         """Seconds after the failed attempt, counted from 1: between half of the step and all of it."""

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
+
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from faultgym.agents.models.formats import FORMATS
 from faultgym.agents.models.prompts import prompt_description
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
+from faultgym.core.settings import explained
+from faultgym.core.suggest import did_you_mean
 
-GUIDES = ("none", "tags", "required")
+Count = Annotated[int, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _format(name: str) -> str:
+    if name != "server" and name not in FORMATS:
+        raise ValueError(f"it is one of server, {', '.join(FORMATS)}")
+    return name
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How the next token is chosen. What is None is left to the server."""
 
-    temperature: float = 0.0
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
-    max_tokens: int = 1024
+    temperature: NotNegative = 0.0
+    top_p: NotNegative | None = None
+    top_k: Count | None = None
+    min_p: NotNegative | None = None
+    max_tokens: Count = 1024
     """Tokens of one turn."""
     seeded: bool = True
     """Whether each turn is sampled from a seed that follows from the episode's."""
@@ -42,9 +52,9 @@ class PromptOptions:
     """A system prompt's name, or the path of a file: added to the task's system message."""
     confidence: bool = False
     """Whether the model is asked how sure it is of its final answer."""
-    format: str = "server"
+    format: Annotated[str, AfterValidator(_format)] = "server"
     """`server` when it parses the tool calls, else how the model writes them: a key of `FORMATS`."""
-    guided: str = "none"
+    guided: Literal["none", "tags", "required"] = "none"
     """`tags`: what stands in `<tool_call>` tags follows the tool's schema; `required`: every turn is a call."""
 
     def data(self) -> JSON:
@@ -72,42 +82,18 @@ def known_options(given: Mapping[str, str], *kinds: type[Any]) -> None:
     names = [f.name for kind in kinds for f in fields(kind)]
     for name in given:
         if name not in names:
-            near = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            hint = did_you_mean(name, names) or f"there are {', '.join(names)}"
             raise UserError(f"there is no policy option {name!r}; {hint}")
 
 
 def filled(kind: type[T], given: Mapping[str, str]) -> T:
-    """The dataclass with those of its fields that are given. Raises UserError for a value it cannot take."""
-    values: dict[str, Any] = {}
-    for f in fields(kind):  # type: ignore[arg-type]
-        if f.name in given:
-            values[f.name] = _typed(f.name, given[f.name], str(f.type))
-    made = kind(**values)
-    if isinstance(made, PromptOptions):
-        _one_of("format", made.format, ("server", *FORMATS))
-        _one_of("guided", made.guided, GUIDES)
-    return made
+    """The dataclass with those of its fields that are given as texts.
 
-
-def _typed(name: str, text: str, wanted: str) -> Any:
+    Raises:
+        UserError: A value is none that its field takes.
+    """
+    names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
     try:
-        if wanted.startswith("bool"):
-            return {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}[text.lower()]
-        if wanted.startswith("int"):
-            number: float = int(text)
-        elif wanted.startswith("float"):
-            number = float(text)
-        else:
-            return text
-        if not 0 <= number < float("inf"):
-            raise ValueError
-        return number
-    except (KeyError, ValueError):
-        kind = "yes or no" if wanted.startswith("bool") else "a number that is not negative"
-        raise UserError(f"policy option {name} takes {kind}, not {text!r}") from None
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UserError(f"policy option {name} is one of {', '.join(allowed)}, not {value!r}")
+        return TypeAdapter(kind).validate_python({name: text for name, text in given.items() if name in names})
+    except ValidationError as error:
+        raise UserError(f"policy option {explained(error, names)}") from None

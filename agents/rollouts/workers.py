@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import pickle
@@ -89,8 +90,6 @@ def _without_interrupts() -> Iterator[None]:
 
 def _work(share: EpisodeShare, outbox: Connection) -> None:
     """A worker's whole life."""
-    import asyncio
-
     threading.Thread(target=_die_with_parent, daemon=True).start()
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # from the terminal it goes to all processes: the parent heeds it

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
+from faultgym.core.bank import banked
 from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.intents import intent_of
 from faultgym.envs.judging.goal import compare
@@ -47,7 +47,7 @@ class ReferenceRun:
         return tuple(n for n, record in enumerate(self.records) if record.effects)
 
 
-@lru_cache(8192)
+@banked("tasks", 8192)
 def reference_run(task: Task, schedule: FaultSchedule = ()) -> ReferenceRun:
     """The reference run of a task under a schedule."""
     episode, text = run_reference(task, schedule)

@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from faultgym.agents.scripted.reference_run import reference_run
 from faultgym.agents.storage.lines import parse
 from faultgym.agents.traces.trace import Trace
 from faultgym.core import bank
@@ -125,7 +124,6 @@ def not_checked(trace: Trace, error: Exception) -> Rejected:
 def forget_what_came_once() -> None:
     """Forget tasks and their reference runs: most come once, and those of 65,000 tasks would be hundreds of MiB."""
     bank.forget("tasks")
-    reference_run.cache_clear()
 
 
 def policy_names(given: Sequence[str]) -> tuple[str, ...]:

@@ -6,10 +6,10 @@ its base under `few_shot`, not only under `plain`.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
+from faultgym.core.bank import banked
 from faultgym.core.errors import UserError
 
 NONE = "none"
@@ -20,7 +20,7 @@ also shows it in real episodes."""
 _FOLDER = Path(__file__).parent
 
 
-@lru_cache(32)
+@banked("texts", 32)
 def prompt_text(name: str) -> str:
     """The prompt of that name, or in the file at that path. Raises UserError when there is neither."""
     if name == NONE:

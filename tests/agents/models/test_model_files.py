@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from faultgym.agents.models.files import cache_folder, keep, made_by, make_tiny_random, model_path
+from faultgym.agents.models.files import cache_folder, keep, made_by, model_path
+from faultgym.agents.models.tiny_random import make_tiny_random
 from faultgym.agents.registry import policy_named
 
 pytest.importorskip("transformers")

@@ -3,7 +3,7 @@
 import pytest
 from transformers.utils import get_json_schema
 
-from faultgym.agents.models.files import TEMPLATE
+from faultgym.agents.models.tiny_random import TEMPLATE
 from faultgym.envs.registry import suites
 from faultgym.tools.toolbox import STANDARD
 from faultgym.tools.types import ToolSpec
