@@ -122,7 +122,7 @@ def cache_folder() -> Path:
 
 
 EMBEDDED: dict[str, Callable[[Path], None]] = {"tiny-random": make_tiny_random, "smollm2": make_smollm2}
-VERSIONS = {"tiny-random": 2, "smollm2": 1}
+VERSIONS = {"tiny-random": 3, "smollm2": 1}
 """Part of the folder's name: raised when what is made changes."""
 TRAINED = {"tiny": 1, "tiny-base": 1}
 """Models that `faultgym tiny` trains from nothing, and which making of their recipes this is."""
