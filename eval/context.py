@@ -34,7 +34,15 @@ class ScoringContext:
 
     @classmethod
     def of(cls, trace: Trace, task: Task | None = None) -> ScoringContext:
-        """A trace made ready; `task` spares looking it up. Raises `TaskError` for an unknown task."""
+        """Make a trace ready.
+
+        Args:
+            trace: An ended episode.
+            task: Its task, where it is at hand: that spares looking it up.
+
+        Raises:
+            TaskError: The trace's task does not exist any more.
+        """
         task = task or task_by_id(trace.task.id)
         records = tuple(trace.records)
         last = trace.steps[-1].turn if trace.steps else None

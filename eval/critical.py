@@ -53,9 +53,15 @@ class _States:
 
 
 def critical_step(trace: Trace, task: Task | None = None, state: Callable[[int], Episode] | None = None) -> Critical:
-    """The first critical step of a failed trace. Raises `TaskError` when its task does not exist any more.
+    """The first critical step of a failed trace.
 
-    `state` gives the episode before a turn where somebody has built those already; it is looked at only.
+    Args:
+        trace: Of one that succeeded, or that the harness broke, nothing was lost.
+        task: Its task, where it is at hand: that spares looking it up.
+        state: Gives the episode before a turn, where those are built already; it is looked at only.
+
+    Raises:
+        TaskError: The trace's task does not exist any more.
     """
     if trace.verdict is None:
         return Critical(None, "the harness failed: there is nothing to say about the policy")

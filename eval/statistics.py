@@ -135,6 +135,10 @@ def pass_at_k(n: int, c: int, k: int) -> float | None:
     """Probability that at least one of `k` trials succeeds, from `c` successes in `n` trials.
 
     The unbiased estimator of Chen et al. 2021 (arXiv 2107.03374). None when n < k.
+
+    Example:
+        >>> pass_at_k(4, 1, 2)
+        0.5
     """
     if n < k:
         return None
@@ -142,9 +146,13 @@ def pass_at_k(n: int, c: int, k: int) -> float | None:
 
 
 def pass_hat_k(n: int, c: int, k: int) -> float | None:
-    """Probability that all of `k` trials succeed (pass^k, Yao et al. 2024, arXiv 2406.12045).
+    """Probability that all of `k` trials succeed, from `c` successes in `n` (pass^k, Yao et al. 2024, 2406.12045).
 
     None when n < k.
+
+    Example:
+        >>> pass_hat_k(4, 2, 2) == 1 / 6
+        True
     """
     if n < k:
         return None

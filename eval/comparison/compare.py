@@ -38,7 +38,13 @@ __all__ = ["Comparison", "ComparisonVerdict", "Run", "Settings", "clean_noninfer
 def compare(base: Run, others: Sequence[Run], settings: Settings | None = None) -> Comparison:
     """Compare each of the others with the base, on the episodes that they share with it.
 
-    Raises UserError when a run cannot be compared with the base (see `paired`), and when two runs have one name.
+    Args:
+        base: The run that the others are held against.
+        others: Each under a name of its own.
+        settings: How sure a verdict has to be, and what is drawn; the defaults are those of `Settings`.
+
+    Raises:
+        UserError: A run cannot be compared with the base (see `paired`), or two runs have one name.
     """
     settings = settings or Settings()
     names = [base.name, *(run.name for run in others)]
@@ -73,7 +79,17 @@ def _against(base: Run, other: Run, settings: Settings) -> RunComparison:
 def clean_noninferior(base: Run, tuned: Run, margin: float, alpha: float = 0.05) -> NonInferiority | None:
     """Whether the tuned run succeeds on episodes without faults as often as the base, less at most the margin.
 
-    None when they share no such episodes, or one of them is invalid. Raises UserError as `paired` does.
+    Args:
+        base: The run before training.
+        tuned: The run after it.
+        margin: The loss of success that would be accepted, as a share.
+        alpha: One less the confidence of the one-sided bound.
+
+    Returns:
+        None when they share no such episodes, or one of them is invalid.
+
+    Raises:
+        UserError: The runs cannot be paired (see `paired`), or the margin is none.
     """
     if not (base.valid and tuned.valid):
         return None

@@ -68,7 +68,18 @@ def noninferior(
     (success; the default unless lower is better), losses too rare to have been seen count too: the bound is no better
     than the largest share of units that may lose, less the smallest share that gains (Clopper and Pearson's bounds).
 
-    Raises UserError when the two do not hold the same units, or none, and for a value that is no number.
+    Args:
+        base: The value of each unit before.
+        tuned: The value of each unit after.
+        margin: The loss that would be accepted, in the unit of the values; above 0.
+        lower_is_better: Whether a rise is the loss, as with log-loss.
+        bounded: Whether the values lie in [0, 1].
+        alpha: One less the confidence of the one-sided bound.
+        resamples: Bootstrap samples.
+        seed: Of the resampling.
+
+    Raises:
+        UserError: The two do not hold the same units, or none, a value is no number, or the margin is none.
     """
     units = sorted(base)
     if not units or units != sorted(tuned):
@@ -92,7 +103,11 @@ def noninferior(
 
 
 def check_margin(margin: float) -> None:
-    """Raises UserError for what is no margin: nothing could ever be shown to lose less than nothing."""
+    """Refuse what is no margin: nothing could ever be shown to lose less than nothing.
+
+    Raises:
+        UserError: The margin is not above 0.
+    """
     if not margin > 0:
         raise UserError(f"the margin of non-inferiority is a loss that would be accepted: above 0, not {margin:g}")
 

@@ -66,8 +66,9 @@ class Pairing:
 def paired(base: Run, other: Run) -> Pairing:
     """Pair two runs.
 
-    Raises UserError when no episode pairs, or when two that should be the same episode are not: other faults, another
-    world, other limits, or another version of the suite.
+    Raises:
+        UserError: No episode pairs, or two that should be the same episode are not: they have other faults, another
+            world, other limits, or another version of the suite.
     """
     left, right = ({one.key: one for one in run.episodes} for run in (base, other))
     both = sorted(left.keys() & right.keys())

@@ -34,7 +34,11 @@ class Settings:
     """The failure modes to compare; None for all that occur. Fewer of them are easier to show."""
 
     def __post_init__(self) -> None:
-        """Raises UserError for a failure mode that does not exist, and for a margin that is none."""
+        """Refuse settings that no comparison can be made with.
+
+        Raises:
+            UserError: A failure mode does not exist, or the margin is none.
+        """
         for mode in self.modes or ():
             if mode not in MODES:
                 raise UserError(f"there is no failure mode {mode!r}; there are {', '.join(MODES)}")

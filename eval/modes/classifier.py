@@ -55,7 +55,12 @@ needs a failure, and its policy fails in the plainest way."""
 def failure_modes(trace: Trace, task: Task | None = None) -> tuple[Mode, ...]:
     """The failure modes of a finished episode, each with its first evidence, in the documented order.
 
-    Empty where the harness failed. `task` spares looking it up; raises `TaskError` for an unknown one.
+    Args:
+        trace: An ended episode; one that the harness broke shows none.
+        task: Its task, where it is at hand: that spares looking it up.
+
+    Raises:
+        TaskError: The trace's task does not exist any more.
     """
     return modes_of(ScoringContext.of(trace, task))
 

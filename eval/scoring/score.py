@@ -22,9 +22,15 @@ __all__ = ["Score", "faults_name", "score"]
 
 
 def score(trace: Trace, task: Task | None = None) -> Score:
-    """Score one trace, from nothing but the trace; `task` spares looking it up.
+    """Score one trace, from nothing but the trace.
 
-    Raises `TaskError` when its task does not exist any more, `TraceError` when its suite has changed since.
+    Args:
+        trace: Any ended episode; of one that the harness broke, only that is said.
+        task: Its task, where it is at hand: that spares looking it up.
+
+    Raises:
+        TaskError: Its task does not exist any more.
+        TraceError: Its suite has changed since, or its schedule of faults is not the one that it was recorded with.
     """
     version = suite_named(trace.task.suite).version
     if trace.fingerprints.suite != version:
