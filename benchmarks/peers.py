@@ -21,8 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+import gymnasium
+
 from benchmarks.table import Row, medians, number
 from faultgym.core.errors import HarnessError, UserError
+from faultgym.envs.gym.env import ToolEnv
 
 CONTENDER = Path(__file__).parent / "contenders" / "step.py"
 
@@ -213,10 +216,6 @@ def run_step(what: str, command: Sequence[str], advice: str = "") -> None:
 
 def orders_world() -> bytes:
     """The database that `faultgym/Orders-v0` works on after `reset(seed=0)`, serialized."""
-    import gymnasium
-
-    from faultgym.envs.gym.env import ToolEnv
-
     env = gymnasium.make("faultgym:faultgym/Orders-v0").unwrapped
     assert isinstance(env, ToolEnv)
     env.reset(seed=0)

@@ -32,6 +32,11 @@ from faultgym.training.loop.round import LoopCallbacks
 from faultgym.training.loop.run import run_loop
 from faultgym.training.rows import features
 from faultgym.training.trainers import quiet
+from faultgym.training.trainers.grpo import train_grpo
+from faultgym.training.trainers.machine import device_name
+from faultgym.training.trainers.models import uses_gpu
+from faultgym.training.trainers.run import train
+from faultgym.training.trainers.tiny.making import make
 
 ADAPTERS = ("lora", "dora", "qlora", "qdora")
 PREFERENCES = ("orpo", "kto")
@@ -94,8 +99,6 @@ def _repetition(folder: Path, seed: int, per_template: int, variants: bool, cons
     say = console.print
     base = folder / "base"
     if not base.is_dir():
-        from faultgym.training.trainers.tiny.making import make
-
         with quiet():
             make(RECIPES["tiny-base"], base, seed=seed, say=say)
     trial = replace(trial_of("tiny", gpu=False), model=str(base), per_template=per_template)
@@ -143,8 +146,6 @@ def _spent(trained: Path | None) -> tuple[float | None, int | None]:
 
 def _alone(trial: Trial, stages: Path, seed: int, out: Path) -> object:
     """DPO from the base itself, on pairs forked from its own rollout: what a preference stage does without SFT."""
-    from faultgym.training.trainers.run import train
-
     own = out.with_name("pairs-of-base")
     build_pairs([stages / "rollout"], own, PairOptions(at="anchored"), resume=True)
     given = {**trial.pref, **ALONE, "adapter": "none", "unaudited": True}
@@ -154,9 +155,6 @@ def _alone(trial: Trial, stages: Path, seed: int, out: Path) -> object:
 
 def _variants(trial: Trial, stages: Path, seed: int) -> Iterator[tuple[str, Callable[[Path], object]]]:
     """(name, what makes it in a folder): all from the same rollouts and data."""
-    from faultgym.training.trainers.grpo import train_grpo
-    from faultgym.training.trainers.run import train
-
     sft, pairs = str(stages / "sft"), str(stages / "preferences" / "pairs")
 
     def preferring(method: str, out: Path) -> object:
@@ -328,9 +326,6 @@ def _points(cell: ComparisonCell, digits: int = 0) -> str:
 
 
 def _machine() -> str:
-    from faultgym.training.trainers.machine import device_name
-    from faultgym.training.trainers.models import uses_gpu
-
     device = device_name("cuda" if uses_gpu(TrainConfig("sft", "tiny", ("none",), "none")) else "cpu")
     return f"{device}; {platform.system()}, CPython {platform.python_version()}"
 
