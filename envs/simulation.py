@@ -122,7 +122,8 @@ class Simulation:
 
     def fork(self) -> Self:
         """An independent copy: what happens to one never affects the other."""
-        twin = type(self).__new__(type(self))
+        cls = type(self)
+        twin = cls.__new__(cls)
         twin.suite = self.suite
         twin.turns = list(self.turns)
         twin.stop = self.stop

@@ -13,6 +13,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector.utils import create_shared_memory
 
 from faultgym.core.bank import banked
 from faultgym.core.json import JSON
@@ -135,6 +136,15 @@ class ObservationSpace(gym.Space[Observation]):
     def __repr__(self) -> str:
         """The space's name."""
         return "ObservationSpace()"
+
+
+@create_shared_memory.register(ObservationSpace)
+def _no_shared_memory(space: ObservationSpace, n: int = 1, ctx: object = None) -> object:
+    """What an asynchronous vector environment asks for unless it is told not to."""
+    raise gym.error.Error(
+        "observations are texts, of which no array can be shared between processes: call make_vec with "
+        'vector_kwargs={"shared_memory": False, "autoreset_mode": gymnasium.vector.AutoresetMode.DISABLED}'
+    )
 
 
 @banked("code", 64)
