@@ -25,6 +25,7 @@ _FULL_WORDS = (
     "file too large",
     "disk quota",
     "pytorchstreamwriter failed",
+    "iostream error",
 )
 """What libraries that write in other languages say instead of raising OSError."""
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
