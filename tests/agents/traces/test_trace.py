@@ -64,6 +64,26 @@ def test_a_trace_survives_being_stored_exactly(traces):
         assert Trace.from_record(parse(encode(trace.to_record()))) == trace
 
 
+def test_a_line_is_the_same_whoever_made_the_trace(traces):
+    for trace in traces:
+        line = trace.to_line()
+        assert Trace.from_line(line) == trace
+        assert Trace.from_line(line).to_line() == Trace.from_record(orjson.loads(line)).to_line() == line
+
+
+def test_a_line_is_the_same_whoever_made_a_trace_with_half_a_surrogate_pair(traces):
+    step = traces[0].steps[0]
+    wild = replace(traces[0], steps=(replace(step, turn=replace(step.turn, reasoning="\ud800")), *traces[0].steps[1:]))
+    line = wild.to_line()
+    assert Trace.from_line(line).steps[0].turn.reasoning == "\ufffd"
+    assert Trace.from_line(line).to_record() == orjson.loads(line)
+
+
+def test_what_is_no_json_is_no_trace():
+    with pytest.raises(TraceError, match="not valid JSON"):
+        Trace.from_line(b'{"episode_id":')
+
+
 def test_a_trace_survives_as_openai_messages_exactly(traces):
     for trace in traces:
         rest = {name: value for name, value in trace.to_record().items() if name != "messages"}
