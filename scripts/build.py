@@ -64,7 +64,7 @@ class Forked(StrEnum):
 
     EVERY = "every"
     CRITICAL = "critical"
-    SLIP = "slip"
+    FIRST_ERROR = "first_error"
     ANCHORED = "anchored"
 
 
@@ -176,8 +176,9 @@ Preferred = Annotated[
 Where = Annotated[
     Forked,
     typer.Option(
-        help="Where traces are forked. every: at every step; critical: at the first critical step of a failure; slip: "
-        "at the first turn that is not worth imitating; anchored: there, and at every step of a trace without one.",
+        help="Where traces are forked. every: at every step; critical: at the first critical step of a failure; "
+        "first_error: at the first turn that is not worth imitating; anchored: there, and at every step of a trace "
+        "without one.",
         rich_help_panel=SIZE,
     ),
 ]

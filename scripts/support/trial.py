@@ -24,7 +24,7 @@ from faultgym.eval.comparison.compare import Comparison, Run, read_run
 from faultgym.eval.comparison.noninferior import TEXT_MARGIN
 from faultgym.eval.comparison.result import ComparisonCell, RunComparison
 from faultgym.eval.scoring.metrics import summarize
-from faultgym.training.configs.tiny_recipe import MOST_TURNS, STYLE, TEMPLATES
+from faultgym.training.configs.tiny_recipe import MAX_TURNS, STYLE, TEMPLATES
 from faultgym.training.configs.train import Adapter
 from faultgym.training.loop.config import Engine, LoopConfig
 from faultgym.training.loop.models import ModelRef, policy_name, published_hash, serving, what_serves, with_port
@@ -96,7 +96,7 @@ class Trial:
             engine=self.engine,
             sampling=f"{self.sampling}&temperature=0.7",
             dev_sampling=self.sampling,
-            turns=MOST_TURNS,
+            turns=MAX_TURNS,
             samples=0,
             pair_episodes=self.pair_episodes,
             replay=0.0,

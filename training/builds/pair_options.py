@@ -11,11 +11,11 @@ from faultgym.core.json import JSON
 from faultgym.training.builds.pair_index import Choice
 from faultgym.training.forks.positives import Kind, Prefer, Sources
 from faultgym.training.preferences.audit import Audit
-from faultgym.training.preferences.pairs import PER_TRACE, At
+from faultgym.training.preferences.pairs import PER_TRACE, At, stored_at
 from faultgym.training.rows.columns import Reasoning
 
 PairForm = Literal["pairs", "labels"]
-LONELY: tuple[At, ...] = ("critical", "slip")
+UNBALANCED: tuple[At, ...] = ("critical", "first_error")
 """Forks that show only what the policy gets wrong: balancing them against their mirror images would leave nothing of
 that. They are kept as they are, and the audit says what is one-sided."""
 VERBS: dict[PairForm, str] = {"pairs": "pairs", "labels": "kto"}
@@ -47,14 +47,14 @@ class PairOptions:
     def sources(self) -> Sources:
         """With the policy that is named. Raises UserError for an unknown one, or one that cannot go on from a fork."""
         policy = policy_named(self.policy) if self.policy else None
-        found = Sources(policy, self.samples, self.checks, self.source, self.prefer)
+        found = Sources(policy=policy, samples=self.samples, checks=self.checks, kind=self.source, prefer=self.prefer)
         found.sampler()
         return found
 
     def command(self) -> dict[str, object]:
         """The options of the command line that are not at their defaults."""
         shown = {"field": "keep"}.get(self.reasoning, self.reasoning)
-        values = {name: (getattr(self, name), getattr(PairOptions(), name)) for name in _SHOWN}
+        values = {name: (getattr(self, name), getattr(PairOptions(), name)) for name in _ON_COMMAND_LINE}
         values["reasoning"] = (shown, "keep")
         values["from"] = (self.policies, ())
         values["filter"] = (self.filters, ())
@@ -62,13 +62,13 @@ class PairOptions:
 
     def to_record(self) -> JSON:
         """As JSON."""
-        found = {name: getattr(self, name) for name in self.__slots__}
+        found = {name: getattr(self, name) for name in self.__slots__} | {"at": stored_at(self.at)}
         if not self.filters:  # no key where there is none: builds that 0.1 began can be resumed
             del found["filters"]
         return found
 
 
-_SHOWN = ("policy", "samples", "checks", "source", "prefer", "at", "seed")
+_ON_COMMAND_LINE = ("policy", "samples", "checks", "source", "prefer", "at", "seed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from faultgym.training.builds.check import filters_named, known_test_splits
 from faultgym.training.builds.inputs import OnProgress
 from faultgym.training.builds.pair_check import PairCheck, sources_of
 from faultgym.training.builds.pair_index import PairIndex
-from faultgym.training.builds.pair_options import LONELY, PairForm, PairOptions, PairReport
+from faultgym.training.builds.pair_options import UNBALANCED, PairForm, PairOptions, PairReport
 from faultgym.training.builds.record import SUMMARY, describe, fresh, planned, room_on_disk
 from faultgym.training.builds.shards import write_shards
 from faultgym.training.builds.verify import verified
@@ -63,7 +63,7 @@ def build_pairs(
         finally:
             sources_of.cache_clear()  # a model's memory is given back
         progress("balancing", 0, 1)
-        choice = index.choose_pairs(form, balance=options.at not in LONELY)
+        choice = index.choose_pairs(form, balance=options.at not in UNBALANCED)
         folder = fresh(work)
         shards = write_shards(_rows(index, options, form, progress), form, folder)
         rejected = {reason: count for reason, (count, _, _) in index.rejections().items()}

@@ -81,11 +81,11 @@ def memory(facts: ModelSizes, config: TrainConfig, dtype: str, longest: int, dev
     tokens = longest * (config.batch_size or 1) * (2 if pairs else 1)
     reference = weights if config.adapter == "none" and config.method in ("dpo", "kto") else 0
     return Memory(
-        int(weights),
-        int(trained * (4 + states + own)),
-        int(reference),
-        int(_activations(facts, config, size, tokens)),
-        RESERVE[device],
+        weights=int(weights),
+        trained=int(trained * (4 + states + own)),
+        reference=int(reference),
+        activations=int(_activations(facts, config, size, tokens)),
+        reserve=RESERVE[device],
     )
 
 

@@ -139,7 +139,13 @@ class GrpoConfig:
         """The tasks, so many of each template."""
         faults = tuple(map(faults_from, self.faults))
         return RolloutRequest(
-            self.suites, "train", self.templates, per_template, faults=faults, seed=self.train.seed, style=self.style
+            suites=self.suites,
+            split="train",
+            templates=self.templates,
+            per_template=per_template,
+            faults=faults,
+            seed=self.train.seed,
+            style=self.style,
         )
 
     def needed(self, processes: int = 1) -> RolloutRequest:

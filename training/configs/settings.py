@@ -55,11 +55,9 @@ def _text(value: Any) -> Any:
 
 def names_of(value: Any) -> Any:
     """`a,b`, or several such texts, as separate names; `none` for no names at all."""
-    if isinstance(value, Path | str):
-        value = str(value).split(",")
-    if not isinstance(value, Sequence):
-        return value
-    return tuple(part.strip() if isinstance(part, str) else _text(part) for part in value if part not in ("", "none"))
+    if isinstance(value, str):
+        return tuple(name for part in value.split(",") if (name := part.strip()) not in ("", "none"))
+    return tuple(map(_text, value)) if isinstance(value, Sequence) else value
 
 
 def _separate(value: Any) -> Any:

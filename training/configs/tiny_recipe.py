@@ -35,7 +35,7 @@ STYLE: Style = "http"
 """The REST API as one tool: four tools, not twenty-seven."""
 PROMPTS = ("plain", "plain", "plain", "best")
 """Three of four demonstrations have the system prompt that a rollout adds by default."""
-MOST_TURNS = 16
+MAX_TURNS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,18 @@ class Recipe:
         policy = policy_named(part.policy)
         for suite, names in self.templates.items():
             asked = RolloutRequest(
-                (suite,), "train", names, part.per_template, faults=part.faults, seed=seed, style=STYLE
+                suites=(suite,),
+                split="train",
+                templates=names,
+                per_template=part.per_template,
+                faults=part.faults,
+                seed=seed,
+                style=STYLE,
             )
             for spec in asked.episodes():
                 task = task_by_id(spec.task)
                 schedule = schedule_for(task, spec.faults, spec.fault_seed)
-                yield _row(run_episode(policy, task, schedule, seed=spec.policy_seed, max_turns=MOST_TURNS))
+                yield _row(run_episode(policy, task, schedule, seed=spec.policy_seed, max_turns=MAX_TURNS))
 
 
 def _row(episode: Episode) -> JSON:

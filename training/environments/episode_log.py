@@ -102,7 +102,13 @@ def logged(
             run.repair()
         if resume or rank:
             trials = _trials(run, world)
-        yield EpisodeLog(stack.enter_context(run.writer(f"rank-{rank}", BATCH)), policy, rank, world, trials)
+        yield EpisodeLog(
+            writer=stack.enter_context(run.writer(f"rank-{rank}", BATCH)),
+            policy=policy,
+            rank=rank,
+            world=world,
+            trials=trials,
+        )
 
 
 def _trials(run: RunDirectory, world: int) -> dict[int, int]:

@@ -76,6 +76,8 @@ def _stored() -> tuple[bytes, ...]:
 def _played(name: str, faults: str) -> Trace:
     policy, task = policy_named(name), task_by_id("orders/order_status/train/0")
     episode = run_episode(policy, task, schedule_for(task, faults, 0))
-    trace = Trace.from_episode(episode, EpisodeSpec(task.id, faults, 0, 0), policy.describe())
+    trace = Trace.from_episode(
+        episode, EpisodeSpec(task=task.id, faults=faults, fault_seed=0, policy_seed=0), policy.describe()
+    )
     episode.close()
     return trace

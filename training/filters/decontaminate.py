@@ -70,7 +70,18 @@ def held_out(suite: str, n: int = NGRAM, tasks: int = TASKS) -> HeldOut:
     """
     own = suite_named(suite)
     worlds, names = _worlds(own)
-    return HeldOut(suite, own.version, n, own.id_prefixes, worlds, names, *_instructions(own, n, tasks))
+    ngrams, instructions, questions = _instructions(own, n, tasks)
+    return HeldOut(
+        suite=suite,
+        version=own.version,
+        n=n,
+        prefixes=own.id_prefixes,
+        worlds=worlds,
+        names=names,
+        ngrams=ngrams,
+        instructions=instructions,
+        questions=questions,
+    )
 
 
 def _worlds(suite: Suite) -> tuple[frozenset[str], frozenset[str]]:

@@ -204,11 +204,11 @@ def mix_report(
     total = sum(kinds.values())
     short = tuple(kind for kind, share in mix.shares.items() if kinds.get(kind, 0) < math.floor(share * total * 0.99))
     return MixReport(
-        {kind: kinds.get(kind, 0) for kind in EXAMPLE_KINDS},
-        dict(sorted(contracts.items())),
-        dict(sorted(templates.items())),
-        {name: count for name, count in left_out.items() if count},
-        short,
+        kinds={kind: kinds.get(kind, 0) for kind in EXAMPLE_KINDS},
+        contracts=dict(sorted(contracts.items())),
+        templates=dict(sorted(templates.items())),
+        left_out={name: count for name, count in left_out.items() if count},
+        short=short,
     )
 
 

@@ -120,22 +120,22 @@ def _example(trace: Trace, task: Task, scored: Score) -> SFTExample:
     deliveries = () if scored.recovery is None else scored.recovery.deliveries
     contracts = tuple(sorted({d.contract for d in deliveries if d.recovered}))
     origin = Origin(
-        trace.episode_id,
-        trace.task.id,
-        trace.task.suite,
-        trace.task.template,
-        trace.task.split,
-        str(trace.policy.get("name", "")),
-        faults_name(trace.faults),
+        episode_id=trace.episode_id,
+        task=trace.task.id,
+        suite=trace.task.suite,
+        template=trace.task.template,
+        split=trace.task.split,
+        policy=str(trace.policy.get("name", "")),
+        faults=faults_name(trace.faults),
     )
     return SFTExample(
-        tuple(trace.messages),
-        tuple(spec.openai() for spec in trace.tools),
-        example_kind(trace, task, contracts),
-        contracts,
-        origin,
-        scored.cost.calls,
-        scored.cost.optimal,
+        messages=tuple(trace.messages),
+        tools=tuple(spec.openai() for spec in trace.tools),
+        kind=example_kind(trace, task, contracts),
+        contracts=contracts,
+        origin=origin,
+        calls=scored.cost.calls,
+        optimal=scored.cost.optimal,
     )
 
 

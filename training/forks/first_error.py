@@ -1,8 +1,8 @@
-"""The first slip: the turn up to which an episode was worth imitating, and which was not.
+"""The first error: the turn up to which an episode was worth imitating, and which was not.
 
 The critical step is where success was lost for good. A policy that repeats a failing call until its turns are used
 up loses it with the last repetition, as the expert would have found a way after each of the others; what there is to
-be learned, it should have done at the first. So the slip is looked for with the eyes of `select`: the last step at
+be learned, it should have done at the first. So the error is looked for with the eyes of `select`: the last step at
 which the episode, if the expert goes on from there, is still an example to imitate.
 """
 
@@ -35,14 +35,14 @@ class FirstError:
 
     @classmethod
     def at(cls, forks: Forks, step: int, max_call_ratio: float) -> FirstError | None:
-        """The slip if it were there: None where what the expert makes of the beginning is no example."""
+        """The first error if it were there: None where what the expert makes of the beginning is no example."""
         way = expert_way(forks, step)
         example = None if way is None else select(way.trace, max_call_ratio=max_call_ratio)
         return cls(step, way.trace, example) if way is not None and isinstance(example, SFTExample) else None
 
 
 def first_error(forks: Forks, max_call_ratio: float = MAX_CALL_RATIO) -> FirstError | None:
-    """The slip of a trace that is no example; None where it has none, or no beginning of it is worth imitating.
+    """The first error of a trace that is no example; None where it has none, or no beginning of it is worth imitating.
 
     Found by bisection: what is wrong with a beginning stays wrong with every longer one. `max_call_ratio` is
     `select`'s.

@@ -182,7 +182,13 @@ class Forks:
 
     def _trace(self, episode: Episode, step: int, description: JSON, seed: int) -> Trace:
         trace = self.trace
-        spec = EpisodeSpec(trace.task.id, faults_of(trace.faults), trace.seeds.fault, seed, trace.trial)
+        spec = EpisodeSpec(
+            task=trace.task.id,
+            faults=faults_of(trace.faults),
+            fault_seed=trace.seeds.fault,
+            policy_seed=seed,
+            trial=trace.trial,
+        )
         policy = {**description, "fork_of": trace.episode_id, "fork_step": step}
         return Trace.from_episode(episode, spec, policy, trace.limits)
 

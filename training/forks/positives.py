@@ -141,7 +141,7 @@ def expert_way(forks: Forks, step: int) -> Continuation | None:
 
 
 def own_way(forks: Forks, step: int) -> Continuation | None:
-    """How the trace itself went on; a scripted policy's turns in the common voice."""
+    """How the trace itself went on; a scripted policy's turns in the common reasoning style."""
     own = forks.own(step)
     if not is_scripted(forks.trace.policy):
         return own

@@ -36,7 +36,7 @@ def restyled(turn: Turn, suite: Suite, before: Sequence[StepRecord]) -> Turn:
 
 
 def restyled_messages(steps: Sequence[StepRecord], first: int, suite: Suite) -> tuple[JSON, ...]:
-    """The messages of an episode from a step on, all turns in the common voice, in OpenAI's form."""
+    """The messages of an episode from a step on, all turns in the common reasoning style, in OpenAI's form."""
     spoken = [replace(steps[n], turn=restyled(steps[n].turn, suite, steps[:n])) for n in range(first, len(steps))]
     return tuple(chat_messages((), spoken))
 
@@ -58,7 +58,7 @@ def _about(suite: Suite, call: ToolCall, latest: str) -> str:
 
 
 class StyledPolicy:
-    """An actor whose scripted turns get the common voice."""
+    """An actor whose scripted turns get the common reasoning style."""
 
     def __init__(self, actor: Actor, episode: Episode):
         """`episode` is the state that the actor goes on from."""
@@ -68,13 +68,13 @@ class StyledPolicy:
         self._turn: Turn | None = None
 
     def act(self, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn:
-        """The actor's next turn, voiced."""
+        """The actor's next turn, restyled."""
         if self._turn is not None:
             results = [m for m in observation.messages if isinstance(m, ToolResult)]
             self._steps.append(_step(self._turn, results))
         given = self._actor.act(observation, tools)
         if not isinstance(given, Turn):
-            raise TypeError("only scripted actors are given the common voice")
+            raise TypeError("only scripted actors are restyled")
         self._turn = restyled(given, self._suite, self._steps)
         return self._turn
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field, fields
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from faultgym.agents.models.sampling import options
@@ -37,6 +37,11 @@ Engine = Literal["hf", "vllm", "server"]
 Preference = Literal["dpo", "orpo", "kto", "none"]
 _OWN = ("method", "model", "data", "out", "adapter", "init_adapter", "resume", "seed", "unaudited")
 """Settings of a training run that the loop itself decides."""
+
+
+def _at(value: Any) -> Any:
+    """Loops of 0.1 call the first error a slip."""
+    return "first_error" if value == "slip" else value
 
 
 @refusing
@@ -81,8 +86,8 @@ class LoopConfig:
     pair_episodes: Annotated[int, Field(ge=0, le=10**6), NoTruth] = 400
     """That the result of SFT rolls out on further train tasks: pairs are forked from these, so that what is rejected is
     what it still does. 0: from the round's own rollout, and of the model before SFT."""
-    at: At = "anchored"
-    """Where pairs are made; see `pairs`. A trace's first slip comes at or before its first critical step."""
+    at: Annotated[At, BeforeValidator(_at)] = "anchored"
+    """Where pairs are made; see `pairs`. A trace's first error comes at or before its first critical step."""
     mix: FilledText = field(default_factory=lambda: MixWeights().text())
     """Shares of the kinds of examples; see `faultgym build sft`."""
     replay: Annotated[float, Field(ge=0, le=0.9), NoTruth] = 0.25

@@ -271,5 +271,5 @@ def episodes_of(
         for n in range(share.episodes):
             task = suite_named(cell.suite).task_id(cell.template, split, (number - 1) * BLOCK + first + n, style)
             seeds = [stable_hash(what, seed, number, task, cell.setting) >> 11 for what in ("fault", "policy")]
-            found.append(EpisodeSpec(task, faults, seeds[0], seeds[1]))
+            found.append(EpisodeSpec(task=task, faults=faults, fault_seed=seeds[0], policy_seed=seeds[1]))
     return found

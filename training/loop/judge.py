@@ -60,7 +60,14 @@ def judge(
     against = list(_against(faulted, clean, text))
     why = "; ".join(against) if against or text is None else _for(faulted, text)
     cells = tuple(cell for metric in METRICS if (cell := faulted.cell(metric)) is not None)
-    return Judgement(not against, why, cells, clean, text, compare(current, [candidate], settings))
+    return Judgement(
+        promoted=not against,
+        why=why,
+        faulted=cells,
+        clean=clean,
+        text=text,
+        comparison=compare(current, [candidate], settings),
+    )
 
 
 def _faulted(run: Run) -> Run:

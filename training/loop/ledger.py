@@ -20,7 +20,7 @@ from faultgym.training.trainers.plain_text import blind_bits
 PAGE = "README.md"
 MAX_ROWS = 8
 """Rows of a table."""
-SHOWN = ("contract", "kind", "template", "mode")
+SLICES = ("contract", "kind", "template", "mode")
 """Slices of the comparison of which the page shows what was shown to have changed."""
 
 
@@ -95,8 +95,8 @@ def _added(folder: Path) -> Iterator[str]:
     other = {name: n for name, n in collected.items() if name not in (ITSELF, OWN, EXPERT)}
     as_is, own, expert = (collected.get(name, 0) for name in (ITSELF, OWN, EXPERT))
     yield (
-        f"{as_is} episodes were worth imitating as they were. At the first slip {own} were put right by a sample of the"
-        f" policy's own and {expert} by the expert."
+        f"{as_is} episodes were worth imitating as they were. At the first error {own} were put right by a sample of"
+        f" the policy's own and {expert} by the expert."
         + (f" Of no use: {', '.join(f'{n} {name}' for name, n in sorted(other.items()))}." if other else "")
     )
     yield from _set("examples", read_json(folder / "data" / COUNTS))
@@ -147,10 +147,10 @@ def _changed(decision: JSON, comparison: JSON) -> Iterator[str]:
         ComparisonCell(**{key: cell[key] for key in ComparisonCell.__slots__})
         for cell in comparison["against"][0]["cells"]
     ]
-    shown = [c for c in cells if c.by in SHOWN and c.verdict in ("better", "worse")]
+    shown = [c for c in cells if c.by in SLICES and c.verdict in ("better", "worse")]
     if shown:
         yield "Shown to have changed, after Holm's adjustment within each kind of slice:"
-        shown.sort(key=lambda c: (SHOWN.index(c.by), c.metric, c.name))
+        shown.sort(key=lambda c: (SLICES.index(c.by), c.metric, c.name))
         yield table(_NAMES, [_row(f"{c.by} {c.name}: {c.metric}", c.to_record()) for c in shown])
     yield "All slices, and the tasks gained and lost: [eval/comparison.md](eval/comparison.md)."
 

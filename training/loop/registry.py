@@ -105,7 +105,7 @@ def read_registry(folder: Path, model: str, until: int | None = None) -> Registr
 
     Raises UserError when a decision is unreadable.
     """
-    versions = [Version(0, None, model, model, "")]
+    versions = [Version(number=0, parent=None, trained=model, served=model, sha256="")]
     history: list[JSON] = []
     current = 0
     for number in range(1, 1 + (_decided(folder) if until is None else until)):
@@ -115,7 +115,15 @@ def read_registry(folder: Path, model: str, until: int | None = None) -> Registr
             event = {name: decision[name] for name in ("round", "promoted", "from", "to", "why")}
             if decision["promoted"]:
                 made = decision["candidate"]
-                versions.append(Version(number, decision["from"], made["trained"], made["served"], made["sha256"]))
+                versions.append(
+                    Version(
+                        number=number,
+                        parent=decision["from"],
+                        trained=made["trained"],
+                        served=made["served"],
+                        sha256=made["sha256"],
+                    )
+                )
                 current = number
             history.append(event)
         for back in _rollbacks(folder, number):

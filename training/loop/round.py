@@ -58,6 +58,7 @@ from faultgym.training.loop.rollouts import (
     write_json,
 )
 from faultgym.training.loop.stage import RoundStage, digest, weights_digest
+from faultgym.training.preferences.pairs import stored_at
 from faultgym.training.trainers import quiet
 from faultgym.training.trainers.general_text import text_losses
 from faultgym.training.trainers.run import train
@@ -237,7 +238,7 @@ class Round:
             "rollout": digest(rollout),
             "samples": config.samples,
             "checks": config.checks,
-            "at": config.at,
+            "at": stored_at(config.at),
             "preference": config.preference,
             "replay": config.replay,
             "earlier": [self._print(folder) for folder in earlier],

@@ -73,7 +73,17 @@ def run_loop(
             registry = read_registry(folder, loop.config.model, until=number - 1)
             if not (folder_of(folder, number) / DECISION).is_file():
                 watching.say(f"round {number} of {loop.config.rounds}, from version {registry.current}")
-                _tell(Round(folder, number, loop.config, registry.model, loop.base, watching).run(), watching)
+                _tell(
+                    Round(
+                        loop=folder,
+                        number=number,
+                        config=loop.config,
+                        start=registry.model,
+                        base=loop.base,
+                        watching=watching,
+                    ).run(),
+                    watching,
+                )
                 write_page(folder, number)
             else:
                 _write_page_again(folder, number, watching)

@@ -136,7 +136,18 @@ def audit(pairs: Iterable[PreferencePair]) -> Audit:
     mean = [n / total if total else 0.0 for n in tokens]
     aucs = shortcuts(chosen, rejected, [template for template, _ in groups], "new templates")
     aucs |= shortcuts(chosen, rejected, [task for _, task in groups], "new tasks")
-    return Audit(total, len(chosen), aucs, kinds, contracts, templates, sources, mean[0], mean[1], errors)
+    return Audit(
+        pairs=total,
+        judged=len(chosen),
+        aucs=aucs,
+        kinds=kinds,
+        contracts=contracts,
+        templates=templates,
+        sources=sources,
+        chosen_tokens=mean[0],
+        rejected_tokens=mean[1],
+        prefix_errors=errors,
+    )
 
 
 def _count(counts: dict[str, Counter[str]], pair: PreferencePair) -> None:

@@ -1,10 +1,10 @@
-"""Examples to imitate that a policy's own episodes give: as they are, or put right from the first slip on.
+"""Examples to imitate that a policy's own episodes give: as they are, or put right from the first error on.
 
     for one in examples_from(traces, Sources(policy=model, samples=4, checks=3)):
         if isinstance(one, SFTExample):
             row = sft_row(one)
 
-An episode that is no example is forked at its first slip (`slips`): the policy's own successful sample goes on from
+An episode that is no example is forked at its first error: the policy's own successful sample goes on from
 there, else the expert. What comes out is a trace like any other, and has to stand what `select` asks of every trace:
 replayed, scored, with no more waste than allowed, the part before the fork included.
 """
@@ -83,11 +83,11 @@ async def put_right(
     if not (proof := replay(trace)).proven:  # a failure is turned away before anybody looks whether it is true
         return Rejected("not_proven", trace.episode_id, str(proof.difference))
     with Forks(trace) as forks:
-        slip = first_error(forks, max_call_ratio)
-        if slip is None:
+        error = first_error(forks, max_call_ratio)
+        if error is None:
             return found
-        for at in await branch_points(forks, [slip.step], sources or Sources(), sampler):
+        for at in await branch_points(forks, [error.step], sources or Sources(), sampler):
             own = select(at.right.trace, max_call_ratio=max_call_ratio)
             if isinstance(own, SFTExample):
                 return PutRight(at.right.trace, own)
-    return PutRight(slip.trace, slip.example)
+    return PutRight(error.trace, error.example)

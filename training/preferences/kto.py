@@ -51,4 +51,14 @@ def labelled(pairs: Iterable[PreferencePair]) -> Iterator[Labelled]:
     """Two completions of each pair, the desirable one first. `rows.label_rows` makes the same into rows."""
     for p in pairs:
         for completion, label, completion_id in ((p.chosen, True, p.chosen_id), (p.rejected, False, p.rejected_id)):
-            yield Labelled(p.prompt, completion, label, p.tools, p.kind, p.contract, completion_id, p.origin, p.source)
+            yield Labelled(
+                prompt=p.prompt,
+                completion=completion,
+                label=label,
+                tools=p.tools,
+                kind=p.kind,
+                contract=p.contract,
+                completion_id=completion_id,
+                origin=p.origin,
+                source=p.source,
+            )

@@ -187,8 +187,8 @@ class ExpertAfter:
         return self._expert.act(observation, tools)
 
 
-def follower(at: BranchPoint, rival: NegativeCall, farewell: str) -> Actor:
+def follower(at: BranchPoint, negative: NegativeCall, farewell: str) -> Actor:
     """The actor that takes a wrong turn and goes on as it says."""
-    if rival.then == "insist":
-        return Stubborn(at, rival.turn.tool_calls[0], farewell)
-    return ExpertAfter(at, rival.turn)
+    if negative.then == "insist":
+        return Stubborn(at, negative.turn.tool_calls[0], farewell)
+    return ExpertAfter(at, negative.turn)

@@ -53,10 +53,16 @@ PER_TRACE = 8
 TOGETHER = 64
 """Traces that are forked at the same time where a policy is asked for continuations."""
 
-At = Literal["every", "critical", "slip", "anchored"]
-"""`every`: forks at every step. `critical`: at the first critical step alone; a success has none. `slip`: at the first
-slip alone (`slips`), which comes before the critical step where a policy goes on repeating itself. `anchored`: at the
-first slip, and at every step of a trace that has none, where the policy is right and is to stay so."""
+At = Literal["every", "critical", "first_error", "anchored"]
+"""`every`: forks at every step. `critical`: at the first critical step alone; a success has none. `first_error`: at the
+first error alone (see `forks/first_error.py`), which comes before the critical step where a policy goes on repeating
+itself. `anchored`: at the first error, and at every step of a trace that has none, where the policy is right and is to
+stay so."""
+
+
+def stored_at(at: At) -> str:
+    """`at` as options of a build and inputs of a stage have it: under its name in 0.1, whose work can be resumed."""
+    return "slip" if at == "first_error" else at
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class _Wrong:
     at: BranchPoint
     kind: PairKind
     turn: Turn
-    rival: NegativeCall | None = None
+    negative: NegativeCall | None = None
     made: Continuation | None = None
     """Where it has been played already."""
     critical: bool = False
@@ -147,7 +153,7 @@ async def find_pairs(
                 continue
             pair = _tried(wrong, whole)
             if pair is not None:
-                found.append(PairsFound(pair, wrong.critical, wrong.rival is None))
+                found.append(PairsFound(pair, wrong.critical, wrong.negative is None))
     return found
 
 
@@ -158,9 +164,9 @@ def forked_steps(forks: Forks, at: At) -> list[int]:
         return everywhere
     if at == "critical":
         return [] if forks.critical is None else [forks.critical]
-    slip = first_error(forks)
-    if slip is not None:
-        return [slip.step]
+    error = first_error(forks)
+    if error is not None:
+        return [error.step]
     right = forks.trace.verdict is not None and forks.trace.verdict.success
     return everywhere if at == "anchored" and right else []
 
@@ -178,10 +184,10 @@ def _wrongs(at: BranchPoint, sources: Sources) -> Iterator[_Wrong]:
             yield _Wrong(at, kind, other.turn, made=other, critical=critical)
     if sources.kind == "own":
         return
-    for rival in negative_calls(at):
-        kind = None if same_decision(rival.turn, at.turn) else kind_of(at, rival.turn)
+    for negative in negative_calls(at):
+        kind = None if same_decision(negative.turn, at.turn) else kind_of(at, negative.turn)
         if kind is not None:
-            yield _Wrong(at, kind, rival.turn, rival)
+            yield _Wrong(at=at, kind=kind, turn=negative.turn, negative=negative)
 
 
 def _in_turn(wrongs: Sequence[_Wrong]) -> Iterator[_Wrong]:
@@ -211,9 +217,9 @@ def _tried(wrong: _Wrong, whole: bool) -> PreferencePair | None:
     at = wrong.at
     made = wrong.made
     if made is None:
-        assert wrong.rival is not None
-        actor = StyledPolicy(follower(at, wrong.rival, outage(at)), at.forks.state(at.step))
-        description = {"name": "rival", "scripted": True, "turn": repr(wrong.turn), "then": wrong.rival.then}
+        assert wrong.negative is not None
+        actor = StyledPolicy(follower(at, wrong.negative, outage(at)), at.forks.state(at.step))
+        description = {"name": "rival", "scripted": True, "turn": repr(wrong.turn), "then": wrong.negative.then}
         made = at.forks.play(at.step, actor, description, "rival")
     margin = at.right.worth - made.worth
     if margin <= 0:
@@ -222,28 +228,28 @@ def _tried(wrong: _Wrong, whole: bool) -> PreferencePair | None:
     if not whole:
         chosen, rejected = chosen[:1], rejected[:1]
     return PreferencePair(
-        at.forks.prompt(at.step),
-        chosen,
-        rejected,
-        at.forks.tools(at.step),
-        wrong.kind,
-        at.contract,
-        round(margin, 6),
-        at.step,
-        at.right.trace.episode_id,
-        made.trace.episode_id,
-        origin_of(at.forks.trace),
-        at.right.source,
-        at.forks.critical,
+        prompt=at.forks.prompt(at.step),
+        chosen=chosen,
+        rejected=rejected,
+        tools=at.forks.tools(at.step),
+        kind=wrong.kind,
+        contract=at.contract,
+        margin=round(margin, 6),
+        fork_step=at.step,
+        chosen_id=at.right.trace.episode_id,
+        rejected_id=made.trace.episode_id,
+        origin=origin_of(at.forks.trace),
+        source=at.right.source,
+        critical_step=at.forks.critical,
     )
 
 
 def _alike(at: BranchPoint, made: Continuation) -> tuple[tuple[JSON, ...], tuple[JSON, ...]]:
     """Both sides, with thoughts that do not tell which is which.
 
-    A model's own on both sides are as they are. A script's beside anything get the common voice, and so does a model's
-    beside a script's: without a thought it would learn not to think, and a model that thinks before each call is lost
-    without it. Where the model never thinks, the scripts do not either.
+    A model's own on both sides are as they are. A script's beside anything get the common reasoning style, and so
+    does a model's beside a script's: without a thought it would learn not to think, and a model that thinks before
+    each call is lost without it. Where the model never thinks, the scripts do not either.
     """
     sides = (at.right, made)
     if not any(is_scripted(side.trace.policy) for side in sides):
@@ -264,4 +270,12 @@ def origin_of(trace: Trace) -> Origin:
     """Where what is made from a trace comes from."""
     t = trace.task
     name = str(trace.policy.get("name", ""))
-    return Origin(trace.episode_id, t.id, t.suite, t.template, t.split, name, faults_name(trace.faults))
+    return Origin(
+        episode_id=trace.episode_id,
+        task=t.id,
+        suite=t.suite,
+        template=t.template,
+        split=t.split,
+        policy=name,
+        faults=faults_name(trace.faults),
+    )

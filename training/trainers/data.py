@@ -216,7 +216,13 @@ def prepare(sets: Sequence[DataSet], config: TrainConfig, tokenizer: PreTrainedT
     learned = _learned(rows, config.method)
     if not learned:
         raise UserError(f"{', '.join(config.data)}: the assistant wrote nothing in these rows")
-    return Prepared(rows.remove_columns("length"), tuple(rows["length"]), left_out, unpaired, learned)
+    return Prepared(
+        rows=rows.remove_columns("length"),
+        lengths=tuple(rows["length"]),
+        left_out=left_out,
+        unpaired=unpaired,
+        learned=learned,
+    )
 
 
 def _unpaired(rows: int, batch: int) -> int:

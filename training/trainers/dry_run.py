@@ -108,7 +108,7 @@ def _timed(job: Job, steps: int) -> tuple[float, int]:
     order = sorted(range(count), key=lambda n: -job.prepared.lengths[n])[: config.batch_size]
     rows = job.prepared.rows.select(order)
     lengths = tuple(job.prepared.lengths[n] for n in order)
-    few = Prepared(rows, lengths, 0, False, job.prepared.learned)
+    few = Prepared(rows=rows, lengths=lengths, left_out=0, unpaired=0, learned=job.prepared.learned)
     ends: list[float] = []
 
     def on_step(step: TrainingStep) -> None:

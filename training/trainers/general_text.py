@@ -39,7 +39,7 @@ def text_losses(model: str, texts: dict[str, str] | None = None, tick: Callable[
     """The log-loss of each paragraph in bits per byte. `tick` is called after each batch."""
     import torch
 
-    config = TrainConfig("sft", model, ("none",), "none")
+    config = TrainConfig(method="sft", model=model, data=("none",), out="none")
     start = start_of(config)
     tokenizer = tokenizer_at(start)
     loaded: Any = base_model(start.path, config, quantised=False)

@@ -148,7 +148,17 @@ def grpo_job(config: GrpoConfig, processes: int = 1) -> GrpoJob:
             f" than the {facts.context:,} that {start.name} reads: lower max_completion, or choose other templates"
         )
     dtype = weight_dtype(resolved.train)
-    return GrpoJob(resolved, start, facts, base_hash, rows, longest, tokenizer, dtype, device)
+    return GrpoJob(
+        grpo=resolved,
+        start=start,
+        facts=facts,
+        base_hash=base_hash,
+        rows=rows,
+        longest=longest,
+        tokenizer=tokenizer,
+        dtype=dtype,
+        device=device,
+    )
 
 
 def estimated(config: GrpoConfig) -> Iterator[str]:

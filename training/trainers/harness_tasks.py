@@ -35,7 +35,7 @@ def harness_task(
 
 
 def _scores(task: str, model: str, metric: str = "") -> tuple[str, dict[str, float]]:
-    start = start_of(TrainConfig("sft", model, ("none",), "none"))
+    start = start_of(TrainConfig(method="sft", model=model, data=("none",), out="none"))
     arguments: dict[str, Any] = {"pretrained": start.path}
     if start.adapter:
         arguments["peft"] = start.adapter

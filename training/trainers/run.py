@@ -178,7 +178,17 @@ def job_of(config: TrainConfig) -> Job:
     tokenizer = tokenizer_for(start, config)
     resolved = config.resolved(facts.parameters)
     prepared = prepare(sets, resolved, tokenizer, facts.context)
-    return Job(resolved, start, facts, base_hash, tuple(sets), prepared, tokenizer, weight_dtype(resolved), device)
+    return Job(
+        config=resolved,
+        start=start,
+        facts=facts,
+        base_hash=base_hash,
+        sets=tuple(sets),
+        prepared=prepared,
+        tokenizer=tokenizer,
+        dtype=weight_dtype(resolved),
+        device=device,
+    )
 
 
 def load_model(job: PreparedRun) -> Any:
@@ -243,7 +253,14 @@ def carried_out(
         fit(trainer, watch, found[0])
         metrics = summary(trainer.state.log_history, job.config)
         steps, warnings = trainer.state.global_step, tuple(told(metrics))
-        result = TrainResult(Path(job.config.out), metrics, round(watch.seconds, 1), peak.mib(), steps, warnings)
+        result = TrainResult(
+            out=Path(job.config.out),
+            metrics=metrics,
+            seconds=round(watch.seconds, 1),
+            peak_mib=peak.mib(),
+            steps=steps,
+            warnings=warnings,
+        )
         outcome.write_weights(trainer, job.tokenizer, folder)
     del trainer
     release()

@@ -102,7 +102,9 @@ class TrainingMonitor:
         loss = sum(self.losses) if self.losses else math.nan
         self.losses.clear()
         self.speeds.append(seconds - sum(self.speeds))
-        self.progress(TrainingStep(step, total, loss, seconds, seconds / done * (total - step)))
+        self.progress(
+            TrainingStep(step=step, total=total, loss=loss, seconds=seconds, left=seconds / done * (total - step))
+        )
 
 
 class MonitoredTrainer:
@@ -116,7 +118,13 @@ class MonitoredTrainer:
         block = args.per_device_train_batch_size
         if config.method != "kto":
             block *= args.gradient_accumulation_steps * args.world_size
-        return Order(self.lengths, block, args.seed, lambda: int((self.state.epoch or 0) + 1e-6), config.method)  # type: ignore[attr-defined]
+        return Order(
+            lengths=self.lengths,
+            block=block,
+            seed=args.seed,
+            epoch=lambda: int((self.state.epoch or 0) + 1e-6),  # type: ignore[attr-defined]
+            method=config.method,
+        )
 
     def training_step(self, *args: Any, **more: Any) -> Tensor:
         """TRL's, which fails when the loss is no number."""

@@ -189,7 +189,7 @@ def test_samples_of_a_stochastic_model_become_pairs_in_a_data_set(tmp_path):
     tasks = [f"orders/{name}/train/0" for name in ("order_status", "order_total")]
     traces = [trace_of(policy_named("repeater"), t, broken("rate_limited", 9), limits=Limits(turns=4)) for t in tasks]
     assert not any(trace.verdict.success for trace in traces)
-    check = PairCheck(options=PairOptions(model, samples=3, checks=2, at="slip"), held=stored.check().held)
+    check = PairCheck(options=PairOptions(model, samples=3, checks=2, at="first_error"), held=stored.check().held)
     folder = stored.store(tmp_path / "run", traces)
     (chunk,) = Inputs().scan([folder])
     entries = check.chunk(chunk, 0)

@@ -58,6 +58,11 @@ def test_reporters_are_named_with_commas_or_one_by_one(given):
     assert made(report_to=given).report_to == ("wandb", "tensorboard")
 
 
+def test_only_a_text_says_none_for_no_names_a_folder_may_be_called_so():
+    assert TrainConfig(method="sft", model="m", data=("none",), out="o").data == ("none",)
+    assert made(report_to="none").report_to == ()
+
+
 def test_the_reporters_are_those_of_transformers():
     from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from faultgym.core.errors import UserError
+from faultgym.training.builds.pair_options import PairOptions
 from faultgym.training.loop.config import LoopConfig, nested
 from faultgym.training.loop.models import check_model, publish_model, with_port
 
@@ -91,6 +92,13 @@ def test_merged_weights_are_served_where_there_are_any(tmp_path):
     shutil.rmtree(trained / "merged")
     adapter, _ = publish_model(trained, tmp_path, "round-01")
     assert [path.read_text() for path in adapter.iterdir()] == ["adapter"]
+
+
+def test_a_loop_of_version_0_1_may_say_slip_for_the_first_error_and_is_gone_on_with():
+    old = LoopConfig.of({"model": "m", "at": "slip"})
+    assert old.at == "first_error"
+    assert not LoopConfig.of({"model": "m", "at": "first_error"}).difference(old.to_record())
+    assert PairOptions(at="first_error").to_record()["at"] == "slip"
 
 
 def test_dotted_settings_become_sections():

@@ -1,4 +1,4 @@
-"""Examples out of episodes that went wrong: the way up to the slip, and the right way on."""
+"""Examples out of episodes that went wrong: the way up to the first error, and the right way on."""
 
 import pytest
 from helpers.forked import Wavering, broken, trace_of, traces

@@ -232,8 +232,8 @@ def test_pairs_at_the_critical_step_stand_nowhere_else():
 
 def test_the_slip_of_a_policy_that_repeats_itself_is_its_first_repetition():
     trace = trace_of(policy_named("repeater"), ORDER, broken("gone", 9), limits=Limits(turns=12))
-    at = {where: {f.pair.fork_step for f in pairs_of(trace, at=where)} for where in ("slip", "critical")}
-    assert at["slip"] == {1}
+    at = {where: {f.pair.fork_step for f in pairs_of(trace, at=where)} for where in ("first_error", "critical")}
+    assert at["first_error"] == {1}
     assert at["critical"] == {critical_step(trace).step} != {1}
 
 
@@ -241,7 +241,7 @@ def test_anchors_are_forks_of_what_went_right():
     right = trace_of(policy_named("expert"), ORDER)
     wrong = trace_of(policy_named("repeater"), ORDER, broken("gone", 9))
     assert pairs_of(right, at="anchored") == pairs_of(right) != []
-    assert pairs_of(wrong, at="anchored") == pairs_of(wrong, at="slip") != []
+    assert pairs_of(wrong, at="anchored") == pairs_of(wrong, at="first_error") != []
 
 
 def test_the_search_for_the_critical_step_is_done_once_a_trace(monkeypatch):

@@ -75,7 +75,13 @@ def make(
         say(f"{parameters / 1e6:.1f} million parameters; training")
         result = train(_config(recipe, work, seed), progress)
         keep(work / "model", folder)
-    return TinyModel(folder, len(rows), result.steps, parameters, time.monotonic() - began)
+    return TinyModel(
+        folder=folder,
+        demonstrations=len(rows),
+        steps=result.steps,
+        parameters=parameters,
+        seconds=time.monotonic() - began,
+    )
 
 
 def _config(recipe: Recipe, work: Path, seed: int) -> TrainConfig:
