@@ -5,8 +5,8 @@ A package adds a suite with an entry point of the group `faultgym.suites`, whose
     [project.entry-points."faultgym.suites"]
     library = "my_package.library:SUITE"
 
-What is added is looked at quickly when it is taken; `faultgym tasks --check` and `python -m faultgym.envs.check` run
-the whole conformance kit.
+What is added is looked at quickly when it is taken, so that asking for a suite stays cheap; the whole conformance kit
+is `python -m faultgym.envs.check library`.
 """
 
 from __future__ import annotations

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from faultgym.envs.suite import Entity, EntitySource, FieldHints, Suite
 from faultgym.envs.suites import common
 from faultgym.envs.suites.incidents import schema, words
+from faultgym.envs.suites.incidents.documents import write_documents
 from faultgym.envs.suites.incidents.routes_read import READ
 from faultgym.envs.suites.incidents.routes_write import WRITE
 from faultgym.envs.suites.incidents.templates import TEMPLATES
-from faultgym.envs.suites.incidents.world import build
+from faultgym.envs.suites.incidents.world import build_records
+from faultgym.envs.worlds.names import Names
 
 __all__ = ["SUITE"]
+
+
+def build(db: sqlite3.Connection, names: Names) -> None:
+    """Fill the tables of a new world."""
+    write_documents(db, names, *build_records(db, names))
 
 
 def _select(table: str, columns: tuple[str, ...], key: str = "id") -> EntitySource:

@@ -63,17 +63,15 @@ def iso(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def build(db: sqlite3.Connection, names: Names) -> None:
-    """Fill the tables of a new world."""
-    from faultgym.envs.suites.incidents.documents import write_documents
-
+def build_records(db: sqlite3.Connection, names: Names) -> tuple[list[DrawnService], list[Incident], Teams]:
+    """Fill all tables of a new world but the documents'; returns what the documents are written about."""
     teams = _teams(db, names)
     services = _services(names, teams)
     incidents = _incidents(names, services, teams)
     _store_services(db, names, services, teams)
     _store_incidents(db, names, incidents)
     _logs(db, names, services, incidents)
-    write_documents(db, names, services, incidents, teams)
+    return services, incidents, teams
 
 
 def _teams(db: sqlite3.Connection, names: Names) -> Teams:
