@@ -102,6 +102,7 @@ def test_the_expert_gets_past(name: str) -> None:
         assert episode.verdict.success, f"{task.id} under {schedule}: {episode.verdict.reason}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n, k in FAULT_KINDS.items() if n not in REPEATING_IS_RIGHT])
 def test_repeating_the_call_helps_where_the_contract_is_retry_and_nowhere_else(name: str) -> None:
     kind = kind_named(name)

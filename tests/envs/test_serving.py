@@ -210,6 +210,7 @@ def test_a_path_without_a_usable_id_is_refused_not_raised(shop: Server, name: st
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", list(GenerationMode)[:2], ids=lambda mode: str(mode.value))
 def test_schemathesis_finds_nothing_wrong_with_the_service(server: Server, mode: GenerationMode) -> None:
     session = server.session(id=f"fuzz-{mode.value}")

@@ -1,13 +1,18 @@
 """Small data sets and a small model, on disk: what the tests of training learn from, in seconds."""
 
 import json
+import os
+import resource
+import signal
 from pathlib import Path
 
+from faultgym.core.errors import UserError
 from faultgym.training.builds.shards import write_shards
 from faultgym.training.configs.train import TrainConfig
 from faultgym.training.examples import Origin, PreferencePair, SFTExample
 from faultgym.training.rows import label_rows, pair_row, sft_row, turn_rows
 from faultgym.training.trainers.four_bits import keep_unpacked
+from faultgym.training.trainers.run import train
 from helpers import vocabularies
 
 TOOLS = (
@@ -21,18 +26,25 @@ TOOLS = (
     },
 )
 SET_OF = {"sft": "messages", "dpo": "pairs", "orpo": "pairs", "kto": "labels"}
-LIMITED = """
-import json, resource, sys
-from faultgym.core.errors import UserError
-from faultgym.training.configs.train import TrainConfig
-from faultgym.training.trainers.run import train
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
-try:
-    train(TrainConfig.of(json.loads(sys.argv[1])))
-except UserError as error:
-    print(error)
-"""
-"""A child that trains where no file may grow beyond a limit, as on a full disk: the settings, the limit."""
+
+
+def train_and_die(record: dict, step: int) -> None:
+    """For a process of its own: train until a step has ended, and be killed there."""
+
+    def progress(seen):
+        if seen.step == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    train(TrainConfig.of(record), progress)
+
+
+def train_limited(record: dict, limit: int, said: Path) -> None:
+    """For a process of its own: train where no file may grow beyond a limit, as on a full disk; write the error."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    try:
+        train(TrainConfig.of(record))
+    except UserError as error:
+        said.write_text(str(error))
 
 
 def called(n: int, order: int) -> dict:

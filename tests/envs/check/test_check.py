@@ -25,6 +25,7 @@ from faultgym.tools.context import WorldView
 COUNTER = itertools.count()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SUITES)
 def test_the_built_in_suites_hold_every_rule(name):
     report = check_suite(suite_named(name))
@@ -35,6 +36,7 @@ UNDER_FAULTS = {"same_seed_same_episode", "forks_are_independent", "snapshots_re
 """The rules whose outcome can depend on the faults; the others hold for the suite as a whole."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", environment_ids())
 def test_every_registered_environment_behaves_under_its_faults(name):
     report = check_env(gym.make(name), [rule for rule in CONDUCT if rule.name in UNDER_FAULTS])

@@ -47,6 +47,7 @@ def again(call):
     return ToolCall("again", call.name, arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", SPLITS)
 def test_every_template_can_be_drawn_in_every_world_of_the_split(split):
     for name in SUITE.names(split):

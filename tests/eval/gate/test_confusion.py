@@ -14,6 +14,7 @@ def matrix():
     return confusion_matrix(per_template=1)
 
 
+@pytest.mark.slow
 def test_every_policy_raises_its_own_mode_and_the_expert_none(matrix):
     assert matrix.errors == []
     assert matrix.cells[EXPERT] == {}

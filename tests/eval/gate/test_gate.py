@@ -18,6 +18,7 @@ def split_of(suite: Suite, template: str) -> str:
     return "unseen_compositions" if suite.templates[template].composition else "test"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suite_name", "template"), TEMPLATES)
 def test_every_template_is_solved_by_the_expert_and_by_nothing_less(suite_name: str, template: str) -> None:
     suite = suite_named(suite_name)

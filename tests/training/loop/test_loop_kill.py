@@ -1,6 +1,5 @@
 """A loop killed with SIGKILL at ten points ends as one that nobody disturbed."""
 
-import multiprocessing
 import os
 import random
 import signal
@@ -23,28 +22,10 @@ STAGES = [(n, name) for n in range(1, ROUNDS + 1) for name in NAMES]
 COMPARED = ("decision.json", "plan.json", "README.md")
 
 
-@pytest.fixture(scope="module")
-def start(child_environment):
-    """Starts a process that works on a loop, forked from one that has loaded the libraries; none outlives the tests."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = child_environment["PYTHONPATH"] + os.pathsep + (before or "")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["loaded"])
-    children = []
-
-    def begin(folder, asked):
-        children.append(context.Process(target=loops.go, args=(folder, asked)))
-        children[-1].start()
-        return children[-1]
-
-    yield begin
-    for child in children:
-        child.kill()
-        child.join()
-    if before is None:
-        del os.environ["PYTHONPATH"]
-    else:
-        os.environ["PYTHONPATH"] = before
+@pytest.fixture
+def start(forked):
+    """Starts a process that works on a loop."""
+    return lambda folder, asked: forked(loops.go, folder, asked)
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,7 @@
 """A run that was stopped anywhere and resumed ends with the very weights of one that was not."""
 
-import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,15 +19,6 @@ pytestmark = pytest.mark.slow
 
 STEPS = 8
 """Of three batches an epoch: a run crosses epochs before it is stopped and after."""
-KILLED = """
-import json, os, signal, sys
-from faultgym.training.configs.train import TrainConfig
-from faultgym.training.trainers.run import train
-def at_five(step):
-    if step.step == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
-train(TrainConfig.of(json.loads(sys.argv[1])), at_five)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +55,12 @@ def stop(asked, step=5):
     return work_folder(Path(asked.out))
 
 
-def test_a_run_killed_with_9_and_resumed_ends_with_the_same_weights(place, tmp_path):
+def test_a_run_killed_with_9_and_resumed_ends_with_the_same_weights(place, tmp_path, forked):
     whole, killed = config(place, tmp_path / "whole", "dpo"), config(place, tmp_path / "killed", "dpo")
     train(whole)
-    child = subprocess.run(
-        [sys.executable, "-c", KILLED, json.dumps(killed.to_record())], env=dict(os.environ), capture_output=True
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()[-2000:]
+    child = forked(lessons.train_and_die, killed.to_record(), 5)
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
     assert not (tmp_path / "killed").exists()
     assert [path.name for path in sealed(work_folder(tmp_path / "killed") / "out" / FOLDER)] == [
         "checkpoint-2",
@@ -118,18 +104,14 @@ def test_a_further_trained_adapter_goes_on_with_its_own_reference(place, tmp_pat
     assert lessons.same(lessons.weights(tmp_path / "whole"), lessons.weights(tmp_path / "r"))
 
 
-def test_a_run_that_failed_after_its_last_step_takes_no_other(tmp_path):
+def test_a_run_that_failed_after_its_last_step_takes_no_other(tmp_path, forked):
     """The merged weights do not fit onto the disk, the adapter's checkpoints do."""
     lessons.write_model(tmp_path / "model", 128)
     lessons.write_set(tmp_path / "messages", "messages")
     asked = config(tmp_path, tmp_path / "out", lora_r=1, scheduler="constant", merge=True, max_steps=4)
     limit = (tmp_path / "model" / "model.safetensors").stat().st_size - 1
-    child = subprocess.run(
-        [sys.executable, "-c", lessons.LIMITED, json.dumps(asked.to_record()), str(limit)],
-        env=dict(os.environ),
-        capture_output=True,
-    )
-    assert b"is full" in child.stdout, child.stderr.decode()[-2000:]
+    forked(lessons.train_limited, asked.to_record(), limit, tmp_path / "said").join()
+    assert "is full" in (tmp_path / "said").read_text()
     work = work_folder(tmp_path / "out") / "out"
     last = lessons.weights(work / FOLDER / "checkpoint-4")
     result = train(replace(asked, resume=True))
