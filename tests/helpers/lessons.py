@@ -26,6 +26,18 @@ TOOLS = (
     },
 )
 SET_OF = {"sft": "messages", "dpo": "pairs", "orpo": "pairs", "kto": "labels"}
+LIMITED = """
+import json, resource, sys
+from faultgym.core.errors import UserError
+from faultgym.training.configs.train import TrainConfig
+from faultgym.training.trainers.run import train
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+try:
+    train(TrainConfig.of(json.loads(sys.argv[1])))
+except UserError as error:
+    print(error)
+"""
+"""A child that trains where no file may grow beyond a limit, as on a full disk: the settings, the limit."""
 
 
 def train_and_die(record: dict, step: int) -> None:

@@ -1,6 +1,7 @@
 """What cannot be trained is said in one message, and what was there stays as it was."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -212,14 +213,19 @@ def test_a_folder_that_holds_something_is_left_alone(place, tmp_path):
     assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
 
 
-def test_a_full_disk_keeps_the_checkpoints_before(place, tmp_path, forked):
+def test_a_full_disk_keeps_the_checkpoints_before(place, tmp_path):
     """Files may not grow beyond a limit here, which writers are told in the same ways as of a full disk."""
     from dataclasses import replace
 
     asked = lessons.config(place, tmp_path / "out", save_steps=1)
     sizes = sorted(file.stat().st_size for file in (place / "model").iterdir())
-    forked(lessons.train_limited, asked.to_record(), sizes[-1] // 4, tmp_path / "said").join()
-    assert "is full, or a file may not grow so large" in (tmp_path / "said").read_text()
+    child = subprocess.run(
+        [sys.executable, "-c", lessons.LIMITED, json.dumps(asked.to_record()), str(sizes[-1] // 4)],
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+    )
+    assert "is full, or a file may not grow so large" in child.stdout, child.stdout + child.stderr[-3000:]
     assert not (tmp_path / "out").exists()
     shutil.rmtree(work_folder(tmp_path / "out"), ignore_errors=True)
     train(replace(asked, max_steps=1))
