@@ -326,7 +326,7 @@ def _points(cell: ComparisonCell, digits: int = 0) -> str:
 
 
 def _machine() -> str:
-    device = device_name("cuda" if uses_gpu(TrainConfig("sft", "tiny", ("none",), "none")) else "cpu")
+    device = device_name("cuda" if uses_gpu(TrainConfig("sft", "tiny", ("data",), "out")) else "cpu")
     return f"{device}; {platform.system()}, CPython {platform.python_version()}"
 
 
