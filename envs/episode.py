@@ -76,7 +76,7 @@ class Episode(Simulation):
 
     def fork(self) -> Self:
         """An independent copy: what happens to one never affects the other."""
-        twin = super().fork()
+        twin = Simulation.fork(self)
         twin.task, twin.verdict = self.task, self.verdict
         return twin
 
