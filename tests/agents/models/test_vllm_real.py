@@ -22,7 +22,7 @@ from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import CONTEXT_OVERFLOW
 
 OPTIONS = "temperature=1&max_tokens=128"
-RUN = ["--faults", "hostile", "--faults", "rough", "--max-turns", "8", "--in-flight", "64"]
+RUN = ["--faults", "hostile", "--faults", "rough", "--max-turns", "8"]
 DEADLINE = 600.0
 
 pytestmark = MARKS
@@ -82,11 +82,12 @@ def once_stored(folder: Path, count: int, child: subprocess.Popen) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("per_template", [1, rest(5)])
-def test_episodes_against_a_server_survive_a_kill_and_are_proven(vllm, start, tmp_path, per_template):
+@pytest.mark.parametrize(("per_template", "in_flight"), [(1, "8"), rest(5, "64")])
+def test_episodes_against_a_server_survive_a_kill_and_are_proven(vllm, start, tmp_path, per_template, in_flight):
     folder, episodes = tmp_path / "run", 40 * per_template
     policy = ["--policy", f"openai:tiny-random@{vllm.server().url}?{OPTIONS}"]
-    child = start("rollout", "--out", folder, *policy, "--suite", "orders", "--per-template", per_template, *RUN)
+    more = [*RUN, "--in-flight", in_flight, "--per-template", per_template]
+    child = start("rollout", "--out", folder, *policy, "--suite", "orders", *more)
     once_stored(folder, episodes // 4, child)
     child.kill()
     child.communicate()
@@ -121,7 +122,9 @@ def members(group: int) -> list[str]:
 def test_a_server_that_is_killed_and_started_again_costs_no_episode(vllm, start, tmp_path):
     folder, server = tmp_path / "run", vllm.server()
     policy = ["--policy", f"openai:tiny-random@{server.url}?{OPTIONS}"]
-    child = start("rollout", "--out", folder, *policy, "--suite", "incidents", "--per-template", "2", *RUN)
+    child = start(
+        "rollout", "--out", folder, *policy, "--suite", "incidents", "--per-template", "2", "--in-flight", "64", *RUN
+    )
     once_stored(folder, 1, child)
     server.kill()
     end = time.monotonic() + 30
