@@ -59,7 +59,10 @@ def played() -> tuple[dict[str, Any], Trace]:
 
 
 def masked(messages: list[dict[str, Any]], tools: Any) -> Iterator[str]:
-    """The training example as the model of the tests reads it: one line for each run of tokens with one mask."""
+    """The training example as the model of the tests reads it: one line for each run of tokens with one mask.
+
+    No counts: the vocabulary of that model may change with every text of the package.
+    """
     from transformers import AutoTokenizer
 
     from faultgym.agents.models.files import model_path
@@ -73,7 +76,7 @@ def masked(messages: list[dict[str, Any]], tools: Any) -> Iterator[str]:
         if end == len(found.ids) or found.mask[end] != found.mask[start]:
             text = tokenizer.decode(found.ids[start:end])
             shown = text if len(text) <= 160 else f"{text[:70]} ... {text[-80:]}"
-            yield f"{found.mask[start]}  {end - start:5} tokens  {shown!r}"
+            yield f"{found.mask[start]}  {shown!r}"
             start = end
 
 
@@ -154,7 +157,7 @@ turns again in a fresh world and compares every result and every digest of the s
 ## 9. Loss falls on what the assistant wrote
 
 The chat template renders messages and tools as tokens. The mask is 1 where the assistant wrote the token, 0 elsewhere,
-so that nothing of the failure itself is learned, only the way past it:
+so that nothing of the failure itself is learned, only the way past it. Each line is a run of tokens with one mask:
 
 {block(chr(10).join(masked(rows["messages"], tools)))}"""
 
