@@ -16,7 +16,7 @@ import faultgym
 from faultgym.core.errors import UserError
 
 
-class Suite(StrEnum):
+class BenchSuite(StrEnum):
     """What can be measured."""
 
     CORE = "core"
@@ -29,7 +29,7 @@ class Suite(StrEnum):
 
 def bench(
     suites: Annotated[
-        list[Suite] | None,
+        list[BenchSuite] | None,
         typer.Argument(
             help="What to measure: core (the default), startup, data, peers, rollout, vllm.", show_default=False
         ),
@@ -47,7 +47,7 @@ def bench(
     add_benchmarks()
     lab = import_module("benchmarks.suites")
     console = Console()
-    names = [suite.value for suite in suites or [Suite.CORE]]
+    names = [suite.value for suite in suites or [BenchSuite.CORE]]
     measured = lab.measure(names, lab.BenchOptions(rounds, model), console)
     if json_path is not None:
         document = import_module("benchmarks.table").document(measured)

@@ -36,6 +36,11 @@ from faultgym.envs.episode import StepRecord
 from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Message, Observation, Turn
 from faultgym.tools.types import ToolResult, ToolSpec
 
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None  # type: ignore[assignment]
+
 
 @dataclass(frozen=True, slots=True)
 class RequestOptions:
@@ -334,12 +339,12 @@ def _hint(error: RequestRefused) -> str:
 
 def _allow_files() -> None:
     """Let this process have as many sockets as the system allows it: each request under way is one."""
+    if resource is None:
+        return
     try:
-        import resource
-
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft != resource.RLIM_INFINITY and (hard == resource.RLIM_INFINITY or soft < hard):
             most = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
             resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
-    except (ImportError, ValueError, OSError):  # no such limit here, or not ours to change
+    except (ValueError, OSError):  # not ours to change
         return

@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import orjson
-
 from faultgym.agents.storage.lines import OnError, parse
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import TraceError, UserError
-from faultgym.core.json import JSON
+from faultgym.core.json import JSON, canonical
 from faultgym.envs.limits import Limits
 from faultgym.eval.scoring.metrics import MAX_HARNESS_ERRORS
 from faultgym.eval.scoring.score import Score, score
@@ -38,7 +36,7 @@ class ScoredEpisode:
     def of(cls, trace: Trace) -> ScoredEpisode:
         """Score a trace; raises `TaskError` and `TraceError` as `score` does."""
         faults = trace.faults
-        label = faults if isinstance(faults, str) else orjson.dumps(faults, option=orjson.OPT_SORT_KEYS).decode()
+        label = faults if isinstance(faults, str) else canonical(faults).decode()
         prints = trace.fingerprints
         return cls(
             score=score(trace),

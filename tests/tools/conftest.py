@@ -21,6 +21,7 @@ from faultgym.tools.declare import identifier
 from faultgym.tools.exchange import Document
 from faultgym.tools.faults.layer import FaultLayer
 from faultgym.tools.faults.plan import FaultPlan, compile_plan
+from faultgym.tools.faults.probes import ProbeWorld
 from faultgym.tools.faults.types import FaultEvent
 from faultgym.tools.session import Session
 from faultgym.tools.toolbox import STANDARD, CallRecord, Toolbox, endpoint_tools
@@ -126,7 +127,7 @@ def _image() -> bytes:
     return db.serialize()
 
 
-class Shelf:
+class Shelf(ProbeWorld):
     """The world: its own database from the start, which is all that these tests need."""
 
     index = SearchIndex(DOCUMENTS)
@@ -136,27 +137,6 @@ class Shelf:
         self.clock = Clock()
         self.effects: list[Effect] = []
         self.guarded = GuardedConnection(IMAGE, SqlPolicy(READABLE, writable=frozenset({"remarks"})))
-
-    @property
-    def db(self) -> sqlite3.Connection:
-        return self.guarded.raw
-
-    def writable(self) -> sqlite3.Connection:
-        return self.guarded.raw
-
-    def guarded_writable(self) -> GuardedConnection:
-        return self.guarded
-
-    def effect(self, kind: str, table: str, key: str, **values: Any) -> None:
-        self.effects.append(Effect(kind, table, key, values))
-
-    @property
-    def now_iso(self) -> str:
-        return self.time()
-
-    def time(self) -> str:
-        minutes, seconds = divmod(int(self.clock.now), 60)
-        return f"2026-03-02T{9 + minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}Z"
 
 
 IMAGE = _image()

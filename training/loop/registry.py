@@ -45,7 +45,7 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Registry:
+class ModelRegistry:
     """The versions, and what happened to them in turn."""
 
     current: int
@@ -100,7 +100,7 @@ class Registry:
                 yield f"round {event['round']}: {what}: {event['why']}"
 
 
-def read_registry(folder: Path, model: str, until: int | None = None) -> Registry:
+def read_registry(folder: Path, model: str, until: int | None = None) -> ModelRegistry:
     """The registry as the decisions and rollbacks give it, `until` a round, or the last before which all are decided.
 
     Raises UserError when a decision is unreadable.
@@ -129,10 +129,10 @@ def read_registry(folder: Path, model: str, until: int | None = None) -> Registr
         for back in _rollbacks(folder, number):
             current = int(back["rollback"])
             history.append(back)
-    return Registry(current, tuple(versions), tuple(history))
+    return ModelRegistry(current, tuple(versions), tuple(history))
 
 
-def write_registry(folder: Path, registry: Registry) -> bool:
+def write_registry(folder: Path, registry: ModelRegistry) -> bool:
     """Write it down, if what is there is anything else; whether it was."""
     path = folder / REGISTRY
     wanted = orjson.dumps(registry.to_record(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
@@ -143,7 +143,7 @@ def write_registry(folder: Path, registry: Registry) -> bool:
     return True
 
 
-def note_rollback(folder: Path, registry: Registry, to: int) -> None:
+def note_rollback(folder: Path, registry: ModelRegistry, to: int) -> None:
     """Write down that an earlier version is in use again."""
     registry.version(to)
     after = registry.rounds

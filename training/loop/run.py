@@ -20,7 +20,7 @@ from faultgym.training.loop.ledger import write_page
 from faultgym.training.loop.models import check_model, with_port
 from faultgym.training.loop.registry import (
     DECISION,
-    Registry,
+    ModelRegistry,
     decided_after,
     note_rollback,
     read_registry,
@@ -47,7 +47,7 @@ class Loop:
 
 def run_loop(
     folder: Path, config: LoopConfig, *, resume: bool = False, watching: LoopCallbacks | None = None
-) -> Registry:
+) -> ModelRegistry:
     """Do the rounds that are still to be done; needs the extras `data` and `train`.
 
     Whatever was stopped, by Ctrl-C, `kill -9` or a full disk, is gone on with. Raises UserError when the folder holds
@@ -116,12 +116,12 @@ def opened(folder: Path) -> Loop:
         raise UserError(f"{path} is damaged ({error}): put it back from a copy, or begin another loop") from error
 
 
-def status(folder: Path) -> Registry:
+def status(folder: Path) -> ModelRegistry:
     """What a loop has come to."""
     return read_registry(folder, opened(folder).config.model)
 
 
-def rollback(folder: Path, to: int, say: LoopCallbacks | None = None) -> Registry:
+def rollback(folder: Path, to: int, say: LoopCallbacks | None = None) -> ModelRegistry:
     """Put an earlier version in use again. A round that was under way is set aside: it began from another one."""
     loop = opened(folder)
     with exclusive(folder):
