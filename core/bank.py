@@ -30,7 +30,10 @@ def banked(shelf: Shelf, size: int) -> Callable[[Callable[P, R]], Callable[P, R]
 
     Args:
         shelf: What the results are.
-        size: How many are kept; the one not used for longest goes first.
+        size: Results kept; past that, the least recently used one is dropped.
+
+    Returns:
+        A decorator. The arguments of the function have to be hashable.
 
     Example:
         >>> @banked("code", 8)
@@ -49,14 +52,22 @@ def banked(shelf: Shelf, size: int) -> Callable[[Callable[P, R]], Callable[P, R]
 
 
 def forget(*shelves: Shelf) -> None:
-    """Empty the caches on these shelves, or all of them. What was handed out stays valid."""
+    """Empty the caches on some shelves. Results handed out before stay valid.
+
+    Args:
+        shelves: The shelves to empty; by default, all of them.
+    """
     for shelf, cached in list(_BANK.values()):
         if not shelves or shelf in shelves:
             cached.cache_clear()
 
 
 def contents() -> dict[str, tuple[Shelf, int, int]]:
-    """Function -> (shelf, results kept, results kept at most)."""
+    """How full each cache of the bank is.
+
+    Returns:
+        Module and name of the cached function -> (shelf, results kept, results kept at most), sorted by name.
+    """
     found = {}
     for name, (shelf, cached) in sorted(_BANK.items()):
         info = cached.cache_info()

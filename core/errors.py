@@ -32,4 +32,4 @@ class TraceError(UserError):
 
 
 class HarnessError(FaultgymError):
-    """Something on our side broke while an episode ran; the episode says nothing about its policy."""
+    """A failure of the harness or its machine while an episode ran; the episode says nothing about its policy."""

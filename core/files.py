@@ -27,7 +27,16 @@ def file_sha256(path: Path) -> str:
 
 
 def files_sha256(paths: Iterable[Path], below: Path) -> str:
-    """One SHA-256 for several files: of their names relative to `below` and their bytes, in the order of the names."""
+    """One SHA-256 for several files: of their names relative to `below` and their bytes, in the order of the names.
+
+    Args:
+        paths: The files, in any order.
+        below: The folder that all of them are in.
+
+    Raises:
+        ValueError: A path is not below the folder.
+        OSError: A file cannot be read.
+    """
     digest = hashlib.sha256()
     for name, path in sorted((path.relative_to(below).as_posix(), path) for path in paths):
         digest.update(f"{name} {file_sha256(path)}\n".encode())
@@ -36,6 +45,10 @@ def files_sha256(paths: Iterable[Path], below: Path) -> str:
 
 def contents_sha256(paths: Iterable[Path], end: str = "") -> str:
     """One SHA-256 over several files in the order given: of each its name without folders, `end`, and its bytes.
+
+    Args:
+        paths: The files.
+        end: What separates a name from the bytes.
 
     Raises:
         OSError: A file cannot be read.
@@ -49,7 +62,15 @@ def contents_sha256(paths: Iterable[Path], end: str = "") -> str:
 
 
 def write_error(path: Path, error: OSError) -> UserError:
-    """The error for a write, sync or creation that failed."""
+    """The error for a write, sync or creation that failed.
+
+    Args:
+        path: The file that was to be written.
+        error: What the system raised; a full disk or quota gets a message of its own.
+
+    Returns:
+        An error to raise, whose message tells a person what to do.
+    """
     if error.errno in DISK_FULL:
         what = f"disk full: {path} cannot grow ({error.strerror})"
         return UserError(f"{what}; all earlier records are intact: free some space, then resume the run")
@@ -58,7 +79,11 @@ def write_error(path: Path, error: OSError) -> UserError:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a new or renamed entry of the folder outlast a power cut."""
+    """Make a new or renamed entry of the folder outlast a power cut.
+
+    Raises:
+        OSError: The folder cannot be opened or synced.
+    """
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -71,11 +96,24 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A file that takes its name only when it is whole and on the disk.
 
     Args:
-        path: What the file is called in the end. Until then it is `.NAME.tmp` beside it.
+        path: The final name. The file is `.NAME.tmp` beside it until the block ends; an error in the block deletes it.
+
+    Yields:
+        The open file, for bytes.
 
     Raises:
-        UserError: There is no such folder, or the path is a folder or a device, which must not be replaced.
-        OSError: It cannot be written; `write_error` makes of that what a person can read.
+        UserError: The folder is missing, or the path is a folder or a device, which must not be replaced.
+        OSError: The file cannot be written; `write_error` makes of that what a person can read.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "whole.txt")
+        ...     with atomic_file(path) as file:
+        ...         path.exists(), file.write(b"all of it")
+        ...     path.read_bytes()
+        (False, 9)
+        b'all of it'
     """
     if path.exists() and not path.is_file():
         raise UserError(f"{path} is no ordinary file; choose another name")

@@ -18,7 +18,7 @@ MAX_INTEGER = 2**53
 def canonical(value: Any) -> bytes:
     """The one text of a JSON value: keys sorted, no blanks, UTF-8, `30.0` written as `30`.
 
-    Equal values have equal texts, whichever of two equal numbers they were made with.
+    Equal values have equal texts, whichever of two equal numbers they were made with. NaN and infinities become null.
 
     Raises:
         TypeError: The value is no JSON value, is nested too deep, or holds an integer beyond 64 bits or half a
@@ -36,7 +36,15 @@ def canonical(value: Any) -> bytes:
 
 
 def normalized_numbers(value: Any) -> Any:
-    """The value with every whole float below 2**53 as an integer; containers are copied only where one is inside."""
+    """A copy of the value with every whole float below 2**53 as an integer, mappings as dicts, tuples as lists.
+
+    Raises:
+        RecursionError: The value is nested too deep.
+
+    Example:
+        >>> normalized_numbers({"seconds": 30.0, "share": (0.5, 1.0)})
+        {'seconds': 30, 'share': [0.5, 1]}
+    """
     if type(value) is float:
         return int(value) if value.is_integer() and abs(value) < MAX_INTEGER else value
     if isinstance(value, Mapping):
@@ -47,14 +55,19 @@ def normalized_numbers(value: Any) -> Any:
 
 
 def unfit(value: Any, *, levels: int, size: int) -> str:
-    """What makes a value unfit as JSON that is stored and sent on: `are nested too deep: ...`; empty where it is fit.
-
-    Walks without recursion, however deep the value is.
+    """What makes a value unfit as JSON that is stored and sent on. Walks without recursion, however deep the value is.
 
     Args:
-        value: Whatever a model or a client may have sent.
+        value: What a model or a client sent.
         levels: How deep containers may be nested inside the outermost one.
-        size: How many characters of text and values it may hold, all together.
+        size: Characters of text, keys counted, plus number of values that are allowed in total.
+
+    Returns:
+        The reason, without its subject (`are nested too deep: ...`); empty where the value is fit.
+
+    Example:
+        >>> unfit({"n": 2**60}, levels=4, size=100)
+        'hold a whole number of more than 53 bits'
     """
     count = 0
     stack: list[tuple[Any, int]] = [(value, 0)]
@@ -82,7 +95,12 @@ def unfit(value: Any, *, levels: int, size: int) -> str:
 
 
 def deeper_than(value: Any, levels: int) -> bool:
-    """Whether lists and objects are nested more than `levels` deep, however deep they are: no recursion."""
+    """Whether lists and objects are nested more than `levels` deep, however deep they are: no recursion.
+
+    Args:
+        value: A JSON value.
+        levels: Levels allowed; the outermost list or object is the first.
+    """
     stack = [(value, 1)]
     while stack:
         one, depth = stack.pop()
@@ -103,7 +121,7 @@ def nearest_json(value: Any) -> Any:
     """The value with all that JSON in UTF-8 cannot hold replaced by the nearest that it can.
 
     Half surrogate pairs become U+FFFD, integers beyond 64 bits a string of their digits, containers more than
-    `MAX_STORED_DEPTH` levels down a marker. (NaN and infinities become null when it is written.)
+    `MAX_STORED_DEPTH` levels down a marker. NaN and infinities stay, and become null in the written text.
 
     Example:
         >>> nearest_json({"n": 2**64, "flag": True})

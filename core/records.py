@@ -19,7 +19,7 @@ Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class StoredRecord(msgspec.Struct, forbid_unknown_fields=True, gc=False, omit_defaults=True):
-    """A JSON object with exactly these fields; one with a default is left out where it has that value."""
+    """A JSON object with exactly these fields; a field with a default is left out where it has that value."""
 
 
 class RecordProblem(NamedTuple):
@@ -44,10 +44,13 @@ def declared(cls: type, **other: Any) -> Any:
 
     Args:
         cls: The dataclass.
-        other: Field -> its type in the record, where it is another one than in the dataclass.
+        other: Field -> its type in the record, where that differs from the type in the dataclass.
 
     Returns:
         A struct whose values `restored` turns into those of the dataclass.
+
+    Raises:
+        TypeError: The class is no dataclass.
     """
     hints = get_type_hints(cls, include_extras=True)
     parts = [(f.name, other.get(f.name) or _stored(hints[f.name])) for f in fields(cls)]
@@ -61,7 +64,14 @@ _SOURCES: dict[type, type] = {}
 
 
 def structs_of(shape: Any) -> dict[type, type]:
-    """Every struct that is part of a shape -> the class that declares its fields: itself, or the dataclass."""
+    """Every struct that is part of a shape.
+
+    Args:
+        shape: A type as msgspec decodes it: a struct, or a list, mapping or union of some.
+
+    Returns:
+        Struct -> the class that declares its fields: itself, or the dataclass that `declared` took.
+    """
     found: dict[type, type] = {}
     pending = [shapes.type_info(shape)]
     while pending:
@@ -87,14 +97,31 @@ def _stored(hint: Any) -> Any:
 
 
 def restored(cls: type, value: Any) -> Any:
-    """The dataclass's value that a struct of `declared(cls)` holds."""
+    """The dataclass's value that a struct holds.
+
+    Args:
+        cls: The dataclass.
+        value: A value of the struct `declared(cls)`.
+    """
     return cls(**msgspec.structs.asdict(value))
 
 
 def explained(value: Any, shape: Any, *, prefix: str = "") -> str:
     """What is wrong with a value that does not have a record's shape: `field: reason, not VALUE (and 2 more)`.
 
-    Empty where nothing is.
+    Args:
+        value: Decoded JSON.
+        shape: The type that the value should have, as msgspec decodes it.
+        prefix: The place of the value, before the names of its fields.
+
+    Returns:
+        The first problem and the number of further ones; empty where nothing is wrong.
+
+    Example:
+        >>> class Point(StoredRecord):
+        ...     x: int
+        >>> explained({"x": "one", "y": 2}, Point)
+        "x: a whole number is expected, not 'one' (and 1 more)"
     """
     found = list(problems(value, shapes.type_info(shape), prefix))
     if not found:
@@ -118,7 +145,16 @@ _PLAIN: dict[type, _Plain] = {
 
 
 def problems(value: Any, shape: shapes.Type, where: str = "") -> Iterator[RecordProblem]:
-    """All that is wrong with a value, in the order of the declaration."""
+    """All that is wrong with a value, in the order of the declaration.
+
+    Args:
+        value: Decoded JSON.
+        shape: The type that the value should have, as `msgspec.inspect.type_info` gives it.
+        where: The place of the value, before the names of its fields.
+
+    Yields:
+        The problems, those of inner values under their full path.
+    """
     if isinstance(shape, shapes.AnyType):
         return
     if type(shape) in _PLAIN:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """What there is of one noun, by name: built in, registered in code, or found by entry point.
+    """The entries of one noun, by name: built in, registered in code, or found by entry point.
 
     Args:
         noun: What an entry is, for messages: `fault kind`, `failure mode`.
@@ -30,9 +30,9 @@ class Registry(Mapping[str, T], Generic[T]):
         check: The conformance check; called with the name and the entry before a foreign entry is taken. Raises
             `UserError` that says what is wrong and where.
         error: The class of the errors raised.
-        lazy: Built-in entries that are imported one by one, when they are asked for: name -> `module:attribute`.
         listing: What the message about an unknown name says when no name is near: how to list them; by default, all
             names.
+        lazy: Built-in entries that are imported one by one, when they are asked for: name -> `module:attribute`.
 
     Example:
         >>> formats = Registry("text format", "faultgym.text_formats")
@@ -63,10 +63,17 @@ class Registry(Mapping[str, T], Generic[T]):
         self._ready = False
 
     def add(self, name: str, entry: T) -> T:
-        """Take a built-in entry, unchecked: the project's own tests check those. Returns it.
+        """Take a built-in entry, unchecked: the project's own tests check those.
+
+        Args:
+            name: The name of the entry.
+            entry: The entry; adding the same object again does nothing.
+
+        Returns:
+            The entry.
 
         Raises:
-            UserError: There is another one of that name.
+            UserError: The name is taken by another entry.
         """
         if self._entries.get(name, entry) is not entry:
             raise self._error(f"there is a {self.noun} named {name!r} already; choose another name")
@@ -75,12 +82,17 @@ class Registry(Mapping[str, T], Generic[T]):
 
     @property
     def own(self) -> Mapping[str, T]:
-        """The built-in entries alone, whatever packages are installed: what a seed draws from."""
+        """The built-in entries alone, without those of installed packages: what a seed draws from."""
         self._load()
         return MappingProxyType(self._own)
 
     def register(self, name: str, entry: T, *, replace: bool = False) -> None:
-        """Take an entry of somebody else's, after the conformance check.
+        """Take a foreign entry, after the conformance check.
+
+        Args:
+            name: The name of the entry.
+            entry: The entry.
+            replace: Whether the entry may take the name of another one.
 
         Raises:
             UserError: The entry does not conform, or the name is taken and `replace` is false.
@@ -94,13 +106,13 @@ class Registry(Mapping[str, T], Generic[T]):
         self._entries[name] = entry
 
     def put(self, name: str, entry: T) -> None:
-        """Take an entry unchecked, in the place of another one of that name: for those who check it themselves."""
+        """Take an entry that the caller has checked, in the place of any other of that name."""
         self._load()
         self._points.pop(name, None)
         self._entries[name] = entry
 
     def held(self, name: str) -> T | None:
-        """The entry of that name if it has been imported; imports nothing."""
+        """The entry of that name if it has been imported, else None; imports nothing."""
         return self._entries.get(name)
 
     def unregister(self, name: str) -> None:
@@ -127,11 +139,14 @@ class Registry(Mapping[str, T], Generic[T]):
         return sum(1 for _ in self)
 
     def named(self, name: str) -> T:
-        """The entry of that name.
+        """The entry of that name; imported first where that has not happened.
+
+        Args:
+            name: The name of the entry.
 
         Raises:
-            UserError: There is none (the message gives the nearest names), or the one that an entry point names cannot
-                be imported or does not conform.
+            UserError: No entry has that name (the message gives the nearest ones), or the one that an entry point names
+                cannot be imported or does not conform.
         """
         try:
             return self[name]

@@ -17,7 +17,7 @@ def explained(error: ValidationError, known: Iterable[str] = (), *, value_chars:
     Args:
         error: What pydantic raised.
         known: The names of all fields; the nearest is offered for an unknown one.
-        value_chars: How much of the wrong value is shown, in characters.
+        value_chars: Characters of the wrong value that are shown.
     """
     first = error.errors(include_url=False, include_context=False)[0]
     field = ".".join(str(part) for part in first["loc"])
@@ -61,7 +61,16 @@ def refusal(error: ValidationError, kind: type) -> str:
 
 
 def unknown_setting(name: str, known: Iterable[str]) -> str:
-    """What is said of a setting that there is not: the nearest one, and all there are."""
+    """The message about a setting that does not exist: the nearest one, and all there are.
+
+    Args:
+        name: The setting as it was given, with dots where it is nested.
+        known: The settings there are, without the dots and what stands before them.
+
+    Example:
+        >>> unknown_setting("training.step", ["steps", "seed"])
+        "unknown setting 'training.step' (did you mean 'steps'?); there are seed, steps"
+    """
     names = sorted(known)
     return f"unknown setting {name!r}{_hint(name.rpartition('.')[2], names)}; there are {', '.join(names)}"
 
@@ -70,7 +79,16 @@ _EMPTY = ("string_too_short", "too_short")
 
 
 def allowed(field: dict[str, Any], schema: dict[str, Any]) -> str:
-    """What a JSON schema allows, in words."""
+    """What a JSON schema allows, in words.
+
+    Args:
+        field: The schema of one setting.
+        schema: The schema that it is part of, whose `$defs` its references name.
+
+    Example:
+        >>> allowed({"type": "integer", "minimum": 1}, {})
+        'a whole number from 1'
+    """
     if choices := _choices(field, schema):
         return f"one of {', '.join(choice or 'nothing' for choice in choices)}"
     field = next((one for one in field.get("anyOf", ()) if one.get("type") != "null"), field)

@@ -11,14 +11,19 @@ def nearest(name: str, known: Iterable[str], count: int = 1) -> list[str]:
 
     Args:
         name: What was asked for. Only its first 80 characters are compared.
-        known: What there is.
-        count: How many names to give at most.
+        known: The names to choose from.
+        count: Names given at most.
     """
     return difflib.get_close_matches(name[:80], list(known), count)
 
 
 def did_you_mean(name: str, known: Iterable[str], count: int = 1) -> str:
     """`did you mean A or B?`, or the empty text where nothing is near.
+
+    Args:
+        name: What was asked for.
+        known: The names to choose from.
+        count: Names offered at most.
 
     Example:
         >>> did_you_mean("ruogh", ["mild", "rough"])

@@ -18,7 +18,12 @@ def storable(text: str) -> str:
 
 
 def joined(text: str) -> str:
-    """The text with halves that do form a pair joined, and all others replaced by U+FFFD."""
+    r"""The text with halves that do form a pair joined, and all others replaced by U+FFFD.
+
+    Example:
+        >>> joined("\ud83d\ude00") == "\U0001f600"
+        True
+    """
     if not has_surrogates(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

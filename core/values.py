@@ -9,10 +9,19 @@ T = TypeVar("T")
 
 
 def fast_init(cls: type[T]) -> type[T]:
-    """The frozen, slotted dataclass itself, with an `__init__` that writes its slots directly.
+    """Give a dataclass an `__init__` that writes its slots directly.
 
     A frozen dataclass sets each field through `object.__setattr__`, by name; the slot's own descriptor
-    takes half the time. Fields, defaults, equality and frozenness stay as they are.
+    takes half the time. Fields, defaults, equality and frozenness stay as they are; `__post_init__` is not called.
+
+    Args:
+        cls: A dataclass with slots.
+
+    Returns:
+        The same class.
+
+    Raises:
+        AttributeError: The class has no slots.
     """
     space: dict[str, Any] = {"_missing": MISSING}
     parameters, body = [], []
@@ -40,5 +49,9 @@ def fast_init(cls: type[T]) -> type[T]:
 
 
 def shallow(value: Any) -> dict[str, Any]:
-    """The fields of a slotted dataclass by name: `asdict` without its deep copies."""
+    """The fields of a slotted dataclass by name: `asdict` without its deep copies.
+
+    Args:
+        value: An instance. Slots that a base class declares are left out.
+    """
     return {name: getattr(value, name) for name in value.__slots__}

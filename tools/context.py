@@ -17,7 +17,11 @@ END_OF_TIME = 1e11
 
 
 class Clock:
-    """Virtual time in seconds since the episode began. Nothing in faultgym ever sleeps."""
+    """Virtual time in seconds since the episode began. Nothing in faultgym ever sleeps.
+
+    Args:
+        now: The time at which the clock starts.
+    """
 
     __slots__ = ("now",)
 
@@ -25,7 +29,14 @@ class Clock:
         self.now = now
 
     def advance(self, seconds: float) -> float:
-        """Move on by `seconds` (>= 0), at most to `END_OF_TIME`, and return the new time."""
+        """Move the clock forward, at most to `END_OF_TIME`.
+
+        Args:
+            seconds: How far; not negative.
+
+        Returns:
+            The new time.
+        """
         self.now = min(self.now + seconds, END_OF_TIME)
         return self.now
 
@@ -58,10 +69,16 @@ class SqlDoor(Protocol):
     """The untrusted door to a world's database: a model's statements go through it, and none of them raises."""
 
     def run(self, statement: str, *, write_allowed: bool, now: Callable[[], str] | None = None) -> SqlReply:
-        """Run one statement; whatever is wrong with it is the reply's `error`."""
+        """Run one statement; what is wrong with the statement is the reply's `error`.
+
+        Args:
+            statement: One SQLite statement, as a model wrote it.
+            write_allowed: Whether the statement may change the tables that are writable.
+            now: Gives the virtual time (ISO 8601, UTC) for date functions; without it, the time is NULL.
+        """
 
     def writes(self, statement: str) -> bool:
-        """Whether the statement would change something, were it run and allowed."""
+        """Whether the statement would change something if it ran and were allowed to."""
 
 
 class SearchEngine(Protocol):
@@ -72,7 +89,7 @@ class SearchEngine(Protocol):
         """All documents by id."""
 
     def search(self, request: SearchRequest) -> SearchReply:
-        """One page of hits; whatever is wrong with the request is the reply's `error`."""
+        """One page of hits; what is wrong with the request is the reply's `error`."""
 
 
 class WorldView(Protocol):
@@ -106,11 +123,18 @@ class WorldView(Protocol):
         """What the fields of the service's bodies mean."""
 
     def effect(self, kind: str, table: str, key: str, **values: Any) -> None:
-        """Note a customer-visible write in the effect log."""
+        """Note a customer-visible write in the effect log.
+
+        Args:
+            kind: What was done, in the suite's words: `cancel_order`.
+            table: The table that was changed.
+            key: The row's id, or what the statement named.
+            values: The new values, by column.
+        """
 
     @property
     def now_iso(self) -> str:
         """The virtual time as ISO 8601, UTC."""
 
     def time(self) -> str:
-        """The same, for whoever wants it only if needed."""
+        """The virtual time as `now_iso` gives it, for callers that pass the function on."""

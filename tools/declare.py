@@ -30,7 +30,11 @@ class Problem:
 
 
 class BadArguments(ValueError):
-    """Arguments that do not fit the declaration. Data, not a bug: the caller turns it into a reply."""
+    """Arguments that do not fit the declaration. Data, not a bug: the caller makes a reply of them.
+
+    Args:
+        problems: All that is wrong, at least one.
+    """
 
     def __init__(self, problems: list[Problem]):
         super().__init__("; ".join(p.detail for p in problems))
@@ -52,14 +56,17 @@ class Declaration:
     """pydantic-core validator: a dict in, a dict out."""
 
     def check(self, arguments: Mapping[str, Any], *, strict: bool = True) -> dict[str, Any]:
-        """Validated arguments, without defaults filled in.
+        """Validate arguments.
 
         Args:
             arguments: What was sent.
             strict: For JSON, where a number written as text is wrong; query strings know text only.
 
+        Returns:
+            The arguments by name, without defaults filled in; `ORD-1042` for `1042`, unless declared `as_sent`.
+
         Raises:
-            BadArguments: They do not fit; its `problems` say where.
+            BadArguments: The arguments do not fit; its `problems` say where.
         """
         try:
             result: dict[str, Any] = self.validator.validate_python(arguments, strict=strict)
@@ -85,8 +92,8 @@ def declare(
     Args:
         function: Typed in full; the first paragraph of its docstring is the description.
         name: The name, if it is another than the function's.
-        hidden: How many of the first parameters are left out: the world or session that it works on.
-        optional: Parameters that the function does not take itself, such as request headers.
+        hidden: How many of the first parameters are left out: the world or session that the function works on.
+        optional: Parameters that the function does not take itself, such as request headers: name -> annotation.
         as_sent: Leave values as they were sent, where they would be brought into their whole form.
 
     Raises:
@@ -135,7 +142,18 @@ ANY_IDENTIFIER = re.compile(rf"\b([A-Z]{{2,}})-{IDENTIFIER_DIGITS}\b")
 
 
 def identifier(prefix: str, description: str) -> Any:
-    """The annotation of an identifier such as `ORD-1042`; the bare number is taken as well."""
+    """The annotation of an identifier such as `ORD-1042`; the bare number is taken as well.
+
+    Args:
+        prefix: What stands before the hyphen, in capitals.
+        description: What the model reads about the parameter.
+
+    Example:
+        >>> def get_order(world, order_id: identifier("ORD", "The order")) -> None:
+        ...     "Read an order."
+        >>> declare(get_order).check({"order_id": "1042"})
+        {'order_id': 'ORD-1042'}
+    """
 
     def whole(value: str) -> str:
         return value if value.startswith(prefix) else f"{prefix}-{value}"

@@ -28,7 +28,7 @@ class CallOutcome(NamedTuple):
 
 
 class Session:
-    """One agent's session: it keeps the bearer token as a browser keeps a cookie.
+    """One agent's session, which keeps the bearer token as a browser keeps a cookie.
 
     Args:
         world: What the tools work on.
@@ -58,7 +58,15 @@ class Session:
         """Whether the SQL tool may write to the suite's writable tables in this task."""
 
     def send(self, tool: str, request: HttpRequest) -> tuple[HttpResponse, Site]:
-        """Send a request through the fault layer; keeps the token that a token request gives."""
+        """Send a request through the fault layer, and keep the token that a token request gives.
+
+        Args:
+            tool: The tool that the model called; faults can be aimed at it.
+            request: The request; without an Authorization header, the session's token is added.
+
+        Returns:
+            The response as the faults leave it, and the site at which it passed them.
+        """
         if self.token and "authorization" not in request.headers:
             headers = {**request.headers, "authorization": f"Bearer {self.token}"}
             request = HttpRequest(request.method, request.path, query=request.query, headers=headers, body=request.body)
@@ -80,12 +88,26 @@ class Session:
 def exchange_http(
     world: WorldView, service: Service, layer: FaultLayer, site: Site, request: HttpRequest
 ) -> HttpResponse:
-    """The service's reply as the fault layer lets it through; in process and over a socket alike."""
+    """The service's reply as the fault layer lets it through; in process and over a socket alike.
+
+    Args:
+        world: The world that the service reads and changes.
+        service: The suite's routes.
+        layer: The faults of the episode.
+        site: Where the request passes the layer, as `http_site` gives it.
+        request: What the client sends.
+    """
     return layer.exchange(world, site, request, lambda r: service.handle(world, r))
 
 
 def http_site(service: Service, tool: str, request: HttpRequest) -> Site:
-    """Where this request passes the fault layer; a request without a route has an empty one."""
+    """Where a request passes the fault layer; a request without a route has an empty one.
+
+    Args:
+        service: The suite's routes.
+        tool: The tool that the model called; `http` for an outside client over the socket.
+        request: What the client sends.
+    """
     try:
         op, _ = service.route(request.method, request.path)
     except ServiceError:
@@ -95,7 +117,12 @@ def http_site(service: Service, tool: str, request: HttpRequest) -> Site:
 
 @banked("code", 4096)
 def operation_site(tool: str, op: Operation) -> Site:
-    """The site of one operation when it is called through `tool`."""
+    """Where a request to an operation passes the fault layer.
+
+    Args:
+        tool: The tool that the model called.
+        op: The operation. Asking for a token counts as no write.
+    """
     return Site(
         "http",
         tool,

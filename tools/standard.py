@@ -93,7 +93,12 @@ def sql(
 
 
 def is_write(world: WorldView, statement: str) -> bool:
-    """Whether the statement is meant to change something: by its first word, else by what SQLite makes of it."""
+    """Whether the statement is meant to change something: by its first word, else by what SQLite makes of it.
+
+    Args:
+        world: Where the statement would run; nothing in it is changed.
+        statement: One SQLite statement, as a model wrote it.
+    """
     word = statement.lstrip(" \t\r\n(")[:7].upper()
     if word.startswith("SELECT"):
         return False
@@ -101,7 +106,16 @@ def is_write(world: WorldView, statement: str) -> bool:
 
 
 def run_sql(world: WorldView, statement: str, may_write: bool) -> SqlReply:
-    """Run a statement through the guarded door and note what it changed."""
+    """Run a statement through the guarded door and note what it changed.
+
+    Args:
+        world: Where the statement runs.
+        statement: One SQLite statement, as a model wrote it.
+        may_write: Whether the statement may change the suite's writable tables.
+
+    Returns:
+        The rows, or the error that the model reads.
+    """
     if not may_write:
         return world.guarded.run(statement, write_allowed=False, now=world.time)
     reply = world.guarded_writable().run(statement, write_allowed=True, now=world.time)
@@ -111,7 +125,12 @@ def run_sql(world: WorldView, statement: str, may_write: bool) -> SqlReply:
 
 
 def render_sql(reply: SqlReply, writes: bool) -> str:
-    """Rows, or the number of rows changed, as the model sees them."""
+    """Rows, or the number of rows changed, as JSON that the model sees.
+
+    Args:
+        reply: A reply without an error.
+        writes: Whether the statement was a write; with no columns, the number of changed rows is shown.
+    """
     if writes and not reply.columns:
         return orjson.dumps({"changes": reply.changes, "source": reply.source}).decode()
     columns = reply.columns
@@ -148,7 +167,19 @@ def http_request(
     headers: Mapping[str, str],
     body: dict[str, Any] | None,
 ) -> HttpRequest:
-    """The request of an `http` call; a query inside the path counts, a host is ignored."""
+    """The request of an `http` call; a query inside the path counts, a host is ignored.
+
+    Args:
+        method: The HTTP method.
+        path: The path, or a whole URL.
+        query: Query parameters; where the path holds the same name, the value given here counts.
+        headers: Header names in any case.
+        body: The JSON object to send; None for no body.
+
+    Example:
+        >>> http_request("GET", "/v1/orders?limit=5", {"paid": True}, {}, None).query
+        {'limit': '5', 'paid': 'true'}
+    """
     clean = {name: _query_text(value) for name, value in query.items()}
     if "?" in path or "://" in path or "%" in path or "#" in path:
         path, inside = split_path(path)
@@ -159,7 +190,12 @@ def http_request(
 
 
 def split_path(path: str) -> tuple[str, dict[str, str]]:
-    """The path of a URL without escapes, and the query inside it; never raises."""
+    """Split a URL into its path, without escapes, and the query inside it; never raises.
+
+    Example:
+        >>> split_path("/v1/orders?status=paid%20late")
+        ('/v1/orders', {'status': 'paid late'})
+    """
     try:
         parts = urlsplit(path)
     except ValueError:  # a host in brackets that is no address: not this API
@@ -174,7 +210,16 @@ def _query_text(value: Scalar) -> str:
 
 
 def send(session: Session, tool: str, request: HttpRequest) -> CallOutcome:
-    """Send the request and show the response as text."""
+    """Send the request and show the response as text.
+
+    Args:
+        session: What the tools work on.
+        tool: The tool that the model called.
+        request: The HTTP request that the call stands for.
+
+    Returns:
+        The response as `render_http` shows it, or an error where none arrived; with the code `http_STATUS` from 300 on.
+    """
     response, site = session.send(tool, request)
     if response.status == 0:
         return CallOutcome(f"error: {response.transport}", response.transport.split(":")[0], site.tables, site.write)

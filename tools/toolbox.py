@@ -45,7 +45,7 @@ class Tool:
 
     @property
     def name(self) -> str:
-        """The name the model calls it by."""
+        """The name by which the model calls the tool."""
         return self.declaration.name
 
 
@@ -80,7 +80,14 @@ _HEADERS = {
 
 
 def endpoint_tool(op: Operation) -> Tool:
-    """The typed tool of one of the service's operations; it sends the same request as `http` would."""
+    """The typed tool of one of the service's operations.
+
+    Args:
+        op: The operation. A write also takes an idempotency key, and an ETag where its row has a version.
+
+    Returns:
+        A tool that sends the same request as `http` would.
+    """
     extra = {}
     if op.write:
         extra["idempotency_key"] = _HEADERS["idempotency_key"]
@@ -94,7 +101,16 @@ def endpoint_tool(op: Operation) -> Tool:
 
 
 def endpoint_request(op: Operation, arguments: Mapping[str, Any]) -> HttpRequest:
-    """The HTTP request that a call of the operation's typed tool stands for."""
+    """The HTTP request that a call of the operation's typed tool stands for.
+
+    Args:
+        op: The operation.
+        arguments: Validated arguments: those in the path are put there, the others go into the body of a write, or
+            into the query.
+
+    Raises:
+        KeyError: An argument that the path needs is missing.
+    """
     rest = dict(arguments)
     headers = {}
     for name in ("idempotency_key", "if_match"):
@@ -109,7 +125,7 @@ def endpoint_request(op: Operation, arguments: Mapping[str, Any]) -> HttpRequest
 
 
 def endpoint_tools(service: Service) -> dict[str, Tool]:
-    """The typed tools of a service by name."""
+    """The typed tools of a service by name; an operation with `tool` false has none."""
     return {op.name: endpoint_tool(op) for op in service.operations.values() if op.tool}
 
 
@@ -119,6 +135,13 @@ class Toolbox:
     Args:
         tools: The tools by name.
         session: What they work on.
+
+    Example:
+        >>> from faultgym.tools.faults.layer import FaultLayer
+        >>> from faultgym.tools.faults.probes import ProbeWorld, service
+        >>> toolbox = Toolbox(STANDARD, Session(ProbeWorld(), service(), FaultLayer()))
+        >>> toolbox.call(ToolCall("call_0", "sql", {"query": "SELECT count(*) AS n FROM orders"})).result.content
+        '{"rows":[{"n":12}],"source":"primary"}'
     """
 
     __slots__ = ("session", "tools")
@@ -144,7 +167,14 @@ class Toolbox:
         return {e.tool for e in layer.events if e.kind == "tool_removed"}
 
     def call(self, call: ToolCall) -> CallRecord:
-        """Do one call. Never raises for what a model can send."""
+        """Do one call. Never raises for what a model can send.
+
+        Args:
+            call: What the policy asks for, with parsed arguments or their text.
+
+        Returns:
+            The record of the call; its result is what the model sees, an error included.
+        """
         layer, world = self.session.layer, self.session.world
         events, effects = len(layer.events), len(world.effects)
         outcome = _UNSET
@@ -176,7 +206,12 @@ class Toolbox:
         )
 
     def refuse(self, call: ToolCall, limit: int) -> CallRecord:
-        """Answer a call that is one too many in its turn, without doing it."""
+        """Answer a call that is one too many in its turn, without doing it.
+
+        Args:
+            call: The call.
+            limit: Calls allowed in one turn, for the message.
+        """
         self.session.layer.call += 1
         text = f"error: not done: at most {limit} calls in one turn"
         return CallRecord(call, ToolResult(call.id, call.name, text, "too_many_calls"), at=self.session.world.clock.now)
@@ -203,7 +238,12 @@ _UNSET = CallOutcome("")
 
 
 def unknown_tool(name: str, offered: Sequence[str]) -> CallOutcome:
-    """The result of a call to a tool that is not among those offered."""
+    """The result of a call to a tool that is not among those offered.
+
+    Args:
+        name: The name that was called.
+        offered: The names of the tools that are offered; the nearest is named.
+    """
     near = did_you_mean(name, offered)
     hint = f"; {near}" if near else "."
     return CallOutcome(
@@ -219,14 +259,17 @@ def capped(content: str) -> str:
 
 
 class MalformedCall(ValueError):
-    """Arguments that are not a JSON object within the limits. Data: it becomes a result."""
+    """Arguments that are not a JSON object within the limits. Data, not a bug: the toolbox makes a result of them."""
 
 
 def parse_arguments(call: ToolCall) -> dict[str, Any]:
     """The call's arguments as a clean dict.
 
+    Args:
+        call: The call; where its arguments are None, `raw` is parsed, and empty text is `{}`.
+
     Raises:
-        MalformedCall: They are no JSON object, or one beyond the limits.
+        MalformedCall: The arguments are no JSON object, or one beyond the limits.
 
     Example:
         >>> parse_arguments(ToolCall("call_0", "sql", raw='{"query": "SELECT 1"}'))

@@ -43,7 +43,7 @@ class ToolSpec:
 def interface(specs: Iterable[ToolSpec]) -> list[ToolSpec]:
     """The specs without the descriptions of their parameters: equal for tools that take and do the same.
 
-    Traces of version 0.1 were recorded when some parameters had no description; they replay all the same.
+    Traces of version 0.1 were recorded when some parameters had no description; a replay compares no more than this.
     """
     return [ToolSpec(spec.name, spec.description, _undescribed(spec.parameters)) for spec in specs]
 

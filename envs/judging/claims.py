@@ -47,7 +47,12 @@ def _has(phrases: tuple[str, ...], text: str) -> bool:
 
 
 def claims_absence(text: str) -> bool:
-    """Whether the text says that something does not exist."""
+    """Whether the text says that something does not exist.
+
+    Example:
+        >>> claims_absence("I could not find that order."), claims_absence("The order is paid.")
+        (True, False)
+    """
     return _has(_ABSENT, text)
 
 

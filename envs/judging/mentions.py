@@ -75,7 +75,15 @@ _SPELLED = re.compile(rf"\b(?:({'|'.join(_TENS)})(?:[ -]({'|'.join(_ONES[1:10])}
 
 
 def mentions(plain: str) -> list[Mention]:
-    """The values in a folded text."""
+    """The values in a text: dates, then times, then pairs such as `5 hours 2 minutes`, then numbers.
+
+    Args:
+        plain: A text as `fold` gives it.
+
+    Example:
+        >>> [(mention.kind, str(mention.value)) for mention in mentions("at 9:30 on 2 march 2026")]
+        [('date', '2026-03-02'), ('time', '09:30')]
+    """
     found: list[Mention] = []
     rest = _read_dates(plain, found)
     rest = re.sub(r"\b[a-z]{2,}-\d+\b", _blank, rest)  # identifiers
@@ -87,9 +95,21 @@ def mentions(plain: str) -> list[Mention]:
 
 
 def seconds(value: Decimal, unit: str) -> Decimal:
-    """A duration of `value` units (`seconds`, `minutes`, ... as people name them), as a mention holds it.
+    """A duration as a mention holds it.
 
-    Raises KeyError for what is no unit of time.
+    Args:
+        value: The number of units.
+        unit: The unit as people name it: `seconds`, `min`, `days`.
+
+    Returns:
+        Seconds; for months and years, which have no fixed length, the negative number of months.
+
+    Raises:
+        KeyError: The word is no unit of time.
+
+    Example:
+        >>> seconds(Decimal(2), "hours"), seconds(Decimal(2), "years")
+        (Decimal('7200'), Decimal('-24'))
     """
     for name, pattern in _UNITS.items():
         if pattern.fullmatch(f" {unit}"):

@@ -32,6 +32,17 @@ def parse_hermes(text: str) -> Turn:
     What stands in call tags and is no call becomes a `ToolCall` without arguments and with its text
     in `raw`, which an environment answers as malformed. A tag that is not closed ends at the next
     opening one, or with the text. Thoughts count only before the first call.
+
+    Args:
+        text: What the model wrote.
+
+    Returns:
+        The turn; its calls have the ids `call_0`, `call_1`, and so on.
+
+    Example:
+        >>> turn = parse_hermes('Look. <tool_call>{"name": "sql", "arguments": {"query": "SELECT 1"}}</tool_call>')
+        >>> turn.text, turn.tool_calls[0].name, turn.tool_calls[0].arguments
+        ('Look.', 'sql', {'query': 'SELECT 1'})
     """
     reasoning, text = split_thoughts(text)
     head, *rest = text.split(OPEN)
@@ -46,7 +57,14 @@ def parse_hermes(text: str) -> Turn:
 
 
 def split_thoughts(text: str) -> tuple[str, str]:
-    """(reasoning, the rest). Some templates write the opening tag themselves, so it may be missing."""
+    """Split a text into the reasoning and the rest.
+
+    Args:
+        text: The text of a message; the opening tag may be missing, for some templates write it themselves.
+
+    Returns:
+        (reasoning, rest); the reasoning is empty where no thoughts come before the first call.
+    """
     start = text.lstrip()
     if start.startswith(THINK):
         reasoning, _, rest = start[len(THINK) :].partition(THOUGHT)
@@ -72,7 +90,12 @@ def _call(call_id: str, inside: str) -> ToolCall:
 
 
 def json_text(value: object, written: str) -> str:
-    """The value as JSON; what was written where it is nested too deeply for that, for more can be read than written."""
+    """The value as JSON; the text it came from where the value is nested too deeply to be written.
+
+    Args:
+        value: What was read from a text.
+        written: The text.
+    """
     try:
         return orjson.dumps(value).decode()
     except TypeError:
@@ -89,10 +112,20 @@ def _pieces(inside: str) -> tuple[str, None, str]:
 
 
 def format_hermes(turn: Turn) -> str:
-    """The text of the turn. `parse_hermes` gives it back, but for call ids and space around the texts.
+    """The text of a turn. `parse_hermes` gives the turn back, but for call ids and space around the texts.
 
-    Raises ValueError for arguments that are not JSON. A call whose name is empty is written as its
-    `raw` text; `raw` texts must not hold call tags.
+    Args:
+        turn: The turn. A call whose name is empty is written as its `raw` text; `raw` texts must not hold call tags.
+
+    Raises:
+        ValueError: Arguments are not JSON.
+
+    Example:
+        >>> print(format_hermes(Turn("Look.", (ToolCall("call_0", "sql", {"query": "SELECT 1"}),))))
+        Look.
+        <tool_call>
+        {"name": "sql", "arguments": {"query": "SELECT 1"}}
+        </tool_call>
     """
     parts = []
     if turn.reasoning or THINK in turn.text or THOUGHT in turn.text:

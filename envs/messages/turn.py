@@ -58,7 +58,14 @@ class Turn:
 def flaw(turn: Turn) -> str:
     """What is wrong with the types of a turn that a policy gave, in words; empty when nothing is.
 
-    Not what a model may get wrong, which the tools answer: what the policy's code gets wrong.
+    Only what the policy's code gets wrong; what a model may get wrong, the tools answer.
+
+    Args:
+        turn: What the policy gave.
+
+    Example:
+        >>> flaw(Turn("41.50 EUR", confidence=7))
+        'confidence is not a number from 0 to 1'
     """
     for name in ("text", "reasoning", "finish_reason"):
         if not isinstance(getattr(turn, name), str):

@@ -18,12 +18,22 @@ from faultgym.tools.channels.http.service import Operation, response_type
 
 
 class ReferenceAgent(SqlClient):
-    """Where a template's `solve` works: everything recovers by itself, or raises `AllSourcesDown` or `ApiRefused`."""
+    """Where a template's `solve` works: every call recovers by itself, or raises what ends in an honest report."""
 
     def read(self, entity: str, key: str, *, why: str = "") -> Generator[ReferenceStep, str, dict[str, Any] | None]:
-        """A record under the field names of the first source; None when there is no such record.
+        """Read a record, from one source after another; a reply that looks wrong is checked with the next one.
 
-        Sources are tried in order; a reply that looks wrong is checked with the next one. Raises `AllSourcesDown`.
+        Args:
+            entity: The kind of record, as the suite names it.
+            key: Its identifier.
+            why: The thought behind the first call.
+
+        Returns:
+            The record under the field names of the first source, the last doubtful one where no reply looks right; None
+            when two sources, or the only one that answers, do not know it.
+
+        Raises:
+            AllSourcesDown: No source answers.
         """
         kind = self.suite.entities[entity]
         why = why or f"Look up {entity} {key}."
@@ -67,10 +77,21 @@ class ReferenceAgent(SqlClient):
     def list(
         self, operation: str, filters: Mapping[str, Any], sql: str = "", *, why: str = ""
     ) -> Generator[ReferenceStep, str, Rows]:
-        """All items of a listing, duplicates dropped, checked against `sql` when that is given.
+        """All items of a listing by id, duplicates dropped.
 
-        `sql` is a statement with the filters' names in braces that selects `id` among its columns.
-        Raises `AllSourcesDown` when neither answers.
+        Args:
+            operation: The listing.
+            filters: Its arguments by name.
+            sql: A statement that selects the same rows, `id` among their columns, with the filters' names in braces; if
+                given, the listing is checked against it.
+            why: The thought behind the first call.
+
+        Returns:
+            The items; with `sql`, those of both, and the database's values where the two differ.
+
+        Raises:
+            AllSourcesDown: The listing does not answer and there is no `sql`, or the database does not answer and the
+                listing is not known to be whole.
         """
         why = why or "List them."
         listed: Rows | None = None
@@ -119,7 +140,18 @@ class ReferenceAgent(SqlClient):
     def document(
         self, query: str, *, title: str = "", kind: str = "", why: str = ""
     ) -> Generator[ReferenceStep, str, str | None]:
-        """The current full text of the document with this title; None when there is none. Raises `AllSourcesDown`."""
+        """The current full text of a document; None when there is none.
+
+        Args:
+            query: Words to search for.
+            title: What the title must contain; empty for the first hit.
+            kind: Only documents of this kind; empty for any.
+            why: The thought behind the first call.
+
+        Raises:
+            AllSourcesDown: A document is found, and no source gives its text.
+            SourceFailed: Search does not find the title, and the database does not answer.
+        """
         why = why or f"Search the documents for {query!r}."
         attempts = ((query, 1), (title or query, 1), (" ".join(query.split()[:2]), 1), (query, 2))
         for words, page in dict.fromkeys(attempts):
@@ -162,7 +194,20 @@ class ReferenceAgent(SqlClient):
     def write(
         self, operation: str, *, why: str = "", **arguments: Any
     ) -> Generator[ReferenceStep, str, dict[str, Any]]:
-        """Change something, once, under an idempotency key. Raises `ApiRefused` or `AllSourcesDown`."""
+        """Change something, once, under an idempotency key.
+
+        Args:
+            operation: The operation that writes.
+            why: The thought behind the first call.
+            arguments: The operation's arguments.
+
+        Returns:
+            The body of the answer; empty where that is no object.
+
+        Raises:
+            ApiRefused: The service refuses for a reason of its business.
+            AllSourcesDown: The operation does not come to an answer.
+        """
         why = why or f"Now {operation.replace('_', ' ')}."
         key = "-".join(["desk", operation, *filter(self.suite.identifiers.matches, arguments.values())])
         try:
@@ -173,11 +218,20 @@ class ReferenceAgent(SqlClient):
         return dict(seen.data) if isinstance(seen.data, dict) else {}
 
     def absent(self, entity: str, key: str) -> str:
-        """An honest abstention."""
+        """An honest abstention.
+
+        Args:
+            entity: The kind of record.
+            key: The identifier that no source knows.
+        """
         return f"There is no {entity} {key}: it was not found in the records."
 
     def report(self, reason: str) -> str:
-        """An honest report of what could not be done, without a value that was not seen."""
+        """An honest report of what could not be done, without a value that was not seen.
+
+        Args:
+            reason: What failed; digits are left out, so that the report states no number.
+        """
         about = ", ".join(filter(self.suite.identifiers.matches, self.p.values()))
         done = f" Done before that: {', '.join(self.done)}." if self.done else " Nothing was changed."
         return (

@@ -61,7 +61,7 @@ class SourceFailed(Exception):
 
 
 class RecordNotFound(Exception):
-    """This source says that there is no such thing."""
+    """A source says that the record does not exist."""
 
 
 class AllSourcesDown(Exception):
@@ -69,7 +69,12 @@ class AllSourcesDown(Exception):
 
 
 class ApiRefused(Exception):
-    """The service refuses for a reason of its business, which no other call would change."""
+    """The service refuses for a reason of its business, which no other call would change.
+
+    Args:
+        status: The HTTP status.
+        detail: The service's own words.
+    """
 
     def __init__(self, status: int, detail: str):
         super().__init__(detail)
@@ -78,7 +83,13 @@ class ApiRefused(Exception):
 
 
 class ApiClient:
-    """Makes single calls and recovers from what can go wrong with one call."""
+    """Makes single calls and recovers from what can go wrong with one call.
+
+    Args:
+        suite: What the API documents.
+        task: The task; its parameters and its system text are read, never its goal.
+        tools: Names of the tools offered; the driver keeps the attribute current.
+    """
 
     def __init__(self, suite: SolvableSuite, task: Task, tools: set[str]):
         self.suite = suite
@@ -98,7 +109,22 @@ class ApiClient:
     # ---- one call -------------------------------------------------------------------------------
 
     def call(self, tool: str, arguments: JSON, reasoning: str) -> Generator[ReferenceStep, str, ToolResponse]:
-        """Make one call; follows a renamed argument. Raises `SourceFailed` when the tool is gone."""
+        """Make one call; a renamed argument is followed once.
+
+        Args:
+            tool: The tool.
+            arguments: Its arguments under their documented names.
+            reasoning: The thought behind the call.
+
+        Yields:
+            The call, twice where an argument was renamed; the text of its result is sent back.
+
+        Returns:
+            The result, read.
+
+        Raises:
+            SourceFailed: The tool is not offered, or no longer.
+        """
         for _ in range(2):
             named = {self._names.get((tool, k), k): v for k, v in arguments.items()}
             if tool not in self.tools:
@@ -122,7 +148,15 @@ class ApiClient:
             self._now = datetime.fromisoformat(moment[1])
 
     def wait(self, seconds: float, reasoning: str) -> Steps:
-        """Let virtual time pass."""
+        """Let virtual time pass.
+
+        Args:
+            seconds: How long.
+            reasoning: The thought behind the call.
+
+        Raises:
+            SourceFailed: The tool `wait` is not offered.
+        """
         yield from self.call("wait", {"seconds": seconds}, reasoning)
 
     def request(
@@ -132,7 +166,20 @@ class ApiClient:
         reasoning: str,
         headers: Mapping[str, str] | None = None,
     ) -> Generator[ReferenceStep, str, ToolResponse]:
-        """Call an operation, through its typed tool or through `http`, whichever is offered."""
+        """Call an operation once, through its typed tool if that is offered, else through `http`.
+
+        Args:
+            op: The operation.
+            arguments: Its arguments by name.
+            reasoning: The thought behind the call.
+            headers: `idempotency-key` and `if-match`, names in lower case.
+
+        Returns:
+            The result, read.
+
+        Raises:
+            SourceFailed: Neither tool is offered.
+        """
         headers = headers or {}
         if op.name in self.tools:
             extra = {name.replace("-", "_"): value for name, value in headers.items()}
@@ -155,7 +202,21 @@ class ApiClient:
     ) -> Generator[ReferenceStep, str, ToolResponse]:
         """Call an operation until it answers well.
 
-        `token` is an idempotency key for a write. Raises `RecordNotFound`, `SourceFailed` or `ApiRefused`.
+        Waits, gets a new token and changes the call as the contracts of the faults ask, each a few times at most.
+
+        Args:
+            name: The operation.
+            arguments: Its arguments by name.
+            why: The thought behind the first call.
+            token: An idempotency key, for a write.
+
+        Returns:
+            The first good result.
+
+        Raises:
+            RecordNotFound: A reading operation answers 404.
+            SourceFailed: The operation does not come to a good answer, or the API is out of service.
+            ApiRefused: The service refuses a write for a reason of its business.
         """
         op = self.suite.service.operations[name]
         if self.http_down:

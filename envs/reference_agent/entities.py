@@ -16,7 +16,7 @@ class EntitySource:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A kind of record: how reference solutions read it."""
+    """A kind of record, with the ways in which reference solutions read it."""
 
     name: str
     """Such as `order`."""

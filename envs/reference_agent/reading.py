@@ -31,7 +31,7 @@ class ToolResponse:
 
     @property
     def good(self) -> bool:
-        """A success with a body that can be read."""
+        """Whether this is a success with a body that can be read."""
         return not self.trouble and (self.status == 0 or 200 <= self.status < 300)
 
     @property
@@ -58,12 +58,26 @@ def _no_constant(name: str) -> Any:
 
 
 def strict_json(text: str) -> Any:
-    """The value of a JSON text; raises ValueError for anything doubtful, duplicate keys too."""
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: The text is not JSON, or doubtful: a key appears twice, or a constant such as NaN.
+        RecursionError: The text is nested too deep.
+    """
     return json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
 
 
 def read_result(text: str) -> ToolResponse:
-    """Read a result of any tool."""
+    r"""Read the text of any tool's result. Never raises.
+
+    Args:
+        text: What the model sees.
+
+    Example:
+        >>> seen = read_result("HTTP 429\nretry-after: 30\n\n{}")
+        >>> seen.status, seen.headers, seen.trouble
+        (429, {'retry-after': '30'}, 'status 429')
+    """
     if text.startswith("error:"):
         return ToolResponse(text, trouble=text[6:].strip())
     match = _STATUS.match(text)
@@ -100,7 +114,15 @@ def _read_json(text: str) -> ToolResponse:
 
 
 def retry_after(seen: ToolResponse, now: datetime | None) -> float | None:
-    """Seconds that the response asks to wait: from a number or an HTTP date; None when it does not say."""
+    """Seconds that the response asks to wait: from a number or an HTTP date.
+
+    Args:
+        seen: The response.
+        now: The virtual time, for a date; where that is not known, a date counts as 60 seconds.
+
+    Returns:
+        The seconds, for a date at least 1; None when the response does not say.
+    """
     value = seen.headers.get("retry-after", "")
     if re.fullmatch(r"\d+(\.\d+)?", value):
         return float(value)
@@ -118,8 +140,20 @@ class FieldMissing(KeyError):
 def pick(data: Mapping[str, Any], name: str) -> Any:
     """A field of a body, found also when it was renamed, nested, or an amount written otherwise.
 
-    Amounts `x_cents` are returned as whole cents, whether they came as a number, as text, or as the
-    newer `{"amount": "41.50"}`. Raises `FieldMissing`.
+    Args:
+        data: The body.
+        name: The documented name of the field.
+
+    Returns:
+        The value. Amounts `x_cents` are whole cents, whether they came as a number, as text, or as the newer
+        `{"amount": "41.50"}`.
+
+    Raises:
+        FieldMissing: The body does not hold the field in any form that can be recognised.
+
+    Example:
+        >>> pick({"order": {"total": {"amount": "41.50", "currency": "EUR"}}}, "total_cents")
+        4150
     """
     if name in data and not isinstance(data[name], str):
         return data[name]

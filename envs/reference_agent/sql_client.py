@@ -18,9 +18,18 @@ class SqlClient(ApiClient):
     """A caller that also speaks SQL."""
 
     def sql(self, statement: str, *, check: bool = False, why: str = "") -> Generator[ReferenceStep, str, Rows]:
-        """The rows of a SELECT. `check` counts them with a second statement, for lists that must be whole.
+        """The rows of a SELECT; a statement that fails is repeated or changed as the error says.
 
-        Raises `SourceFailed` when the database does not answer.
+        Args:
+            statement: The SELECT.
+            check: Whether to count the rows with a second statement, for lists that must be whole.
+            why: The thought behind the first call.
+
+        Returns:
+            All rows as column -> value; results that are cut are read page by page.
+
+        Raises:
+            SourceFailed: The database does not answer, or refuses the statement.
         """
         rows, statement = yield from self._rows(statement, why or "Ask the database.")
         if check:
@@ -32,7 +41,18 @@ class SqlClient(ApiClient):
         return rows
 
     def sql_write(self, statement: str, *, why: str = "") -> Generator[ReferenceStep, str, int]:
-        """Run a writing statement; returns the number of rows changed. Raises `SourceFailed`."""
+        """Run a writing statement.
+
+        Args:
+            statement: An INSERT, UPDATE or DELETE.
+            why: The thought behind the first call.
+
+        Returns:
+            The number of rows changed, or of those that RETURNING gives.
+
+        Raises:
+            SourceFailed: The database does not answer, or refuses the statement.
+        """
         seen, _ = yield from self._run(statement, why or "Make the change in the database.")
         data = seen.data if isinstance(seen.data, dict) else {}
         return int(data.get("changes", len(data.get("rows", ()))))

@@ -29,17 +29,28 @@ class Change:
 
 
 def insert(table: str, **values: Any) -> Change:
-    """A row that must have been added; values of all visible columns."""
+    """A row that must have been added.
+
+    Args:
+        table: The table.
+        values: Column -> value, for all visible columns but the key.
+    """
     return Change("insert", table, "", tuple(sorted(values.items())))
 
 
 def update(table: str, key: str, **values: Any) -> Change:
-    """A row that must have been changed, in these visible columns and no others."""
+    """A row that must have been changed.
+
+    Args:
+        table: The table.
+        key: The row's key.
+        values: Column -> new value, for the visible columns that change; no others may.
+    """
     return Change("update", table, key, tuple(sorted(values.items())))
 
 
 def delete(table: str, key: str) -> Change:
-    """A row that must be gone."""
+    """A row that must be gone, by its key."""
     return Change("delete", table, key)
 
 
@@ -48,13 +59,13 @@ class BuiltWorld(Protocol):
 
     @property
     def domain(self) -> Domain:
-        """What it was built from."""
+        """The domain that the world was built from."""
 
     def rows(self, table: str) -> Mapping[str, Row]:
         """The customer-visible part of a table, by key."""
 
     def raw_rows(self, table: str) -> frozenset[RawRow]:
-        """The same as `visible_rows` gives it."""
+        """The customer-visible part of a table, as `visible_rows` gives it."""
 
 
 class ChangingWorld(Protocol):
@@ -72,13 +83,28 @@ class ChangingWorld(Protocol):
 
 
 def visible_rows(db: sqlite3.Connection, domain: Domain, table: str) -> list[RawRow]:
-    """Key and customer-visible columns of each row of a table."""
+    """Key and customer-visible columns of each row of a table.
+
+    Args:
+        db: The trusted door for reading.
+        domain: Says what is visible.
+        table: The table.
+
+    Raises:
+        KeyError: The table has no customer-visible part.
+    """
     key, columns = domain.visible[table]
     return db.execute(f"SELECT {key}, {', '.join(columns)} FROM {table}").fetchall()
 
 
 def named(domain: Domain, table: str, row: RawRow) -> Row:
-    """The customer-visible columns of a row by name, with numbers normalised (5.0 is 5)."""
+    """The customer-visible columns of a row by name, with numbers normalised (5.0 is 5).
+
+    Args:
+        domain: Says what the columns are called.
+        table: The table.
+        row: The row as `visible_rows` gives it; the key is left out.
+    """
     return {c: _normal(v) for c, v in zip(domain.visible[table][1], row[1:], strict=True)}
 
 
@@ -87,7 +113,14 @@ def _normal(value: Any) -> Any:
 
 
 def changes(world: ChangingWorld) -> tuple[Change, ...]:
-    """All customer-visible changes so far; empty without looking when nothing was written."""
+    """All customer-visible changes of a world since it was built.
+
+    Args:
+        world: The world; empty without looking where its effect log is.
+
+    Returns:
+        The changes by table, in the order of the domain.
+    """
     if not world.effects:
         return ()
     image, found = world.image, list[Change]()

@@ -23,12 +23,28 @@ _CODAS = ["", "", "n", "r", "l", "s", "k", "x", "m"]
 
 
 def in_pool(split: str, number: int) -> bool:
-    """Whether a word's hash or an identifier's number belongs to the split."""
+    """Whether a word or an identifier belongs to a split.
+
+    Args:
+        split: One of `SPLITS`.
+        number: The word's hash, or the identifier's number.
+    """
     return number % 8 in POOLS[split]
 
 
 class Names:
-    """A source of distinct names for one world."""
+    """A source of distinct names for one world.
+
+    Args:
+        split: The split that the names belong to.
+        rng: Where the choices come from; each name moves it on.
+
+    Example:
+        >>> names = Names("train", random.Random(0))
+        >>> number = names.identifier("ORD")
+        >>> number[:4], in_pool("train", int(number[4:]))
+        ('ORD-', True)
+    """
 
     def __init__(self, split: str, rng: random.Random):
         self.split = split
@@ -54,7 +70,12 @@ class Names:
         return f"{self.word()}@{self.word()}.example"
 
     def identifier(self, prefix: str, digits: int = 5) -> str:
-        """Such as `ORD-10422`; never the same number twice in a world."""
+        """An identifier such as `ORD-10422`; never the same number twice in a world.
+
+        Args:
+            prefix: What stands before the hyphen.
+            digits: Digits of the number, the first of which is never 0.
+        """
         while True:
             number = self.rng.randrange(10 ** (digits - 1), 10**digits)
             if str(number) not in self._used and in_pool(self.split, number):

@@ -32,7 +32,13 @@ CLIENT_ID = "desk"
 
 
 class WorldImage:
-    """A world as its seed makes it; never changed, shared by all episodes on it."""
+    """A world as its seed makes it; never changed, shared by all episodes on it.
+
+    Args:
+        domain: What the world is built from.
+        split: The split whose names and numbers it holds.
+        seed: The same domain, split and seed give the same bytes.
+    """
 
     def __init__(self, domain: Domain, split: str, seed: int):
         self.domain = domain
@@ -69,7 +75,11 @@ class WorldImage:
         return self._index
 
     def rows(self, table: str) -> dict[str, Row]:
-        """The customer-visible part of a table, by key."""
+        """The customer-visible part of a table: key -> column -> value.
+
+        Raises:
+            KeyError: The table has no customer-visible part.
+        """
         found = self._rows.get(table)
         if found is None:
             raw = visible_rows(self.reader.raw, self.domain, table)
@@ -77,7 +87,11 @@ class WorldImage:
         return found
 
     def raw_rows(self, table: str) -> frozenset[RawRow]:
-        """The same as `visible_rows` gives it."""
+        """The customer-visible part of a table, as `visible_rows` gives it.
+
+        Raises:
+            KeyError: The table has no customer-visible part.
+        """
         found = self._raw.get(table)
         if found is None:
             found = self._raw[table] = frozenset(visible_rows(self.reader.raw, self.domain, table))
@@ -86,12 +100,42 @@ class WorldImage:
 
 @banked("worlds", 256)
 def world_image(domain: Domain, split: str, seed: int) -> WorldImage:
-    """The image of a world, from a cache of the last 256."""
+    """The image of a world, from a cache of the last 256.
+
+    Args:
+        domain: What the world is built from.
+        split: The split whose names and numbers it holds.
+        seed: The world's seed.
+    """
     return WorldImage(domain, split, seed)
 
 
 class World:
-    """One episode's view of a world: reads are shared, the first write makes a copy."""
+    """One episode's view of a world: reads are shared, the first write makes a copy.
+
+    Args:
+        image: The world as it was built.
+
+    Example:
+        >>> shop = Domain(
+        ...     name="shop",
+        ...     version=1,
+        ...     schema="CREATE TABLE orders (id TEXT PRIMARY KEY, status TEXT);",
+        ...     build=lambda db, names: db.execute("INSERT INTO orders VALUES ('ORD-1', 'open')"),
+        ...     documents=lambda db: [],
+        ...     readable={},
+        ...     writable=frozenset(),
+        ...     visible={"orders": ("id", ("status",))},
+        ... )
+        >>> world = World(WorldImage(shop, "train", 0))
+        >>> fork = world.fork()
+        >>> _ = fork.writable().execute("UPDATE orders SET status = 'paid'")
+        >>> fork.effect("pay", "orders", "ORD-1", status="paid")
+        >>> changes(fork)
+        (Change(op='update', table='orders', key='ORD-1', values=(('status', 'paid'),)),)
+        >>> changes(world), fork.written, world.written
+        ((), True, False)
+    """
 
     __slots__ = ("_digest", "_frozen", "_own", "clock", "effects", "image")
 
@@ -147,7 +191,14 @@ class World:
         return self.image.domain.hints
 
     def effect(self, kind: str, table: str, key: str, **values: Any) -> None:
-        """Note a customer-visible write in the effect log."""
+        """Note a customer-visible write in the effect log.
+
+        Args:
+            kind: What was done, in the suite's words: `cancel_order`.
+            table: The table that was changed.
+            key: The row's id, or what the statement named.
+            values: The new values, by column.
+        """
         self.effects.append(Effect(kind, table, key, values))
 
     @property
@@ -156,7 +207,7 @@ class World:
         return iso(self.clock.now)
 
     def time(self) -> str:
-        """The same, for whoever wants it only if needed."""
+        """The virtual time as `now_iso` gives it, for callers that pass the function on."""
         return iso(self.clock.now)
 
     def serialize(self) -> bytes:
@@ -178,7 +229,11 @@ class World:
         return twin
 
     def digest(self) -> str:
-        """A hash of the customer-visible state: equal states have equal digests, reads never change it."""
+        """A hash of the customer-visible state: equal states have equal digests, reads never change it.
+
+        Returns:
+            16 hexadecimal digits; those of the image where no effect was noted or all changes were undone.
+        """
         if not self.effects:
             return self.image.fingerprint
         if self._digest is None or self._digest[0] != len(self.effects):
@@ -186,7 +241,7 @@ class World:
         return self._digest[1]
 
     def close(self) -> None:
-        """Free the episode's own copy, if it made one."""
+        """Close the episode's own database, if there is one. The state is kept as bytes, and opened again when used."""
         if self._own is not None:
             self._frozen = self._own.serialize()
             self._own.close()
@@ -206,5 +261,13 @@ class World:
 
 
 def iso(seconds: float) -> str:
-    """Virtual seconds since the episode began as ISO 8601, UTC."""
+    """Virtual seconds since the episode began as ISO 8601, UTC.
+
+    Raises:
+        OverflowError: The time is beyond the year 9999; a `Clock` never is.
+
+    Example:
+        >>> iso(90)
+        '2026-03-02T09:01:30Z'
+    """
     return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -45,11 +45,11 @@ def check_kind(name: str, kind: Kind) -> None:
     A kind that is aimed at none of the probe world's routes passes with its declaration alone checked.
 
     Args:
-        name: The name under which it is registered.
+        name: The name under which the kind is registered.
         kind: The kind.
 
     Raises:
-        KindError: It breaks a rule; the message says which, at which request, and what it did.
+        KindError: The kind breaks a rule; the message says which, at which request, and what the kind did.
     """
     if not isinstance(kind, Kind):
         raise KindError(f"fault kind {name!r}: it is of type {type(kind).__name__}, not a Kind: see `define_kind`")

@@ -30,6 +30,17 @@ class FaultLayer:
 
     Raises:
         PlanError: An entry is of a kind that does not exist.
+
+    Example:
+        >>> from faultgym.tools.faults.probes import ProbeWorld, probes
+        >>> world, probe = ProbeWorld(), probes("http")[0]
+        >>> layer = FaultLayer((ScheduledFault(0, "server_error", ordinals=(1,)),))
+        >>> for _ in range(2):
+        ...     layer.exchange(world, probe.site, probe.request, lambda r: probe.backend(world, r)).status
+        500
+        200
+        >>> [event.kind for event in layer.events]
+        ['server_error']
     """
 
     __slots__ = ("_armed", "call", "events", "schedule", "step")
@@ -72,7 +83,7 @@ class FaultLayer:
             world: What the backend works on.
             site: Where the request passes.
             request: What the tool sends.
-            backend: Gives the true reply. Not called where a fault of phase `before` fires.
+            backend: Gives the true reply; not called where a fault of phase `before` fires. Its errors pass through.
         """
         entries = self._armed.get(site.channel)
         if not entries:
@@ -156,7 +167,15 @@ def _fires(context: FaultContext, found: Kind) -> bool:
 
 
 def request_text(request: Request | ToolCall) -> dict[str, str]:
-    """The parts of a request as text by name: what a rule's `match` is held against."""
+    """The parts of a request as text by name: what a rule's `match` is held against.
+
+    Args:
+        request: What passes the fault layer; of a tool's call, the arguments are the parts.
+
+    Example:
+        >>> request_text(SearchRequest("refund policy", {"kind": "note"}))
+        {'query': 'refund policy', 'kind': 'note'}
+    """
     if isinstance(request, HttpRequest):
         body = request.body.decode("utf-8", "replace")
         return {"method": request.method, "path": request.path, "body": body, **request.query}

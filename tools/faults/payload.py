@@ -23,39 +23,47 @@ AIM = {"field": None}
 
 
 def always(context: FaultContext) -> bool:
-    """For kinds that never end."""
+    """True, for kinds that never end."""
     return True
 
 
 def routed(site: Site) -> bool:
-    """Any of the service's own routes; the token's too, for faults on the way of recovery."""
+    """Whether a site is one of the service's own routes; the token's too, for faults on the way of recovery."""
     return bool(site.route)
 
 
 def reads(site: Site) -> bool:
-    """A route that reads the suite's facts."""
+    """Whether a site is a route that reads the suite's facts."""
     return bool(site.tables) and not site.write
 
 
 def writes(site: Site) -> bool:
-    """A route that changes the suite's facts."""
+    """Whether a site is a route that changes the suite's facts."""
     return site.write
 
 
 def http_request(context: FaultContext) -> HttpRequest:
-    """The request, of a kind of the channel `http`."""
+    """The request, of a kind of the channel `http`.
+
+    Raises:
+        AssertionError: The kind is of another channel.
+    """
     assert isinstance(context.request, HttpRequest)
     return context.request
 
 
 def http_reply(context: FaultContext) -> HttpResponse:
-    """The true response, of a kind of the channel `http` and the phase `after`."""
+    """The true response, of a kind of the channel `http` and the phase `after`.
+
+    Raises:
+        AssertionError: The kind is of another channel or phase.
+    """
     assert isinstance(context.reply, HttpResponse)
     return context.reply
 
 
 def request_body(request: HttpRequest) -> JSON:
-    """The request's JSON object; empty when it has none."""
+    """The request's JSON object; empty when there is none."""
     try:
         body = orjson.loads(request.body or b"{}")
     except orjson.JSONDecodeError:
@@ -64,7 +72,11 @@ def request_body(request: HttpRequest) -> JSON:
 
 
 def arguments(context: FaultContext) -> dict[str, Any]:
-    """What the request says, by the operation's names: from path, query and body."""
+    """What the request says, by the operation's names: from path, query and body.
+
+    Args:
+        context: Of a kind of the channel `http`. The path's values win over the body's, the body's over the query's.
+    """
     request = http_request(context)
     pattern, path = context.site.path.split("/"), request.path.split("/")
     named = {p[1:-1]: q for p, q in zip(pattern, path, strict=False) if p[:1] == "{"}
@@ -72,7 +84,11 @@ def arguments(context: FaultContext) -> dict[str, Any]:
 
 
 def identifiers(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """(name, value) of the values that are an identifier with its prefix."""
+    """The values that are an identifier with its prefix.
+
+    Yields:
+        (name, value), in the order of `values`.
+    """
     for name, value in values.items():
         if isinstance(value, str) and ANY_IDENTIFIER.fullmatch(value):
             yield name, value
@@ -87,7 +103,7 @@ def canonical_text(value: Any) -> str:
 
 
 def json_reply(context: FaultContext) -> JSON | None:
-    """The JSON object of a response 200, or None."""
+    """The JSON object of a response 200; None for any other response or body."""
     reply = http_reply(context)
     if reply.status != 200 or reply.headers.get("content-type") != "application/json":
         return None
@@ -99,14 +115,25 @@ def json_reply(context: FaultContext) -> JSON | None:
 
 
 def read_again(context: FaultContext, request: HttpRequest) -> JSON | None:
-    """The body of the true reply to another reading request, or None when it is not a 200."""
+    """The body of the true reply to another reading request, or None when that is not a 200.
+
+    Args:
+        context: The request at which the fault fires.
+        request: The other request; no fault and no event comes of it.
+    """
     assert context.backend is not None
     reply: HttpResponse = context.backend(request)
     return orjson.loads(reply.body) if reply.status == 200 else None
 
 
 def with_body(reply: HttpResponse, body: bytes | JSON, **headers: str) -> HttpResponse:
-    """The response with another body; `headers` are added, with - for _."""
+    """The response with another body.
+
+    Args:
+        reply: The true response; its status and headers are kept.
+        body: Bytes, or an object to be written as JSON.
+        headers: Headers to add or replace, their names with _ for -.
+    """
     added = {name.replace("_", "-"): value for name, value in headers.items()}
     payload = body if isinstance(body, bytes) else orjson.dumps(body)
     return HttpResponse(reply.status, {**reply.headers, **added}, payload)
@@ -121,7 +148,7 @@ def records(body: JSON) -> list[JSON]:
 
 
 def is_cents(name: str, hints: FieldHints) -> bool:
-    """Whether a field holds an amount in cents."""
+    """Whether a field holds an amount in cents: by the hints, or by a name that ends so."""
     return name in hints.money or name.endswith("_cents")
 
 
@@ -131,9 +158,20 @@ def is_whole(value: Any) -> TypeGuard[int]:
 
 
 def other_value(name: str, value: Any, hints: FieldHints) -> Any:
-    """A plausible earlier value of a field; None when there is none to be had.
+    """A plausible earlier value of a field.
 
-    For a field with choices the choice before; for an amount an eighth less, in whichever form.
+    Args:
+        name: The field.
+        value: Its true value.
+        hints: What the service's fields mean.
+
+    Returns:
+        For a field with choices the choice before (before the first, the second); for an amount an eighth less, in
+        cents or as `{"amount": "41.50"}`; None for all else.
+
+    Example:
+        >>> other_value("total_cents", 4150, FieldHints())
+        3632
     """
     choices = hints.choices.get(name, ())
     if isinstance(value, str) and value in choices and len(choices) > 1:
@@ -153,10 +191,15 @@ def other_value(name: str, value: Any, hints: FieldHints) -> Any:
 
 
 def telling(context: FaultContext, record: JSON, fits: Callable[[str, Any], bool]) -> list[str]:
-    """Fields of a record that matter and that `fits(name, value)` accepts, most telling first.
+    """Fields of a record that matter, most telling first: those with choices, then amounts, then the others.
 
-    Those with choices come first, then amounts; identifiers and versions are left alone. The rule's
-    parameter `field` aims at one.
+    Identifiers, versions and what belongs to the page are left out. The rule's parameter `field`, where set, names the
+    only candidate.
+
+    Args:
+        context: The request at which the fault may fire.
+        record: The JSON object to choose from.
+        fits: Whether the field (name, value) can be changed.
     """
     aim = context.fault.params.get("field")
     if aim is not None:

@@ -119,10 +119,10 @@ class FaultPlan:
 
         Args:
             text: The whole file.
-            source: What the messages call it.
+            source: What the messages call the file.
 
         Raises:
-            PlanError: It is wrong; the message gives the line, the rule and the reason.
+            PlanError: The text is no valid plan; the message gives the line, the rule and the reason.
         """
         try:
             data = json.loads(text, parse_constant=_refuse)
@@ -214,7 +214,7 @@ def check_aims(plan: FaultPlan, whose: str, routes: Iterable[str], tools: Iterab
 
     Args:
         plan: The plan.
-        whose: For the message: `the suite orders`.
+        whose: The subject of the message: `the suite orders`.
         routes: The operations of the service.
         tools: The tools that may be offered.
 
@@ -232,7 +232,7 @@ def check_aims(plan: FaultPlan, whose: str, routes: Iterable[str], tools: Iterab
 
 
 def listed(schedule: FaultSchedule) -> FaultSchedule:
-    """The schedule as version 0.1 wrote it: without what goes on after the list of calls."""
+    """The schedule as version 0.1 wrote it: calls beyond the listed ones are dropped."""
     return tuple(
         replace(fault, params={n: v for n, v in fault.params.items() if n not in ("every", "probability")})
         for fault in schedule
@@ -245,6 +245,21 @@ def compile_plan(plan: FaultPlan, seed: int) -> FaultSchedule:
 
     All choices are hashes of the seed and the rule's own content, so that neither the order of the
     rules nor that of the calls, nor a fork, can change them.
+
+    Args:
+        plan: The plan.
+        seed: Fixes the calls of `probability` triggers, and the salt of each kind's own choices.
+
+    Returns:
+        One entry for each rule, in the plan's order; an entry's id is the index of its rule.
+
+    Raises:
+        PlanError: A rule is of a kind that does not exist.
+
+    Example:
+        >>> plan = FaultPlan.from_rules([{"kind": "timeout", "trigger": {"first": 2}}])
+        >>> [fault.ordinals for fault in compile_plan(plan, 0)]
+        [(1, 2)]
     """
     counts: dict[FaultRule, int] = {}
     schedule = []

@@ -57,7 +57,7 @@ class _Choice:
 
 
 def preset(name: str, seed: int, sites: Sequence[Site], *, held_out: bool = False) -> FaultPlan:
-    """The plan of a preset for one task. Where nothing suits, it has fewer rules, or none.
+    """The plan of a preset for one task, with fewer rules, or none, where nothing suits the task.
 
     Args:
         name: One of `PRESETS`.
@@ -67,6 +67,12 @@ def preset(name: str, seed: int, sites: Sequence[Site], *, held_out: bool = Fals
 
     Raises:
         PlanError: There is no such preset.
+
+    Example:
+        >>> [rule.kind for rule in preset("outage", 0, []).rules]
+        ['outage']
+        >>> len(preset("mild", 0, [Site("sql", "sql", "read")]).rules)
+        1
     """
     if name not in PRESETS:
         hint = did_you_mean(name, PRESETS)

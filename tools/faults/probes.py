@@ -138,8 +138,10 @@ def _image() -> bytes:
 
 
 class ProbeIndex:
-    """A search engine that finds the documents that hold any word of a query; without tantivy, so that it is there
-    wherever a kind is registered."""
+    """A search engine that finds the documents that hold any word of a query.
+
+    Written without tantivy: third parties can check a kind without installing an engine.
+    """
 
     documents: Mapping[str, Document] = {document.id: document for document in _DOCUMENTS}
 
@@ -190,7 +192,7 @@ class ProbeWorld:
         return self.time()
 
     def time(self) -> str:
-        """The same, as a function."""
+        """The virtual time as `now_iso` gives it, for callers that pass the function on."""
         minutes, seconds = divmod(int(self.clock.now), 60)
         return f"2026-03-02T{(9 + minutes // 60) % 24:02d}:{minutes % 60:02d}:{seconds:02d}Z"
 
@@ -208,7 +210,12 @@ class KindProbe:
 
 
 def probes(channel: Channel) -> tuple[KindProbe, ...]:
-    """The requests of one channel: reads and writes, found and not found, well and badly formed."""
+    """The requests of one channel: reads and writes, found and not found, well and badly formed.
+
+    Example:
+        >>> [probe.name for probe in probes("search")][:2]
+        ["search 'refund policy'", "search 'opening hours'"]
+    """
     return {"http": _http, "sql": _sql, "search": _search, "tool": _tool}[channel]()
 
 

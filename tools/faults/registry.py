@@ -31,10 +31,13 @@ def define_kind(channel: Channel, phase: Phase, contract: Contract, **more: Any)
     """Make a `Kind` of the decorated function: its name is the kind's, the first line of its docstring the summary.
 
     Args:
-        channel: The backend whose replies it changes.
-        phase: `before`: the call never reaches the backend; `after`: it does, and the reply is changed.
+        channel: The backend whose replies the fault changes.
+        phase: `before`: the call never reaches the backend; `after`: the call does, and the reply is changed.
         contract: The right next move of an agent that meets the fault.
         more: Further fields of `Kind`, such as `targets` and `can_fire`.
+
+    Returns:
+        A decorator that gives the kind; `FAULT_KINDS.register` adds that to the catalogue.
 
     Example:
         >>> from faultgym.tools.exchange import HttpResponse
@@ -56,7 +59,20 @@ def define_kind(channel: Channel, phase: Phase, contract: Contract, **more: Any)
 
 
 def kind(channel: Channel, phase: Phase, contract: Contract, **more: Any) -> Callable[[Act], Act]:
-    """Add the decorated function to the catalogue as a built-in kind, as `define_kind` makes it."""
+    """Add the decorated function to the catalogue as a built-in kind, as `define_kind` makes it.
+
+    Args:
+        channel: The backend whose replies the fault changes.
+        phase: `before` or `after` the backend has done its work.
+        contract: The right next move of an agent that meets the fault.
+        more: Further fields of `Kind`.
+
+    Returns:
+        A decorator that gives the function back unchanged.
+
+    Raises:
+        PlanError: The catalogue has another kind of that name.
+    """
 
     def wrap(act: Act) -> Act:
         made = define_kind(channel, phase, contract, **more)(act)
@@ -70,7 +86,8 @@ def kind_named(name: str) -> Kind:
     """The kind of that name.
 
     Raises:
-        PlanError: There is none (the message gives the nearest names), or one that a package adds does not conform.
+        PlanError: No kind has that name (the message gives the nearest ones), or the kind that a package adds cannot be
+            imported or does not conform.
     """
     return FAULT_KINDS.named(name)
 

@@ -25,7 +25,11 @@ class Border(BaseModel):
 
     @classmethod
     def names(cls, place: tuple[int | str, ...]) -> list[str]:
-        """The fields known at a place inside, for the message about one that is not."""
+        """The fields known at a place inside, for the message about one that is not.
+
+        Args:
+            place: Keys and indices that lead to the unknown field, as pydantic's `loc`.
+        """
         model: type[BaseModel] = TriggerIn if "trigger" in place[:-1] else cls
         return [field.alias or name for name, field in model.model_fields.items()]
 
@@ -58,7 +62,7 @@ class TriggerIn(Border):
         return getattr(self, "from_" if how == "from" else how)
 
     def chosen(self) -> tuple[How, tuple[float, ...]]:
-        """The form that was given, and its numbers."""
+        """The form that was given, and its numbers: `("nth", (1, 3))`."""
         how = next(how for how in HOW if self._given(how) is not None)
         value = self._given(how)
         return how, tuple(value) if isinstance(value, list) else (value,)
@@ -85,7 +89,11 @@ class PlanIn(Border):
 
 
 def rule_lines(text: str) -> list[int]:
-    """The line, counted from 1, on which each rule begins, in a text that is a valid plan."""
+    """The line, counted from 1, on which each rule begins.
+
+    Args:
+        text: A text that is a valid plan. Of repeated keys `rules`, the last counts, as for the JSON parser.
+    """
     decoder = json.JSONDecoder()
     space = re.compile(r"[\s,:]*")
     at = space.match(text, text.index("{") + 1).end()  # type: ignore[union-attr]

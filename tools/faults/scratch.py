@@ -17,7 +17,12 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def words(statement: str) -> list[str]:
-    """The names and keywords of a statement in order, without those inside string literals."""
+    """The names and keywords of a statement in order, without those inside string literals.
+
+    Example:
+        >>> words("SELECT id FROM orders WHERE status = 'not paid'")
+        ['SELECT', 'id', 'FROM', 'orders', 'WHERE', 'status']
+    """
     return _WORD.findall(re.sub(r"'[^']*'", " ", statement))
 
 
@@ -36,7 +41,18 @@ def tables_in(statement: str, world: WorldView) -> list[str]:
 
 
 def run_renamed(world: WorldView, statement: str, table: str, column: str, new: str) -> SqlReply:
-    """The reply where `table`, or its `column` when that is not empty, is called `new`."""
+    """Run a statement where a table or a column is called otherwise.
+
+    Args:
+        world: The world whose database is copied; nothing in it is changed.
+        statement: The statement; no write is allowed.
+        table: The table that is renamed, or whose column is.
+        column: The column that is renamed; empty to rename the table.
+        new: The other name.
+
+    Returns:
+        The reply, with the tables under their old names.
+    """
     raw = sqlite3.connect(":memory:", isolation_level=None)
     raw.deserialize(world.db.serialize())
     readable = dict(public_columns(world))

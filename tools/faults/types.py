@@ -98,7 +98,11 @@ class ScheduledFault:
     if the entry goes on after `HORIZON` applicable calls."""
 
     def due(self, call: int) -> bool:
-        """Whether it is due at the applicable call of this number, counted from 1. The same on every machine."""
+        """Whether the fault is due at an applicable call. The same on every machine.
+
+        Args:
+            call: The number of the call among those that the kind can strike, counted from 1.
+        """
         if call in self.ordinals or 0 < self.onward <= call:
             return True
         if call <= HORIZON:
@@ -124,7 +128,7 @@ class FaultState:
     """What the kind keeps between calls; plain data."""
 
     def copy(self) -> FaultState:
-        """An independent copy, for a fork."""
+        """A copy for a fork; the values in `memory` are shared, for kinds replace them and change none in place."""
         return FaultState(
             seen=self.seen, delivered=self.delivered, first_at=self.first_at, route=self.route, memory=dict(self.memory)
         )
@@ -150,7 +154,12 @@ class FaultContext:
     """Set by a kind that answers, but with nothing amiss this time: no event is recorded."""
 
     def pick(self, n: int, what: str = "") -> int:
-        """A number in range(n), fixed by the schedule's salt and `what`."""
+        """A number in range(n), fixed by the schedule's salt and `what`.
+
+        Args:
+            n: How many choices there are; at least 1.
+            what: What the choice is for, where a kind makes several.
+        """
         return stable_hash(self.fault.params.get("salt", 0), self.fault.id, self.fault.kind, what) % n
 
 
@@ -188,7 +197,11 @@ class Kind:
     """If set: the contract under one entry of the schedule, where it depends on how long it lasts."""
 
     def contract_of(self, fault: ScheduledFault) -> Contract:
-        """The recovery contract of this kind as the schedule's entry has it."""
+        """The recovery contract under one entry of the schedule.
+
+        Args:
+            fault: The entry; only a kind with `varies` looks at it.
+        """
         return self.contract if self.varies is None else self.varies(fault)
 
 

@@ -33,7 +33,17 @@ _HEADERS = {
 
 
 def openapi(service: Service, server: str = "/") -> JSON:
-    """The document; `server` is the base URL of its paths."""
+    """The OpenAPI 3.1 document of a service.
+
+    Args:
+        service: The routes.
+        server: The base URL of the paths.
+
+    Example:
+        >>> from faultgym.tools.faults.probes import service
+        >>> list(openapi(service())["paths"])
+        ['/v1/orders/{order_id}', '/v2/orders/{order_id}', '/v1/orders', '/v1/orders/{order_id}/status', '/v1/token']
+    """
     schemas: JSON = {"Problem": _PROBLEM}
     paths: JSON = {}
     for op in service.operations.values():

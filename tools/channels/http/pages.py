@@ -56,7 +56,8 @@ def page(
 
     Args:
         db: The world's database.
-        columns: What is shown of a row. Like `table`, `where` and `key` from the suite's code, never from a client.
+        columns: What is shown of a row, `key` among them. Like `table`, `where` and `key` from the suite's code, never
+            from a client.
         table: Where the rows are.
         where: The SQL condition, with a `?` for each of `values`.
         values: What a client asked for.

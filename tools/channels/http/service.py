@@ -35,7 +35,15 @@ CREATE TABLE _idempotency (key TEXT PRIMARY KEY, request TEXT NOT NULL, status I
 
 
 class ServiceError(Exception):
-    """A refusal that the client sees as problem+json."""
+    """A refusal that the client sees as problem+json.
+
+    Args:
+        status: The HTTP status, 400 or above.
+        title: The kind of problem, such as `Not Found`.
+        detail: What is wrong this time, and what the client can do.
+        headers: Response headers beside the content type.
+        more: Further members of the problem's JSON, such as `errors`.
+    """
 
     def __init__(self, status: int, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any):
         super().__init__(detail)
@@ -79,7 +87,7 @@ class Operation:
 
     @property
     def write(self) -> bool:
-        """Whether it changes the world."""
+        """Whether the operation changes the world."""
         return self.method != "GET"
 
     @property
@@ -122,6 +130,11 @@ class Service:
     Args:
         title: For the OpenAPI document.
         operations: The routes; `issue_token` is added to them.
+
+    Example:
+        >>> from faultgym.tools.faults.probes import ProbeWorld, service
+        >>> service().handle(ProbeWorld(), HttpRequest("GET", "/v1/orders/ORD-1001")).status  # no token is sent
+        401
     """
 
     def __init__(self, title: str, operations: list[Operation]):
@@ -134,7 +147,11 @@ class Service:
         self._found: dict[tuple[str, str], tuple[Operation, dict[str, str]]] = {}
 
     def route(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
-        """The operation and its path parameters.
+        """The operation that a request is for, and its path parameters by name.
+
+        Args:
+            method: The HTTP method, in capitals.
+            path: The path alone, without query and escapes.
 
         Raises:
             ServiceError: 404 for an unknown path, 405 for one that takes other methods.
@@ -168,7 +185,18 @@ class Service:
         raise ServiceError(404, "Not Found", f"no route {method} {path[:200]}")
 
     def handle(self, world: WorldView, request: HttpRequest) -> HttpResponse:
-        """Answer one request. Never raises for what a client can cause."""
+        """Answer one request. Never raises for what a client can cause.
+
+        Args:
+            world: What the routes read and change.
+            request: The request; header names in lower case.
+
+        Returns:
+            The operation's body with its status, or the refusal as problem+json.
+
+        Raises:
+            sqlite3.OperationalError: A route's own SQL is wrong; a full database is answered with 507.
+        """
         try:
             op, path = self.route(request.method, request.path)
             if not op.public:
@@ -194,7 +222,11 @@ def _headers(op: Operation, body: JSON) -> dict[str, str]:
 
 
 def authorize(world: WorldView, request: HttpRequest) -> None:
-    """Let a request pass only if it bears a token that is still valid.
+    """Let a request pass only with a token that is still valid.
+
+    Args:
+        world: Holds the tokens, and the time that they are held against.
+        request: The request; header names in lower case.
 
     Raises:
         ServiceError: 401.
@@ -210,7 +242,11 @@ def authorize(world: WorldView, request: HttpRequest) -> None:
 
 
 def unauthorized(what: str) -> ServiceError:
-    """The 401 of this service; also what the fault of that name answers."""
+    """The 401 of this service; also what the fault of that name answers.
+
+    Args:
+        what: What is wrong with the token, without a full stop.
+    """
     return ServiceError(
         401,
         "Unauthorized",
@@ -287,7 +323,13 @@ def _write(world: WorldView, op: Operation, arguments: dict[str, Any], request: 
 
 
 def row_version(world: WorldView, op: Operation, arguments: Mapping[str, Any]) -> int | None:
-    """The version of the row that the operation is about, or None when there is no such row."""
+    """The version of the row that an operation is about, or None when there is no such row.
+
+    Args:
+        world: Where the row is.
+        op: The operation; None is also given where its rows have no version.
+        arguments: The operation's validated arguments.
+    """
     if op.versioned is None or op.versioned[1] not in arguments:
         return None
     table, name = op.versioned
@@ -298,8 +340,14 @@ def row_version(world: WorldView, op: Operation, arguments: Mapping[str, Any]) -
 def check_precondition(world: WorldView, op: Operation, arguments: Mapping[str, Any], request: HttpRequest) -> None:
     """Let a request pass only if its If-Match, where it has one, names the row's version (RFC 9110, 13.1.1).
 
+    Args:
+        world: Where the row is.
+        op: The operation that is to change the row.
+        arguments: The operation's validated arguments.
+        request: The request; header names in lower case.
+
     Raises:
-        ServiceError: 412.
+        ServiceError: 412, when the row has another version. A row that does not exist passes.
     """
     wanted = request.headers.get("if-match", "").strip()
     if not wanted or wanted == "*":

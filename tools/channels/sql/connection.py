@@ -64,15 +64,24 @@ class GuardedConnection:
     """A SQLite connection in memory with a trusted door (`raw`) and a guarded one (`run`).
 
     The schema must not change after the first `run`, and no transaction may be open around one.
+
+    Args:
+        image: A serialized database to open a copy of; None for an empty one.
+        policy: What the guarded door shows and allows.
+        largest: Bytes to which guarded writes may enlarge the database; by default, 256 KiB more than the image.
+
+    Example:
+        >>> connection = GuardedConnection(None, SqlPolicy({"orders": frozenset({"id"})}))
+        >>> _ = connection.raw.executescript("CREATE TABLE orders (id, cost); INSERT INTO orders VALUES ('ORD-1', 5)")
+        >>> connection.run("SELECT * FROM orders", write_allowed=False).error
+        'not authorized: name the columns you need instead of *. ...'
+        >>> connection.run("SELECT id FROM orders", write_allowed=False).rows
+        [('ORD-1',)]
     """
 
     __slots__ = ("_cap", "_gate", "_guard", "_policy", "_verdicts", "raw")
 
     def __init__(self, image: bytes | None, policy: SqlPolicy, *, largest: int = 0) -> None:
-        """Open a copy of `image` (`sqlite3` serialized), or an empty database.
-
-        Guarded writes may enlarge it to `largest` bytes; by default, by 256 KiB.
-        """
         self.raw = sqlite3.connect(":memory:", isolation_level=None, cached_statements=64, check_same_thread=False)
         if image is not None:
             self.raw.deserialize(image)
@@ -90,13 +99,19 @@ class GuardedConnection:
         self._verdicts: dict[str, StatementVerdict] = {}
 
     def run(self, statement: str, *, write_allowed: bool, now: Callable[[], str] | None = None) -> SqlReply:
-        """Run one statement of a model; whatever is wrong with it is the reply's `error`.
+        """Run one statement of a model; what is wrong with the statement is the reply's `error`.
 
         Args:
             statement: One SQLite statement.
-            write_allowed: Whether it may change the policy's writable tables.
+            write_allowed: Whether the statement may change the policy's writable tables.
             now: Gives the virtual time (ISO, UTC) when a date function asks for it, per call because episodes share
                 a connection; without it, the time is NULL.
+
+        Returns:
+            The rows up to the policy's caps, bytes and infinities as text; for a write, the number of rows changed.
+
+        Raises:
+            sqlite3.DatabaseError: The database is closed or broken.
         """
         verdict = self._verdicts.get(statement)
         if verdict is None:
@@ -139,7 +154,7 @@ class GuardedConnection:
                 raw.execute(_UNCAPPED)
 
     def writes(self, statement: str) -> bool:
-        """Whether the statement would change something, were it run and allowed."""
+        """Whether the statement would change something if it ran and were allowed to."""
         return (self._verdicts.get(statement) or self._judge(statement)).writes
 
     def _judge(self, statement: str) -> StatementVerdict:
@@ -155,7 +170,7 @@ class GuardedConnection:
         return self.raw.serialize()
 
     def close(self) -> None:
-        """Close the database; it is gone."""
+        """Close the database, whose contents are lost."""
         self.raw.close()
 
 
@@ -261,7 +276,12 @@ def _resident() -> int:
 
 
 def write_schema_table(connection: sqlite3.Connection, readable: Mapping[str, frozenset[str]]) -> None:
-    """Create the public table `schema`: one row per readable column, with keys in `note`."""
+    """Create the public table `schema`: one row per readable column, with keys in `note`.
+
+    Args:
+        connection: The database, by its trusted door; its tables must be there, and none called `schema`.
+        readable: Table -> columns that are listed.
+    """
     connection.execute(f"CREATE TABLE {SCHEMA_TABLE} (table_name TEXT, column_name TEXT, type TEXT, note TEXT)")
     for table in sorted(readable):
         targets = {
@@ -282,7 +302,13 @@ def write_schema_table(connection: sqlite3.Connection, readable: Mapping[str, fr
 def real_lock_message(kind: Literal["busy", "locked", "readonly"], table: str = "t") -> str:
     """The engine's own words for a lock, from two real connections to one database in memory.
 
-    `table` is the table that `locked` names.
+    Args:
+        kind: `busy`: another connection writes; `locked`: another one holds the table; `readonly`.
+        table: The table that `locked` names.
+
+    Example:
+        >>> real_lock_message("locked", "orders")
+        'database table is locked: orders'
     """
     shared = kind == "locked"
     target = "file:faultgym_lock?mode=memory&cache=shared" if shared else "file:/faultgym_lock?vfs=memdb"

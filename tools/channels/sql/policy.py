@@ -74,7 +74,14 @@ class SqlPolicy:
 
 
 class StatementVerdict:
-    """What is known about one statement under one policy and schema, before it runs."""
+    """What is known about one statement under one policy and schema, before it runs.
+
+    Args:
+        statement: The text as the model sent it; `text` is how it runs.
+        refusal: Why the statement is refused; empty when it may run.
+        tables: Public tables that the statement reads or writes.
+        writes: Whether the statement would change something.
+    """
 
     __slots__ = ("columns", "refusal", "tables", "text", "writes")
 
@@ -88,7 +95,12 @@ class StatementVerdict:
 
 
 class Sketch:
-    """An empty database with only what a policy shows. Shared by all worlds of one schema."""
+    """An empty database with only what a policy shows. Shared by all worlds of one schema.
+
+    Args:
+        policy: What is shown.
+        schema: The rows (type, name, tbl_name, sql) of the real database's `sqlite_master`.
+    """
 
     _KEPT = 2_048
 
@@ -134,7 +146,14 @@ class Sketch:
                 self._connection.execute(sql)
 
     def judge(self, statement: str) -> StatementVerdict:
-        """Judge a new text and keep the verdict, in place of the oldest one if there are many."""
+        """Judge a statement and keep the verdict, in place of the oldest one if there are many.
+
+        Args:
+            statement: One SQLite statement, not judged before.
+
+        Returns:
+            The verdict; its `refusal` is the reply to a statement that must not run.
+        """
         with self._lock:
             refusal = sqlscan.refusal(statement)
             self._objection, self._tables, self._writes = "", set(), False
@@ -166,12 +185,21 @@ class Sketch:
 
 @banked("code", 32)
 def sketch(policy: SqlPolicy, schema: tuple[tuple[str, str, str, str | None], ...]) -> Sketch:
-    """The sketch for the rows (type, name, tbl_name, sql) of `sqlite_master`."""
+    """The sketch for a policy and a schema, from a cache.
+
+    Args:
+        policy: What is shown.
+        schema: The rows (type, name, tbl_name, sql) of `sqlite_master`.
+    """
     return Sketch(policy, schema)
 
 
 class Allowed(dict[tuple[int, str | None, str | None], str]):
-    """(action, first, second) of the authorizer -> objection, empty when allowed. Keeps what it allowed."""
+    """(action, first, second) of the authorizer -> objection, empty when allowed. Keeps what it allowed.
+
+    Args:
+        policy: What decides.
+    """
 
     def __init__(self, policy: SqlPolicy) -> None:
         self._policy = policy
@@ -215,7 +243,11 @@ def _objection(policy: SqlPolicy, action: int, first: str | None, second: str | 
 
 
 def message(error: BaseException) -> str:
-    """The engine's words for what a statement caused, and what to do where they do not say it."""
+    """What a model reads about an error: the engine's words, and what to do where they do not say it.
+
+    Args:
+        error: What a statement caused.
+    """
     text = str(error)
     if text == "interrupted":
         return _TOO_MUCH
@@ -227,5 +259,10 @@ def message(error: BaseException) -> str:
 
 
 def quoted(name: str) -> str:
-    """A name as an SQL identifier, in double quotes."""
+    """A name as an SQL identifier, in double quotes.
+
+    Example:
+        >>> quoted('the "last" order')
+        '"the ""last"" order"'
+    """
     return '"' + name.replace('"', '""') + '"'

@@ -51,7 +51,15 @@ Tokens = list[tuple[str, str]]
 
 
 def refusal(text: str) -> str:
-    """Why `text` is not even shown to the engine; empty when it may be."""
+    """Why a statement is not even shown to the engine; empty when it may be.
+
+    Args:
+        text: The statement as the model sent it.
+
+    Example:
+        >>> refusal("SELECT 1; SELECT 2")
+        'one statement at a time: send each in a call of its own'
+    """
     if len(text) > MAX_CHARACTERS:
         return f"statement too long: {len(text)} characters, at most {MAX_CHARACTERS} are allowed"
     if "\0" in text:

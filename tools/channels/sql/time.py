@@ -24,7 +24,12 @@ _LOCK = threading.Lock()
 
 
 def install(connection: sqlite3.Connection, now: Callable[[], str | None]) -> None:
-    """Replace the clock of `connection`; `now` gives an ISO time, or None for no clock (NULL)."""
+    """Replace the clock of a connection: SQLite's date functions then read `now`.
+
+    Args:
+        connection: The connection, whose functions are replaced.
+        now: Gives an ISO time, or None for no clock: the functions then give NULL.
+    """
     for name in FUNCTIONS:
         connection.create_function(name, -1, functools.partial(_call, name, now), deterministic=True)
 
