@@ -34,47 +34,81 @@ class Opening:
 
 
 class Actor(Protocol):
-    """One episode's agent."""
+    """One episode's agent.
+
+    Actors are made by `Policy.start`, serve a single episode, and draw randomness from their opening's seed alone.
+    """
 
     def act(self, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn | Awaitable[Turn]:
-        """The next turn. The first observation is the opening's messages, later ones hold what is new.
+        """The next turn.
 
-        `tools` are those offered at this step. Raises `HarnessError` when something outside the agent
-        broke and the episode deserves another try; any other exception is a bug and is not retried.
+        Args:
+            observation: At the first call the opening's messages; later the results of the turn before.
+            tools: The tools offered at this step.
+
+        Returns:
+            The turn, or an awaitable that gives the turn.
+
+        Raises:
+            HarnessError: Something outside the agent broke, and the episode deserves another try. Any other exception
+                counts as a bug and is not retried.
         """
 
 
 class Policy(Protocol):
-    """Who acts."""
+    """What acts: holds no state of any episode, and makes an actor for each.
+
+    Example:
+        >>> from faultgym.agents.registry import check_policy
+        >>> class Silent:
+        ...     name = "silent"
+        ...     def describe(self): return {"name": self.name}
+        ...     def start(self, opening): return self
+        ...     def act(self, observation, tools): return Turn("I do not know.")
+        >>> check_policy("silent", Silent())
+    """
 
     @property
     def name(self) -> str:
-        """How people call it."""
+        """The name that people call the policy by."""
 
     def start(self, opening: Opening) -> Actor:
         """An actor for a new episode."""
 
     def describe(self) -> JSON:
-        """What the trace says of it, `name` included: everything that makes it behave as it does.
+        """What a trace says of the policy: everything that shapes its turns, `name` included, as JSON values.
 
-        It is part of what defines an episode: two policies that may act differently describe
-        themselves differently. Values are JSON's.
+        The description is part of what defines an episode: two policies that may act differently describe themselves
+        differently.
         """
 
 
 class PrivilegedPolicy(Policy, Protocol):
-    """A policy that is shown the task itself, such as the scripted ones. Whoever plays it calls `start_with`.
+    """A policy that is shown the task itself, such as the scripted ones; engines begin its episodes with `start_with`.
 
-    It may do without `start`, which nobody calls. One that goes on from turns that others took has `resume_with`, with
-    those as its last argument.
+    Such a policy may lack `start`, which is never called then. A policy that can also continue from turns that others
+    took has `resume_with(task, schedule, opening, steps)`.
     """
 
     def start_with(self, task: Task, schedule: FaultSchedule, opening: Opening) -> Actor:
-        """An actor for a new episode of this task under this schedule; in place of `start`."""
+        """An actor for a new episode of this task under this schedule; called in place of `start`.
+
+        Args:
+            task: The task, with its goal and its reference solution.
+            schedule: The faults of the episode.
+            opening: What any other policy would be given.
+        """
 
 
 def start(policy: Policy, task: Task, schedule: FaultSchedule, opening: Opening) -> Actor:
-    """An actor of the policy for a new episode: task and schedule are shown to a `PrivilegedPolicy` alone."""
+    """An actor of the policy for a new episode.
+
+    Args:
+        policy: Given the opening alone, unless the policy is a `PrivilegedPolicy`.
+        task: Shown to a `PrivilegedPolicy` only.
+        schedule: Shown to a `PrivilegedPolicy` only.
+        opening: What the actor begins with.
+    """
     start_with = getattr(policy, "start_with", None)
     if start_with is None:
         return policy.start(opening)
@@ -83,14 +117,25 @@ def start(policy: Policy, task: Task, schedule: FaultSchedule, opening: Opening)
 
 
 def is_resumable(policy: Policy) -> bool:
-    """Whether the policy can go on from turns that somebody else took."""
+    """Whether the policy can continue from turns that another policy, or an earlier process, took."""
     return hasattr(policy, "resume") or hasattr(policy, "resume_with")
 
 
 def resume(
     policy: Policy, task: Task, schedule: FaultSchedule, opening: Opening, steps: Sequence[StepRecord]
 ) -> Actor | None:
-    """An actor of the policy that has these steps behind it; None where the policy is not resumable."""
+    """An actor of the policy that has some steps behind it.
+
+    Args:
+        policy: A policy with `resume`, or a privileged one with `resume_with`.
+        task: Shown to a `PrivilegedPolicy` only.
+        schedule: Shown to a `PrivilegedPolicy` only.
+        opening: What the episode began with.
+        steps: The turns so far, from the first; the actor still has to hear the last one's results.
+
+    Returns:
+        The actor, or None where the policy is not resumable.
+    """
     found: Actor | None = None
     if (resume_with := getattr(policy, "resume_with", None)) is not None:
         found = resume_with(task, schedule, opening, steps)

@@ -32,7 +32,12 @@ def policy_named(name: str) -> Policy:
             a policy, or something that makes one when it is called without arguments.
 
     Raises:
-        UserError: There is none, with the nearest names; or what is wrong with the module.
+        UserError: No policy has that name (the message gives the nearest names), the module cannot be imported, or what
+            the module holds is no policy.
+
+    Example:
+        >>> policy_named("expert").describe()
+        {'name': 'expert', 'scripted': True}
     """
     prefix, colon, rest = name.partition(":")
     if colon and prefix in MODELS:
@@ -49,9 +54,14 @@ def policy_named(name: str) -> Policy:
 def check_policy(name: str, entry: Policy | Callable[[], Policy]) -> None:
     """The conformance check for a policy of another package; plays nothing and loads no model.
 
+    Args:
+        name: What the policy is registered as; stands in the messages.
+        entry: The policy, or a class or function that makes it without arguments.
+
     Raises:
-        UserError: It is made with arguments; it lacks `name`, `describe`, or `start` (a privileged one: `start_with`);
-            it does not describe itself in JSON, with its name and twice the same; or its actor cannot act.
+        UserError: Making the policy takes arguments; the policy lacks `name`, `describe`, or `start` (a privileged one:
+            `start_with`); its description is not JSON, lacks its name, or changes between two calls; or its actor
+            cannot act.
     """
     policy = _made(entry, name)
     try:

@@ -23,7 +23,15 @@ EMPTY = '""'
 
 
 def wanted(schema: JSON) -> str:
-    """What an argument takes, in a few words: `whole number, 1 to 50`."""
+    """What an argument takes, in a few words: `whole number, 1 to 50`.
+
+    Args:
+        schema: The argument's JSON Schema.
+
+    Example:
+        >>> wanted({"type": "integer", "minimum": 1, "maximum": 50})
+        'whole number, 1 to 50'
+    """
     if "enum" in schema:
         return "one of " + ", ".join(f"{n} {value}" for n, value in enumerate(schema["enum"], 1))
     if schema.get("type") == "boolean":
@@ -43,7 +51,19 @@ def wanted(schema: JSON) -> str:
 
 
 def typed_value(text: str, schema: JSON) -> Any:
-    """The value that the text stands for. Raises ValueError that says what is wanted instead."""
+    """The value that the text stands for.
+
+    Args:
+        text: What a person typed; `EMPTY` for an empty text.
+        schema: The argument's JSON Schema. Of an `enum` a value's number in the list does too.
+
+    Raises:
+        ValueError: The text stands for no such value; the message says what is wanted instead.
+
+    Example:
+        >>> typed_value("7", {"type": "integer"}), typed_value("yes", {"type": "boolean"})
+        (7, True)
+    """
     if "enum" in schema:
         return _choice(text, schema["enum"])
     value = _of_type(text, schema)
@@ -117,7 +137,15 @@ def _beyond(value: Any, schema: JSON) -> str:
 
 
 def confidence(text: str) -> float | None:
-    """A probability as a person writes it: `0.8` or `80%`; None for nothing. Raises ValueError."""
+    """A probability as a person writes it: `0.8` or `80%`; None for an empty text.
+
+    Raises:
+        ValueError: The text is neither a number from 0 to 1 nor a percentage.
+
+    Example:
+        >>> confidence("80%")
+        0.8
+    """
     if not text:
         return None
     try:

@@ -24,7 +24,7 @@ LEAVE, BACK = ":q", ":b"
 
 
 class Left(Exception):
-    """The person leaves before the task is done."""
+    """Raised when the person leaves before the task is done."""
 
 
 class _Back(Exception):
@@ -33,7 +33,7 @@ class _Back(Exception):
 
 @dataclass(frozen=True)
 class Human:
-    """Whoever sits at the terminal. A policy like any other, for one episode at a time."""
+    """The person at the terminal, as a policy like any other, for one episode at a time."""
 
     ask: Ask
     say: Say
@@ -42,16 +42,21 @@ class Human:
     name: str = field(default="human", init=False)
 
     def start(self, opening: Opening) -> HumanActor:
-        """A new task for the same person."""
+        """An actor that asks the same person."""
         return HumanActor(self.ask, self.say)
 
     def describe(self) -> JSON:
-        """What the trace says of it."""
+        """What the trace says of the policy: its name and the player's."""
         return {"name": self.name, "player": self.player}
 
 
 class HumanActor:
-    """One episode of a person."""
+    """One episode of a person.
+
+    Args:
+        ask: Shows a prompt and gives the line that was typed.
+        say: Prints a line.
+    """
 
     def __init__(self, ask: Ask, say: Say) -> None:
         self._ask_line = ask
@@ -60,7 +65,12 @@ class HumanActor:
         self._listed: tuple[str, ...] = ()
 
     def act(self, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn:
-        """Show what is new and ask for the next turn. Raises Left, and EOFError at the end of the input."""
+        """Show what is new and ask for the next turn.
+
+        Raises:
+            Left: The person leaves.
+            EOFError: The input has ended.
+        """
         for message in observation.messages:
             label = message.role if isinstance(message, Message) else "result"
             self._show(label, message.content)

@@ -15,14 +15,18 @@ from faultgym.envs.limits import Limits
 
 
 def named(trace: Trace) -> NamedTask:
-    """What it takes to play the trace's turns again."""
+    """What it takes to play the trace's turns again; limits that follow from the calls alone are kept."""
     limits, seeds = trace.limits, trace.seeds
     kept = Limits(turns=limits.turns, calls=limits.calls, virtual_seconds=limits.virtual_seconds)
     return NamedTask(trace.task.id, trace.faults, seeds.fault, seeds.policy, trace.trial, trace.schedule, limits=kept)
 
 
 def openai_log(trace: Trace) -> JSON:
-    """The trace as one record of a chat log in OpenAI's form, with its task in the metadata."""
+    """The trace as one record of a chat log in OpenAI's form, with its task in the metadata.
+
+    Returns:
+        JSON values: what a line of a chat log would hold.
+    """
     return {
         "id": trace.episode_id,
         "model": str(trace.policy.get("name", "")),
@@ -37,6 +41,9 @@ def otlp_log(trace: Trace) -> JSON:
 
     Contents stand in the attributes as JSON text, as they do where structure cannot be logged. Times are an
     order, not durations.
+
+    Returns:
+        JSON values: what a line of OTLP's file exporter would hold.
     """
     messages = trace.to_messages()
     trace_id = blake2b(trace.episode_id.encode(), digest_size=16).hexdigest()

@@ -65,7 +65,15 @@ class ImportedChat:
 
     @classmethod
     def of(cls, conversation: Conversation, source: ChatSource) -> ImportedChat:
-        """The chat, unverified. Raises BadRecord for values that JSON readers do not agree on."""
+        """The chat, unverified.
+
+        Args:
+            conversation: What was read of the chat.
+            source: Where the chat comes from.
+
+        Raises:
+            BadRecord: A value is one that JSON readers do not agree on, such as a whole number of more than 64 bits.
+        """
         c = conversation
         tools = [spec.openai() for spec in c.tools]
         named = None if c.task is None else c.task.data()
@@ -98,7 +106,7 @@ class ImportedChat:
         """The chat that a record holds.
 
         Raises:
-            TraceError: It holds none; the error names the field and the reason.
+            TraceError: The record is no imported chat; the error names the field and the reason.
         """
         try:
             data = msgspec.convert(record, _Data)

@@ -78,7 +78,18 @@ class _NamedIn(BaseModel):
 
 
 def named_task(metadata: Mapping[str, Any] | None) -> NamedTask | None:
-    """What the metadata names; None when it names no task of faultgym. Raises BadRecord for what does not hold."""
+    """What the metadata names; None when they name no task of faultgym.
+
+    Args:
+        metadata: A log's, with the key `faultgym` or with keys that begin with `faultgym.`.
+
+    Raises:
+        BadRecord: A value cannot be; the error names the field.
+
+    Example:
+        >>> named_task({"faultgym.task": "orders/order_status/test/3", "faultgym.fault_seed": 7}).fault_seed
+        7
+    """
     data = _given(metadata or {})
     if "task" not in data:
         return None

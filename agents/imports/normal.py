@@ -63,8 +63,13 @@ class Conversation:
 def chat_of(parts: Sequence[Part]) -> tuple[JSON, ...]:
     """The parts as messages: results in the order of their calls, and ids where there were none.
 
-    Only the last turn may lack results: a log can end before they came. Raises BadRecord that names the
-    message for results that nothing asked for, calls that nothing answered, and a chat without a turn.
+    Only the last turn may lack results: a log can end before they came.
+
+    Args:
+        parts: Messages and results, in the order of the log.
+
+    Raises:
+        BadRecord: A result belongs to no call, a call has no result, or there is no turn; the error names the message.
     """
     messages: list[JSON] = []
     turn = _Turn()

@@ -94,7 +94,19 @@ class _Record(_In):
 
 
 def openai_conversation(value: Any) -> Conversation:
-    """The chat in one record. Raises BadRecord that names the field and the reason."""
+    """The chat in one record.
+
+    Args:
+        value: JSON values: an object with `messages`, or a bare list of them.
+
+    Raises:
+        BadRecord: The record is no chat; the error names the field and the reason.
+
+    Example:
+        >>> said = openai_conversation([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}])
+        >>> said.messages[1]
+        {'role': 'assistant', 'content': 'Hello'}
+    """
     try:
         record = _Record.model_validate(_flattened(value))
     except ValidationError as error:

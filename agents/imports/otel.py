@@ -100,7 +100,11 @@ def groups(records: Iterable[Record]) -> list[SpanGroup]:
 
 
 def otel_conversations(group: SpanGroup) -> Iterator[Conversation | BadRecord]:
-    """The chats of a group, each one a `Conversation`, or the reason why it is none. Never raises."""
+    """The chats of a group. Never raises for what a span can hold.
+
+    Yields:
+        A `Conversation`, or the reason why there is none.
+    """
     try:
         records = _merged(group.records)
         threads = _threads(_calls_of(records))

@@ -116,7 +116,15 @@ def is_otlp(value: Any) -> bool:
 def records(value: Any, line: int) -> Iterator[Record | BadRecord]:
     """The spans and events about generative AI in one `TracesData` or `LogsData`.
 
-    One that is damaged gives the reason in its place. Raises BadRecord for what is no OTLP JSON at all.
+    Args:
+        value: JSON values.
+        line: The line of the file, from 1, for what is read.
+
+    Yields:
+        A record, or the reason why one cannot be read.
+
+    Raises:
+        BadRecord: The value is no OTLP JSON at all.
     """
     if not is_otlp(value):
         raise BadRecord("no OTLP JSON: neither resourceSpans nor resourceLogs is there")
@@ -175,12 +183,28 @@ def _of_span(value: Any, ours: JSON, line: int) -> Record | None:
 
 
 def plain_attributes(pairs: list[_Pair]) -> dict[str, Any]:
-    """Attributes by key; of a key that comes twice, the last one counts."""
+    """Attributes by key; of a key that comes twice, the last one counts.
+
+    Raises:
+        BadRecord: A value is none of OTLP's; the error names the attribute.
+    """
     return {pair.key: plain_value(pair.value, pair.key) for pair in pairs}
 
 
 def plain_value(value: Any, key: str) -> Any:
-    """The value of an `AnyValue`. 64-bit integers come as text, bytes stay base64. Raises BadRecord."""
+    """The value of an `AnyValue`: 64-bit integers come as text, bytes stay base64.
+
+    Args:
+        value: OTLP's JSON, such as `{"intValue": "7"}`.
+        key: The attribute's, for the error.
+
+    Raises:
+        BadRecord: The value is none of OTLP's.
+
+    Example:
+        >>> plain_value({"intValue": "7"}, "turns")
+        7
+    """
     if not isinstance(value, dict) or len(value) > 1:
         raise BadRecord(f"attribute {key!r:.60}: not a value of OTLP's JSON")
     for kind, inner in value.items():

@@ -28,7 +28,7 @@ _SPACE = " \t\r\n"
 
 
 class BadRecord(ValueError):
-    """A record that is no chat. Data, not a bug: whoever reads the file turns it into a `UnreadableRecord`."""
+    """A record that is no chat. Data, not a bug: what reads a file turns the error into an `UnreadableRecord`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,11 @@ class LogValue:
 
 
 def loads(data: bytes | str) -> Any:
-    """The JSON value in the data. Raises BadRecord with the reason when there is none, or it is nested too deep."""
+    """The JSON value in the data.
+
+    Raises:
+        BadRecord: There is none, or the value is nested deeper than `MAX_NESTING`; the error gives the reason.
+    """
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -68,7 +72,12 @@ def loads(data: bytes | str) -> Any:
 
 
 def explained(error: ValidationError, prefix: str = "") -> BadRecord:
-    """The first thing that a declaration found wrong, as `field: reason`."""
+    """The first thing that a declaration found wrong, as `field: reason`.
+
+    Args:
+        error: What pydantic raised.
+        prefix: Stands before the field.
+    """
     return BadRecord(f"{prefix}{explanation(error, value_chars=60)}")
 
 
@@ -76,6 +85,9 @@ def read_values(path: Path) -> Iterator[LogValue | UnreadableRecord]:
     """The JSON values of a file: a line each, the elements of one list, or one document. Never raises.
 
     Memory is that of one line, or of the document. A list of chat messages is one value.
+
+    Yields:
+        A value, or a part of the file that cannot be read, with the reason.
     """
     name = str(path)
     try:

@@ -29,7 +29,7 @@ EXPLICIT = "explicit"
 
 @dataclass(frozen=True, slots=True)
 class Reexecuted:
-    """What came of it: a trace, or the first difference."""
+    """What came of a re-execution: a trace, or the first difference."""
 
     trace: Trace | None
     difference: str = ""
@@ -41,10 +41,13 @@ class _Otherwise(Exception):
 
 
 def reexecute(chat: ImportedChat) -> Reexecuted:
-    """Play the chat's turns in a fresh world of the task that it names. Never raises for what a log can hold.
+    """Play the chat's turns in a fresh world of the task that the chat names. Never raises for what a log can hold.
 
-    The opening, the tools where the log lists them, every result and the end must be the same. Then it is an
+    The opening, the tools where the log lists them, every result and the end must be the same. Then the chat is an
     episode like any other, and its trace says that the policy was `imported`.
+
+    Returns:
+        The trace, or the first thing that came out otherwise.
     """
     if chat.task is None:
         return Reexecuted(None, "it names no task of faultgym")

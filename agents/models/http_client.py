@@ -25,7 +25,7 @@ CONNECT_SECONDS = 15.0
 
 
 class Broken(Exception):
-    """The exchange did not come to its end: refused, reset, cut short, or not HTTP."""
+    """Raised when an exchange did not come to its end: refused, reset, cut short, or not HTTP."""
 
 
 class Reply(NamedTuple):
@@ -50,7 +50,12 @@ class Address(NamedTuple):
     def of(cls, url: str) -> Address:
         """The address of a base URL such as `http://localhost:8000/v1`; `/v1` may be left out.
 
-        Raises UserError for anything that is no such URL.
+        Raises:
+            UserError: The text is no such URL.
+
+        Example:
+            >>> Address.of("http://localhost:8000")
+            Address(host='localhost', port=8000, tls=False, path='/v1')
         """
         try:
             parts = urlsplit(url)
@@ -88,7 +93,11 @@ class Connection(asyncio.Protocol):
         """Bytes of the headers so far; once they are whole, of the body."""
 
     async def send(self, request: bytes) -> Reply:
-        """Send the bytes of a request and return the reply to it. Raises `Broken`."""
+        """Send the bytes of a request and return the reply to it.
+
+        Raises:
+            Broken: The reply did not come, whole and in HTTP; the connection is closed then.
+        """
         assert self._transport is not None
         if self.closed:
             raise Broken("the connection is closed")
@@ -195,7 +204,13 @@ class Connection(asyncio.Protocol):
 
 
 class Connections:
-    """The connections to one server: as many as there are requests at the same time, then kept for the next."""
+    """The connections to one server: as many as there are requests at the same time, then kept for the next.
+
+    Args:
+        address: The server's.
+        path: What is asked for, after the address's path: `/chat/completions`.
+        api_key: Sent as a bearer token; empty for none.
+    """
 
     __slots__ = ("_head", "_idle", "_tls", "address")
 
@@ -211,9 +226,12 @@ class Connections:
         ).encode("latin-1")
 
     async def post(self, body: bytes) -> Reply:
-        """Send the body and return the reply. Raises `Broken`; cancelling it ends its connection.
+        """Send the body and return the reply; cancelling the call ends its connection.
 
         A kept connection that the server has closed in the meantime is no failure: a new one is tried.
+
+        Raises:
+            Broken: No connection came about, or the reply did not come, whole and in HTTP.
         """
         request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
         while self._idle:

@@ -73,10 +73,16 @@ class LoadedModel(Protocol):
 
     @property
     def dead(self) -> bool:
-        """Whether it can never answer again; then another one is loaded."""
+        """Whether the model can never answer again; then another one is loaded."""
 
     def render(self, messages: list[JSON], tools: list[JSON], prompt: bool) -> str:
-        """The chat as the model's template writes it; with `prompt`, up to where the next turn begins."""
+        """The chat as the model's template writes it.
+
+        Args:
+            messages: The chat in OpenAI's form; the arguments of calls are objects.
+            tools: Those that are offered, in OpenAI's form.
+            prompt: Whether the text goes up to where the next turn begins.
+        """
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a rendered text, none added."""
@@ -85,12 +91,34 @@ class LoadedModel(Protocol):
         """The text of tokens, special ones included."""
 
     async def sample(self, ids: list[int], sampling: Sampling, most: int, seed: int) -> SampledTokens:
-        """At most `most` further tokens. Raises HarnessError when the engine is broken."""
+        """Sample a turn.
+
+        Args:
+            ids: The prompt's tokens.
+            sampling: Temperature and cuts.
+            most: How many tokens the turn may have.
+            seed: The turn's; not used where `sampling` is not seeded.
+
+        Raises:
+            HarnessError: The engine is broken.
+        """
 
 
 @dataclass(frozen=True)
 class LocalPolicy:
-    """A model in this process, which is loaded when it is first asked."""
+    """A model in this process, which is loaded when first asked.
+
+    Args:
+        kind: The policy's prefix: `hf` or `vllm`.
+        model: An embedded model's name, a folder, or a hub id.
+        load: Loads the model.
+        sampling: How tokens are chosen.
+        manner: What the model is told, and how its text is read.
+        loading: How the model is loaded.
+
+    Raises:
+        UserError: No model is named, `guided` is asked for, or there is no adapter in the folder named.
+    """
 
     kind: str
     model: str
@@ -112,12 +140,16 @@ class LocalPolicy:
 
     @property
     def name(self) -> str:
-        """How people call it; a folder by its own name, so that a trace says the same wherever it was made."""
+        """The kind and the model; a folder by its own name, so that a trace says the same wherever it was made."""
         model = Path(self.model).resolve().name if Path(self.model).is_dir() else self.model
         return f"{self.kind}:{model}"
 
     def describe(self) -> JSON:
-        """All that shapes its turns."""
+        """All that shapes the policy's turns.
+
+        Raises:
+            UserError: There is no such system prompt, or the model is one that has to be trained first.
+        """
         return {
             "name": self.name,
             "kind": self.kind,
@@ -141,9 +173,13 @@ class LocalPolicy:
         return LocalActor(self, opening)
 
     def resume(self, opening: Opening, steps: Sequence[StepRecord]) -> LocalActor:
-        """An actor that has these steps behind it, whoever took them; the last one's results it still has to hear.
+        """An actor that has these steps behind it, by any policy; the last one's results it still has to hear.
 
         The chat so far is tokenised as the template writes it; from the next turn on tokens are kept as sampled.
+
+        Args:
+            opening: What the episode began with.
+            steps: The turns so far, from the first.
         """
         actor = LocalActor(self, opening)
         heard: tuple[Message | ToolResult, ...] = opening.messages
@@ -170,6 +206,9 @@ class LocalPolicy:
         """The model as the running event loop uses it; the first call loads it, and everything waits.
 
         Models of loops that have ended are forgotten.
+
+        Raises:
+            RuntimeError: No event loop is running.
         """
         loop = asyncio.get_running_loop()
         for ended in [one for one in self._loaded if one.is_closed()]:
@@ -180,7 +219,12 @@ class LocalPolicy:
 
 
 class LocalActor:
-    """One episode's chat, as messages and as the very tokens that the model has read and written."""
+    """One episode's chat, as messages and as the very tokens that the model has read and written.
+
+    Args:
+        policy: The actor's.
+        opening: The opening, whose messages the first observation repeats: its seed counts.
+    """
 
     __slots__ = ("_chain", "_messages", "_open", "_policy", "_seed", "_turns", "_written")
 
@@ -197,7 +241,11 @@ class LocalActor:
         self._turns = 0
 
     async def act(self, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn:
-        """The model's next turn. Raises HarnessError when the engine is broken."""
+        """The model's next turn; one with the finish reason `CONTEXT_OVERFLOW` where the chat no longer fits.
+
+        Raises:
+            HarnessError: The engine is broken.
+        """
         policy = self._policy
         model = policy.loaded()
         said = len(self._messages)
@@ -211,7 +259,12 @@ class LocalActor:
         return self._taken(model, prompt, sampled)
 
     def recall(self, observation: Observation, turn: Turn) -> None:
-        """Hear what came before and take a turn as one's own."""
+        """Hear what came before and take a turn as one's own.
+
+        Args:
+            observation: What was heard before the turn.
+            turn: A turn of the episode so far.
+        """
         self._messages.extend(self._heard(observation))
         message: JSON = {"role": "assistant", "content": storable(turn.text)}
         if turn.reasoning:
@@ -282,7 +335,14 @@ def _asked(call: ToolCall) -> JSON:
 
 
 def identity(model: str) -> JSON:
-    """A model's name, and where its files are here a hash of them (of large ones, of beginning and end)."""
+    """A model's name, and where its files are here a hash of them (of large ones, of beginning and end).
+
+    Args:
+        model: An embedded model's name, a folder, or a hub id.
+
+    Raises:
+        UserError: The model is one that has to be trained first.
+    """
     if is_embedded(model):
         return {"name": model, "version": model_version(model)}
     folder = Path(model_path(model))
@@ -301,7 +361,16 @@ def identity(model: str) -> JSON:
 
 
 def local_policy(kind: str, text: str, load: Callable[[str, LoadOptions], LoadedModel]) -> LocalPolicy:
-    """The policy for what stands after `hf:` or `vllm:`. Raises UserError that says what is wrong."""
+    """The policy for what stands after `hf:` or `vllm:`.
+
+    Args:
+        kind: The prefix.
+        text: `MODEL?option=value&...`.
+        load: Loads the model.
+
+    Raises:
+        UserError: No model is named, or an option is unknown or cannot have its value.
+    """
     model, _, query = text.partition("?")
     given = options(query)
     known_options(given, Sampling, PromptOptions, LoadOptions)

@@ -54,7 +54,11 @@ class RequestOptions:
     """A JSON object of further fields for each request, such as `{"chat_template_kwargs": {...}}`."""
 
     def data(self) -> JSON:
-        """The fields of a request. Raises UserError when `body` is no JSON object."""
+        """The fields of a request.
+
+        Raises:
+            UserError: `body` is no JSON object.
+        """
         try:
             more = orjson.loads(self.body or "{}")
         except ValueError as error:
@@ -69,7 +73,12 @@ class RequestOptions:
 
 @dataclass(frozen=True)
 class OpenAIPolicy:
-    """A model behind one or several OpenAI-compatible servers. Safe to use from any number of event loops."""
+    """A model behind one or several OpenAI-compatible servers. Safe to use from any number of event loops.
+
+    Raises:
+        UserError: The model or the servers are missing, a URL or the API key cannot be, two options contradict each
+            other, or there is no such system prompt.
+    """
 
     model: str
     urls: tuple[str, ...]
@@ -100,11 +109,11 @@ class OpenAIPolicy:
 
     @property
     def name(self) -> str:
-        """How people call it: without the servers, which say nothing of how it acts."""
+        """The model without the servers, which say nothing of how the model acts."""
         return f"openai:{self.model}"
 
     def describe(self) -> JSON:
-        """All that shapes its turns; where the servers are, and how patiently they are asked, does not."""
+        """All that shapes the policy's turns; where the servers are, and how patiently they are asked, does not."""
         return {
             "name": self.name,
             "kind": "openai",
@@ -119,7 +128,12 @@ class OpenAIPolicy:
         return ChatActor(self, opening)
 
     def resume(self, opening: Opening, steps: Sequence[StepRecord]) -> ChatActor:
-        """An actor that has these steps behind it, whoever took them; the last one's results it still has to hear."""
+        """An actor that has these steps behind it, by any policy; the last one's results it still has to hear.
+
+        Args:
+            opening: What the episode began with.
+            steps: The turns so far, from the first.
+        """
         actor = ChatActor(self, opening)
         heard: tuple[Message | ToolResult, ...] = opening.messages
         for step in steps:
@@ -143,7 +157,9 @@ class OpenAIPolicy:
     def tail(self, tools: tuple[ToolSpec, ...], *, all_room: bool = False) -> bytes:
         """What stands after the messages in each request that offers these tools, the seed left out.
 
-        With `all_room` the completion may take what the prompt leaves of the context, instead of `max_tokens`.
+        Args:
+            tools: The tools.
+            all_room: Whether the completion may take what the prompt leaves of the context, instead of `max_tokens`.
         """
         found = self._tails.get((tools, all_room))
         if found is None:
@@ -191,7 +207,11 @@ class ChatActor:
         self._turns = 0
 
     async def act(self, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn:
-        """The model's next turn. Raises HarnessError when no server could be made to give one."""
+        """The model's next turn; one with the finish reason `CONTEXT_OVERFLOW` where the chat no longer fits.
+
+        Raises:
+            HarnessError: No server could be made to give a turn.
+        """
         if self._fleet is None:
             self._fleet = await self._policy.fleet()
         self._hear(observation)
@@ -220,7 +240,12 @@ class ChatActor:
         return said
 
     def recall(self, observation: Observation, said: JSON) -> None:
-        """Hear what came before and take a turn as one's own."""
+        """Hear what came before and take a turn as one's own.
+
+        Args:
+            observation: What was heard before the turn.
+            said: The turn, as an assistant's message.
+        """
         self._hear(observation)
         self._add(said)
         self._turns += 1
@@ -271,6 +296,16 @@ def continued(
 
     All of the chain is kept where the server's template gives back exactly what was sampled. Where it
     does not, the number says from which token on the two differ.
+
+    Args:
+        chain: Token ids of the last prompt and what was sampled after it; None before the first.
+        prompt: Token ids of this prompt.
+        sampled: Token ids of what was sampled after this prompt.
+
+    Example:
+        >>> from array import array
+        >>> continued(array("i", [1, 2, 3]), [1, 2, 3, 4], (5,))
+        ((4,), 3, array('i', [1, 2, 3, 4, 5]))
     """
     now = array("i", prompt)
     kept = 0
@@ -293,7 +328,12 @@ def _unparsed(format: str) -> JSON:
 
 
 def guide(guided: str, tools: tuple[ToolSpec, ...]) -> JSON:
-    """The fields of a request that bind what is sampled to the tools' schemas."""
+    """The fields of a request that bind what is sampled to the tools' schemas.
+
+    Args:
+        guided: As in `PromptOptions`.
+        tools: Those that are offered.
+    """
     if guided == "required":
         return {"tool_choice": "required"}
     if guided == "none":
@@ -310,7 +350,19 @@ def guide(guided: str, tools: tuple[ToolSpec, ...]) -> JSON:
 
 
 def policy_from(text: str, environment: Mapping[str, str] = os.environ) -> OpenAIPolicy:
-    """The policy for what stands after `openai:`. Raises UserError that says how it is written."""
+    """The policy for what stands after `openai:`.
+
+    Args:
+        text: `MODEL@URL[,URL...][?option=value&...]`.
+        environment: Where OPENAI_API_KEY is looked up.
+
+    Raises:
+        UserError: The text names no model or no server, or an option is unknown or cannot have its value.
+
+    Example:
+        >>> policy_from("m@http://localhost:8000/v1?temperature=0.7").sampling.temperature
+        0.7
+    """
     spec, _, query = text.partition("?")
     model, at, urls = spec.partition("@http")
     if not at or not model:

@@ -35,7 +35,12 @@ T = TypeVar("T")
 
 
 class RequestRefused(Exception):
-    """The server understood the request and will not serve it: repeating it does not help."""
+    """Raised when the server understood the request and will not serve it: repeating it does not help.
+
+    Args:
+        status: The reply's.
+        text: What the server said.
+    """
 
     def __init__(self, status: int, text: str):
         super().__init__(f"{status}: {text}")
@@ -44,7 +49,7 @@ class RequestRefused(Exception):
 
 
 class UnreadableReply(Exception):
-    """A reply that is not what was asked for: garbage, or torn."""
+    """Raised for a reply that is not what was asked for: garbage, or cut short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +65,28 @@ class RetryPolicy:
     longest_wait: NotNegative = 30.0
 
     def wait(self, attempt: int, *salt: object) -> float:
-        """Seconds after the failed attempt, counted from 1: between half of the step and all of it."""
+        """Seconds to wait after a failed attempt: between half of the step and all of it.
+
+        Args:
+            attempt: Counted from 1.
+            salt: What tells this request's waits from those of others.
+
+        Example:
+            >>> 0.25 <= RetryPolicy().wait(1, "a") <= 0.5
+            True
+        """
         step = min(self.longest_wait, self.first_wait * 2.0 ** min(attempt - 1, 30))
         return step * (0.5 + 0.5 * hash_to_unit("backoff", attempt, *salt))
 
 
 class Replica:
-    """One server of the fleet."""
+    """One server of a pool.
+
+    Args:
+        url: The server's base URL.
+        path: What is asked for, after the URL.
+        api_key: Sent as a bearer token; empty for none.
+    """
 
     __slots__ = ("connections", "failed", "gate", "given", "rests_until", "url")
 
@@ -82,7 +102,16 @@ class Replica:
 
 
 class ReplicaPool:
-    """The replicas as one event loop uses them. What it holds ends with the loop."""
+    """The replicas as one event loop uses them; they end with the loop.
+
+    Args:
+        urls: The servers' base URLs.
+        path: What is asked for, after a URL: `/chat/completions`.
+        api_key: Sent as a bearer token; empty for none.
+        patience: How long to try.
+        sleep: Waits so many seconds.
+        clock: The time in seconds, from any beginning.
+    """
 
     def __init__(
         self,
@@ -103,7 +132,7 @@ class ReplicaPool:
     async def guard(self) -> None:
         """Have the connections closed when the running loop ends.
 
-        A policy is never told that it is not needed any more, but a loop closes its asynchronous
+        No policy is told that it is not needed any more, but a loop closes its asynchronous
         generators before it ends: this one waits for nothing else.
         """
         self._guard = self._until_the_end()
@@ -117,10 +146,13 @@ class ReplicaPool:
                 replica.connections.close()
 
     def home(self, prefix: int) -> Replica:
-        """The replica for a new episode whose first messages hash to `prefix`.
+        """The replica for a new episode.
 
-        The least loaded, unless one that has seen the same opening is about as free: it has the
+        The least loaded, unless one that has seen the same opening is about as free: that one has the
         prefix in its cache, which is what makes several samples of one task cheap.
+
+        Args:
+            prefix: A hash of the episode's first messages.
         """
         least = self._least_loaded(None)
         known = self._homes.get(prefix)
@@ -145,8 +177,15 @@ class ReplicaPool:
     async def ask(self, replica: Replica, body: bytes, read: Callable[[bytes], T], *salt: object) -> tuple[T, Replica]:
         """(what `read` makes of the reply, the replica that gave it).
 
-        It is `replica` unless that broke on the way. `read` raises `UnreadableReply`. `salt` tells this request's
-        waits from those of others. Raises `RequestRefused`, or HarnessError when patience is at its end.
+        Args:
+            replica: Is asked first; another one is when it breaks on the way.
+            body: The request's.
+            read: Reads the body of a reply; raises `UnreadableReply`.
+            salt: What tells this request's waits from those of others.
+
+        Raises:
+            RequestRefused: The server will not serve the request.
+            HarnessError: Patience is at its end, or the run is being stopped.
         """
         patience = self.patience
         attempt = 1
@@ -220,7 +259,11 @@ class _Again(Exception):
 
 
 def trouble(reply: Reply) -> _Again | RequestRefused:
-    """What a reply other than 200 means: `RequestRefused`, or worth another try."""
+    """What a reply other than 200 means: `RequestRefused`, or worth another try.
+
+    Returns:
+        The exception, to be raised.
+    """
     text = " ".join(reply.body[:4000].decode("utf-8", "replace").split())[:1000]
     if reply.status < 500 and reply.status not in (408, 409, 425, 429):
         return RequestRefused(reply.status, text)
@@ -238,5 +281,10 @@ _TOO_LONG = re.compile(
 
 
 def too_long(text: str) -> bool:
-    """Whether a server's words say that the chat no longer fits into the model's context."""
+    """Whether a server's words say that the chat no longer fits into the model's context.
+
+    Example:
+        >>> too_long("This model's maximum context length is 4096 tokens")
+        True
+    """
     return _TOO_LONG.search(text) is not None

@@ -42,9 +42,15 @@ class ChatResponse:
 
 
 def read_reply(body: bytes, format: Format | None = None, number: int = 0) -> ChatResponse:
-    """The reply in a chat completion's bytes; `number` is the turn's, from 0. Raises `UnreadableReply`.
+    """The reply in a chat completion's bytes.
 
-    Tool calls are the server's, or with a `format` also those in the text.
+    Args:
+        body: The reply's.
+        format: How the text's tool calls are read; None where those that the server parsed are all.
+        number: The turn's, from 0: the ids of calls follow from it.
+
+    Raises:
+        UnreadableReply: The bytes are no chat completion with a message.
     """
     try:
         data = orjson.loads(body)
@@ -143,13 +149,21 @@ def numbered(calls: Iterable[ToolCall], number: int) -> tuple[ToolCall, ...]:
 
     A server's own are random, which would make no two traces equal; and they may come twice or not at
     all. Nine letters and digits: some chat templates take nothing else.
+
+    Args:
+        calls: A turn's calls.
+        number: The turn's, from 0.
+
+    Example:
+        >>> [call.id for call in numbered([ToolCall("", "look", {}), ToolCall("", "look", {})], 3)]
+        ['t0003c000', 't0003c001']
     """
     turn = f"t{number % 10000:04d}c"
     return tuple([ToolCall(f"{turn}{n:03d}", c.name, c.arguments, c.raw) for n, c in enumerate(calls)])
 
 
 def token_ids(value: Any) -> list[int] | None:
-    """Token ids; None when it is no list of them."""
+    """Token ids; None when the value is no list of them."""
     if not isinstance(value, list) or not all(map(isinstance, value, repeat(int))):
         return None
     if value and (min(value) < 0 or max(value) >= _MAX_TOKEN or bool in set(map(type, value))):
@@ -158,7 +172,12 @@ def token_ids(value: Any) -> list[int] | None:
 
 
 def logprobs(value: Any, ids: list[int] | None) -> tuple[float, ...] | None:
-    """The sampled tokens' logarithms; None unless there is exactly one number for each token."""
+    """The sampled tokens' natural logarithms; None unless there is exactly one number for each token.
+
+    Args:
+        value: A choice's `logprobs`, in OpenAI's form.
+        ids: The sampled tokens, where the server returned them.
+    """
     content = value.get("content") if isinstance(value, dict) else None
     if not isinstance(content, list) or (ids is not None and len(ids) != len(content)):
         return None
@@ -170,7 +189,13 @@ def logprobs(value: Any, ids: list[int] | None) -> tuple[float, ...] | None:
 
 
 def with_confidence(turn: Turn) -> Turn:
-    """The final turn with its stated confidence taken out of its text, where the text ends with one."""
+    """The final turn with its stated confidence taken out of its text, where the text ends with one.
+
+    Example:
+        >>> turn = with_confidence(Turn("It has shipped. Confidence: 80%"))
+        >>> turn.text, turn.confidence
+        ('It has shipped.', 0.8)
+    """
     found = _CONFIDENCE.search(turn.text[-80:]) if turn.final else None
     if found is None:
         return turn

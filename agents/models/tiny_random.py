@@ -30,8 +30,14 @@ def make_tiny_random(folder: Path) -> None:
 
     Its embeddings are orthogonal, its attention is random and faint, and its output layer holds the logarithms of how
     often one token follows another in the expert's turns, of which the commonest calls are one token each. So
-    it calls tools at random, sometimes well, sometimes not even in form: all that a test of the machinery
+    the model calls tools at random, sometimes well, sometimes not even in form: all that a test of the machinery
     needs, without training.
+
+    Args:
+        folder: Where the model is saved.
+
+    Raises:
+        ModuleNotFoundError: torch or transformers is not installed.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM

@@ -38,6 +38,10 @@ def next_token(logits: Floats, sampling: Sampling, seed: int, position: int) -> 
         sampling: Temperature and cuts; the likeliest token is never cut.
         seed: See `gumbel_noise`.
         position: See `gumbel_noise`.
+
+    Example:
+        >>> next_token(np.array([0.0, 3.0]), Sampling(), 0, 0)[0]
+        1
     """
     logprobs = _log_softmax(logits)
     if sampling.temperature <= 0:

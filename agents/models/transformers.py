@@ -34,12 +34,24 @@ SHRINK = 0.7
 
 
 def policy_from(text: str) -> LocalPolicy:
-    """The policy for what stands after `hf:`. Raises UserError."""
+    """The policy for what stands after `hf:`.
+
+    Raises:
+        UserError: No model is named, or an option is unknown or cannot have its value.
+    """
     return local_policy("hf", text, TransformersModel)
 
 
 class ChatTokenizer:
-    """A transformers tokenizer with its chat template; that of an adapter comes first, where it brings one."""
+    """A transformers tokenizer with its chat template; that of an adapter comes first, where it brings one.
+
+    Args:
+        path: The model's folder or hub id.
+        adapter: The folder of an adapter; empty for none.
+
+    Raises:
+        UserError: There is no model, or its tokenizer has no chat template.
+    """
 
     def __init__(self, path: str, adapter: str = ""):
         from transformers import AutoTokenizer
@@ -71,7 +83,11 @@ class ChatTokenizer:
         return text
 
     def ends(self, generation: Any) -> frozenset[int]:
-        """The tokens that end a turn: the tokenizer's, and those of the model's generation settings."""
+        """The tokens that end a turn: the tokenizer's, and those of the model's generation settings.
+
+        Args:
+            generation: The model's `GenerationConfig`, or None.
+        """
         more = getattr(generation, "eos_token_id", None)
         more = [more] if isinstance(more, int) else more or []
         return frozenset(end for end in (self.tokenizer.eos_token_id, *more) if end is not None)
@@ -89,7 +105,15 @@ class _Asked:
 
 
 class TransformersModel(ChatTokenizer):
-    """A causal language model, on the GPU where there is one. Belongs to one event loop."""
+    """A causal language model, on the GPU where there is one. Belongs to one event loop.
+
+    Args:
+        name: An embedded model's name, a folder, or a hub id.
+        loading: How the model is loaded.
+
+    Raises:
+        UserError: There is no such model, or its tokenizer has no chat template.
+    """
 
     def __init__(self, name: str, loading: LoadOptions):
         import torch

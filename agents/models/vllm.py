@@ -21,12 +21,25 @@ from faultgym.core.errors import HarnessError
 
 
 def policy_from(text: str) -> LocalPolicy:
-    """The policy for what stands after `vllm:`. Raises UserError."""
+    """The policy for what stands after `vllm:`.
+
+    Raises:
+        UserError: No model is named, or an option is unknown or cannot have its value.
+    """
     return local_policy("vllm", text, VllmModel)
 
 
 class VllmModel(ChatTokenizer):
-    """vLLM's asynchronous engine, which runs in a process of its own and ends with this one."""
+    """vLLM's asynchronous engine, which runs in a process of its own and ends with this one.
+
+    Args:
+        name: An embedded model's name, a folder, or a hub id.
+        loading: How the model is loaded.
+
+    Raises:
+        UserError: There is no such model, its tokenizer has no chat template, or vLLM does not serve the adapter.
+        HarnessError: The engine did not start.
+    """
 
     def __init__(self, name: str, loading: LoadOptions):
         package = vllm_package()

@@ -41,13 +41,13 @@ BACKOFF_SECONDS = 1.0
 
 
 async def give_way() -> None:
-    """Let the others run: a policy that never waits must not keep them from moving."""
+    """Let other tasks of the event loop run: a policy that never waits must not keep them from moving."""
     await asyncio.sleep(0)
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run is."""
+    """How far a run has come."""
 
     planned: int
     before: int = 0
@@ -121,10 +121,17 @@ class Engine:
     """For the limit in wall seconds only."""
 
     async def play(self, spec: EpisodeSpec, description: JSON) -> Trace | None:
-        """The trace of one episode; None when a stop was asked for before it ended.
+        """Play one episode, with up to `ATTEMPTS` tries.
 
         Only a `HarnessError` is worth another attempt: the same seeds and the same code would raise
-        anything else again.
+        anything else again. What a policy or the harness raises is recorded in the trace.
+
+        Args:
+            spec: The episode.
+            description: What the policy says of itself (`described`).
+
+        Returns:
+            The trace; None when a stop was asked for before the episode ended.
         """
         CURRENT.set(self.stop)
         for attempt in range(1, ATTEMPTS + 1):
@@ -166,10 +173,18 @@ class Engine:
         on_done: Callable[[RunOutcome], None],
         between: Callable[[], Awaitable[object]] = give_way,
     ) -> None:
-        """Play the episodes, `in_flight` at a time, and hand each line to `store` when it is done.
+        """Play the episodes and hand each one's line to `store` when it is done; a stop ends the batch early.
 
-        `between` is awaited before the next one begins in its place. Returns early when a stop is asked for.
-        What `store` raises ends the batch, and so does a policy's `prepare`, which is called first where there is one.
+        Args:
+            specs: The episodes, in the order in which they are begun.
+            store: Takes a line; raises HarnessError for one that is too long: the trace is then stored without steps.
+            in_flight: How many are played at the same time.
+            on_done: Called after each episode that was stored.
+            between: Awaited before the next episode begins in the place of one that is done.
+
+        Raises:
+            UserError: The policy's description is not JSON.
+            Exception: What `store` raised, or the policy's `prepare`, which is called first where there is one.
         """
         description = described(self.policy)
         prepare = getattr(self.policy, "prepare", None)
@@ -206,14 +221,30 @@ def _cancelled() -> bool:
 def failed_trace(
     episode: Episode | None, spec: EpisodeSpec, description: JSON, limits: Limits, failure: HarnessFailure
 ) -> Trace:
-    """The trace of an episode that the harness ended, perhaps before it began."""
+    """The trace of an episode that the harness ended, perhaps before the episode began.
+
+    Args:
+        episode: The episode as far as it came; None where it could not be made.
+        spec: What was planned.
+        description: What the policy says of itself.
+        limits: The budgets of the run.
+        failure: What broke.
+    """
     if episode is None:
         return Trace.never_begun(spec, description, limits, failure)
     return Trace.from_episode(episode, spec, description, limits, failure)
 
 
 def stored(trace: Trace, store: Callable[[bytes], None]) -> Trace:
-    """Store the trace; one that is too large to be stored loses its steps, never its place."""
+    """Store the trace; one that is too large to be stored loses its steps, never its place.
+
+    Args:
+        trace: The trace.
+        store: Takes its line; raises HarnessError where the line is too long.
+
+    Returns:
+        The trace as it was stored.
+    """
     try:
         try:
             line = trace.to_line()
@@ -229,7 +260,11 @@ def stored(trace: Trace, store: Callable[[bytes], None]) -> Trace:
 
 
 def described(policy: Policy) -> JSON:
-    """What the policy says of itself, as JSON gives it back; UserError when it is not JSON."""
+    """What the policy says of itself, as JSON gives it back.
+
+    Raises:
+        UserError: The description is not JSON.
+    """
     try:
         description: JSON = orjson.loads(orjson.dumps(policy.describe()))
     except TypeError as error:
@@ -241,12 +276,19 @@ def described(policy: Policy) -> JSON:
 def opened(
     plan: RolloutPlan, policy: JSON, directory: str | os.PathLike[str], *, resume: bool, retry_errors: bool = False
 ) -> Iterator[tuple[RunDirectory, list[EpisodeSpec]]]:
-    """The run's folder, locked and repaired, and the episodes that it still owes.
+    """The run's folder, locked and repaired, and the episodes that the run still owes.
 
-    With `retry_errors` those are among them that ended in harness errors: their records are set aside.
+    Args:
+        plan: The episodes and their limits.
+        policy: What the policy says of itself.
+        directory: The run's folder.
+        resume: Whether the folder holds the run already; otherwise the run is created.
+        retry_errors: Whether episodes that ended in harness errors are owed again: their records are set aside.
 
-    Raises UserError when a run is there and `resume` is not asked for, when there is none to resume,
-    and when it was started with another plan: then it says what differs.
+    Raises:
+        UserError: A run is there and `resume` is not asked for, there is none to resume, the run was started with
+            another plan (the message says what differs), or another process uses the folder.
+        TraceError: The run's store is damaged.
     """
     wanted = plan.data(policy)
     if resume:
@@ -267,7 +309,11 @@ def opened(
 
 
 def success_rate(run: RunDirectory) -> float | None:
-    """Of all judged episodes that the run's store holds; None where there is none."""
+    """The success rate of all judged episodes that the run's store holds; None where there is none.
+
+    Raises:
+        TraceError: A line of the store is damaged.
+    """
     judged = [record["verdict"]["success"] for record in run.records() if record.get("verdict") is not None]
     return sum(judged) / len(judged) if judged else None
 
@@ -278,7 +324,12 @@ def broken_by_harness(record: JSON) -> bool:
 
 
 def pending(run: RunDirectory, plan: RolloutPlan, policy: JSON) -> list[EpisodeSpec]:
-    """The planned episodes that the run's store does not hold, in the plan's order."""
+    """The planned episodes that the run's store does not hold, in the plan's order.
+
+    Raises:
+        UserError: The plan names an episode twice.
+        TraceError: A line of the store is damaged.
+    """
     committed = run.committed()
     return [spec for spec, name in zip(plan.episodes, plan.ids(policy), strict=True) if name not in committed]
 
@@ -295,11 +346,37 @@ async def rollout(
     on_progress: OnProgress | None = None,
     sleep: Sleep = asyncio.sleep,
 ) -> Progress:
-    """Run the plan's episodes into a run folder and return how far it came.
+    """Run the plan's episodes into a run folder.
 
     The stored records are the same, byte for byte once compacted, for any `in_flight` and after any
     number of stops and resumes (unless `wall_seconds` ended an episode). Memory is that of the
-    episodes in flight. Raises UserError for a folder, plan or disk that cannot be used.
+    episodes in flight.
+
+    Args:
+        plan: The episodes and their limits.
+        policy: Plays all of them.
+        directory: The run's folder.
+        in_flight: Episodes that are played at the same time.
+        resume: Whether a run that was started in the folder is continued.
+        retry_errors: Whether episodes that ended in harness errors are played again.
+        stop: Ends the run, once asked for, after the current step of each running episode.
+        on_progress: Called after each episode.
+        sleep: Waits so many seconds between the attempts of an episode.
+
+    Returns:
+        How far the run came.
+
+    Raises:
+        UserError: The folder, the plan or the disk cannot be used, or the policy cannot be described or prepared.
+
+    Example:
+        >>> import tempfile
+        >>> from faultgym.agents.registry import policy_named
+        >>> plan = RolloutPlan((EpisodeSpec("orders/order_status/train/0"),))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     progress = asyncio.run(rollout(plan, policy_named("expert"), f"{folder}/run"))
+        >>> progress.done, progress.success_rate
+        (1, 1.0)
     """
     engine = Engine(policy, plan.limits, stop, sleep)
     with opened(plan, described(policy), directory, resume=resume, retry_errors=retry_errors) as (run, todo):

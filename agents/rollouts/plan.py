@@ -28,7 +28,13 @@ MOST_EPISODES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class RolloutRequest:
-    """What a run was asked for; `episodes` turns it into the list."""
+    """What a run was asked for; `episodes` turns the request into the list.
+
+    Example:
+        >>> asked = RolloutRequest(templates=("order_status",), per_template=2)
+        >>> [spec.task for spec in asked.episodes()]
+        ['orders/order_status/test/0', 'orders/order_status/test/1']
+    """
 
     suites: tuple[str, ...] = ("orders",)
     split: str = "test"
@@ -47,8 +53,12 @@ class RolloutRequest:
         """The episodes, in the order in which they are started.
 
         A seed depends on what it is for, never on the order, nor on the policy: two policies meet the
-        same faults in the same tasks. Raises UserError for a suite, split, template or preset that
-        does not exist, and for numbers below 1.
+        same faults in the same tasks.
+
+        Raises:
+            TaskError: There is no such suite, split or template.
+            PlanError: There is no such preset, or a plan is aimed at what a suite lacks.
+            UserError: A number is below 1, the seed has more than 64 bits, or there are more than `MOST_EPISODES`.
         """
         if self.per_template < 1 or self.trials < 1:
             raise UserError("a run needs at least one task of each template, and one trial of each task")
@@ -88,7 +98,7 @@ class RolloutRequest:
             )
 
     def data(self) -> JSON:
-        """What was asked for as JSON values."""
+        """The request as JSON values."""
         faults = [faults_data(f) for f in self.faults]
         return {**shallow(self), "suites": list(self.suites), "templates": list(self.templates), "faults": faults}
 
@@ -104,11 +114,23 @@ class RolloutPlan:
 
     @classmethod
     def make(cls, asked: RolloutRequest, limits: Limits | None = None) -> RolloutPlan:
-        """The plan for what was asked; raises UserError when it cannot be had."""
+        """The plan for what was asked.
+
+        Args:
+            asked: The request.
+            limits: The budgets of each episode; those of `Limits()` by default.
+
+        Raises:
+            UserError: What `RolloutRequest.episodes` raises.
+        """
         return cls(tuple(asked.episodes()), limits or Limits(), asked.data())
 
     def ids(self, policy: JSON) -> list[str]:
-        """The episodes' ids under a policy's description. Raises UserError when two are the same."""
+        """The episodes' ids under a policy's description, in the plan's order.
+
+        Raises:
+            UserError: Two ids are the same.
+        """
         versions: dict[str, int] = {}
         ids = []
         for spec in self.episodes:
@@ -121,7 +143,14 @@ class RolloutPlan:
         return ids
 
     def data(self, policy: JSON) -> JSON:
-        """What a run's `plan.json` holds."""
+        """What a run's `plan.json` holds, as JSON values.
+
+        Args:
+            policy: What the policy says of itself.
+
+        Raises:
+            UserError: The plan names an episode twice.
+        """
         suites = sorted({spec.task.partition("/")[0] for spec in self.episodes})
         ids = self.ids(policy)
         return {
@@ -137,12 +166,26 @@ class RolloutPlan:
 
 
 def fingerprint(ids: Sequence[str]) -> str:
-    """A hash of a set of episode ids."""
+    """A hash of a set of episode ids, whatever their order.
+
+    Returns:
+        16 hexadecimal digits.
+    """
     return blake2b("\n".join(sorted(ids)).encode(), digest_size=8).hexdigest()
 
 
 def plan_difference(stored: JSON, wanted: JSON, where: str = "") -> str:
-    """The first thing in which two plans' data differ, in words; empty when they are the same."""
+    """The first thing in which two plans' data differ, in words; empty when they are the same.
+
+    Args:
+        stored: What `plan.json` holds.
+        wanted: What the same run would write now.
+        where: What the names stand in, with a dot at its end.
+
+    Example:
+        >>> plan_difference({"limits": {"turns": 60}}, {"limits": {"turns": 8}})
+        'limits.turns was 60, and is now 8'
+    """
     for name in dict.fromkeys([*stored, *wanted]):
         a, b = stored.get(name), wanted.get(name)
         if isinstance(a, dict) and isinstance(b, dict):

@@ -45,7 +45,11 @@ class Budget:
         return None if self.limits.wall_seconds is None else self.limits.wall_seconds - (self._clock() - self._begun)
 
     def step(self, turn: Turn) -> Observation:
-        """Do the turn, and end the episode where a limit is reached."""
+        """Do the turn, and end the episode where a limit is reached.
+
+        Returns:
+            What the environment answered.
+        """
         episode, limits = self.episode, self.limits
         observation = episode.step(turn)
         if not episode.stop:
@@ -100,7 +104,12 @@ async def play(
 
 
 async def next_turn(actor: Actor, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn:
-    """One turn of an actor, asynchronous or not; raises what `play` raises."""
+    """One turn of an actor, asynchronous or not.
+
+    Raises:
+        TypeError: The actor gave something that is no turn, or a turn that cannot be.
+        HarnessError: What the actor raised.
+    """
     turn = actor.act(observation, tools)
     if turn.__class__ is not Turn:
         waited = await _awaited(actor, turn, None)
@@ -137,14 +146,19 @@ async def _awaited(actor: Actor, turn: Turn | Awaitable[Turn], seconds: float | 
 
 
 def latest(episode: Episode) -> Observation:
-    """What is new since the last turn; the opening where there was none."""
+    """What is new since the last turn: its results, or the opening before the first."""
     if not episode.turns:
         return episode.opening
     return Observation(tuple(record.result for record in episode.turns[-1].calls))
 
 
 def opening_of(episode: Episode, seed: int) -> Opening:
-    """What an actor of this episode begins with; the episode is at its beginning."""
+    """What an actor of this episode begins with.
+
+    Args:
+        episode: The episode, at its beginning.
+        seed: The actor's only source of randomness, in [0, 2**53).
+    """
     return Opening(cast(tuple[Message, ...], episode.opening.messages), episode.tools, seed)
 
 
@@ -158,10 +172,21 @@ def run_episode(
         task: What is to be done.
         schedule: The faults.
         seed: For the actor's own randomness.
-        max_turns: Turns after which the episode is ended when nobody else has.
+        max_turns: Turns after which the episode is ended when nothing else has ended it.
 
     Returns:
         The ended episode, judged. Close it.
+
+    Raises:
+        TypeError: The actor gave something that is no turn, or waits although `act` is no coroutine function.
+
+    Example:
+        >>> from faultgym.agents.registry import policy_named
+        >>> from faultgym.envs.registry import task_by_id
+        >>> episode = run_episode(policy_named("expert"), task_by_id("orders/order_status/train/0"))
+        >>> episode.stop, episode.verdict.success
+        ('final', True)
+        >>> episode.close()
     """
     episode = Episode(task, schedule)
     actor = start(policy, task, schedule, opening_of(episode, seed))
@@ -177,7 +202,7 @@ def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
     """The result of a coroutine that never waits, also within a running event loop.
 
     Raises:
-        TypeError: It does wait.
+        TypeError: The coroutine does wait.
     """
     try:
         coroutine.send(None)

@@ -50,20 +50,24 @@ class RunRefused:
 
 
 class WorkerEnded(Exception):
-    """The worker is there no more, done or not; the message says how it ended."""
+    """Raised when the worker is there no more, done or not; the message says how it ended."""
 
 
 class Worker(Protocol):
     """A worker as the pool sees it."""
 
     def heard(self) -> Iterator[RunOutcome | RunRefused]:
-        """What has come from it since. What it tells is stored by then. Raises `WorkerEnded`."""
+        """What has come from the worker since the last call; what is told is stored by then.
+
+        Raises:
+            WorkerEnded: The worker is there no more, and all it sent has been given.
+        """
 
     def ask_to_stop(self) -> None:
-        """Let it end after the current step of each running episode."""
+        """Let the worker end after the current step of each running episode."""
 
     def end(self) -> None:
-        """End it at once, if it is there still."""
+        """End the worker at once, if it is there still."""
 
 
 class WorkerBackend(Protocol):
@@ -73,7 +77,12 @@ class WorkerBackend(Protocol):
         """A worker that plays the share."""
 
     def wait(self, workers: Sequence[Worker], seconds: float) -> None:
-        """Return when one of them has something to tell, or when the time is over."""
+        """Return when one of the workers has something to tell, or when the time is over.
+
+        Args:
+            workers: Those that run.
+            seconds: The longest wait.
+        """
 
 
 def rollout_by(
@@ -89,11 +98,26 @@ def rollout_by(
     stop: Stop | None = None,
     on_progress: OnProgress | None = None,
 ) -> Progress:
-    """Like `rollout`, by so many workers of a crew; `in_flight` counts for each of them.
+    """Like `rollout`, by several workers of a crew.
 
-    `make_policy` is called in each of them, and must be picklable: `partial(policy_named, "expert")`. Raises
-    UserError when it is not, HarnessError when workers die again and again: what the others had to do
-    is done then, and a resume runs the rest.
+    Args:
+        crew: Makes the backend that the workers come from, given the run's folder.
+        plan: The episodes and their limits.
+        make_policy: Makes the policy, in each worker; picklable, such as `partial(policy_named, "expert")`.
+        directory: The run's folder.
+        workers: How many at most.
+        in_flight: Episodes that each worker plays at the same time.
+        resume: Whether a run that was started in the folder is continued.
+        retry_errors: Whether episodes that ended in harness errors are played again.
+        stop: Ends the run, once asked for, after the current step of each running episode.
+        on_progress: Called after each episode.
+
+    Returns:
+        How far the run came.
+
+    Raises:
+        UserError: `make_policy` cannot be pickled, or what `rollout` raises.
+        HarnessError: Workers died again and again: what the others had to do is done then, and a resume runs the rest.
     """
     description = described(make_policy())
     try:
@@ -127,7 +151,15 @@ class _Post:
 
 
 class Pool:
-    """The workers of one run."""
+    """The workers of one run.
+
+    Args:
+        crew: Where workers come from.
+        run: The run's folder, whose lock is held.
+        progress: Counts what the workers tell.
+        stop: Passed on to the workers once asked for.
+        on_progress: Called after each episode.
+    """
 
     def __init__(
         self, crew: WorkerBackend, run: RunDirectory, progress: Progress, stop: Stop, on_progress: OnProgress | None
@@ -141,7 +173,12 @@ class Pool:
         self.given_up: list[str] = []
 
     def play(self, shares: Sequence[EpisodeShare]) -> None:
-        """Play the shares to their end, or until a stop is asked for."""
+        """Play the shares to their end, or until a stop is asked for; dead workers are replaced.
+
+        Raises:
+            UserError: A worker refused the run.
+            HarnessError: A share was given up, because its workers died `RESTARTS` + 1 times without an episode done.
+        """
         try:
             for share in shares:
                 self.posts.append(_Post(share, self.crew.begin(share)))

@@ -52,7 +52,11 @@ class TraceBatch:
 
 
 class Player:
-    """The actor: plays its share in its event loop, and hands over when it is asked."""
+    """The actor: plays its share in its event loop, and hands over when asked.
+
+    Args:
+        share: The episodes, and what plays them.
+    """
 
     def __init__(self, share: EpisodeShare):
         self.share = share
@@ -64,7 +68,11 @@ class Player:
         self._room = asyncio.Event()
 
     async def take(self) -> TraceBatch:
-        """What has been done since; waits a little for it. Raises what a bug in the policy's making raises."""
+        """What has been done since the last call; waits up to `DELIVERY_SECONDS` for something.
+
+        Raises:
+            Exception: What the policy's making raised, but for a `UserError`, which the batch tells.
+        """
         if self._playing is None:
             self._playing = asyncio.ensure_future(self._play())
             self._playing.add_done_callback(lambda task: self._something.set())
@@ -120,7 +128,11 @@ class Player:
 
 
 class Actors:
-    """The crew of actors on the cluster that this process is connected to."""
+    """The crew of actors on the cluster that this process is connected to.
+
+    Args:
+        run: The run's folder, which the driver alone writes.
+    """
 
     def __init__(self, run: RunDirectory):
         import ray
@@ -131,18 +143,24 @@ class Actors:
         self.player: Any = ray.remote(**options)(Player)
 
     def begin(self, share: EpisodeShare) -> ActorWorker:
-        """See `Crew`."""
+        """See `WorkerBackend`."""
         return ActorWorker(self.player, self.run, share)
 
     def wait(self, workers: Sequence[Worker], seconds: float) -> None:
-        """See `Crew`."""
+        """See `WorkerBackend`."""
         import ray
 
         ray.wait([cast(ActorWorker, worker).next for worker in workers], timeout=seconds)
 
 
 class ActorWorker:
-    """One actor, and the writer of its segment."""
+    """One actor, and the writer of its segment.
+
+    Args:
+        player: The actor class, as Ray knows it.
+        run: The run's folder.
+        share: What the actor is given.
+    """
 
     def __init__(self, player: Any, run: RunDirectory, share: EpisodeShare):
         self.writer = run.writer(share.name)
@@ -204,10 +222,21 @@ def rollout_on_ray(
     workers: int | None = None,
     **how: Any,
 ) -> Progress:
-    """Like `rollout`, by so many actors of a Ray cluster, or by one for each of its nodes with a CPU.
+    """Like `rollout_by`, by actors of a Ray cluster.
 
-    It is the cluster that this process is connected to, else the one that RAY_ADDRESS names, else one on this
-    machine, for the time of the run. `how` and what is raised are those of `rollout_by`.
+    The cluster is the one that this process is connected to, else the one that RAY_ADDRESS names, else one on this
+    machine, for the time of the run.
+
+    Args:
+        plan: The episodes and their limits.
+        make_policy: Makes the policy, in each actor; picklable.
+        directory: The run's folder.
+        workers: How many actors; by default one for each node with a CPU.
+        how: The other arguments of `rollout_by`.
+
+    Raises:
+        UserError: Ray does not come up, or what `rollout_by` raises.
+        HarnessError: What `rollout_by` raises.
     """
     with connected() as nodes:
         return rollout_by(Actors, plan, make_policy, directory, workers=workers or max(1, nodes), **how)
@@ -215,7 +244,11 @@ def rollout_on_ray(
 
 @contextmanager
 def connected() -> Iterator[int]:
-    """The number of nodes with a CPU. Raises UserError when Ray does not come up."""
+    """The number of nodes with a CPU, of a cluster that stays connected while the context lasts.
+
+    Raises:
+        UserError: Ray does not come up.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 

@@ -41,7 +41,15 @@ class Stop:
             del self._waiting[event]
 
     async def sleep(self, seconds: float, sleep: Sleep = asyncio.sleep) -> bool:
-        """Wait so many seconds, or until the end is asked for; whether it has been."""
+        """Wait so many seconds, or until the end is asked for.
+
+        Args:
+            seconds: The longest wait.
+            sleep: Waits; a test may give one that does not.
+
+        Returns:
+            Whether the end has been asked for.
+        """
         if not self.asked:
             waits = [asyncio.ensure_future(sleep(seconds)), asyncio.ensure_future(self.wait())]
             try:
@@ -55,10 +63,14 @@ class Stop:
     def on_signals(
         self, say: Callable[[str], None], signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
     ) -> Iterator[None]:
-        """Take these signals as the wish to stop; only in the main thread.
+        """Take these signals as the wish to stop, while the context lasts; only in the main thread.
 
         The second one ends the process at once: what was stored stays, and the rest is owed. Once a stop was asked for
         that holds until the process has ended, however far it has come by then.
+
+        Args:
+            say: Tells a person what a signal did.
+            signals: Those that count.
         """
 
         def asked(number: int, frame: FrameType | None) -> None:

@@ -24,22 +24,30 @@ from faultgym.core.errors import UserError
 
 
 class Processes:
-    """The crew of worker processes. They write their segments themselves."""
+    """The crew of worker processes, which write their segments themselves.
+
+    Args:
+        run: Not used: each process opens the folder anew.
+    """
 
     def __init__(self, run: RunDirectory):
         pass
 
     def begin(self, share: EpisodeShare) -> ProcessWorker:
-        """See `Crew`."""
+        """See `WorkerBackend`."""
         return ProcessWorker(share)
 
     def wait(self, workers: Sequence[Worker], seconds: float) -> None:
-        """See `Crew`."""
+        """See `WorkerBackend`."""
         wait([cast(ProcessWorker, worker).inbox for worker in workers], seconds)
 
 
 class ProcessWorker:
-    """One process, which tells through a pipe."""
+    """One process, which tells through a pipe.
+
+    Args:
+        share: What the process is given.
+    """
 
     def __init__(self, share: EpisodeShare):
         context = multiprocessing.get_context("spawn")

@@ -13,13 +13,14 @@ def collection(path: Path, kind: str, schema_version: int, oldest: int | None = 
     """The folder's run of this kind, made where there is none.
 
     Args:
-        path: The folder.
+        path: The run's folder.
         kind: What its records are: `imported`, `demonstrations`, ...
         schema_version: The version that new records have.
         oldest: The first version that can be added to; by default `schema_version` alone.
 
     Raises:
-        UserError: The folder holds anything else.
+        UserError: The folder holds anything else, or cannot be written.
+        TraceError: The run's plan cannot be read.
     """
     if not (path / "plan.json").exists():
         plan = {"kind": kind, "schema_version": schema_version, "faultgym": __version__}

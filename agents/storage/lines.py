@@ -23,10 +23,18 @@ _PREFIX = b'{"episode_id":"'
 def encode(record: JSON) -> bytes:
     """One record as one line, newline included: `episode_id` first, the other keys in the given order.
 
-    What JSON in UTF-8 cannot hold is stored as the nearest thing that it can (`nearest_json`), because losing an
+    What JSON in UTF-8 cannot hold is stored as the nearest thing that can be (`nearest_json`), because losing an
     episode would be worse; keys that are not strings become JSON's spelling of them.
 
-    Raises HarnessError when there is no `episode_id`, or a value that has no JSON form at all.
+    Args:
+        record: JSON values, `episode_id` among them.
+
+    Raises:
+        HarnessError: There is no `episode_id`, or a value has no JSON form at all.
+
+    Example:
+        >>> encode({"success": True, "episode_id": "a1"}).strip()
+        b'{"episode_id":"a1","success":true}'
     """
     episode_id = record.get("episode_id")
     if type(episode_id) is not str or not episode_id:
@@ -48,8 +56,11 @@ def encode(record: JSON) -> bytes:
 def storable_line(record: JSON | bytes) -> bytes:
     """The line that the store takes, of a record or of a line that is encoded already.
 
+    Args:
+        record: JSON values with an `episode_id`, or what `encode` made of them.
+
     Raises:
-        HarnessError: The record cannot be stored, or is too long for the store.
+        HarnessError: The record cannot be encoded, or is longer than `MAX_LINE`.
     """
     line = record if isinstance(record, bytes) else encode(record)
     if len(line) > MAX_LINE:
@@ -59,7 +70,11 @@ def storable_line(record: JSON | bytes) -> bytes:
 
 
 def parse(line: bytes) -> JSON:
-    """The record in a line. Raises ValueError with the reason when there is none."""
+    """The record in a line.
+
+    Raises:
+        ValueError: The line holds no JSON object with an `episode_id`; the message gives the reason.
+    """
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError as error:
@@ -73,10 +88,13 @@ def parse(line: bytes) -> JSON:
 
 
 def episode_id_of(line: bytes) -> str:
-    """The episode id of a line, without parsing the rest where it looks like one of ours.
+    """The episode id of a line, without parsing the rest where the line begins and ends as `encode` writes it.
 
-    A NUL byte is what a file system leaves in place of a block that never reached the disk; such a
-    line, and one whose ends are not ours, is parsed as a whole. Raises ValueError with the reason.
+    A NUL byte is what a file system leaves in place of a block that never reached the disk; a line with one, and a line
+    whose ends are not ours, is parsed as a whole.
+
+    Raises:
+        ValueError: The line holds no record; the message gives the reason.
     """
     if line.startswith(_PREFIX) and line.endswith(b"}\n") and b"\0" not in line:
         end = line.find(b'"', len(_PREFIX))
@@ -88,12 +106,22 @@ def episode_id_of(line: bytes) -> str:
 
 
 def damaged(path: Path, number: int, reason: object) -> TraceError:
-    """The error for one line that is not a record."""
+    """The error for one line that is not a record.
+
+    Args:
+        path: The segment.
+        number: The line's number, from 1.
+        reason: What is wrong with the line.
+    """
     return TraceError(f"{path}:{number}: {reason}; delete that line and resume the run: its episode is run again")
 
 
 def report(on_error: OnError | None, error: TraceError) -> None:
-    """Raise the error, or hand it to whoever asked for it."""
+    """Raise the error, or hand it to `on_error`.
+
+    Raises:
+        TraceError: The error itself, where `on_error` is None.
+    """
     if on_error is None:
         raise error
     on_error(error)

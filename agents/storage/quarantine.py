@@ -18,11 +18,21 @@ Wanted = Callable[[JSON], bool]
 
 
 def quarantine(run: RunDirectory, wanted: Wanted) -> int:
-    """Move the records that are wanted out of the account, into `RUN/traces/quarantine/`; how many they were.
+    """Move the records that are wanted out of the segments, into `RUN/traces/quarantine/`.
 
-    Needs the run's lock, and no writer open. A crash leaves each segment as it was or as it should be, and
-    at worst the lines that were kept are there twice. Raises UserError when there is no room, TraceError
-    for a segment that cannot be read.
+    A crash leaves each segment as it was or as it should be, and at worst the lines that were kept are there twice.
+
+    Args:
+        run: The run, whose lock this process holds and which no writer has open.
+        wanted: Whether a record is to be moved.
+
+    Returns:
+        How many records were moved.
+
+    Raises:
+        HarnessError: This process does not hold the run's lock.
+        TraceError: A segment cannot be read.
+        UserError: The disk is full or cannot be written.
     """
     run.require_lock("quarantine()")
     return sum(_take_out(path, wanted) for path in run.segments())

@@ -31,8 +31,14 @@ _sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 def read_lines(path: Path, on_error: OnError | None = None) -> Iterator[tuple[int, int, bytes]]:
     """Yield (line number from 1, byte offset, line) of each whole line; a truncated tail is passed over.
 
-    Memory is that of one line. Raises TraceError for a file that cannot be read or a line beyond
-    `MAX_LINE`, or hands it to `on_error` and goes on behind it.
+    Memory is that of one line.
+
+    Args:
+        path: The segment.
+        on_error: Takes the errors; reading goes on behind them. By default they are raised.
+
+    Raises:
+        TraceError: The file cannot be read, or a line is longer than `MAX_LINE`.
     """
     try:
         with _open_regular(path) as file:
@@ -81,9 +87,18 @@ class TruncatedTail:
 
 
 def open_segment(path: Path, *, create: bool) -> int | None:
-    """Open a segment for appending and lock it; None when another writer holds it.
+    """Open a segment for appending and lock it.
 
-    Raises TraceError when something else than a file is there, UserError when it cannot be opened.
+    Args:
+        path: The segment.
+        create: Whether a missing file is made.
+
+    Returns:
+        The file descriptor; None when another writer holds the lock.
+
+    Raises:
+        TraceError: Something else than a regular file is there.
+        UserError: The file cannot be opened or locked.
     """
     try:
         fd = os.open(path, _WRITE_FLAGS | (os.O_CREAT if create else 0), 0o666)
@@ -117,7 +132,11 @@ def _first_free(folder: Path, name: str) -> tuple[Path, int]:
 
 
 def close_segment(fd: int) -> None:
-    """Close a segment and give up its lock, also where a forked child still has the descriptor."""
+    """Close a segment and release its lock, also where a forked child still has the descriptor.
+
+    Args:
+        fd: What `open_segment` gave.
+    """
     try:
         fcntl.flock(fd, fcntl.LOCK_UN)
     finally:
@@ -139,7 +158,15 @@ def _whole_length(fd: int) -> int:
 def cut_truncated_tail(fd: int, path: Path) -> TruncatedTail | None:
     """Cut what follows the last newline, after its bytes are safe in `truncated/` beside the segment.
 
-    Raises UserError when there is no room to keep them; nothing is cut then.
+    Args:
+        fd: The open segment.
+        path: The segment's path.
+
+    Returns:
+        What was cut; None where the segment ends with a whole line.
+
+    Raises:
+        UserError: There is no room to keep the bytes; nothing is cut then.
     """
     offset, size = _whole_length(fd), os.fstat(fd).st_size
     if offset == size:
@@ -169,6 +196,15 @@ class SegmentWriter:
     that ends, and synced to the disk with its batch, so that a power cut costs a batch at most. (A
     buffer in the process saved no time.) A writer whose disk failed stays failed: a later sync that
     succeeds would prove nothing about the pages that the first one dropped.
+
+    Args:
+        folder: Where segments are kept; made where missing.
+        name: The writer's; the segment is called `segment-NAME-N.jsonl`.
+        batch: Records between two syncs.
+
+    Raises:
+        UserError: The folder or the segment cannot be written.
+        TraceError: Something else than a regular file has the segment's name.
     """
 
     def __init__(self, folder: Path, name: str, batch: int = 256) -> None:
@@ -193,15 +229,24 @@ class SegmentWriter:
             raise
 
     def append(self, record: JSON | bytes) -> None:
-        """Write one record, or a line that it is encoded in already.
+        """Write one record.
 
-        Raises UserError when the disk is full or fails, HarnessError for a record that cannot be
-        stored or a closed writer.
+        Args:
+            record: JSON values with an `episode_id`, or the line that `encode` made of them.
+
+        Raises:
+            UserError: The disk is full or has failed.
+            HarnessError: The record cannot be stored, or the writer is closed.
         """
         self.append_line(storable_line(record))
 
     def append_line(self, line: bytes) -> None:
-        """Write one record that `storable_line` has made into a line; raises as `append` does."""
+        """Write one record that `storable_line` has made into a line.
+
+        Raises:
+            UserError: The disk is full or has failed.
+            HarnessError: The writer is closed.
+        """
         self._require_usable()
         self._unsynced += 1
         try:
@@ -218,7 +263,12 @@ class SegmentWriter:
             self.sync()
 
     def sync(self) -> None:
-        """Return once all that was appended outlasts a power cut; UserError when it cannot."""
+        """Return once all that was appended outlasts a power cut.
+
+        Raises:
+            UserError: The disk has failed, now or before.
+            HarnessError: The writer is closed.
+        """
         self._require_usable()
         if not self._unsynced:
             return
@@ -230,7 +280,11 @@ class SegmentWriter:
         self._synced, self._unsynced = size, 0
 
     def close(self) -> None:
-        """Sync and close; closing twice, or after a failure that was raised already, does nothing more."""
+        """Sync and close; closing twice, or after a failure that was raised already, does nothing more.
+
+        Raises:
+            UserError: The last sync failed; the segment is closed all the same.
+        """
         fd, failed = self._fd, bool(self._failure)
         if fd < 0:
             return

@@ -44,7 +44,17 @@ _WRITER_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
 
 
 class RunDirectory:
-    """One run's folder. Make it with `create` or `open`."""
+    """One run's folder. Make it with `create` or `open`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = RunDirectory.create(f"{folder}/run", {"kind": "demo"})
+        ...     with run.writer("main") as writer:
+        ...         writer.append({"episode_id": "a", "success": True})
+        ...     run.committed(), [record["success"] for record in run.records()]
+        ({'a'}, [True])
+    """
 
     def __init__(self, path: Path, plan: JSON) -> None:
         """Hold a run that is there already; reads and writes nothing."""
@@ -56,7 +66,12 @@ class RunDirectory:
     def create(cls, path: str | os.PathLike[str], plan: JSON) -> RunDirectory:
         """Start a run in a new or empty folder.
 
-        Raises UserError when the folder holds anything else, or cannot be written.
+        Args:
+            path: The run's folder; made where missing.
+            plan: JSON values that `plan.json` is to hold: what was asked for.
+
+        Raises:
+            UserError: The folder holds anything else, cannot be written, or is in use by another process.
         """
         run = cls(Path(path), plan)
         try:
@@ -72,16 +87,21 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunDirectory:
-        """A run that was created before. Raises TraceError when its plan.json is missing or damaged."""
+        """A run that was created before.
+
+        Raises:
+            TraceError: The path is a file, or its `plan.json` is missing or damaged.
+        """
         if Path(path).is_file():
             raise TraceError(f"{path} is a file; name the folder of a run")
         return cls(Path(path), _read_plan(Path(path) / "plan.json"))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep every other process off this run.
+        """Keep every other process off this run, while the context lasts or until the process ends, however that ends.
 
-        Raises UserError that names the holder. The lock ends with the process, however that ends.
+        Raises:
+            UserError: Another process holds the lock (the message names it), or the file system gives none.
         """
         with exclusive(self.path):
             self._locked = True
@@ -91,17 +111,30 @@ class RunDirectory:
                 self._locked = False
 
     def require_lock(self, what: str) -> None:
-        """Raise HarnessError unless this process holds the run's lock."""
+        """Check that this process holds the run's lock.
+
+        Args:
+            what: What needs the lock, for the message.
+
+        Raises:
+            HarnessError: The lock is not held through this object.
+        """
         if not self._locked:
             raise HarnessError(f"{what} needs the run's lock: call it inside `with run.lock():`")
 
     def writer(self, name: str, batch: int = 256) -> SegmentWriter:
         """A writer that syncs every `batch` records; each process, or thread, needs its own.
 
-        It goes on with that name's first segment, or starts the next one where another living process
+        The writer continues that name's first segment, or starts the next one where another living process
         holds it. Workers get their names from the process that holds the run's lock.
 
-        Raises UserError when the segment cannot be opened, HarnessError for a name that is no file name.
+        Args:
+            name: Letters, digits, `_`, `.` and `-`, at most 100: part of the segment's file name.
+            batch: Records between two syncs, at least 1.
+
+        Raises:
+            UserError: The segment cannot be opened.
+            HarnessError: The name is no such name, or the batch is below 1.
         """
         if not _WRITER_NAME.fullmatch(name) or batch < 1:
             raise HarnessError(f"not a writer: name {name!r}, batch {batch}")
@@ -110,8 +143,13 @@ class RunDirectory:
     def committed(self, on_error: OnError | None = None) -> set[str]:
         """The episode ids of all whole lines; what is planned and not among them is owed.
 
-        Lines are read one at a time and parsed only where they do not look like ours. Raises TraceError
-        with file, line and reason for one that is damaged, or hands it to `on_error`: then it is owed.
+        Lines are read one at a time and parsed only where they do not look like ours.
+
+        Args:
+            on_error: Takes the errors of damaged lines, whose episodes are then owed. By default they are raised.
+
+        Raises:
+            TraceError: A line is damaged or a segment cannot be read; the message gives file, line and reason.
         """
         ids: set[str] = set()
         for path in self.segments():
@@ -125,23 +163,31 @@ class RunDirectory:
     def records(self, on_error: OnError | None = None) -> Iterator[JSON]:
         """Every record once, one at a time, in the order of the segments' names and lines.
 
-        Where two segments hold an episode, the first counts. Raises TraceError with file, line and
-        reason for a damaged line, or hands it to `on_error` and goes on.
+        Where two segments hold an episode, the first counts.
+
+        Args:
+            on_error: Takes the errors; reading goes on behind them. By default they are raised.
+
+        Raises:
+            TraceError: A line is damaged or a segment cannot be read; the message gives file, line and reason.
         """
         for _, record in self.located(on_error):
             yield record
 
     def located(self, on_error: OnError | None = None) -> Iterator[tuple[str, JSON]]:
-        """The same, each with its place for people: `run/traces/segment-main-0.jsonl:12`."""
+        """The same as `records`, each with its place for people: `run/traces/segment-main-0.jsonl:12`."""
         return self.decoded(parse, on_error)
 
     def decoded(self, decode: Callable[[bytes], T], on_error: OnError | None = None) -> Iterator[tuple[str, T]]:
         """What `decode` makes of each record's line, with its place for people, one at a time.
 
         Args:
-            decode: Takes a line. It raises ValueError where the line is no record, TraceError where the record cannot
+            decode: Takes a line. Raises ValueError where the line is no record, TraceError where the record cannot
                 be used.
-            on_error: Takes the errors; reading goes on behind them. Without it they are raised.
+            on_error: Takes the errors; reading goes on behind them. By default they are raised.
+
+        Raises:
+            TraceError: A line is damaged, or a record cannot be used.
         """
         seen: set[str] = set()
         for path in self.segments():
@@ -162,8 +208,13 @@ class RunDirectory:
     def repair(self) -> list[TruncatedTail]:
         """Cut the truncated tail of every segment; the bytes are kept in `RUN/traces/truncated/`.
 
-        Needs the run's lock, and no writer open. Raises UserError when a process of an earlier start
-        still writes a segment: its half-written line only looks truncated.
+        Returns:
+            What was cut, one entry for each segment that had a tail.
+
+        Raises:
+            HarnessError: This process does not hold the run's lock.
+            UserError: A worker of an earlier start still writes a segment, whose half-written line only looks
+                truncated; or there is no room to keep the bytes.
         """
         self.require_lock("repair()")
         cuts = []
@@ -181,10 +232,21 @@ class RunDirectory:
         return cuts
 
     def compact(self, path: str | os.PathLike[str], on_error: OnError | None = None) -> int:
-        """Write all records to one file, sorted by episode id, and return how many.
+        """Write all records to one file, sorted by episode id.
 
-        The same episodes give the same bytes, whoever wrote them in whatever order. The file appears
+        The same episodes give the same bytes, whichever process wrote them in whichever order. The file appears
         whole or not at all. Memory is one index entry per record and one line.
+
+        Args:
+            path: The file to write.
+            on_error: Takes the errors of damaged lines, which are left out. By default they are raised.
+
+        Returns:
+            How many records were written.
+
+        Raises:
+            TraceError: A line is damaged.
+            UserError: The file cannot be written.
         """
         index: dict[str, tuple[Path, int, int]] = {}
         for segment, _, start, length, record in self._whole_records(on_error):
@@ -198,7 +260,11 @@ class RunDirectory:
         return len(index)
 
     def segments(self) -> list[Path]:
-        """The segment files, sorted by name."""
+        """The segment files, sorted by name.
+
+        Raises:
+            TraceError: The folder cannot be listed.
+        """
         try:
             return sorted(self._traces.glob("segment-*.jsonl"))
         except OSError as error:
@@ -254,9 +320,11 @@ def _read_plan(path: Path) -> JSON:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Keep every other process off a folder, by its file `lock`.
+    """Keep every other process off a folder by its file `lock`, while the context lasts or until the process ends.
 
-    Raises UserError that names the holder. The lock ends with the process, however that ends.
+    Raises:
+        UserError: Another process holds the lock (the message names it), the file system gives none, or the file
+            cannot be written.
     """
     path = folder / "lock"
     try:

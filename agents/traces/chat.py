@@ -47,6 +47,10 @@ def arguments_text(arguments: JSON) -> str:
 
     JSON has no half surrogate pairs, NaN or whole numbers beyond 64 bits in orjson's reading of it, so
     those go through the standard library's wider one. What is nested too deep for that is cut.
+
+    Example:
+        >>> arguments_text({"order": 7})
+        '{"order":7}'
     """
     if _is_simple(arguments, _SIMPLE_DEPTH):
         try:
@@ -81,14 +85,19 @@ def _cut(value: Any, depth: int) -> Any:
 
 
 def call_text(call: ToolCall) -> str:
-    """The call's arguments as JSON text: as the model wrote them, where it wrote them."""
+    """The call's arguments as JSON text: as the model wrote them, where a model did."""
     if call.raw or call.arguments is None:
         return call.raw
     return arguments_text(call.arguments)
 
 
 def chat_messages(opening: Sequence[Message], steps: Sequence[StepRecord]) -> list[JSON]:
-    """The whole chat as OpenAI-style messages: any API and any chat template takes them."""
+    """The whole chat as OpenAI-style messages: any API and any chat template takes them.
+
+    Args:
+        opening: What came before the first turn.
+        steps: The turns with their calls and results.
+    """
     messages: list[JSON] = msgspec.to_builtins(split_steps(opening, steps)[0])
     return messages
 
@@ -192,7 +201,11 @@ def _reparsed(raw: str) -> str:
 def join_steps(
     messages: Sequence[MessageData], rest: Sequence[StepData]
 ) -> tuple[tuple[Message, ...], tuple[StepRecord, ...]]:
-    """(opening, steps) from messages and what they do not say.
+    """(opening, steps) from messages and what they do not say: the inverse of `split_steps`.
+
+    Args:
+        messages: The whole chat.
+        rest: One entry for each assistant message, in order.
 
     Raises:
         TraceError: The two do not belong together; the error names the message.

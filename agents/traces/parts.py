@@ -56,7 +56,7 @@ class Fingerprints:
 
 
 def said(error: BaseException) -> str:
-    """What an exception says, also where its own code fails at saying it."""
+    """What an exception says, also where its own code fails at saying so."""
     try:
         return str(error)
     except Exception as other:
@@ -75,7 +75,12 @@ class HarnessFailure:
 
     @classmethod
     def of(cls, error: BaseException, attempts: int = 1) -> HarnessFailure:
-        """What an exception says."""
+        """The failure that an exception stands for, with the last six places of its traceback.
+
+        Args:
+            error: The exception, once raised.
+            attempts: How many times the episode was begun, the failed try included.
+        """
         frames = traceback.extract_tb(error.__traceback__)[-6:]
         where = tuple(f"{PurePath(f.filename).name}:{f.lineno} in {f.name}" for f in frames)
         return cls(type(error).__name__, said(error)[:4000], where, attempts)

@@ -18,7 +18,11 @@ _FLAT = frozenset({str, int, float, bool, type(None)})
 
 
 def plain(values: Any) -> Any:
-    """The same values as JSON gives them back: lists for tuples, all the way down."""
+    """The same values as JSON gives them back: lists for tuples, all the way down.
+
+    Args:
+        values: A mapping.
+    """
     if all(type(value) in _FLAT for value in values.values()):
         return values if type(values) is dict else dict(values)
     return _plain(values)

@@ -57,7 +57,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """What a replay showed."""
+    """What a replay showed: the first difference, or none."""
 
     episode_id: str
     difference: Difference | None = None
@@ -71,7 +71,24 @@ class ReplayResult:
 
 
 def replay(trace: Trace) -> ReplayResult:
-    """Play the trace's turns again. Never raises for what a trace can hold."""
+    """Play the trace's turns again in a fresh world. Never raises for what a trace can hold.
+
+    Args:
+        trace: A trace from anywhere: nothing in it is taken on trust.
+
+    Returns:
+        Proven, or the first thing that came out otherwise.
+
+    Example:
+        >>> from faultgym.agents.registry import policy_named
+        >>> from faultgym.agents.rollouts.play import run_episode
+        >>> from faultgym.agents.traces.spec import EpisodeSpec
+        >>> policy, spec = policy_named("expert"), EpisodeSpec("orders/order_status/train/0")
+        >>> episode = run_episode(policy, task_by_id(spec.task))
+        >>> trace = Trace.from_episode(episode, spec, policy.describe())
+        >>> replay(trace).proven, Trace.from_line(trace.to_line()) == trace
+        (True, True)
+    """
     notes = []
     if trace.fingerprints.package != __version__:
         notes.append(f"recorded with faultgym {trace.fingerprints.package}, replayed with {__version__}")
@@ -182,7 +199,12 @@ def _text(value: Any) -> str:
 
 
 def near(expected: str, got: str) -> tuple[str, str]:
-    """Both texts, shortened to where they begin to differ."""
+    """Both texts, shortened to where they begin to differ and quoted.
+
+    Example:
+        >>> near("status: shipped", "status: lost")
+        ("'status: shipped'", "'status: lost'")
+    """
     start = 0
     for a, b in zip(expected, got, strict=False):
         if a != b:

@@ -37,7 +37,7 @@ class EpisodeSpec:
 
 
 def faults_data(faults: Faults) -> str | JSON:
-    """A preset's name, or a plan as JSON values."""
+    """The faults as a record holds them: a preset's name, or a plan as JSON values."""
     return faults if isinstance(faults, str) else _plan_data(faults)
 
 
@@ -48,18 +48,39 @@ def _plan_data(plan: FaultPlan) -> JSON:
 
 
 def faults_of(data: str | JSON) -> Faults:
-    """What `faults_data` gives, turned back; raises `PlanError`."""
+    """What `faults_data` gives, turned back.
+
+    Raises:
+        PlanError: The JSON values are no plan. A preset's name is not checked.
+    """
     return data if isinstance(data, str) else FaultPlan.from_json(orjson.dumps(data).decode())
 
 
 def episode_id(spec: EpisodeSpec, policy: JSON, limits: Limits, suite_version: int) -> str:
-    """96 bits that depend on what defines the episode and on nothing else: no clock, no machine, no order."""
+    """The episode's id: 96 bits that depend on what defines the episode alone, and on no clock, machine or order.
+
+    Args:
+        spec: Task, faults, seeds and trial.
+        policy: What the policy says of itself (`describe`).
+        limits: The budgets, all of them.
+        suite_version: The version of the task's suite.
+
+    Returns:
+        24 hexadecimal digits.
+
+    Raises:
+        TaskError: The task's id names a style, and there is no such task.
+    """
     seeds = (spec.fault_seed, spec.policy_seed, spec.trial)
     return identity(whole_task_id(spec.task), spec.faults_data, seeds, policy, limits, suite_version)
 
 
 def whole_task_id(text: str) -> str:
-    """The task's own id: without a style that it would have anyway."""
+    """The task's own id: without a style that the task would have anyway.
+
+    Raises:
+        TaskError: The id names a style, and there is no such task.
+    """
     if ":" not in text:
         return text
     return task_by_id(text).id
@@ -73,7 +94,16 @@ def identity(
     limits: Limits,
     suite_version: int,
 ) -> str:
-    """The episode id from its parts; `seeds` are those of the faults and the policy, and the trial."""
+    """The episode id from its parts.
+
+    Args:
+        task: The task's own id; see `whole_task_id`.
+        faults: As `faults_data` gives them.
+        seeds: Of the faults and of the policy, and the trial.
+        policy: What the policy says of itself.
+        limits: The budgets.
+        suite_version: The version of the task's suite.
+    """
     budgets = [limits.turns, limits.calls, limits.tokens, limits.virtual_seconds, limits.wall_seconds]
     parts = (IDENTITY_VERSION, task, suite_version, faults, seeds, policy, budgets)
     return blake2b(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()

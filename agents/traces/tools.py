@@ -45,6 +45,6 @@ def tools_of(data: bytes) -> tuple[ToolSpec, ...]:
     """The tools in a JSON text.
 
     Raises:
-        msgspec.ValidationError: They are none.
+        msgspec.ValidationError: The text does not hold a list of tools.
     """
     return tuple(restored(ToolSpec, tool.function) for tool in _DECODER.decode(data))

@@ -75,7 +75,15 @@ class Trace:
         limits: Limits = NO_LIMITS,
         failure: HarnessFailure | None = None,
     ) -> Trace:
-        """The trace of an episode that has ended, or that `failure` ended. `policy` is its description."""
+        """The trace of an episode that has ended, or that `failure` ended.
+
+        Args:
+            episode: The episode; may be closed afterwards.
+            spec: What the episode was planned as.
+            policy: The policy's description.
+            limits: The budgets that the episode was played under.
+            failure: What the harness broke; then there is no verdict.
+        """
         task = episode.task
         schedule = plain_schedule(episode.schedule)
         suite = episode.suite
@@ -157,7 +165,7 @@ class Trace:
         """The trace as one line of JSON, newline included: what the store holds.
 
         Raises:
-            HarnessError: It holds a value that has no JSON form.
+            HarnessError: A value in the trace has no JSON form.
         """
         try:
             record = self._record(clean=True, kind=TraceLine, tools=tools_json(self.tools))
@@ -176,7 +184,7 @@ class Trace:
         """The trace that a line of JSON holds.
 
         Raises:
-            TraceError: It holds none; the error names the field and the reason.
+            TraceError: The line holds none; the error names the field and the reason.
         """
         try:
             data = _DECODER.decode(line)
@@ -199,7 +207,7 @@ class Trace:
         """The trace that a record holds, also one of an earlier version.
 
         Raises:
-            TraceError: It is none; the error names the episode, the field and the reason.
+            TraceError: The record is no trace; the error names the episode, the field and the reason.
         """
         data = _current(record)
         try:
@@ -279,7 +287,7 @@ class Trace:
 
     @property
     def calls(self) -> int:
-        """Calls, those that were refused included."""
+        """How many calls there were, refused ones included."""
         return sum(len(step.calls) for step in self.steps)
 
     @property
@@ -308,7 +316,7 @@ class Trace:
         return gone
 
     def tools_at(self, step: int) -> tuple[ToolSpec, ...]:
-        """The tools offered at a step, from 0."""
+        """The tools offered at a step, counted from 0."""
         gone = self.removed
         if not gone:
             return self.tools

@@ -18,12 +18,16 @@ OLDEST_VERSION = 1
 
 
 def readable(version: object) -> bool:
-    """Whether records of this schema version can be read."""
+    """Whether records of this schema version can be read; False for what is no whole number."""
     return type(version) is int and OLDEST_VERSION <= version <= SCHEMA_VERSION
 
 
 def current_plan(plan: JSON) -> JSON:
-    """A run's plan as today's faultgym would have written it, so that an old run can be resumed."""
+    """A run's plan as today's faultgym would have written it, so that an old run can be resumed.
+
+    Returns:
+        The plan with today's schema version; the plan itself where its version cannot be read.
+    """
     return {**plan, "schema_version": SCHEMA_VERSION} if readable(plan.get("schema_version")) else plan
 
 

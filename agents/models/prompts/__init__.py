@@ -22,7 +22,11 @@ _FOLDER = Path(__file__).parent
 
 @banked("texts", 32)
 def prompt_text(name: str) -> str:
-    """The prompt of that name, or in the file at that path. Raises UserError when there is neither."""
+    """The prompt of that name, or in the file at that path.
+
+    Raises:
+        UserError: There is neither.
+    """
     if name == NONE:
         return ""
     if name in NAMES:
@@ -36,7 +40,16 @@ def prompt_text(name: str) -> str:
 
 
 def system_text(task: str, name: str, confidence: bool) -> str:
-    """The whole system message: the task's, the prompt, and perhaps the question how sure the model is."""
+    """The whole system message: the task's, the prompt, and perhaps the question how sure the model is.
+
+    Args:
+        task: The task's own system message.
+        name: A prompt's name, or the path of a file.
+        confidence: Whether the model is asked how sure it is.
+
+    Raises:
+        UserError: There is no such prompt.
+    """
     parts = [task, prompt_text(name)]
     if confidence:
         parts.append((_FOLDER / "confidence.md").read_text("utf-8").strip())
@@ -44,6 +57,10 @@ def system_text(task: str, name: str, confidence: bool) -> str:
 
 
 def prompt_description(name: str) -> dict[str, str]:
-    """A prompt's name and a hash of its text: what a policy says of it."""
+    """A prompt's name and a hash of its text: what a policy says of the prompt.
+
+    Raises:
+        UserError: There is no such prompt.
+    """
     text = prompt_text(name)
     return {"name": Path(name).name, "hash": blake2b(text.encode(), digest_size=8).hexdigest()}

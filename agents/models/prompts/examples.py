@@ -29,7 +29,11 @@ LONGEST_RESULT = 600
 
 
 def example(suite: str, template: str, style: Style, faults: str) -> Episode:
-    """The expert's first episode from `FAR` on that succeeds and meets as many faults as a lesson needs."""
+    """The expert's first episode from `FAR` on that succeeds and meets as many faults as a lesson needs.
+
+    Raises:
+        LookupError: None of 200 tasks gives such an episode.
+    """
     for index in range(FAR, FAR + 200):
         task = suite_named(suite).task(template, "train", index, style)
         episode = run_episode(policy_named("expert"), task, schedule_for(task, faults, index))
@@ -40,7 +44,7 @@ def example(suite: str, template: str, style: Style, faults: str) -> Episode:
 
 
 def shown(episode: Episode) -> str:
-    """An episode as text: neither a chat template's form nor any model's."""
+    """An episode as text, in neither a chat template's form nor any model's."""
     lines = [f"Request: {episode.task.instruction}"]
     for step in episode.turns:
         if step.turn.reasoning:
@@ -55,7 +59,7 @@ def shown(episode: Episode) -> str:
 
 
 def few_shot() -> str:
-    """The file's text."""
+    """The text of `few_shot.md`."""
     intro = "Three finished cases, from other worlds: the ids and values in them mean nothing here."
     cases = [f"Case {n}\n{shown(example(*which))}" for n, which in enumerate(SHOWN, 1)]
     return "\n\n".join([intro, *cases]) + "\n"
