@@ -38,7 +38,11 @@ BATCH = 256
 
 
 def core(rounds: int) -> list[Row]:
-    """All rows, each a ratio within one run."""
+    """All rows, each a ratio within one run.
+
+    Args:
+        rounds: Each time is a median over so many.
+    """
     return [*step_rows(rounds), *reset_rows(rounds), *fork_rows(rounds), *live_rows(), *store_rows(rounds)]
 
 
@@ -57,7 +61,7 @@ def _turn(tool: str, **arguments: Any) -> Turn:
 
 
 def step_rows(rounds: int) -> list[Row]:
-    """A step beside what it stands for."""
+    """A step beside what the step stands for: a bare SQL call, and a route's function."""
     env = ToolEnv(SUITE)
     env.reset(options={"task": _task()})
     assert env.episode is not None

@@ -51,7 +51,11 @@ _NUMBER = re.compile(rb"\d{5}")
 
 
 def data(rounds: int) -> list[Row]:
-    """All rows. Each is taken once: they run for seconds."""
+    """All rows, each taken once: they run for seconds.
+
+    Args:
+        rounds: Not used.
+    """
     traces = _traces()
     return [*verify_rows(traces), *pair_rows(traces), *build_rows()]
 
@@ -69,7 +73,11 @@ def _traces(count: int = TRACES) -> list[Trace]:
 
 
 def verify_rows(traces: list[Trace]) -> list[Row]:
-    """From a stored line to an example: parsed, replayed, drawn again, scored, compared with the test splits."""
+    """From a stored line to an example: parsed, replayed, drawn again, scored, compared with the test splits.
+
+    Args:
+        traces: The episodes that are verified.
+    """
     check = ExampleCheck(test_tasks=2)
     check.held_out(SUITE)
     lines = [orjson.dumps(trace.to_record()) for trace in traces]
@@ -82,7 +90,11 @@ def verify_rows(traces: list[Trace]) -> list[Row]:
 
 
 def pair_rows(traces: list[Trace]) -> list[Row]:
-    """Forks of the same traces, each with continuations that are played."""
+    """Forks of the same traces, each with continuations that are played.
+
+    Args:
+        traces: A quarter of them is forked.
+    """
     some = traces[: TRACES // 4]
     bank.forget("tasks")
     start = time.process_time()
@@ -112,7 +124,11 @@ def build_rows() -> list[Row]:
 
 
 def built(count: int) -> dict[str, float]:
-    """What it takes to build a data set of so many synthetic examples, in a fresh process."""
+    """What a data set of so many synthetic examples takes to build, in a fresh process.
+
+    Returns:
+        `count`, CPU `seconds`, `rows` written, and `mib` of memory at the highest point.
+    """
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_built, (count,))
 
@@ -140,7 +156,12 @@ def _built(count: int) -> dict[str, float]:
 
 
 def fill(index: ExampleIndex, examples: Iterator[SFTExample]) -> None:
-    """Put examples into the index, a batch at a time, as verification does."""
+    """Put examples into the index, a batch at a time, as verification does.
+
+    Args:
+        index: An index without a plan.
+        examples: Read one at a time.
+    """
     batch: list[ExampleEntry] = []
     index.plan([])
     for example in examples:
@@ -152,7 +173,14 @@ def fill(index: ExampleIndex, examples: Iterator[SFTExample]) -> None:
 
 
 def synthetic(count: int) -> Iterator[SFTExample]:
-    """So many examples with numbers of their own, from the expert's episodes of each template."""
+    """So many examples with numbers of their own, from the expert's episodes of each template.
+
+    Args:
+        count: How many.
+
+    Yields:
+        The examples.
+    """
     played = [e for e in map(select, _traces(60)) if isinstance(e, SFTExample)]
     models = [(example_record(e), orjson.dumps(e.messages)) for e in played]
     for n in range(count):

@@ -76,15 +76,15 @@ def default_cache() -> Path:
 
 
 def peers(cache: Path, repeat: int) -> list[PeerResult]:
-    """Times every contender on the same statement over the same world's database, in turn.
+    """Time every contender on the same statement over the same world's database, in turn.
 
     Args:
-        cache: where the peers' virtual environment is kept; built on first use, about half a minute.
-        repeat: rounds; each figure is a median over them.
+        cache: Where the peers' virtual environment is kept; built on first use, about half a minute.
+        repeat: Rounds; each figure is a median over them.
 
     Raises:
-        UserError: the packages could not be installed, most often for want of a network.
-        HarnessError: a contender failed, or gave another answer than the database.
+        UserError: The packages could not be installed, most often for want of a network.
+        HarnessError: A contender failed, or gave another answer than the database.
     """
     image = orders_world()
     statement, expected = keyed_select(image)
@@ -123,7 +123,17 @@ def rows(results: Sequence[PeerResult]) -> list[Row]:
 
 
 class ContenderProcess:
-    """A contender in a process of its own, asked for one lap at a time."""
+    """A contender in a process of its own, asked for one lap at a time.
+
+    Args:
+        python: The interpreter.
+        name: A key of `TITLES`.
+        image: The file with the database; the log stands beside it.
+        statement: What every contender answers.
+
+    Raises:
+        HarnessError: The contender stopped before it was ready.
+    """
 
     def __init__(self, python: Path, name: str, image: Path, statement: str) -> None:
         self.name = name
@@ -145,7 +155,11 @@ class ContenderProcess:
         self.versions: dict[str, str] = ready["versions"]
 
     def lap(self) -> float:
-        """Seconds per step over one lap of `STEPS[name]` steps."""
+        """Seconds per step over one lap of `STEPS[name]` steps.
+
+        Raises:
+            HarnessError: The contender stopped; the message holds its last words.
+        """
         assert self._process.stdin is not None
         self._process.stdin.write(f"{STEPS[self.name]}\n")
         self._process.stdin.flush()
@@ -161,7 +175,7 @@ class ContenderProcess:
         raise HarnessError(f"the contender {self.name} stopped: " + "\n".join(last))
 
     def close(self) -> None:
-        """Ends the process: it leaves when its stdin closes."""
+        """End the process, which leaves when its stdin closes, and is killed after ten seconds."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
@@ -182,10 +196,13 @@ class ContenderProcess:
 
 
 def peer_python(cache: Path) -> Path:
-    """The interpreter of the peers' virtual environment, which is built when it is not there yet.
+    """The interpreter of the peers' virtual environment, which is built where missing.
+
+    Args:
+        cache: The folder for what can be built again.
 
     Raises:
-        UserError: it could not be built.
+        UserError: The environment could not be built.
     """
     wanted = json.dumps([PEERS, NEEDED, sys.version, sys.base_prefix])
     folder = cache / "peers" / hashlib.sha256(wanted.encode()).hexdigest()[:12]
@@ -205,7 +222,16 @@ def peer_python(cache: Path) -> Path:
 
 
 def run_step(what: str, command: Sequence[str], advice: str = "") -> None:
-    """Runs a step of the installation; what it says of its failure goes into the message."""
+    """Run a step of the installation.
+
+    Args:
+        what: What the step does, as in "could not ...".
+        command: The command line.
+        advice: What to do about a failure.
+
+    Raises:
+        UserError: The command failed; the message holds what it said.
+    """
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr + done.stdout).splitlines()
@@ -224,7 +250,11 @@ def orders_world() -> bytes:
 
 
 def keyed_select(image: bytes) -> tuple[str, str]:
-    """A SELECT of one order by its primary key, from the middle of the table, and the key it must return."""
+    """A SELECT of one order by its primary key, from the middle of the table, and the key that it must return.
+
+    Args:
+        image: A serialized database of the suite `orders`.
+    """
     connection = sqlite3.connect(":memory:")
     connection.deserialize(image)
     key = connection.execute("SELECT name FROM pragma_table_info('orders') WHERE pk = 1").fetchone()[0]

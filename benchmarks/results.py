@@ -130,7 +130,13 @@ def _row(trial: Trial, name: str, model: Path, trained: Path | None, folder: Pat
 
 
 def part_of(folder: Path, trial: Trial, console: Console) -> str:
-    """One round from another model, as the demo does it in that folder, and its part of the page."""
+    """One round from another model, as the demo does it in that folder, and its part of the page.
+
+    Args:
+        folder: Where the round is done.
+        trial: The model, and how it is trained and examined.
+        console: Where progress is told.
+    """
     runs = one_round(console, folder, trial, 0)
     base, *others = [Result(run.name, (run,), *_spent(models_of(folder / LOOP)[run.name][1])) for run in runs]
     return MORE.format(trial=trial) + _tables(base, others)

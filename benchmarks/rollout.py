@@ -68,7 +68,7 @@ class Lap:
 
 @contextmanager
 def stub() -> Iterator[subprocess.Popen[str]]:
-    """The model server; its port is the first line it says."""
+    """The model server in a process of its own, which says its port in its first line and is killed at the end."""
     command = [sys.executable, str(FOLDER / "stub_openai.py"), str(LATENCY)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -79,7 +79,17 @@ def stub() -> Iterator[subprocess.Popen[str]]:
 
 
 def lap(name: str, python: str, episodes: int, in_flight: int) -> Lap:
-    """Let one contender play. Raises HarnessError with its last words when it cannot."""
+    """Let one contender play.
+
+    Args:
+        name: A key of `contenders/rollout.py`'s `CONTENDERS`.
+        python: The interpreter that has the contender.
+        episodes: How many are played.
+        in_flight: How many at the same time.
+
+    Raises:
+        HarnessError: The contender failed, with its last words, or was not done after `PATIENCE` seconds.
+    """
     with stub() as server:
         assert server.stdin is not None
         assert server.stdout is not None
@@ -99,7 +109,14 @@ def lap(name: str, python: str, episodes: int, in_flight: int) -> Lap:
 
 
 def peers_python(cache: Path) -> str:
-    """The interpreter that has the peers; builds its virtual environment first. Raises UserError."""
+    """The interpreter that has the peers; its virtual environment is built where missing.
+
+    Args:
+        cache: The folder for what can be built again.
+
+    Raises:
+        UserError: The environment could not be built.
+    """
     wanted = json.dumps([PEERS, sys.version, sys.base_prefix])
     folder = cache / "rollout-peers" / hashlib.sha256(wanted.encode()).hexdigest()[:12]
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -137,7 +154,15 @@ def not_compared(reason: str) -> Row:
 
 
 def side_by_side(cache: Path) -> list[Row]:
-    """faultgym beside the peers at 1,000 in flight."""
+    """faultgym beside the peers at 1,000 in flight.
+
+    Args:
+        cache: The folder for what can be built again.
+
+    Raises:
+        UserError: The peers could not be installed.
+        HarnessError: A contender failed.
+    """
     theirs = peers_python(cache)
     laps = {
         name: lap(name, python, SIDE_BY_SIDE, SIDE_BY_SIDE)

@@ -22,6 +22,9 @@ def startup(rounds: int) -> list[Row]:
     """CPU seconds of each start, user and system: the minimum over the rounds, with the median as a note.
 
     The minimum is what the start itself costs; what other work on the machine adds is above it.
+
+    Args:
+        rounds: Starts of each.
     """
     taken: dict[str, list[float]] = {name: [] for name in STARTS}
     for arguments, _ in STARTS.values():
@@ -33,7 +36,11 @@ def startup(rounds: int) -> list[Row]:
 
 
 def cpu_seconds(arguments: Sequence[str]) -> float:
-    """The CPU seconds of one fresh interpreter with these arguments; raises CalledProcessError when it fails."""
+    """The CPU seconds of one fresh interpreter with these arguments.
+
+    Raises:
+        subprocess.CalledProcessError: The interpreter failed.
+    """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

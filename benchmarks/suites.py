@@ -48,7 +48,16 @@ SUITES: Mapping[str, tuple[str, Callable[[BenchOptions], Sequence[Row]]]] = {
 
 
 def measure(names: Sequence[str], options: BenchOptions, console: Console) -> dict[str, Sequence[Row]]:
-    """Take the measurements of the named suites, one after another, and print each table."""
+    """Take the measurements of the named suites, one after another, and print each table.
+
+    Args:
+        names: Keys of `SUITES`.
+        options: What each suite takes what it needs from.
+        console: Where the tables are printed.
+
+    Returns:
+        Name -> rows.
+    """
     measured: dict[str, Sequence[Row]] = {}
     for name in names:
         title, rows = SUITES[name]

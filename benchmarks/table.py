@@ -88,7 +88,12 @@ def _cpu_model() -> str:
 
 
 def timed(fn: Callable[[], object], batch: int) -> float:
-    """Seconds per call over `batch` calls in a row, with the garbage collector off while they run."""
+    """Seconds per call over `batch` calls in a row, with the garbage collector off while they run.
+
+    Args:
+        fn: What is called.
+        batch: How many calls.
+    """
     gc.collect()
     was_on = gc.isenabled()
     gc.disable()
@@ -103,10 +108,18 @@ def timed(fn: Callable[[], object], batch: int) -> float:
 
 
 def medians(laps: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Runs every lap once per round, in turn, and takes each one's median over the rounds.
+    """Run every lap once per round, in turn, and take each one's median over the rounds.
 
-    A lap returns its own time. Taking turns spreads the machine's slow moments over all of them, and
-    one round ahead of the counted ones fills caches.
+    Taking turns spreads the machine's slow moments over all laps, and one round ahead of the counted ones fills caches.
+
+    Args:
+        laps: Name -> a lap, which returns its own time.
+        rounds: How many are counted.
+
+    Example:
+        >>> times = iter([9.0, 1.0, 3.0, 2.0])
+        >>> medians({"a": lambda: next(times)}, 3)
+        {'a': 2.0}
     """
     for lap in laps.values():
         lap()
@@ -118,12 +131,24 @@ def medians(laps: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, f
 
 
 def interleaved(fns: Mapping[str, Callable[[], object]], rounds: int = 11, batch: int = 1000) -> dict[str, float]:
-    """Seconds per call of each function, side by side: the median over `rounds` of `batch` calls each."""
+    """Seconds per call of each function, side by side: the median over the rounds.
+
+    Args:
+        fns: Name -> what is called.
+        rounds: How many are counted.
+        batch: Calls of each function in a round.
+    """
     return medians({name: partial(timed, fn, batch) for name, fn in fns.items()}, rounds)
 
 
 def show(title: str, rows: Sequence[Row], console: Console) -> None:
-    """Prints the rows as a table, with the machine beneath."""
+    """Print the rows as a table, with the machine beneath.
+
+    Args:
+        title: The table's.
+        rows: What was measured.
+        console: Where the table is printed.
+    """
     table = Table(title=title, caption=str(machine()), title_justify="left", caption_justify="left")
     table.add_column("what", overflow="fold")
     table.add_column("measured", justify="right", no_wrap=True)
@@ -138,7 +163,12 @@ def show(title: str, rows: Sequence[Row], console: Console) -> None:
 
 
 def number(value: float) -> str:
-    """Three significant digits or all the whole ones: 0.412, 2.78, 61.4, 5,849."""
+    """Three significant digits or all the whole ones: 0.412, 2.78, 61.4, 5,849.
+
+    Example:
+        >>> number(0.4123), number(5849.2)
+        ('0.412', '5,849')
+    """
     size = abs(value)
     digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
     return f"{value:,.{digits}f}"

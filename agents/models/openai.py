@@ -240,12 +240,7 @@ class ChatActor:
         return said
 
     def recall(self, observation: Observation, said: JSON) -> None:
-        """Hear what came before and take a turn as one's own.
-
-        Args:
-            observation: What was heard before the turn.
-            said: The turn, as an assistant's message.
-        """
+        """Hear what came before, and take the turn of an assistant's message as one's own."""
         self._hear(observation)
         self._add(said)
         self._turns += 1
@@ -303,7 +298,6 @@ def continued(
         sampled: Token ids of what was sampled after this prompt.
 
     Example:
-        >>> from array import array
         >>> continued(array("i", [1, 2, 3]), [1, 2, 3, 4], (5,))
         ((4,), 3, array('i', [1, 2, 3, 4, 5]))
     """

@@ -27,7 +27,7 @@ _UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueErr
 
 
 class GaveUp(Exception):
-    """Nothing else is tried; no reference solution catches this, so that none finds another way."""
+    """Raised when nothing else is tried; no reference solution catches this, so that none finds another way."""
 
 
 class StubbornAgent(ReferenceAgent):
@@ -36,7 +36,16 @@ class StubbornAgent(ReferenceAgent):
     repeats = REPEATS
 
     def call(self, tool: str, arguments: JSON, reasoning: str) -> Generator[ReferenceStep, str, ToolResponse]:
-        """Make a call, and again for as long as what comes back looks wrong."""
+        """Make a call, and again for as long as what comes back looks wrong.
+
+        Args:
+            tool: The tool's name.
+            arguments: The call's.
+            reasoning: What the agent says of the first try.
+
+        Returns:
+            The last response.
+        """
         for n in range(self.repeats + 1):
             self._count += 1
             text = yield ReferenceStep(ToolCall(f"call_{self._count}", tool, dict(arguments)), reasoning)
@@ -48,7 +57,19 @@ class StubbornAgent(ReferenceAgent):
     def operate(
         self, name: str, arguments: Mapping[str, Any], why: str, *, token: str = ""
     ) -> Generator[ReferenceStep, str, ToolResponse]:
-        """The answer of an operation, if it comes in one of a few tries."""
+        """The answer of an operation, if one comes in a few tries.
+
+        Args:
+            name: The operation's.
+            arguments: The operation's.
+            why: What the agent says of the call.
+            token: Not used: this agent fetches no new one.
+
+        Raises:
+            RecordNotFound: A read was answered with 404.
+            ApiRefused: A write was answered with 409 or 422.
+            GaveUp: Anything else went wrong.
+        """
         op = self.suite.service.operations[name]
         seen = yield from self.request(op, arguments, why)
         if seen.good:
@@ -66,11 +87,29 @@ class StubbornAgent(ReferenceAgent):
         return seen, statement
 
     def sql(self, statement: str, *, check: bool = False, why: str = "") -> Generator[ReferenceStep, str, Rows]:
-        """The rows as they come."""
+        """The rows as they come.
+
+        Args:
+            statement: What the database is asked.
+            check: Not used: this agent checks nothing.
+            why: What the agent says of the call.
+
+        Raises:
+            GaveUp: The tries were all in vain.
+        """
         return (yield from _rows_as_they_come(self, statement, why))
 
     def read(self, entity: str, key: str, *, why: str = "") -> Generator[ReferenceStep, str, dict[str, Any] | None]:
-        """The record as the first source gives it."""
+        """The record as the first source gives it; None where that source has none.
+
+        Args:
+            entity: A key of the suite's entities.
+            key: The record's identifier.
+            why: What the agent says of the call.
+
+        Raises:
+            GaveUp: The tries were all in vain.
+        """
         kind = self.suite.entities[entity]
         source = kind.sources[0]
         try:
@@ -85,13 +124,34 @@ class StubbornAgent(ReferenceAgent):
     def list(
         self, operation: str, filters: Mapping[str, Any], sql: str = "", *, why: str = ""
     ) -> Generator[ReferenceStep, str, Rows]:
-        """The pages as they come."""
+        """The pages as they come.
+
+        Args:
+            operation: The listing's name.
+            filters: The listing's arguments.
+            sql: Not used: this agent asks no second source.
+            why: What the agent says of the calls.
+
+        Raises:
+            AllSourcesDown: There is no such listing.
+            GaveUp: The tries were all in vain.
+        """
         return (yield from _pages_as_they_come(self, operation, filters, why))
 
     def document(
         self, query: str, *, title: str = "", kind: str = "", why: str = ""
     ) -> Generator[ReferenceStep, str, str | None]:
-        """The first document of that title among the hits of one search."""
+        """The body of the first document of that title among the hits of one search; None where there is none.
+
+        Args:
+            query: What is searched for.
+            title: Part of the document's title, in any case; empty for any.
+            kind: The kind of document; empty for any.
+            why: What the agent says of the search.
+
+        Raises:
+            GaveUp: The tries were all in vain.
+        """
         arguments = {"query": query, "kind": kind} if kind else {"query": query}
         seen = yield from self.call("search", arguments, why or f"Search the documents for {query!r}.")
         if seen.trouble:
@@ -114,7 +174,16 @@ class TrustingAgent(ReferenceAgent):
     """Recovers from what is announced, and believes everything else."""
 
     def read(self, entity: str, key: str, *, why: str = "") -> Generator[ReferenceStep, str, dict[str, Any] | None]:
-        """The record of the first source that answers, whatever it looks like."""
+        """The record of the first source that answers, whatever the record looks like; None where that source has none.
+
+        Args:
+            entity: A key of the suite's entities.
+            key: The record's identifier.
+            why: What the agent says of the call.
+
+        Raises:
+            AllSourcesDown: No source answers.
+        """
         kind = self.suite.entities[entity]
         why = why or f"Look up {entity} {key}."
         for source in kind.sources:
@@ -132,7 +201,17 @@ class TrustingAgent(ReferenceAgent):
     def list(
         self, operation: str, filters: Mapping[str, Any], sql: str = "", *, why: str = ""
     ) -> Generator[ReferenceStep, str, Rows]:
-        """The pages as they come; the database only when the listing fails."""
+        """The pages as they come; the database only when the listing fails.
+
+        Args:
+            operation: The listing's name.
+            filters: The listing's arguments, and what fills the braces of `sql`.
+            sql: The statement that gives the same rows; empty where there is none.
+            why: What the agent says of the calls.
+
+        Raises:
+            AllSourcesDown: The listing fails, and there is no statement.
+        """
         try:
             return (yield from _pages_as_they_come(self, operation, filters, why))
         except AllSourcesDown:
@@ -141,7 +220,13 @@ class TrustingAgent(ReferenceAgent):
         return (yield from self.sql(sql.format(**filters), why="The listing fails: ask the database."))
 
     def sql(self, statement: str, *, check: bool = False, why: str = "") -> Generator[ReferenceStep, str, Rows]:
-        """The rows as they come, from whichever copy."""
+        """The rows as they come, from whichever copy.
+
+        Args:
+            statement: What the database is asked.
+            check: Not used: this agent believes what it is told.
+            why: What the agent says of the call.
+        """
         return (yield from _rows_as_they_come(self, statement, why))
 
 

@@ -43,12 +43,27 @@ FLAWS: Mapping[str, Write] = {
 
 
 def flawed(mode: str) -> Callable[[], Scripted]:
-    """A maker of the policy that commits this failure mode; KeyError when there is no such mode."""
+    """A maker of the policy that commits this failure mode.
+
+    Args:
+        mode: A key of `FLAWS`.
+
+    Raises:
+        KeyError: There is no such mode.
+
+    Example:
+        >>> flawed("loop")().name
+        'loop'
+    """
     return partial(Scripted, mode, FLAWS[mode])
 
 
 class PlayedFlaw:
-    """A scripted policy that tells whether its last actor deviated from the expert's way."""
+    """A scripted policy that tells whether its last actor deviated from the expert's way.
+
+    Args:
+        policy: The policy that is watched.
+    """
 
     def __init__(self, policy: Scripted):
         self.policy = policy
@@ -56,11 +71,15 @@ class PlayedFlaw:
         self._actor: ScriptedActor | None = None
 
     def start(self, opening: Opening) -> ScriptedActor:
-        """Raises UserError, as the policy itself does."""
+        """Refuse: a script is written from the task.
+
+        Raises:
+            UserError: Always, as the policy itself does.
+        """
         return self.policy.start(opening)
 
     def start_with(self, task: Task, schedule: FaultSchedule, opening: Opening) -> ScriptedActor:
-        """An actor, remembered."""
+        """An actor for a new episode, which `strayed` tells of from now on."""
         self._actor = self.policy.start_with(task, schedule, opening)
         return self._actor
 
@@ -75,14 +94,35 @@ class PlayedFlaw:
 
 
 def play(mode: str, task: Task, schedule: FaultSchedule = ()) -> tuple[Episode, bool]:
-    """The ended episode of the policy that commits this mode, and whether it found room to do so."""
+    """Play the policy that commits this mode.
+
+    Args:
+        mode: A key of `FLAWS`.
+        task: What is to be done.
+        schedule: The faults.
+
+    Returns:
+        The ended episode, to be closed, and whether the policy found room for its flaw.
+
+    Raises:
+        KeyError: There is no such mode.
+    """
     watched = PlayedFlaw(flawed(mode)())
     episode = run_episode(watched, task, schedule)
     return episode, watched.strayed
 
 
 def applies(mode: str, task: Task, schedule: FaultSchedule = ()) -> bool:
-    """Whether the policy of this mode can commit it here; where it cannot, it acts as the expert."""
+    """Whether the policy of this mode can commit it here; where there is no room, the policy acts as the expert.
+
+    Args:
+        mode: A key of `FLAWS`.
+        task: The task, which is played.
+        schedule: The faults.
+
+    Raises:
+        KeyError: There is no such mode.
+    """
     episode, strayed = play(mode, task, schedule)
     episode.close()
     return strayed

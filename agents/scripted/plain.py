@@ -20,7 +20,11 @@ CONFIDENT = 0.9
 
 
 def expert(confidence: float | None = None) -> Scripted:
-    """The reference solution, closed loop: sees only texts. States `confidence` when that is given."""
+    """The reference solution, closed loop: sees only texts. States `confidence` when that is given.
+
+    Args:
+        confidence: From 0 to 1; stated with the final answer.
+    """
     options = {} if confidence is None else {"confidence": confidence}
     return Scripted("expert", lambda stage: follow(stage, confidence=confidence), options)
 

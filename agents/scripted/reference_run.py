@@ -29,7 +29,7 @@ NEIGHBOURS = 6
 
 @dataclass(frozen=True, slots=True)
 class ReferenceRun:
-    """One reference run."""
+    """What a reference solution did in one episode."""
 
     records: tuple[CallRecord, ...]
     text: str
@@ -49,7 +49,12 @@ class ReferenceRun:
 
 @banked("tasks", 8192)
 def reference_run(task: Task, schedule: FaultSchedule = ()) -> ReferenceRun:
-    """The reference run of a task under a schedule."""
+    """The reference run of a task under a schedule; kept, so that a second call costs nothing.
+
+    Args:
+        task: The task.
+        schedule: The faults that the reference solution meets.
+    """
     episode, text = run_reference(task, schedule)
     records = tuple(episode.records)
     episode.close()
@@ -66,17 +71,35 @@ def reference_run(task: Task, schedule: FaultSchedule = ()) -> ReferenceRun:
 
 
 def tables_of(suite: Suite, record: CallRecord) -> frozenset[str]:
-    """The tables that a call was about, by what it did and, where it failed, by what it says."""
+    """The tables that a call was about: those that it touched, and those that its arguments name.
+
+    Args:
+        suite: The suite of the call.
+        record: The call, as it went.
+    """
     return frozenset(record.tables) | intent_of(suite, record.call).tables
 
 
 def whole_identifiers(suite: Suite, call: ToolCall) -> set[str]:
-    """Identifiers with their prefix in a call's arguments."""
+    """Identifiers with their prefix in a call's arguments.
+
+    Args:
+        suite: Gives the form of identifiers.
+        call: The call; of one that cannot be parsed, the text counts.
+    """
     return set(suite.identifiers.found(call.raw if call.arguments is None else repr(call.arguments)))
 
 
 def neighbours(task: Task, key: str) -> tuple[str, list[str]]:
-    """(table, other identifiers): records beside the one called `key`, unknown to the reference run."""
+    """(table, other identifiers): records beside the one called `key`, unknown to the reference run.
+
+    Args:
+        task: Gives the world, and the records that do not count.
+        key: A record's identifier.
+
+    Returns:
+        At most `NEIGHBOURS` identifiers, those after the record first; ("", []) where no table has the record.
+    """
     image = world_image(suite_named(task.suite), task.split, task.world_seed)
     seen = reference_run(task).seen
     for table, columns in sorted(image.domain.readable.items()):
@@ -111,7 +134,15 @@ Wrong = Callable[[SideEffect], bool]
 def find_harmful_call(task: Task, alternatives: Alternatives, wrong: Wrong) -> tuple[str, ToolCall] | None:
     """(the expert's write, an extra call after it) such that the extra call does what `wrong` looks for.
 
-    Tried in a world of its own, in a clean run. The write is given in the form of `Aim.exact`.
+    Tried in a world of its own, in a clean run. The write is given in the form of `CallIntent.normalized`.
+
+    Args:
+        task: The task.
+        alternatives: The extra calls to try after a write of the expert.
+        wrong: Whether what an extra call did is what is looked for.
+
+    Returns:
+        The first pair that is found; None where there is none.
     """
     rehearsal = reference_run(task)
     episode = Episode(task)

@@ -28,7 +28,12 @@ Aside = Generator[Turn, str, str | None]
 
 
 class ScriptContext:
-    """What a script has at hand: the opening, what it has heard so far, and the reference solution."""
+    """What a script has at hand: the opening, what was heard so far, and the reference solution.
+
+    Args:
+        task: The task of the episode.
+        opening: What any policy is given.
+    """
 
     def __init__(self, task: Task, opening: Opening):
         self.task = task
@@ -54,11 +59,26 @@ class ScriptContext:
         return next((spec for spec in self.tools if spec.name == name), None)
 
     def next(self, text: str | None) -> ReferenceStep | str:
-        """The reference solution's next move, or its final text; `text` is the result of its last move."""
+        """The reference solution's next move, or its final text.
+
+        Args:
+            text: The result of the solution's last move; None before the first.
+        """
         return self.reference.next(text, {spec.name for spec in self.tools})
 
     def call(self, call: ToolCall, reasoning: str) -> Generator[Turn, str, str]:
-        """Make one call; returns the result's text."""
+        """Make one call, in a turn of its own.
+
+        Args:
+            call: The call.
+            reasoning: What the turn says of the call.
+
+        Yields:
+            The turn.
+
+        Returns:
+            The result's text.
+        """
         self.said.append(call)
         return (yield Turn("", (call,), reasoning, finish_reason="tool_calls"))
 
@@ -76,20 +96,36 @@ class Scripted:
     """What the policy says of itself beyond its name."""
 
     def start(self, opening: Opening) -> ScriptedActor:
-        """Raises UserError: a script is written from the task, so it is started with `start_with`."""
+        """Refuse: a script is written from the task, so that an episode begins with `start_with`.
+
+        Raises:
+            UserError: Always.
+        """
         raise UserError(f"policy {self.name} plays from the task: start it with start_with(task, schedule, opening)")
 
     def start_with(self, task: Task, schedule: FaultSchedule, opening: Opening) -> ScriptedActor:
-        """An actor for a new episode of the task."""
+        """An actor for a new episode of the task.
+
+        Args:
+            task: Shown to the script.
+            schedule: Not used: no script knows what will fail.
+            opening: What any policy is given.
+        """
         return ScriptedActor(self.script, task, opening)
 
     def describe(self) -> JSON:
-        """The name, and what else makes it behave as it does."""
+        """The name, and what else makes the policy behave as it does."""
         return {"name": self.name, "scripted": True, **self.options}
 
 
 class ScriptedActor:
-    """One episode's script, being played."""
+    """One episode's script, being played.
+
+    Args:
+        script: Writes the script from its context.
+        task: The task of the episode.
+        opening: What any policy is given.
+    """
 
     def __init__(self, script: Write, task: Task, opening: Opening):
         self.stage = ScriptContext(task, opening)
@@ -123,7 +159,15 @@ def follow(
     ending: Callable[[ScriptContext, str], Aside] | None = None,
     confidence: float | None = None,
 ) -> Script:
-    """Follow the reference solution, with detours before or after its moves, or with another ending."""
+    """Follow the reference solution, with detours before or after its moves, or with another ending.
+
+    Args:
+        stage: What the script has at hand.
+        before: The detour before a move; a text that it returns ends the episode.
+        after: The detour after a move, given the result's text; a text that it returns ends the episode.
+        ending: The detour before the final text, which it is given; a text that it returns takes its place.
+        confidence: Stated with the final text, from 0 to 1.
+    """
     text: str | None = None
     while True:
         move = stage.next(text)

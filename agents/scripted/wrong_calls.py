@@ -89,7 +89,17 @@ def _made_up(stage: ScriptContext, move: ReferenceStep) -> ToolCall | None:
 
 
 def replaced(value: Any, old: str, new: str) -> Any:
-    """The value with a text replaced in all its texts."""
+    """The value with a text replaced in all its texts.
+
+    Args:
+        value: JSON values.
+        old: The text that is replaced; names of fields stay.
+        new: What stands in its place.
+
+    Example:
+        >>> replaced({"id": "ORD-1", "tags": ["ORD-1"]}, "ORD-1", "ORD-2")
+        {'id': 'ORD-2', 'tags': ['ORD-2']}
+    """
     if isinstance(value, dict):
         return {name: replaced(item, old, new) for name, item in value.items()}
     if isinstance(value, list):
@@ -140,7 +150,18 @@ def _neighbour_first(stage: ScriptContext, move: ReferenceStep) -> Aside:
 
 
 def list_neighbours(stage: ScriptContext, key: str) -> Generator[Turn, str, list[str]]:
-    """Ask SQL for the records beside `key`; returns those of them that the task has nothing to do with."""
+    """Ask SQL for the records beside `key`.
+
+    Args:
+        stage: What the script has at hand.
+        key: A record's identifier.
+
+    Yields:
+        The turn that asks, if there is anything to ask for.
+
+    Returns:
+        Those of the records listed that the task has nothing to do with.
+    """
     table, others = neighbours(stage.task, key)
     if not others or stage.spec("sql") is None or table not in reference_run(stage.task).tables:
         return []

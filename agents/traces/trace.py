@@ -109,7 +109,12 @@ class Trace:
 
     @classmethod
     def never_begun(cls, spec: EpisodeSpec, policy: JSON, limits: Limits, failure: HarnessFailure) -> Trace:
-        """The trace of an episode whose task, world or schedule could not be made."""
+        """The trace of an episode whose task, world or schedule could not be made.
+
+        Raises:
+            TaskError: There is no such suite.
+            ValueError: The task's id has not the form of one.
+        """
         body, _, style = spec.task.partition(":")
         suite, template, split, index = body.split("/")
         version = suite_named(suite).version

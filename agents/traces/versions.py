@@ -32,7 +32,7 @@ def current_plan(plan: JSON) -> JSON:
 
 
 def upgraded(record: JSON) -> JSON:
-    """The record in today's schema; the same object when it is of today's already.
+    """The record in today's schema; the same object where nothing has to change.
 
     Args:
         record: A record whose version is `readable`. It is not changed.

@@ -43,7 +43,16 @@ def run_sql(connection: sqlite3.Connection, query: str) -> str:
 
 
 def faultgym(url: str, episodes: int, in_flight: int) -> int:
-    """The real rollout: faults on, validated calls, judged, every trace written to a store on disk."""
+    """The real rollout: faults on, validated calls, judged, every trace written to a store on disk.
+
+    Args:
+        url: The stub's base URL.
+        episodes: How many are played.
+        in_flight: How many at the same time.
+
+    Returns:
+        How many were played.
+    """
     from faultgym.agents.models.openai import policy_from
     from faultgym.agents.rollouts.engine import rollout
     from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
@@ -60,7 +69,7 @@ def faultgym(url: str, episodes: int, in_flight: int) -> int:
 
 
 def verifiers(url: str, episodes: int, in_flight: int) -> int:
-    """`ToolEnv.generate`: the tool loop in one process."""
+    """`ToolEnv.generate`: the tool loop in one process; arguments and result as of `faultgym`."""
     vf, datasets = import_module("verifiers"), import_module("datasets")
     connection = connect()
 
@@ -92,7 +101,7 @@ def verifiers(url: str, episodes: int, in_flight: int) -> int:
 
 
 def inspect_ai(url: str, episodes: int, in_flight: int) -> int:
-    """`eval` with the basic tool loop."""
+    """`eval` with the basic tool loop; arguments and result as of `faultgym`."""
     parts = {n: import_module(f"inspect_ai{n}") for n in ("", ".dataset", ".model", ".scorer", ".solver", ".tool")}
     solver, tool = parts[".solver"], parts[".tool"].tool
     connection = connect()
@@ -145,7 +154,12 @@ def resident() -> int:
 
 
 def watch(peak: list[int], over: threading.Event) -> None:
-    """Keep the highest memory use."""
+    """Keep the highest memory use, asked for ten times a second.
+
+    Args:
+        peak: Its one item is the highest number of bytes so far.
+        over: Ends the watch.
+    """
     while not over.wait(0.1):
         peak[0] = max(peak[0], resident())
 

@@ -30,7 +30,7 @@ EPISODE = 200
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Something that answers the statement, step by step."""
+    """An environment that answers the statement, step by step."""
 
     step: Callable[[], str]
     """One step; returns what the model would see."""
@@ -114,7 +114,11 @@ def gem_step(image: bytes, statement: str) -> Contender:
 
 
 def openenv_environment(image: bytes, statement: str) -> tuple[Any, Callable[[], Any]]:
-    """openenv-core: an `MCPEnvironment` over a FastMCP server with a SQL tool, and the action for it."""
+    """openenv-core: an `MCPEnvironment` over a FastMCP server with a SQL tool.
+
+    Returns:
+        The environment, and what makes the action for it.
+    """
     from fastmcp import FastMCP  # type: ignore[import-not-found, unused-ignore]
     from openenv.core.env_server.mcp_environment import (  # type: ignore[import-not-found, unused-ignore]
         MCPEnvironment,
@@ -207,7 +211,12 @@ CONTENDERS: dict[str, Callable[[bytes, str], Contender]] = {
 
 
 def lap(contender: Contender, steps: int) -> float:
-    """Nanoseconds per step over `steps` steps, resets not counted, the collector off meanwhile."""
+    """Nanoseconds per step, resets not counted, the garbage collector off meanwhile.
+
+    Args:
+        contender: What is measured.
+        steps: How many steps count; a tenth as many come before, to fill caches.
+    """
     gc.collect()
     gc.disable()
     spent, left, step = 0, steps, contender.step
@@ -228,7 +237,11 @@ def lap(contender: Contender, steps: int) -> float:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Serves laps until stdin ends."""
+    """Serve laps until stdin ends.
+
+    Args:
+        argv: A contender's name, the image's path, and the statement.
+    """
     name, image_path, statement = argv
     # Whatever a package prints must not mix with the answers.
     out, sys.stdout = sys.stdout, sys.stderr

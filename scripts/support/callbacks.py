@@ -10,7 +10,7 @@ from faultgym.training.loop.round import LoopCallbacks
 
 
 def loop_callbacks(console: Console) -> LoopCallbacks:
-    """Lines and progress of every stage, on this console."""
+    """Lines and progress of every stage of a loop, on this console."""
     return LoopCallbacks(
         lambda text: say(console, text), lambda: rollout_progress(console), build_progress, training_progress
     )

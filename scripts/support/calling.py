@@ -13,7 +13,7 @@ def command(*arguments: object) -> str:
     """A command line that calls faultgym the way this process was called.
 
     Args:
-        arguments: What follows, each one argument. Quoted where a shell wants it.
+        arguments: What follows, each one argument; quoted where a shell wants that.
 
     Example:
         >>> command("score", "my runs").endswith(" score 'my runs'")

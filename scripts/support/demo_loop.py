@@ -34,7 +34,20 @@ BASE, SFT, PREFERENCE, ALONE = "base", "SFT", "SFT + DPO", "DPO"
 
 
 def close_the_loop(console: Console, out: Path, trial: Trial, seed: int) -> Comparison:
-    """Base, rollouts under faults, verified data, SFT, DPO, and the comparison; goes on where it was stopped."""
+    """Play base, rollouts under faults, verified data, SFT, DPO and the comparison; resumes where it was stopped.
+
+    Args:
+        console: Where the tables are printed.
+        out: The demo's folder; the loop stands in `loop/`, the exams in `exams/`.
+        trial: The model, and how it is trained and examined.
+        seed: Of everything that is random.
+
+    Returns:
+        How the models of the round compare with the base.
+
+    Raises:
+        UserError: The round trained nothing.
+    """
     began = time.monotonic()
     model = trial.model
     trial = _with_base(console, out, trial, seed)
@@ -52,9 +65,19 @@ def close_the_loop(console: Console, out: Path, trial: Trial, seed: int) -> Comp
 
 
 def one_round(console: Console, out: Path, trial: Trial, seed: int) -> list[Run]:
-    """One round of the loop in `out`, and the exams of its models, the base's first; goes on where it was stopped.
+    """Do one round of the loop in `out`, and examine its models; resumes where it was stopped.
 
-    Raises UserError when the round trained nothing.
+    Args:
+        console: Where progress is told.
+        out: The folder; the loop stands in `loop/`, the exams in `exams/`.
+        trial: The model, and how it is trained and examined.
+        seed: Of everything that is random.
+
+    Returns:
+        The exams of each model, the base's first.
+
+    Raises:
+        UserError: The round trained nothing.
     """
     folder = out / LOOP
     watch = loop_callbacks(Console(stderr=True))
@@ -73,7 +96,14 @@ def one_round(console: Console, out: Path, trial: Trial, seed: int) -> list[Run]
 
 
 def models_of(folder: Path) -> dict[str, tuple[str, Path | None]]:
-    """What one round of a loop made: name -> (a short name for folders, the folder of what was trained)."""
+    """What one round of a loop made, and its base.
+
+    Args:
+        folder: The loop's.
+
+    Returns:
+        Name -> (a short name for folders, the folder of what was trained; None for the base).
+    """
     found: dict[str, tuple[str, Path | None]] = {BASE: ("base", None)}
     for name, place, stage in ((SFT, "sft", "sft"), (PREFERENCE, "dpo", "pref")):
         trained = folder / "rounds" / "01" / stage
@@ -100,7 +130,11 @@ def _with_base(console: Console, out: Path, trial: Trial, seed: int) -> Trial:
 
 
 def watched_on(console: Console) -> Callable[[str], AbstractContextManager[OnProgress]]:
-    """What tells how far an exam is, under its name."""
+    """What tells how far an exam is, under its name.
+
+    Args:
+        console: Where the name is printed; the progress goes to stderr.
+    """
 
     @contextmanager
     def watched(what: str) -> Iterator[OnProgress]:

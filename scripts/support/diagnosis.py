@@ -67,7 +67,7 @@ class Diagnosis:
 
 
 def diagnose() -> Diagnosis:
-    """Look at everything. Takes seconds where torch is installed, since torch is asked about the GPU."""
+    """Look at everything; takes seconds where torch is installed, since torch is asked about the GPU."""
     gpu = find_gpu()
     sqlite = probe_sqlite()
     wanted = needs()
@@ -75,7 +75,11 @@ def diagnose() -> Diagnosis:
 
 
 def machine(gpu: str) -> dict[str, str]:
-    """Python, the operating system, cores, memory, free disk and GPU, in words."""
+    """Python, the operating system, cores, memory, free disk and GPU, in words.
+
+    Args:
+        gpu: What `find_gpu` gave.
+    """
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "python": f"{platform.python_version()} ({sys.executable})",
@@ -101,7 +105,7 @@ def find_gpu() -> str:
 
 
 def probe_sqlite() -> Sqlite:
-    """Use each part once, since a build of Python may have left it out."""
+    """Use each part of SQLite once, since a build of Python may have left it out."""
     connection = sqlite3.connect(":memory:")
     try:
         connection.execute("CREATE TABLE probe (id INTEGER)")  # an empty image cannot be deserialized
@@ -116,7 +120,13 @@ def probe_sqlite() -> Sqlite:
 
 
 def capabilities(wanted: Sequence[Need], sqlite: Sqlite, gpu: str) -> list[Capability]:
-    """What works: the core's three parts first, then each extra."""
+    """What works: the core's three parts first, then each extra.
+
+    Args:
+        wanted: What `needs` gave.
+        sqlite: What `probe_sqlite` gave.
+        gpu: What `find_gpu` gave.
+    """
     return [
         _modules("gym", "environments, faults, traces, scores", ("gymnasium", "numpy", "orjson", "pydantic")),
         _modules("search", "the search tool", ("tantivy",)),

@@ -35,7 +35,7 @@ VERB_EXTRAS = {
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One requirement of faultgym, and what is there."""
+    """One requirement of faultgym, and what is installed of it."""
 
     name: str
     extra: str
@@ -88,7 +88,11 @@ def _extra_of(requirement: Requirement) -> str:
 
 
 def extra_for(module: str) -> str:
-    """The extra that brings a top-level module; empty when the core does, or nothing of ours."""
+    """The extra that brings a top-level module; empty when the core does, or no extra of faultgym.
+
+    Args:
+        module: Its first name: `sklearn`.
+    """
     name = canonicalize_name(_DISTRIBUTIONS.get(module, module))
     return next((need.extra for need in needs() if canonicalize_name(need.name) == name), "")
 
@@ -115,7 +119,11 @@ def missing_module(module: str, verb: str) -> str:
 
 
 def install_command(*wanted: str) -> str:
-    """The command that installs requirements into the interpreter that runs this, ready to paste."""
+    """The command that installs requirements into the interpreter that runs this, ready to paste.
+
+    Args:
+        wanted: Requirements, such as `faultgym[data]`.
+    """
     constraints = Path("constraints.txt")
     pinned = f" -c {constraints}" if constraints.is_file() and in_checkout() else ""
     return f"{_installer()} {' '.join(quote(one) for one in wanted)}{pinned}"

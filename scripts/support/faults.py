@@ -16,6 +16,10 @@ def faults_named(text: str) -> Faults:
 
     Raises:
         PlanError: There is no such preset, plan or file, or the file holds no plan.
+
+    Example:
+        >>> faults_named("rough")
+        'rough'
     """
     if text in PRESETS:
         return text

@@ -30,7 +30,7 @@ Tick = Callable[[], None]
 
 
 class Reading(NamedTuple):
-    """How far something is."""
+    """How far something has come."""
 
     done: int
     total: int | None
@@ -55,6 +55,9 @@ def meter(
         clock: Seconds, from any beginning.
         transient: Whether the bar goes away at the end.
         first: Beside the bar until there is a reading.
+
+    Yields:
+        The meter.
     """
     drawn = clock()
 
@@ -82,7 +85,12 @@ def meter(
 
 @contextmanager
 def rollout_progress(console: Console, clock: Clock = time.monotonic) -> Iterator[OnProgress]:
-    """What a rollout calls after each episode."""
+    """What a rollout calls after each episode.
+
+    Args:
+        console: Where progress is shown.
+        clock: Seconds, from any beginning.
+    """
     begun = clock()
     with meter(console, clock, transient=False) as show:
 
@@ -105,7 +113,11 @@ def build_progress() -> Iterator[OnBuild]:
 
 @contextmanager
 def training_progress(clock: Clock = time.monotonic) -> Iterator[OnStep]:
-    """What a trainer calls after each step."""
+    """What a trainer calls after each step; shown on stderr.
+
+    Args:
+        clock: Seconds, from any beginning.
+    """
     with meter(Console(stderr=True), clock, first="loading") as show:
 
         def on_step(step: TrainingStep) -> None:
@@ -120,7 +132,13 @@ def training_progress(clock: Clock = time.monotonic) -> Iterator[OnStep]:
 
 @contextmanager
 def scoring_progress(console: Console, total: int | None, what: str = "scoring") -> Iterator[Tick]:
-    """What is called after each trace that was scored."""
+    """What is called after each trace that was scored.
+
+    Args:
+        console: Where progress is shown.
+        total: How many traces there are; None where nobody knows.
+        what: Stands beside the bar.
+    """
     count = 0
     with meter(console) as show:
 
@@ -133,7 +151,12 @@ def scoring_progress(console: Console, total: int | None, what: str = "scoring")
 
 
 def summary(progress: RolloutProgress, seconds: float) -> str:
-    """Success rate, speed, time left, and what failed: one line."""
+    """Success rate, speed, time left, and what failed: one line.
+
+    Args:
+        progress: How far the run has come.
+        seconds: Since this start.
+    """
     rate = progress.success_rate
     parts = ["no verdict yet" if rate is None else f"success {rate:.0%}"]
     if seconds > 0 and progress.done:

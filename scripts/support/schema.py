@@ -8,7 +8,7 @@ from faultgym.agents.traces.published import trace_schema
 
 
 def schema_text() -> str:
-    """The file's whole text."""
+    """The text of `docs/trace.schema.json`."""
     return json.dumps(trace_schema(), indent=2, ensure_ascii=False) + "\n"
 
 

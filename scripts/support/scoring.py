@@ -26,7 +26,16 @@ SCORES = "scores.jsonl"
 def scored(run: RunDirectory, critical: bool, aside: Console) -> list[Score]:
     """The scores of all traces of a run; what cannot be read is named on stderr and left out.
 
-    Traces are read one at a time. Raises TraceError and TaskError for a trace that cannot be scored here.
+    Traces are read one at a time.
+
+    Args:
+        run: The run's folder.
+        critical: Whether each failed trace is also searched for its critical step.
+        aside: Where progress and what cannot be read are told.
+
+    Raises:
+        TraceError: A trace cannot be scored here; the message names its place.
+        TaskError: The task of a trace does not exist here.
     """
     scores = []
     with scoring_progress(aside, run.plan.get("episodes")) as tick:
@@ -42,12 +51,17 @@ def scored(run: RunDirectory, critical: bool, aside: Console) -> list[Score]:
 
 
 def complaining(aside: Console) -> OnError:
-    """What names on stderr that which cannot be read."""
+    """What tells on this console of that which cannot be read."""
     return lambda error: say(aside, f"left out: {error}")
 
 
 def write_scores(path: Path, scores: Iterable[Score]) -> None:
-    """One line for each score; the file appears whole or not at all."""
+    """Write one line for each score; the file appears whole or not at all.
+
+    Args:
+        path: The file.
+        scores: What `scored` gave.
+    """
     with atomic_file(path) as file:
         for found in scores:
             file.write(orjson.dumps(found.to_record(), option=orjson.OPT_APPEND_NEWLINE))

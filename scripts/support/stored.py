@@ -18,7 +18,15 @@ LISTED_IDS = 5
 
 
 def chosen(run: Path, episode: str) -> Iterator[Trace]:
-    """The traces asked for; raises UserError when there is none."""
+    """The traces whose ids begin with `episode`; all for an empty text.
+
+    Args:
+        run: A run's folder, or a file that `compact` wrote.
+        episode: The beginning of an id.
+
+    Raises:
+        UserError: There is none, or what `stored_traces` raises.
+    """
     found = 0
     for trace in stored_traces(run, episode):
         found += 1
@@ -30,6 +38,10 @@ def chosen(run: Path, episode: str) -> Iterator[Trace]:
 
 def one_trace(run: Path, episode: str) -> Trace:
     """The one trace whose id is, or begins with, `episode`.
+
+    Args:
+        run: A run's folder, or a file that `compact` wrote.
+        episode: An id, or the beginning of one.
 
     Raises:
         UserError: There is none, or there are several; the message lists them.
@@ -52,7 +64,13 @@ def one_trace(run: Path, episode: str) -> Trace:
 def stored_traces(run: Path, episode: str = "") -> Iterator[Trace]:
     """The traces of a run's folder, or of a file that `compact` wrote, whose id begins with `episode`.
 
-    Raises UserError when there is neither, and TraceError with file and line for what is no trace.
+    Args:
+        run: The folder or the file.
+        episode: The beginning of an id; empty for all.
+
+    Raises:
+        UserError: There is neither.
+        TraceError: A line holds no trace; the message names file and line.
     """
     for place, record in _located(run):
         if record["episode_id"].startswith(episode):
@@ -60,7 +78,15 @@ def stored_traces(run: Path, episode: str = "") -> Iterator[Trace]:
 
 
 def trace_at(place: str, record: JSON) -> Trace:
-    """The trace in a record; raises TraceError that names the place, such as `runs/x.jsonl:3`."""
+    """The trace in a record.
+
+    Args:
+        place: Where the record stands, such as `runs/x.jsonl:3`.
+        record: JSON values.
+
+    Raises:
+        TraceError: The record is no trace; the message names the place.
+    """
     try:
         return Trace.from_record(record)
     except TraceError as error:

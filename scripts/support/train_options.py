@@ -61,11 +61,30 @@ Unaudited = Annotated[
 
 
 def asked(method: str, config: Path | None, texts: list[str] | None, given: dict[str, Any]) -> TrainConfig:
-    """The configuration; raises UserError for what is unknown, missing or impossible."""
+    """The configuration of a training run.
+
+    Args:
+        method: `sft`, `dpo`, ...
+        config: The YAML file of settings.
+        texts: What `--set` gave: `KEY=VALUE`.
+        given: What other options gave; None and empty lists count as not given.
+
+    Raises:
+        UserError: A setting is unknown, missing or impossible.
+    """
     return TrainConfig.of({**gathered(config, texts, given), "method": method})
 
 
 def gathered(config: Path | None, texts: list[str] | None, given: dict[str, Any]) -> dict[str, Any]:
-    """All settings, those that come first on top. Raises UserError for a file or a text that cannot be read."""
+    """All settings, those that come first on top.
+
+    Args:
+        config: The YAML file of settings.
+        texts: What `--set` gave: `KEY=VALUE`.
+        given: What other options gave; None and empty lists count as not given.
+
+    Raises:
+        UserError: The file or a text cannot be read.
+    """
     values: dict[str, Any] = {**(read_yaml(config) if config else {}), **settings(texts or ())}
     return values | {name: value for name, value in given.items() if value is not None and value != []}

@@ -10,7 +10,7 @@ from faultgym.training.trainers.outcome import TrainResult
 
 
 def report(result: TrainResult, config: TrainConfig) -> None:
-    """What a person wants to know at the end."""
+    """Print what a person wants to know at the end of a training run."""
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
     print(f"{result.steps} steps in {duration(result.seconds)}, {result.peak_mib:,} MiB at most: {metrics}")
     for warning in result.warnings:

