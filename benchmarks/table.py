@@ -40,12 +40,20 @@ class Row:
 
     @classmethod
     def at_most(cls, name: str, measured: float, bound: float, unit: str = "x", note: str = "") -> Row:
-        """A row that passes while `measured` <= `bound`."""
+        """A row that passes while `measured` <= `bound`.
+
+        Args:
+            name: What was measured.
+            measured: The figure, in `unit`.
+            bound: The highest figure that passes.
+            unit: `x` for a ratio.
+            note: What the figure was taken from.
+        """
         return cls(name, measured, f"<= {bound:g}", unit, measured <= bound, note)
 
     @classmethod
     def at_least(cls, name: str, measured: float, bound: float, unit: str = "x", note: str = "") -> Row:
-        """A row that passes while `measured` >= `bound`."""
+        """A row that passes while `measured` >= `bound`; the arguments are those of `at_most`."""
         return cls(name, measured, f">= {bound:g}", unit, measured >= bound, note)
 
 

@@ -15,7 +15,7 @@ from faultgym.envs.limits import Limits
 
 
 def named(trace: Trace) -> NamedTask:
-    """What it takes to play the trace's turns again; limits that follow from the calls alone are kept."""
+    """The task of a trace, with all that playing its turns again takes; limits on real time and tokens are left out."""
     limits, seeds = trace.limits, trace.seeds
     kept = Limits(turns=limits.turns, calls=limits.calls, virtual_seconds=limits.virtual_seconds)
     return NamedTask(trace.task.id, trace.faults, seeds.fault, seeds.policy, trace.trial, trace.schedule, limits=kept)

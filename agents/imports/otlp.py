@@ -93,7 +93,7 @@ class _Data(_In):
 
 @dataclass(slots=True)
 class Record:
-    """A span, or an event that stands for one, as far as it is about generative AI."""
+    """A span, or an event in the place of one, reduced to what concerns generative AI."""
 
     trace: str
     span: str

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Budget:
-    """An episode under limits, and what it has used of them."""
+    """An episode under limits, and how much of them is used."""
 
     __slots__ = ("_begun", "_clock", "_tokens", "episode", "limits")
 

@@ -67,7 +67,7 @@ class Worker(Protocol):
         """Let the worker end after the current step of each running episode."""
 
     def end(self) -> None:
-        """End the worker at once, if it is there still."""
+        """End the worker at once, where there still is one."""
 
 
 class WorkerBackend(Protocol):

@@ -9,7 +9,12 @@ from faultgym.envs.reference_agent.reading import read_result
 
 
 def gives(text: str, fact: Atom) -> bool:
-    """Whether a text states a fact; an amount also as a bare number of cents, as the records hold it."""
+    """Whether a text states a fact; an amount also as a bare number of cents, as the records hold it.
+
+    Example:
+        >>> gives("total_cents: 4200", Atom("money", "4200"))
+        True
+    """
     if fact.found_in(text):
         return True
     return fact.kind == "money" and Decimal(fact.text) in read(text).numbers

@@ -23,7 +23,7 @@ TORCH_PROBE = "import json, torch; print(json.dumps([torch.cuda.is_available(), 
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """One thing faultgym can do, and whether it can do it here."""
+    """One thing that faultgym can do, and whether this machine allows that."""
 
     name: str
     works: bool

@@ -26,7 +26,7 @@ def stdout_console() -> Console:
 
 
 def say(console: Console, text: str) -> None:
-    """Print a line as it is: no markup, no colours by guess, never broken, so that it can be copied."""
+    """Print a line unchanged: no markup, no colours by guess, never broken, so that people can copy the whole."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -106,7 +106,7 @@ def rollout_progress(console: Console, clock: Clock = time.monotonic) -> Iterato
 
 @contextmanager
 def build_progress() -> Iterator[OnBuild]:
-    """What a build calls with what it does, how much of it is done, and out of how much."""
+    """What a build calls with its stage, how much of that is done, and out of how much; shown on stderr."""
     with meter(Console(stderr=True)) as show:
         yield lambda what, done, total: show(lambda: Reading(done, total, what, f"{what}: {done}/{total}"), False)
 

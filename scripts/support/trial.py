@@ -254,7 +254,11 @@ def cell_of(against: RunComparison, exam: Exam) -> ComparisonCell | None:
 
 
 def by_itself(run: Run, exam: Exam) -> str:
-    """The recovery rate of a model whose base met no fault, as one that calls no tool: there is nothing to pair."""
+    """The recovery rate of a model whose base met no fault, as one that calls no tool: there is nothing to pair.
+
+    Returns:
+        The rate with its count, in words; "-" for other metrics, and where no fault was met.
+    """
     if exam.metric != "recovery":
         return "-"
     scores = (one.score for one in run.episodes)

@@ -31,6 +31,12 @@ LONGEST_RESULT = 600
 def example(suite: str, template: str, style: Style, faults: str) -> Episode:
     """The expert's first episode from `FAR` on that succeeds and meets as many faults as a lesson needs.
 
+    Args:
+        suite: The suite's name.
+        template: The template's name.
+        style: How the REST API is offered.
+        faults: A key of `LEAST`, which gives how many faults are met.
+
     Raises:
         LookupError: None of 200 tasks gives such an episode.
     """
