@@ -18,7 +18,17 @@ _LIBRARIES = ("datasets", "datasketch", "pyarrow")
 
 
 def header(name: str, form: Form, shards: Sequence[Shard], tags: Sequence[str]) -> str:
-    """The header between two lines of dashes. It is JSON, which is YAML too and needs no writer of its own."""
+    """The header of a data card, between two lines of dashes; JSON, which is YAML too and needs no writer of its own.
+
+    Args:
+        name: The data set's name for people.
+        form: The form of the rows, which gives the columns.
+        shards: The files; their rows and bytes are added up.
+        tags: Tags beside `faultgym` and `tool-use`.
+
+    Returns:
+        The text, without a newline at its end.
+    """
     rows, size = sum(s.rows for s in shards), sum(s.bytes for s in shards)
     data: JSON = {
         "pretty_name": name,
@@ -45,7 +55,23 @@ def _size(rows: int) -> str:
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table in Markdown; columns of numbers are right-aligned."""
+    """A table in Markdown; columns of numbers are right-aligned.
+
+    Args:
+        names: The titles of the columns.
+        rows: The cells; a float is shown as a share (`12.5%`), an int with thousands separated, all else as text on one
+            line.
+
+    Returns:
+        The lines, joined by newlines.
+
+    Example:
+        >>> print(table(["kind", "examples", "share"], [["clean", 1200, 0.75], ["recovery", 400, 0.25]]))
+        | kind | examples | share |
+        |---|---:|---:|
+        | clean | 1,200 | 75.0% |
+        | recovery | 400 | 25.0% |
+    """
     rows = list(rows)
     marks = ["---:" if rows and isinstance(rows[0][n], int | float) else "---" for n in range(len(names))]
     lines = [f"| {' | '.join(names)} |", f"|{'|'.join(marks)}|"]
@@ -63,7 +89,23 @@ def _cell(value: object) -> str:
 
 
 def shares(counts: Mapping[str, int], first: str, stated: Mapping[str, float] | None = None) -> str:
-    """A table of counts with their shares of the whole, beside the stated ones where there are any."""
+    """A table of counts with their shares of the whole, beside the stated shares where there are any.
+
+    Args:
+        counts: Name -> how many.
+        first: The title of the column of names.
+        stated: Name -> the share that was asked for, in [0, 1].
+
+    Returns:
+        The table in Markdown.
+
+    Example:
+        >>> print(shares({"clean": 3, "recovery": 1}, "kind"))
+        | kind | examples | share |
+        |---|---:|---:|
+        | clean | 3 | 75.0% |
+        | recovery | 1 | 25.0% |
+    """
     total = sum(counts.values())
     names = [first, "examples", "share", *(["stated"] if stated else [])]
     rows: list[list[object]] = []
@@ -74,7 +116,17 @@ def shares(counts: Mapping[str, int], first: str, stated: Mapping[str, float] | 
 
 
 def rebuild(verb: str, runs: Sequence[Path], out: Path, options: Mapping[str, object]) -> str:
-    """The command that makes the same data set again."""
+    """The command that makes the same data set again.
+
+    Args:
+        verb: The verb of `faultgym build`.
+        runs: The folders of the runs; named in sorted order.
+        out: The data set's folder, of which the last part is named.
+        options: Option -> value; of a tuple each item is given by itself.
+
+    Returns:
+        A code block in Markdown.
+    """
     words = ["faultgym", "build", verb, *sorted(str(run) for run in runs), "--out", out.name]
     for name, value in options.items():
         for one in value if isinstance(value, tuple) else (value,):
@@ -83,6 +135,10 @@ def rebuild(verb: str, runs: Sequence[Path], out: Path, options: Mapping[str, ob
 
 
 def made_with() -> str:
-    """The versions that the files depend on."""
+    """The versions that the files depend on: of faultgym and of the libraries that write them.
+
+    Raises:
+        PackageNotFoundError: One of the libraries of the extra `data` is not installed.
+    """
     parts = [f"faultgym {__version__}", *(f"{name} {metadata.version(name)}" for name in _LIBRARIES)]
     return ", ".join(parts)

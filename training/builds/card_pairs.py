@@ -31,7 +31,20 @@ def pair_card(
     segments: Sequence[JSON],
     shards: Sequence[Shard],
 ) -> str:
-    """The README.md: the header, then what it is, how balanced it is, and how to make it again."""
+    """The README.md: the header, then what the data set is, how balanced it is, and how to make it again.
+
+    Args:
+        out: The data set's folder, which names it.
+        runs: The folders that were read.
+        options: What the data set was made by.
+        form: `pairs` or `labels`.
+        report: What was made of what.
+        segments: The input files, as `Segment.to_record` gives them.
+        shards: The files that were written.
+
+    Returns:
+        The card's text, with a newline at its end.
+    """
     name = out.resolve().name
     choice = report.choice
     parts = [

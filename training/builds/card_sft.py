@@ -26,7 +26,20 @@ def sft_card(
     segments: Sequence[JSON],
     shards: Sequence[Shard],
 ) -> str:
-    """The README.md: the header, then what it is, of what, and how to make it again."""
+    """The README.md: the header, then what the data set is, of what, and how to make it again.
+
+    Args:
+        out: The data set's folder, which names it.
+        runs: The folders that were read.
+        options: What the data set was made by.
+        report: What was made of what.
+        firsts: For each reason of a rejection, the first trace that was rejected for it.
+        segments: The input files, as `Segment.to_record` gives them.
+        shards: The files that were written.
+
+    Returns:
+        The card's text, with a newline at its end.
+    """
     name = out.resolve().name
     parts = [
         header(name, options.rendering.form, shards, ["sft", "fault-recovery"]),
@@ -101,7 +114,15 @@ def _rejections(options: SFTOptions, report: SFTReport, firsts: Firsts) -> Itera
 
 
 def meaning_of(reason: str, options: SFTOptions) -> str:
-    """What a reason means: one of ours, or a data filter that was added."""
+    """What a reason means: one of `REASONS`, or a data filter that was added.
+
+    Args:
+        reason: The reason's name.
+        options: Hold the data filters that were added.
+
+    Returns:
+        A clause about the trace; empty for an unknown reason.
+    """
     meanings: dict[str, str] = {name: one.summary for name, one in options.check.filters}
     meanings.update((str(name), text) for name, text in REASONS.items())
     return meanings.get(reason, "")

@@ -24,7 +24,7 @@ from faultgym.training.filters.select import MAX_CALL_RATIO, read_trace, select
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceCheck:
-    """What every trace must stand, whatever is made of it."""
+    """What every trace must stand, for examples and for pairs."""
 
     ngram: int = NGRAM
     test_tasks: int = TASKS
@@ -37,7 +37,14 @@ class TraceCheck:
     """Further data filters, by name, in the order in which they are applied."""
 
     def read(self, line: bytes) -> Trace | Rejected:
-        """The trace in a line of a store, if it is of a policy and a split that are learned from. Never raises."""
+        """The trace in a line of a store, if its policy and its split are learned from; never raises.
+
+        Args:
+            line: One line of a segment: JSON in UTF-8.
+
+        Returns:
+            The trace, or the first reason why not: unreadable, of another policy, or of a split that is kept for tests.
+        """
         try:
             trace = read_trace(parse(line))
         except ValueError as error:
@@ -51,19 +58,27 @@ class TraceCheck:
         return [(name, one.begin()) for name, one in self.filters]
 
     def foreign(self, trace: Trace) -> Rejected | None:
-        """Whether a trace is of a policy that was not asked for."""
+        """The rejection of a trace of a policy that was not asked for; None for one that was."""
         name = str(trace.policy.get("name", ""))
         if not self.policies or any(fnmatchcase(name, wanted) for wanted in self.policies):
             return None
         return Rejected("other_policy", trace.episode_id, name)
 
     def held_out(self, suite: str) -> HeldOut:
-        """What the test splits of a suite hold."""
+        """What the test splits of a suite hold, from `held` or found out now.
+
+        Raises:
+            TaskError: There is no such suite.
+        """
         known = self.held.get(suite)
         return known if known is not None else held_out(suite, self.ngram, self.test_tasks)
 
     def contaminated(self, trace: Trace) -> Rejected | None:
-        """The first thing in a trace that belongs to a test split. Raises TaskError for an unknown suite."""
+        """The first thing in a trace that belongs to a test split; None where nothing does.
+
+        Raises:
+            TaskError: There is no such suite.
+        """
         return contamination(trace, self.held_out(trace.task.suite))
 
 
@@ -75,7 +90,15 @@ class ExampleCheck(TraceCheck):
     """Calls over those of the reference solution."""
 
     def example(self, line: bytes, tests: Sequence[tuple[str, TraceTest]] = ()) -> SFTExample | Rejected:
-        """The example in a line of a store, or why there is none. Never raises for what a line can hold."""
+        """The example in a line of a store, or why there is none; never raises for what a line can hold.
+
+        Args:
+            line: One line of a segment: JSON in UTF-8.
+            tests: The further data filters of this pass, by name; see `tests`.
+
+        Returns:
+            The example, or the first reason against it; `not_checked` where the check itself broke.
+        """
         trace = self.read(line)
         if isinstance(trace, Rejected):
             return trace
@@ -88,7 +111,18 @@ class ExampleCheck(TraceCheck):
             return not_checked(trace, error)
 
     def chunk(self, chunk: Chunk, seed: int) -> list[ExampleEntry | Rejected]:
-        """What comes of each line of a chunk, in their order."""
+        """What comes of each line of a chunk, in their order; needs datasketch.
+
+        Args:
+            chunk: The lines to be read.
+            seed: Fixes the order in which examples are taken later.
+
+        Returns:
+            One entry or rejection for each line that is not blank.
+
+        Raises:
+            TraceError: The file has become shorter since the chunk was cut.
+        """
         found: list[ExampleEntry | Rejected] = []
         tests = self.tests()
         for line in chunk.traces():
@@ -99,7 +133,7 @@ class ExampleCheck(TraceCheck):
 
 
 def tested(trace: Trace, tests: Sequence[tuple[str, TraceTest]]) -> Rejected | None:
-    """The first of the further filters that has something against a trace."""
+    """The rejection by the first of the further filters that has something against a trace; None where none has."""
     for name, test in tests:
         if evidence := test(trace):
             return Rejected(name, trace.episode_id, evidence)
@@ -108,6 +142,12 @@ def tested(trace: Trace, tests: Sequence[tuple[str, TraceTest]]) -> Rejected | N
 
 def filters_named(names: Sequence[str]) -> tuple[tuple[str, DataFilter], ...]:
     """The further data filters of these names; those that every build applies anyway are left out.
+
+    Args:
+        names: Names of data filters; one that is named twice is applied once.
+
+    Returns:
+        (name, filter), in the order of the names.
 
     Raises:
         UserError: There is no filter of a name, or it does not conform.
@@ -127,12 +167,28 @@ def forget_what_came_once() -> None:
 
 
 def policy_names(given: Sequence[str]) -> tuple[str, ...]:
-    """What people name policies by, as traces name them: `openai:MODEL@URL?option=value` is `openai:MODEL` there."""
+    """What people name policies by, as traces name them, sorted and each once.
+
+    Args:
+        given: Names as of `--policy`; the address and the options of a model server are cut off.
+
+    Example:
+        >>> policy_names(["openai:small@http://localhost:8000/v1?temperature=1", "expert"])
+        ('expert', 'openai:small')
+    """
     return tuple(sorted({re.split(r"@http|\?[a-z_]+=", name, maxsplit=1)[0] for name in given}))
 
 
 def known_test_splits(suites: set[str], check: TraceCheck) -> dict[str, HeldOut]:
-    """What the test splits of these suites hold, where `check` does not know; suites that do not exist are left out."""
+    """What the test splits of these suites hold, where `check` does not know yet.
+
+    Args:
+        suites: Names of suites; one that does not exist is left out.
+        check: Gives the n-grams' length, the number of test tasks, and what is known already.
+
+    Returns:
+        Suite -> what its test splits hold, what was known before included.
+    """
     known = dict(check.held)
     for suite in sorted(suites - known.keys()):
         with suppress(TaskError):

@@ -52,7 +52,12 @@ class ExampleEntry:
 
     @classmethod
     def of(cls, example: SFTExample, seed: int) -> ExampleEntry:
-        """The entry of an example; needs datasketch."""
+        """The entry of an example; needs datasketch.
+
+        Args:
+            example: The verified example.
+            seed: Fixes the entry's rank.
+        """
         origin, exact = example.origin, exact_key(example)
         record = example_record(example)
         tools = orjson.dumps(record.pop("tools"))
@@ -77,7 +82,9 @@ class ExampleIndex(Index[ExampleEntry]):
     TABLES = _SCHEMA
 
     def add(self, entry: ExampleEntry) -> None:
-        """Store an example. Of exact duplicates the one with the smallest episode id stays, then the smallest."""
+        """Store an example; of exact duplicates the one with the smallest episode id stays, then the one with the
+        smallest data.
+        """
         e = entry
         row = (e.exact, e.group, e.rank, e.episode_id, e.kind, e.contracts, e.template, e.task)
         old = self._db.execute("SELECT id, episode_id FROM examples WHERE exact = ?", (e.exact,)).fetchone()
@@ -98,12 +105,21 @@ class ExampleIndex(Index[ExampleEntry]):
         return data
 
     def accepted(self) -> int:
-        """Examples, exact duplicates counted once."""
+        """The number of examples, exact duplicates counted once."""
         count: int = self._db.execute("SELECT count(*) FROM examples").fetchone()[0]
         return count
 
     def choose(self, grades: DedupThresholds, caps: SampleCaps, mix: MixWeights) -> tuple[MixReport, dict[str, int]]:
-        """Leave in `live` what goes into the data set; (what it is, what was left out as a duplicate)."""
+        """Leave in the table `live` what goes into the data set: de-duplicated, capped, mixed.
+
+        Args:
+            grades: What counts as a duplicate.
+            caps: The most examples of one task, and of one template.
+            mix: The stated shares of the kinds.
+
+        Returns:
+            What the mix came to, and (kind of duplicate -> how many were left out).
+        """
         with self.transaction():
             self._db.execute("DROP TABLE IF EXISTS live")
             self._db.execute(
@@ -190,7 +206,11 @@ class ExampleIndex(Index[ExampleEntry]):
         return mix_report(by("kind"), contracts, by("template"), mix, left_out)
 
     def chosen(self) -> Iterator[SFTExample]:
-        """What was chosen, in the order in which it is written."""
+        """The chosen examples, in the order in which they are written.
+
+        Yields:
+            One example at a time; `choose` has to be called before.
+        """
         numbers = self._db.execute("SELECT id FROM live ORDER BY rank, exact")
         query = "SELECT data, tools FROM bodies WHERE id = ?"
         for (number,) in numbers:  # one by one: a sort of whole bodies would go through the disk twice

@@ -38,13 +38,31 @@ TOOLSETS = 512
 
 
 class Index(Generic[E]):
-    """The file of one build. One process at a time has it open."""
+    """The file of one build; only one process at a time has it open.
+
+    Example:
+        >>> index = Index()
+        >>> index.set_fact("options", {"seed": 3})
+        >>> index.reject(Rejected("failed", "b2", "no such order"))
+        >>> index.reject(Rejected("failed", "a1", "wrong total"))
+        >>> index.fact("options"), index.rejections()
+        ({'seed': 3}, {'failed': (2, 'a1', 'wrong total')})
+        >>> index.close()
+    """
 
     TABLES: ClassVar[str] = ""
     """Statements that make the tables beside those that every build has."""
 
     def __init__(self, path: Path | None = None):
-        """Open or make the file; without a path it is in memory. Raises UserError when another process has it."""
+        """Open or make the file.
+
+        Args:
+            path: The SQLite file; None for an index in memory.
+
+        Raises:
+            UserError: Another process has the file open.
+            TraceError: The file is damaged.
+        """
         self._known_tools: set[bytes] = set()
         self._tools: dict[bytes, list[JSON]] = {}
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0)
@@ -69,7 +87,7 @@ class Index(Generic[E]):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing of what is written within."""
+        """Commit all that is written within, or nothing where the block raises."""
         self._db.execute("BEGIN")
         try:
             yield
@@ -81,23 +99,27 @@ class Index(Generic[E]):
         self._db.execute("COMMIT")
 
     def fact(self, name: str) -> Any:
-        """A stored JSON value; None when there is none."""
+        """A stored JSON value; None where there is none."""
         row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else orjson.loads(row[0])
 
     def set_fact(self, name: str, value: Any) -> None:
-        """Store a JSON value."""
+        """Store a JSON value in place of the one before."""
         self._db.execute("REPLACE INTO facts VALUES (?, ?)", (name, orjson.dumps(value).decode()))
 
     # ---- verification -----------------------------------------------------------------------------
 
     def plan(self, chunks: Iterable[Chunk]) -> None:
-        """Note what is to be read."""
+        """Note the chunks that are to be read."""
         rows = ((c.path, c.start, c.size, c.lines) for c in chunks)
         self._db.executemany("INSERT INTO chunks (path, start, size, lines) VALUES (?, ?, ?, ?)", rows)
 
     def pending(self) -> Iterator[tuple[int, Chunk]]:
-        """Chunks that were not read yet, with their numbers; a few at a time, so that others may be finished."""
+        """Chunks that were not read yet, a few at a time, so that others may be finished meanwhile.
+
+        Yields:
+            (number, chunk), by number.
+        """
         after = 0
         while True:
             query = "SELECT id, path, start, size, lines FROM chunks WHERE NOT done AND id > ? ORDER BY id LIMIT 64"
@@ -109,12 +131,17 @@ class Index(Generic[E]):
             after = rows[-1][0]
 
     def progress(self) -> tuple[int, int]:
-        """(traces read, traces there are)."""
+        """(traces read, traces in all)."""
         done, total = self._db.execute("SELECT total(lines * done), total(lines) FROM chunks").fetchone()
         return int(done), int(total)
 
     def finish(self, number: int, found: Sequence[E | Rejected]) -> None:
-        """Store what came of a chunk, all or nothing."""
+        """Store what came of a chunk and mark the chunk as read, all or nothing.
+
+        Args:
+            number: The chunk's number, from `pending`.
+            found: What came of each of its lines.
+        """
         with self.transaction():
             for one in found:
                 if isinstance(one, Rejected):
@@ -124,7 +151,11 @@ class Index(Generic[E]):
             self._db.execute("UPDATE chunks SET done = 1 WHERE id = ?", (number,))
 
     def add(self, entry: E) -> None:
-        """Store what was found worth keeping; equal entries once."""
+        """Store what was found worth keeping; equal entries once.
+
+        Raises:
+            NotImplementedError: The index is of no kind that has entries; subclasses say how to store theirs.
+        """
         raise NotImplementedError
 
     def reject(self, one: Rejected) -> None:
@@ -137,7 +168,14 @@ class Index(Generic[E]):
         )
 
     def keep_tools(self, tools: bytes) -> bytes:
-        """Store a set of tools once; its key."""
+        """Store a set of tools once.
+
+        Args:
+            tools: The tools as JSON.
+
+        Returns:
+            The key of the set, 16 bytes, by which `tools` finds it.
+        """
         key = blake2b(tools, digest_size=16).digest()
         if key not in self._known_tools:
             self._db.execute("INSERT OR IGNORE INTO toolsets VALUES (?, ?)", (key, zlib.compress(tools)))
@@ -146,7 +184,11 @@ class Index(Generic[E]):
         return key
 
     def tools(self, key: bytes) -> list[JSON]:
-        """A stored set of tools."""
+        """A stored set of tools.
+
+        Args:
+            key: What `keep_tools` gave.
+        """
         found = self._tools.get(key)
         if found is None:
             data = self._db.execute("SELECT data FROM toolsets WHERE key = ?", (key,)).fetchone()[0]
@@ -161,6 +203,6 @@ class Index(Generic[E]):
         )
 
     def rejections(self) -> dict[str, tuple[int, str, str]]:
-        """Reason -> (how many, the first one's episode id, what was found in it)."""
+        """(reason -> (how many, the first one's episode id, what was found in that trace)), sorted by reason."""
         rows = self._db.execute("SELECT reason, count, episode_id, detail FROM rejected ORDER BY reason")
         return {reason: (count, episode_id, detail) for reason, count, episode_id, detail in rows}

@@ -37,7 +37,7 @@ class Segment:
     """Of its whole lines."""
 
     def to_record(self) -> JSON:
-        """As JSON."""
+        """The fields as JSON."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
@@ -52,7 +52,12 @@ class Chunk:
     lines: int
 
     def read(self) -> list[bytes]:
-        """The lines. Raises TraceError when the file is no longer as it was."""
+        """The lines, newlines included.
+
+        Raises:
+            TraceError: The file has become shorter since the chunk was cut.
+            OSError: The file cannot be read.
+        """
         with open(self.path, "rb") as file:
             file.seek(self.start)
             data = file.read(self.size)
@@ -62,7 +67,7 @@ class Chunk:
         return lines
 
     def traces(self) -> list[bytes]:
-        """The lines that are not blank."""
+        """The lines that are not blank; raises as `read` does."""
         return [line for line in self.read() if not line.isspace()]
 
 
@@ -77,9 +82,17 @@ class Inputs:
     """Lines that are too long, and files that cannot be read."""
 
     def scan(self, runs: Sequence[Path]) -> Iterator[Chunk]:
-        """Cut all segments of all runs into chunks; fills the other fields.
+        """Cut all segments of all runs into chunks; fills the other fields on the way.
 
-        Raises UserError when a run is named twice, TraceError when a folder is no run.
+        Args:
+            runs: Run folders, read in sorted order.
+
+        Yields:
+            Chunks of at most `CHUNK_LINES` lines and `CHUNK_BYTES` bytes.
+
+        Raises:
+            UserError: A run is named twice.
+            TraceError: A folder is no run.
         """
         folders = sorted({run.resolve() for run in runs})
         if len(folders) < len(runs):

@@ -21,7 +21,11 @@ from faultgym.training.preferences.pairs import PairsFound, find_pairs, without_
 
 @lru_cache(1)  # no cache of the bank: what it holds is a loaded model, whose memory is given back by name
 def sources_of(options: PairOptions) -> Sources:
-    """The sources of a build, the same for all its chunks: a model is loaded once."""
+    """The sources of a build, the same for all its chunks, so that a model is loaded once.
+
+    Raises:
+        UserError: As of `PairOptions.sources`.
+    """
     return options.sources()
 
 
@@ -32,7 +36,19 @@ class PairCheck(TraceCheck):
     options: PairOptions = field(default_factory=PairOptions)
 
     def chunk(self, chunk: Chunk, seed: int) -> list[PairEntry | Rejected]:
-        """What comes of each line of a chunk, in their order."""
+        """What comes of each line of a chunk, in their order; the samples of all lines are in flight together.
+
+        Args:
+            chunk: The lines to be read.
+            seed: Fixes the order in which pairs are taken later.
+
+        Returns:
+            The entries of the pairs, and the rejections of traces that were not forked.
+
+        Raises:
+            HarnessError: The policy's server failed.
+            TraceError: The file has become shorter since the chunk was cut.
+        """
         found: list[PairEntry | Rejected] = []
         for pairs in wait_for(self._all(chunk.traces())):
             found += [pairs] if isinstance(pairs, Rejected) else [PairEntry.of(pair, seed) for pair in pairs]
@@ -52,7 +68,20 @@ class PairCheck(TraceCheck):
         sampler: Sampler | None = None,
         tests: Sequence[tuple[str, TraceTest]] = (),
     ) -> list[PairsFound] | Rejected:
-        """The pairs of the trace in a line of a store, or why it was not forked. Raises HarnessError alone."""
+        """The pairs of the trace in a line of a store, or why the trace was not forked.
+
+        Args:
+            line: One line of a segment: JSON in UTF-8.
+            sources: Who makes the continuations.
+            sampler: The policy, ready to be asked; None to make one where `sources` asks for samples.
+            tests: The further data filters of this pass, by name.
+
+        Returns:
+            The pairs, an empty list where nothing turned out worse; or the reason why there are none.
+
+        Raises:
+            HarnessError: The policy's server failed; nothing else is raised for what a line can hold.
+        """
         trace = self.read(line)
         if isinstance(trace, Rejected):
             return trace

@@ -53,7 +53,12 @@ class PairEntry:
 
     @classmethod
     def of(cls, found: PairsFound, seed: int) -> PairEntry:
-        """The entry of a pair."""
+        """The entry of a pair.
+
+        Args:
+            found: The pair, as it was found at a fork.
+            seed: Fixes the entry's rank.
+        """
         pair = found.pair
         key = _hashed([pair.prompt, pair.chosen, pair.rejected, pair.tools])
         origin = f"{pair.origin.episode_id} {pair.fork_step:04d} {pair.chosen_id} {pair.rejected_id}"
@@ -81,7 +86,15 @@ def _hashed(value: Any) -> bytes:
 
 
 def without_ids(messages: Sequence[JSON]) -> list[JSON]:
-    """What messages say and call, without thoughts and call ids: equal for equal decisions."""
+    """What messages say and call, without thoughts and call ids: equal for equal decisions.
+
+    Args:
+        messages: Messages in OpenAI's form.
+
+    Example:
+        >>> without_ids([{"role": "assistant", "content": "Done.", "reasoning_content": "All is there."}])
+        [{'content': 'Done.', 'calls': []}]
+    """
     return [
         {"content": m["content"], "calls": [call["function"] for call in m.get("tool_calls", ())]} for m in messages
     ]
@@ -109,7 +122,7 @@ class PairIndex(Index[PairEntry]):
     TABLES = _SCHEMA
 
     def add(self, entry: PairEntry) -> None:
-        """Store a pair. Of equal ones the one whose origin is smallest stays; one is critical if any was."""
+        """Store a pair; of equal pairs the one whose origin is smallest stays, marked critical if any of them was."""
         e = entry
         old = self._db.execute("SELECT id, origin, critical, own FROM pairs WHERE key = ?", (e.key,)).fetchone()
         row = (e.key, e.rank, e.prompt, e.chosen, e.rejected, e.origin, e.kind)
@@ -130,7 +143,15 @@ class PairIndex(Index[PairEntry]):
             self._db.execute("UPDATE pair_bodies SET data = ? WHERE id = ?", (e.data, old[0]))
 
     def choose_pairs(self, form: Form, balance: bool = True) -> Choice:
-        """Leave in `taken` what goes into the data set: balanced, block by block, in the order of the ranks."""
+        """Leave in the table `taken` what goes into the data set, block by block, in the order of the ranks.
+
+        Args:
+            form: `labels` takes one pair of each prompt.
+            balance: Whether pairs that a shortcut could solve are left out.
+
+        Returns:
+            What became of the pairs.
+        """
         with self.transaction():
             self._db.execute("DROP TABLE IF EXISTS open")
             self._db.execute("DROP TABLE IF EXISTS taken")
@@ -188,7 +209,11 @@ class PairIndex(Index[PairEntry]):
         return int(self._db.execute(query).fetchone()[0])
 
     def chosen_pairs(self) -> Iterator[PreferencePair]:
-        """The chosen pairs in the order in which they are written; one at a time."""
+        """The chosen pairs, in the order in which they are written.
+
+        Yields:
+            One pair at a time; `choose_pairs` has to be called before.
+        """
         query = "SELECT data, tools FROM taken JOIN pair_bodies USING (id) ORDER BY taken.place"
         for data, tools in self._db.execute(query):
             yield self._unpacked(data, tools)

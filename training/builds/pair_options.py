@@ -23,7 +23,7 @@ VERBS: dict[PairForm, str] = {"pairs": "pairs", "labels": "kto"}
 
 @dataclass(frozen=True, slots=True)
 class PairOptions:
-    """What a data set is made by. The same options and traces give the same bytes."""
+    """What a data set of pairs is made by; the same options and traces give the same bytes."""
 
     policy: str = ""
     """Whose traces these are, by name; empty when nobody is asked for more than the traces hold."""
@@ -45,14 +45,23 @@ class PairOptions:
     """Names of further data filters that a trace must stand before it is forked."""
 
     def sources(self) -> Sources:
-        """With the policy that is named. Raises UserError for an unknown one, or one that cannot go on from a fork."""
+        """The sources of these options, with the policy that is named.
+
+        Raises:
+            UserError: There is no such policy, or the policy cannot go on from a fork.
+        """
         policy = policy_named(self.policy) if self.policy else None
         found = Sources(policy=policy, samples=self.samples, checks=self.checks, kind=self.source, prefer=self.prefer)
         found.sampler()
         return found
 
     def command(self) -> dict[str, object]:
-        """The options of the command line that are not at their defaults."""
+        """(option -> value) of the command line, where the value is not the default.
+
+        Example:
+            >>> PairOptions(samples=4, policies=("expert",)).command()
+            {'samples': 4, 'from': ('expert',)}
+        """
         shown = {"field": "keep"}.get(self.reasoning, self.reasoning)
         values = {name: (getattr(self, name), getattr(PairOptions(), name)) for name in _ON_COMMAND_LINE}
         values["reasoning"] = (shown, "keep")
@@ -61,7 +70,7 @@ class PairOptions:
         return {name: value for name, (value, default) in values.items() if value != default}
 
     def to_record(self) -> JSON:
-        """As JSON."""
+        """The options as JSON, under the names that 0.1 gave them."""
         found = {name: getattr(self, name) for name in self.__slots__} | {"at": stored_at(self.at)}
         if not self.filters:  # no key where there is none: builds that 0.1 began can be resumed
             del found["filters"]
@@ -84,7 +93,7 @@ class PairReport:
 
     @property
     def passed(self) -> bool:
-        """Whether the balance audit held, and there is something to learn from."""
+        """Whether the balance audit held, and at least one row is left."""
         return self.audit.passed and self.rows > 0
 
     @property
@@ -93,7 +102,7 @@ class PairReport:
         return {kind: n - self.choice.kept[kind] for kind, n in self.choice.found.items() if n > self.choice.kept[kind]}
 
     def lines(self) -> Iterator[str]:
-        """For people."""
+        """The report for people, line by line."""
         c = self.choice
         yield f"{self.traces} traces: {sum(c.found.values())} pairs, {sum(c.kept.values())} in the data set"
         if self.rejected:
@@ -111,7 +120,7 @@ class PairReport:
             yield "No pairs are left: fork traces with faults, of more tasks and of more than one policy."
 
     def to_record(self) -> JSON:
-        """As JSON."""
+        """The report as JSON."""
         choice = {name: getattr(self.choice, name) for name in Choice.__slots__}
         return {
             "traces": self.traces,
@@ -123,5 +132,9 @@ class PairReport:
 
     @classmethod
     def from_record(cls, record: JSON) -> PairReport:
-        """The counterpart of `to_record`."""
+        """The report that `to_record` made a record of.
+
+        Raises:
+            KeyError: A field is missing.
+        """
         return cls(**{**record, "choice": Choice(**record["choice"]), "audit": Audit.from_record(record["audit"])})

@@ -44,9 +44,25 @@ def build_pairs(
 ) -> PairReport:
     """Make a data set in `out`, a folder that is new or empty; needs the extra `data`.
 
-    The data set is written also when its audit fails: the report says so. `resume` goes on with what a stopped
-    build left behind, if there is anything. Raises UserError when the folder holds something else, when the build
-    to resume was of other runs or options, or when another process is at it.
+    The data set is written also when its audit fails: the report says so.
+
+    Args:
+        runs: Folders of runs whose traces are forked.
+        out: The data set's folder.
+        options: What the data set is made by; None for the defaults.
+        form: `pairs` for DPO and ORPO, `labels` for KTO.
+        workers: Processes that fork traces; 1 for this process alone.
+        resume: Whether to go on with what a stopped build left behind, if there is anything.
+        on_progress: Told what is being done, how much of it is done, and out of how much.
+
+    Returns:
+        What was made of what.
+
+    Raises:
+        UserError: The folder holds something else, the build to resume was of other runs or options, another process is
+            building there, a policy or a filter is unknown, or the disk is full.
+        TraceError: A folder in `runs` is no run.
+        HarnessError: The policy's server failed, or a worker process died; the work so far can be resumed.
     """
     options = options or PairOptions()
     options.sources()  # before the long part: an unknown name is said at once
@@ -99,7 +115,16 @@ def _rows(index: PairIndex, options: PairOptions, form: PairForm, progress: OnPr
 
 
 def rows_of(pair: PreferencePair, form: PairForm, reasoning: Reasoning = "field") -> Iterator[JSON]:
-    """The row of a pair, or its two labelled ones."""
+    """The row of a pair, or its two labelled rows.
+
+    Args:
+        pair: The pair.
+        form: `pairs` gives one row, `labels` two.
+        reasoning: What becomes of thoughts; see `rows.Reasoning`.
+
+    Yields:
+        Rows of that form.
+    """
     if form == "labels":
         yield from label_rows(pair, reasoning=reasoning)
     else:

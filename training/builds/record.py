@@ -24,7 +24,14 @@ SUMMARY = "build.json"
 
 @contextmanager
 def room_on_disk(work: Path) -> Iterator[None]:
-    """Raises UserError that says what to do where the disk is full; what is committed by then is not lost."""
+    """Turn a full disk into an error that says what to do; what was committed before is not lost.
+
+    Args:
+        work: The work folder, which the message names.
+
+    Raises:
+        UserError: The disk is full.
+    """
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -42,9 +49,19 @@ def _full(work: Path, why: str) -> UserError:
 
 
 def planned(index: Index[Any], runs: Sequence[Path], options: JSON) -> set[str]:
-    """Note what is to be read, or make sure that it is what was noted; the suites that it names.
+    """Note what is to be read, or make sure that the build to resume noted the same.
 
-    Raises UserError when the build to resume is of other options, traces, or of another release.
+    Args:
+        index: The file of the build.
+        runs: Run folders.
+        options: The options as JSON.
+
+    Returns:
+        The suites that the runs name, as far as can be told without parsing them.
+
+    Raises:
+        UserError: The build to resume is of other options or traces, or of another release; or a run is named twice.
+        TraceError: A folder in `runs` is no run.
     """
     inputs = Inputs()
     first = index.fact("options") is None
@@ -70,7 +87,14 @@ def planned(index: Index[Any], runs: Sequence[Path], options: JSON) -> set[str]:
 
 
 def fresh(work: Path) -> Path:
-    """An empty folder for the files; what a stopped build had written of them is written anew."""
+    """Make an empty folder for the files; what a stopped build had written there is removed.
+
+    Args:
+        work: The work folder.
+
+    Returns:
+        The new folder, `work/out`.
+    """
     folder = work / "out"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -78,7 +102,16 @@ def fresh(work: Path) -> Path:
 
 
 def describe(folder: Path, card: str, report: JSON, options: JSON, index: Index[Any], shards: Sequence[Shard]) -> None:
-    """Write the card and the figures, and see all files onto the disk."""
+    """Write the card and the figures, and sync all files to the disk.
+
+    Args:
+        folder: Where the data set's files lie.
+        card: The text of README.md.
+        report: What was made of what, as JSON.
+        options: What the data set was made by, as JSON.
+        index: Gives the input files, and what of them was damaged.
+        shards: The files that were written.
+    """
     (folder / "README.md").write_text(card, encoding="utf-8")
     figures = {
         "report": report,

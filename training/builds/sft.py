@@ -40,8 +40,22 @@ def build_sft(
 ) -> SFTReport:
     """Make a data set in `out`, a folder that is new or empty; needs the extra `data`.
 
-    `resume` goes on with what a stopped build left behind, if there is anything. Raises UserError when the folder
-    holds something else, when the build to resume was of other runs or options, or when another process is at it.
+    Args:
+        runs: Folders of runs whose traces are verified.
+        out: The data set's folder.
+        options: What the data set is made by; None for the defaults.
+        workers: Processes that verify traces; 1 for this process alone.
+        resume: Whether to go on with what a stopped build left behind, if there is anything.
+        on_progress: Told what is being done, how much of it is done, and out of how much.
+
+    Returns:
+        What was made of what.
+
+    Raises:
+        UserError: The folder holds something else, the build to resume was of other runs or options, another process is
+            building there, rows cannot be rendered as asked, or the disk is full.
+        TraceError: A folder in `runs` is no run.
+        HarnessError: A worker process died; the work so far can be resumed.
     """
     options = options or SFTOptions()
     options.rendering.rows_of()  # before the long part: what cannot be rendered is said at once

@@ -25,7 +25,7 @@ DUPLICATES = {
 
 @dataclass(frozen=True, slots=True)
 class SFTOptions:
-    """What a data set is made by. The same options and traces give the same bytes."""
+    """What a data set of examples is made by; the same options and traces give the same bytes."""
 
     check: ExampleCheck = field(default_factory=ExampleCheck)
     """What a trace must stand, and how test splits are compared."""
@@ -36,7 +36,12 @@ class SFTOptions:
     seed: int = 0
 
     def command(self) -> dict[str, object]:
-        """The options of the command line that are not at their defaults."""
+        """(option -> value) of the command line, where the value is not the default.
+
+        Example:
+            >>> SFTOptions(seed=7, mix=MixWeights({"clean": 0.5, "recovery": 0.5})).command()
+            {'mix': 'clean=0.5,recovery=0.5', 'seed': 7}
+        """
         form = {"messages": "messages", "turns": "prompt-completion"}.get(self.rendering.form, self.rendering.form)
         values = {
             "mix": (self.mix.text(), MixWeights().text()),
@@ -54,7 +59,7 @@ class SFTOptions:
         return {name: value for name, (value, default) in values.items() if value != default}
 
     def to_record(self) -> JSON:
-        """As JSON."""
+        """The options as JSON, under the names that 0.1 gave them."""
         data: JSON = {"mix": {"shares": dict(self.mix.shares), "floor": self.mix.floor}, "seed": self.seed}
         data["check"] = {
             "waste": self.check.max_call_ratio,  # under the name of 0.1, so that what it began can be resumed
@@ -90,7 +95,7 @@ class SFTReport:
         return sum(self.mix.kinds.values())
 
     def lines(self) -> Iterator[str]:
-        """For people."""
+        """The report for people, line by line."""
         yield f"{self.traces} traces: {self.verified} worth imitating, {self.examples} in the data set"
         if self.damaged:
             yield f"{self.damaged} lines or files of the store are damaged"
@@ -105,11 +110,15 @@ class SFTReport:
             yield f"short of: {', '.join(self.mix.short)}; roll out more of these, or state another --mix"
 
     def to_record(self) -> JSON:
-        """As JSON."""
+        """The report as JSON."""
         return {**{name: getattr(self, name) for name in self.__slots__}, "mix": report_data(self.mix)}
 
     @classmethod
     def from_record(cls, record: JSON) -> SFTReport:
-        """The counterpart of `to_record`."""
+        """The report that `to_record` made a record of.
+
+        Raises:
+            KeyError: The mix is missing.
+        """
         mix = {**record["mix"], "short": tuple(record["mix"]["short"])}
         return cls(**{**record, "mix": MixReport(**mix)})

@@ -20,7 +20,7 @@ ROWS_PER_GROUP = 500
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One file."""
+    """One Parquet file of a data set."""
 
     name: str
     """Relative to the data set's folder."""
@@ -29,7 +29,7 @@ class Shard:
     sha256: str
 
     def to_record(self) -> JSON:
-        """As JSON."""
+        """The fields as JSON."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
@@ -37,6 +37,17 @@ def write_shards(rows: Iterable[JSON], form: Form, folder: Path) -> list[Shard]:
     """Write the rows in their order to `folder/data/train-*.parquet`; the same rows give the same bytes.
 
     At least one file is written, whose columns can be read with pyarrow; `datasets` refuses to load one without rows.
+
+    Args:
+        rows: Rows of the form; read once, `ROWS_PER_GROUP` in memory at a time.
+        form: Gives the columns.
+        folder: The data set's folder, in which `data` does not exist yet.
+
+    Returns:
+        The files, in their order.
+
+    Raises:
+        FileExistsError: `folder/data` exists.
     """
     from datasets import Dataset
 
@@ -82,12 +93,17 @@ def _named(data: Path, number: int, total: int, rows: int) -> Shard:
 
 
 def parquet_files(folder: Path) -> list[Path]:
-    """The Parquet files of a data set, in their order; none where it is no data set."""
+    """The Parquet files of a data set, in their order; none where the folder is no data set."""
     return sorted([*folder.glob("data/*.parquet"), *folder.glob("*.parquet")])
 
 
 def sync_tree(folder: Path, names: Sequence[str]) -> None:
-    """Make files of a folder outlast a power cut."""
+    """Make files of a folder outlast a power cut.
+
+    Args:
+        folder: The folder.
+        names: The files, relative to the folder.
+    """
     for name in names:
         with (folder / name).open("rb") as file:
             os.fsync(file.fileno())
@@ -95,7 +111,15 @@ def sync_tree(folder: Path, names: Sequence[str]) -> None:
 
 
 def push_to_hub(folder: Path, name: str) -> str:
-    """Upload a finished data set, its card included, as a private data set; its address."""
+    """Upload a finished data set, its card included, as a private data set.
+
+    Args:
+        folder: The data set's folder.
+        name: The repository's name on the hub, such as `user/name`.
+
+    Returns:
+        The address of the repository.
+    """
     from huggingface_hub import HfApi
 
     api = HfApi()

@@ -24,18 +24,34 @@ PENDING = 3
 
 
 class ChunkCheck(Protocol[E_co]):
-    """What turns the lines of a chunk into entries of an index; it is sent to worker processes."""
+    """What turns the lines of a chunk into entries of an index; pickled when worker processes are used."""
 
     def chunk(self, chunk: Chunk, seed: int) -> Sequence[E_co | Rejected]:
-        """What comes of each line, in their order."""
+        """What comes of each line, in their order.
+
+        Args:
+            chunk: The lines to be read.
+            seed: The build's seed.
+        """
 
 
 def verified(
     chunks: Iterator[tuple[int, Chunk]], check: ChunkCheck[E], seed: int, workers: int
 ) -> Iterator[tuple[int, Sequence[E | Rejected]]]:
-    """(number, what was found) of each chunk, in whatever order they are finished.
+    """What was found in each chunk, in the order in which chunks are finished.
 
-    Raises HarnessError when a worker dies: what was yielded before is done.
+    Args:
+        chunks: (number, chunk); drawn from only as fast as workers need them.
+        check: Turns lines into entries; pickled where there is more than one worker.
+        seed: The build's seed.
+        workers: Processes; 1 for this process alone.
+
+    Yields:
+        (number, entries and rejections).
+
+    Raises:
+        UserError: The check cannot be pickled, because of a data filter that is no function of a module.
+        HarnessError: A worker died; what was yielded before is done.
     """
     if workers == 1:
         for number, chunk in chunks:

@@ -15,14 +15,28 @@ from faultgym.core.json import JSON
 
 
 def work_folder(out: Path) -> Path:
-    """Where the build of `out` does its work."""
+    """The folder in which the build of `out` does its work: `.NAME.building` beside `out`.
+
+    Example:
+        >>> work_folder(Path("sets/a")).as_posix()
+        'sets/.a.building'
+    """
     return out.parent / f".{out.name}.building"
 
 
 def finished(out: Path, summary: str, options: JSON) -> JSON | None:
-    """The report of a build that was done already, stopped at most while it cleaned up.
+    """The report of a build that was done already, stopped at most while cleaning up.
 
-    Raises `UserError` when what lies there was built with other options, or is something else.
+    Args:
+        out: The result's folder.
+        summary: The file in `out` with the report and the options.
+        options: What is asked for now, as JSON.
+
+    Returns:
+        The report, as JSON; None where there is no such file.
+
+    Raises:
+        UserError: What lies there was built with other options, or is something else.
     """
     path = out / summary
     if not path.is_file():
@@ -40,7 +54,18 @@ def finished(out: Path, summary: str, options: JSON) -> JSON | None:
 
 
 def workplace(out: Path, resume: bool) -> Path:
-    """The work folder, made if need be; raises `UserError` when `out` or a stopped build is in the way."""
+    """The work folder, made where missing.
+
+    Args:
+        out: The result's folder, which must not exist or be empty.
+        resume: Whether the work of a stopped build may be there.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: `out` is there already, or a stopped build is and `resume` is false.
+    """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is there already; choose another folder, or delete that one")
     work = work_folder(out)
@@ -51,7 +76,16 @@ def workplace(out: Path, resume: bool) -> Path:
 
 
 def publish(folder: Path, out: Path, work: Path) -> None:
-    """Move what was built to its place, at once, and clear the work folder."""
+    """Move what was built to its place, at once, and clear the work folder.
+
+    Args:
+        folder: What was built.
+        out: Where the result belongs.
+        work: The work folder, removed with all that is left in it.
+
+    Raises:
+        OSError: `out` cannot take the folder's place, because something is there.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     os.rename(folder, out)
     sync_folder(out.parent)
