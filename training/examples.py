@@ -91,13 +91,20 @@ class PreferencePair:
 
 
 def example_record(example: SFTExample) -> JSON:
-    """The example as JSON values."""
+    """An example as JSON values."""
     data = {name: getattr(example, name) for name in example.__slots__}
     return {**data, "origin": {name: getattr(example.origin, name) for name in Origin.__slots__}}
 
 
 def example_of(record: JSON) -> SFTExample:
-    """The counterpart of `example_record`."""
+    """The example that `example_record` made a record of.
+
+    Example:
+        >>> origin = Origin("e1", "orders/order_status/train/0", "orders", "order_status", "train", "expert", "clean")
+        >>> example = SFTExample((), (), "clean", (), origin, calls=1, optimal=1)
+        >>> example_of(example_record(example)) == example
+        True
+    """
     tuples = {name: tuple(record[name]) for name in ("messages", "tools", "contracts")}
     return SFTExample(**{**record, **tuples, "origin": Origin(**record["origin"])})
 
@@ -110,6 +117,6 @@ def pair_record(pair: PreferencePair) -> JSON:
 
 
 def pair_of(record: JSON) -> PreferencePair:
-    """The counterpart of `pair_record`."""
+    """The pair that `pair_record` made a record of."""
     messages = {name: tuple(record[name]) for name in ("prompt", "chosen", "rejected", "tools")}
     return PreferencePair(**{**record, **messages, "origin": Origin(**record["origin"])})

@@ -57,7 +57,21 @@ class Defaults:
 
 
 def defaults_for(parameters: int, method: Method, adapter: Adapter) -> Defaults:
-    """The settings for a model of so many parameters."""
+    """The settings for a model of so many parameters.
+
+    Args:
+        parameters: Parameters of the base; the bounds of the sizes are 20 million, 1 billion and 20 billion.
+        method: What is trained; KTO's rates are the lowest.
+        adapter: `none` takes the rates for all weights, which are lower.
+
+    Returns:
+        Settings for every field that a `TrainConfig` may leave out.
+
+    Example:
+        >>> found = defaults_for(135_000_000, "dpo", "lora")
+        >>> found.learning_rate, found.batch_size, found.accumulation, found.epochs
+        (0.0001, 2, 8, 1.0)
+    """
     size = sum(parameters >= bound for bound in _BOUNDS)
     rates = _FULL_RATES if adapter == "none" else _ADAPTER_RATES
     batch_size, accumulation = {"sft": _BATCHES, "grpo": _EPISODE_BATCHES}.get(method, _PAIR_BATCHES)[size]

@@ -26,7 +26,16 @@ RESERVE = {"cpu": 600 * MIB, "cuda": 700 * MIB}
 
 @dataclass(frozen=True, slots=True)
 class ModelSizes:
-    """The sizes of a model."""
+    """The sizes of a model, from its configuration.
+
+    Example:
+        >>> sizes = ModelSizes(
+        ...     parameters=48, linear=((4, 4), (8, 4)), layers=1, hidden=4,
+        ...     intermediate=8, key_value=4, vocabulary=64, context=128,
+        ... )
+        >>> sizes.adapter_parameters(rank=2, dora=False)
+        40
+    """
 
     parameters: int
     linear: tuple[tuple[int, int], ...]
@@ -41,13 +50,18 @@ class ModelSizes:
     """Tokens that it can read."""
 
     def adapter_parameters(self, rank: int, dora: bool) -> int:
-        """Weights of an adapter on every linear layer."""
+        """The number of weights of an adapter on every linear layer.
+
+        Args:
+            rank: LoRA's r.
+            dora: Whether a magnitude for each output is trained too.
+        """
         return sum(rank * (a + b) + (a if dora else 0) for a, b in self.linear)
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes, by what they are for."""
+    """Bytes of a training run, by what they are for."""
 
     weights: int
     trained: int
@@ -57,17 +71,33 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """The sum of all parts."""
         return self.weights + self.trained + self.reference + self.activations + self.reserve
 
     def line(self) -> str:
-        """For people."""
+        """The parts for people, in MiB; parts that take nothing are left out.
+
+        Example:
+            >>> Memory(weights=300 * MIB, trained=100 * MIB, reference=0, activations=0, reserve=600 * MIB).line()
+            '1,000 MiB (weights 300, trained 100, reserve 600)'
+        """
         parts = [(name, getattr(self, name)) for name in self.__slots__ if getattr(self, name)]
         return f"{self.total / MIB:,.0f} MiB ({', '.join(f'{name} {value / MIB:,.0f}' for name, value in parts)})"
 
 
 def memory(facts: ModelSizes, config: TrainConfig, dtype: str, longest: int, device: str) -> Memory:
-    """What a resolved run takes whose longest row has so many tokens."""
+    """What a resolved run takes, by arithmetic.
+
+    Args:
+        facts: The sizes of the base.
+        config: The run, resolved.
+        dtype: Of the weights: `float32`, `bfloat16` or `float16`.
+        longest: Tokens of the longest row; of a pair, of its longer side.
+        device: `cpu` or `cuda`, for the reserve.
+
+    Returns:
+        Bytes, by what they are for; the activations are the uncertain part.
+    """
     size = _BYTES[dtype]
     quantised = config.adapter.startswith("q")
     in_bits = sum(a * b for a, b in facts.linear) if quantised else 0
@@ -101,7 +131,9 @@ def _activations(facts: ModelSizes, config: TrainConfig, size: float, tokens: in
 
 
 def free_memory() -> int:
-    """Bytes of main memory that a new process can have, within this group's limit; 0 when that is not known."""
+    """Bytes of main memory that a new process can have, within the limit of its control group; 0 when that is not
+    known.
+    """
     free = _available()
     for limit, used in (
         ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),

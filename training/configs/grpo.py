@@ -38,7 +38,18 @@ STEPS = 50
 
 
 def named_faults(text: str) -> str:
-    """A preset's name as it is; a plan, by its name or in a JSON file, as JSON text. Raises PlanError."""
+    """A preset's name unchanged; a plan, by its name or in a JSON file, as JSON text.
+
+    Args:
+        text: A preset, the text of a plan, a plan's name, or a path that ends in `.json`.
+
+    Raises:
+        PlanError: There is no such preset or plan, or the plan is wrong.
+
+    Example:
+        >>> named_faults("mild")
+        'mild'
+    """
     try:
         faults_from(text)
     except PlanError as error:
@@ -71,7 +82,17 @@ Faults = Annotated[
 @refusing
 @dataclass(frozen=True, slots=True, config=SETTINGS)
 class GrpoConfig:
-    """One run of GRPO."""
+    """The settings of one run of GRPO.
+
+    Raises:
+        UserError: A value is not allowed, or two values contradict each other; suites, templates and faults that do not
+            exist are refused too.
+
+    Example:
+        >>> config = GrpoConfig.of({"model": "tiny", "out": "adapters/a", "suites": "orders", "reward.calls": -0.02})
+        >>> config.group, config.faults, config.reward.calls
+        (8, ('mild',), -0.02)
+    """
 
     train: TrainConfig
     """Model, adapter, rates, folders; `batch_size` x `accumulation` x devices are the episodes of a step."""
@@ -120,9 +141,14 @@ class GrpoConfig:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> GrpoConfig:
-        """From values as a YAML file and command lines give them; raises UserError like `TrainConfig.of`.
+        """The settings from values as a YAML file and command lines give them.
 
-        The reward's are a mapping `reward`, or `reward.calls` and so on.
+        Args:
+            values: Settings of this class and of `TrainConfig`; the reward's as a mapping `reward`, or as
+                `reward.calls` and so on.
+
+        Raises:
+            UserError: A setting is unknown, missing or impossible.
         """
         own = {one.name for one in fields(cls)} - {"train"}
         known = own | {one.name for one in fields(TrainConfig)}
@@ -136,7 +162,11 @@ class GrpoConfig:
         return cls(train, **{name: value for name, value in given.items() if name in own})
 
     def tasks(self, per_template: int) -> RolloutRequest:
-        """The tasks, so many of each template."""
+        """The request for the tasks of this run.
+
+        Args:
+            per_template: Tasks of each template.
+        """
         faults = tuple(map(faults_from, self.faults))
         return RolloutRequest(
             suites=self.suites,
@@ -149,7 +179,12 @@ class GrpoConfig:
         )
 
     def needed(self, processes: int = 1) -> RolloutRequest:
-        """As many tasks as a resolved run needs, so that none is played in two groups, up to `MAX_TASKS`."""
+        """The request for as many tasks as a resolved run needs, so that none is played in two groups, up to
+        `MAX_TASKS`.
+
+        Args:
+            processes: Devices that train together.
+        """
         if self.per_template:
             return self.tasks(self.per_template)
         groups = self.episodes(processes) // self.group * (self.train.max_steps or STEPS)
@@ -157,16 +192,28 @@ class GrpoConfig:
         return self.tasks(min(MAX_TASKS, max(1, math.ceil(groups / one))))
 
     def episodes(self, processes: int = 1) -> int:
-        """Episodes of a step of a resolved run."""
+        """The number of episodes in a step of a resolved run.
+
+        Args:
+            processes: Devices that train together.
+        """
         return (self.train.batch_size or 1) * (self.train.accumulation or 1) * processes
 
     @property
     def limits(self) -> Limits:
-        """Of an episode."""
+        """The limits of an episode."""
         return Limits(turns=self.turns)
 
     def resolved(self, parameters: int, processes: int = 1) -> GrpoConfig:
-        """The same with all that depends on the model filled in; UserError when groups do not fit into a step."""
+        """The same settings with all that depends on the model filled in.
+
+        Args:
+            parameters: Parameters of the base.
+            processes: Devices that train together.
+
+        Raises:
+            UserError: The groups do not fit into a step.
+        """
         train = self.train if self.train.max_steps else replace(self.train, max_steps=STEPS)
         found = replace(self, train=train.resolved(parameters))
         if found.episodes(processes) % self.group:
@@ -177,13 +224,20 @@ class GrpoConfig:
         return found
 
     def to_record(self) -> JSON:
-        """As JSON, the training's own settings first."""
+        """The settings as JSON, those of every training first."""
         rest = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("train", "reward")}
         record = self.train.to_record() | {n: list(v) if isinstance(v, tuple) else v for n, v in rest.items()}
         return record | {"reward": {one.name: getattr(self.reward, one.name) for one in fields(Reward)}}
 
     def difference(self, record: JSON) -> str:
-        """The first setting of an earlier run that would make another result; empty when there is none."""
+        """The first setting of an earlier run that would make another result.
+
+        Args:
+            record: The earlier run's settings, as `to_record` gives them.
+
+        Returns:
+            The setting with both values, in words; empty where no setting differs.
+        """
         own = {one.name for one in fields(self)} - {"train"}  # `prompt` among them, which a TrainConfig has too
         for name, value in self.to_record().items():
             if name in own and record.get(name) != value:

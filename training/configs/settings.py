@@ -24,7 +24,14 @@ _ABSENT = frozenset({"", "none", "null", "auto"})
 
 
 def refusing(kind: type[T]) -> type[T]:
-    """The pydantic dataclass, raising UserError that names the setting, the value and what is allowed."""
+    """Make a pydantic dataclass raise UserError that names the setting, the value and what is allowed.
+
+    Args:
+        kind: The dataclass, changed in place.
+
+    Returns:
+        The dataclass.
+    """
     made = kind.__init__
 
     @wraps(made)
@@ -54,7 +61,16 @@ def _text(value: Any) -> Any:
 
 
 def names_of(value: Any) -> Any:
-    """`a,b`, or several such texts, as separate names; `none` for no names at all."""
+    """`a,b`, or several such texts, as separate names; `none` for no names at all.
+
+    Args:
+        value: A text is split at commas; of a sequence each item is taken as it is; all else is left to pydantic to
+            refuse.
+
+    Example:
+        >>> names_of("orders, incidents"), names_of("none"), names_of(["a,b"])
+        (('orders', 'incidents'), (), ('a,b',))
+    """
     if isinstance(value, str):
         return tuple(name for part in value.split(",") if (name := part.strip()) not in ("", "none"))
     return tuple(map(_text, value)) if isinstance(value, Sequence) else value
@@ -78,7 +94,14 @@ OrNone = BeforeValidator(_or_none)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The settings in a YAML file; raises UserError when it cannot be read or holds something else."""
+    """The settings in a YAML file; none for an empty file.
+
+    Args:
+        path: The file, in UTF-8.
+
+    Raises:
+        UserError: The file cannot be read, is no YAML, or holds anything but a mapping of names.
+    """
     import yaml
 
     try:
@@ -95,7 +118,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def settings(texts: Iterable[str]) -> dict[str, Any]:
-    """What `--set key=value` says."""
+    """What the texts of `--set key=value` say; of a name that comes twice the last value holds.
+
+    Args:
+        texts: One `key=value` each.
+
+    Returns:
+        Name -> value, as text.
+
+    Raises:
+        UserError: A text has no `=` or no name.
+
+    Example:
+        >>> settings(["learning_rate=1e-4", "seed = 3"])
+        {'learning_rate': '1e-4', 'seed': '3'}
+    """
     found: dict[str, Any] = {}
     for text in texts:
         name, mark, value = text.partition("=")

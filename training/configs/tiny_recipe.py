@@ -69,7 +69,14 @@ class Recipe:
     templates: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: TEMPLATES, hash=False)
 
     def demonstrations(self, seed: int) -> Iterator[JSON]:
-        """The rows of its data set, `messages` and `tools`, in an order that the seed gives."""
+        """The rows of the recipe's data set, in an order that the seed gives.
+
+        Args:
+            seed: Fixes tasks, faults, prompts and order.
+
+        Yields:
+            Rows with the columns `messages` and `tools`.
+        """
         rows = [row for part in self.parts for row in self._of(part, seed)]
         random.Random(seed).shuffle(rows)
         prompts = random.Random(seed + 1)

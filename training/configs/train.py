@@ -47,7 +47,17 @@ Count = Annotated[int, Field(ge=1), NoTruth]
 @refusing
 @dataclass(frozen=True, slots=True, config=SETTINGS)
 class TrainConfig:
-    """One training run."""
+    """The settings of one training run.
+
+    Raises:
+        UserError: A value is not allowed, or two values contradict each other.
+
+    Example:
+        >>> values = {"method": "dpo", "model": "smollm2", "data": "sets/pairs", "out": "adapters/a", "seed": "3"}
+        >>> config = TrainConfig.of(values)
+        >>> config.data, config.seed, config.learning_rate, config.resolved(135_000_000).learning_rate
+        (('sets/pairs',), 3, None, 0.0001)
+    """
 
     method: Method
     model: FilledText
@@ -136,11 +146,22 @@ class TrainConfig:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> TrainConfig:
-        """From values as they stand in a YAML file; raises UserError for what is unknown, missing or impossible."""
+        """The settings from values as they stand in a YAML file.
+
+        Args:
+            values: Setting -> value; texts may stand for numbers, truth values and lists.
+
+        Raises:
+            UserError: A setting is unknown, missing or impossible.
+        """
         return cls(**values)
 
     def resolved(self, parameters: int) -> TrainConfig:
-        """The same with every None that depends on the model filled in."""
+        """The same settings with every None that depends on the model filled in.
+
+        Args:
+            parameters: Parameters of the base.
+        """
         found = defaults_for(parameters, self.method, self.adapter)
         chosen: dict[str, Any] = {}
         for one in fields(Defaults):
@@ -149,12 +170,20 @@ class TrainConfig:
         return replace(self, **chosen)
 
     def to_record(self) -> JSON:
-        """As JSON."""
+        """The settings as JSON."""
         record = {one.name: getattr(self, one.name) for one in fields(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in record.items()}
 
     def difference(self, record: JSON) -> str:
-        """The first setting of an earlier run, as JSON, that would make another result; empty when there is none."""
+        """The first setting of an earlier run that would make another result.
+
+        Args:
+            record: The earlier run's settings, as `to_record` gives them.
+
+        Returns:
+            The setting with both values, in words; empty where no setting differs. Where and how a run is stored does
+            not count.
+        """
         for name, value in self.to_record().items():
             if name not in _WITHOUT_EFFECT and record.get(name) != value:
                 return f"{name} was {record.get(name)!r} and is now {value!r}"

@@ -24,7 +24,7 @@ class Counts:
 
     @classmethod
     def of(cls, trace: Trace) -> Counts:
-        """The counts of a trace that was judged; all of it follows from the trace."""
+        """The counts of a trace that was judged; all of them follow from the trace."""
         return cls(
             trace.verdict is not None and trace.verdict.success,
             trace.calls,

@@ -43,18 +43,25 @@ class EpisodeLog:
     """Episodes so far of each task under each schedule."""
 
     def counted(self, spec: EpisodeSpec) -> EpisodeSpec:
-        """The spec with the next trial: the members of a group share all else."""
+        """The spec with the next trial of its task under its schedule; the members of a group share all else."""
         key = _key(spec.task, faults_data(spec.faults), spec.fault_seed)
         count = self.trials.get(key, 0)
         self.trials[key] = count + 1
         return replace(spec, trial=count * self.world + self.rank)
 
     def policy_at(self, step: int) -> JSON:
-        """Who acts at a step: the weights are others after each."""
+        """Who acts at a step, for the trace; the weights are others after each step."""
         return {**self.policy, "step": step}
 
     def append(self, trace: Trace) -> Trace:
-        """Store a trace; one that cannot be stored becomes a harness failure, and comes back so."""
+        """Store a trace.
+
+        Args:
+            trace: An episode that has ended.
+
+        Returns:
+            The trace as stored: a trace that cannot be stored becomes a harness failure.
+        """
         return stored(trace, self.writer.append)
 
 
@@ -74,10 +81,26 @@ def logged(
     rank: int = 0,
     world: int = 1,
 ) -> Iterator[EpisodeLog]:
-    """The log in a run folder; the process of rank 0 makes and locks it, so it has to come first.
+    """The log in a run folder.
 
-    `asked` says what the episodes are for. Raises UserError for a folder that cannot be used, and when a
-    training is resumed that was started otherwise: then it says what differs.
+    The process of rank 0 makes and locks the folder, so that its call has to come first.
+
+    Args:
+        path: The run folder; new, or with `resume` that of the training before.
+        policy: What every trace says of who acts, but for the step.
+        limits: Of every episode.
+        asked: What the episodes are for, as JSON; `suites` names their suites.
+        resume: Whether the folder is that of a training that was stopped.
+        rank: The number of this process.
+        world: How many processes there are.
+
+    Yields:
+        The log of this process.
+
+    Raises:
+        UserError: The folder cannot be used, or the training to resume was started otherwise (the message says in
+            what).
+        TraceError: There is no run to resume in the folder.
     """
     plan: JSON = {
         "schema_version": SCHEMA_VERSION,

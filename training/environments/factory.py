@@ -65,13 +65,23 @@ class ToolEpisode:
     """One episode at a time, for a trainer that keeps its environments in a pool and resets them.
 
     `environment_class` adds the tools. All else is private, because every public method is a tool.
+
+    Example:
+        >>> task = task_by_id("orders/order_status/train/0")
+        >>> [name for name in dir(environment_class(task.suite, task.tools)) if not name.startswith("_")]
+        ['http', 'reset', 'search', 'sql', 'wait']
     """
 
     _suite: str = ""
     _tools: tuple[str, ...] = ()
 
     def __init__(self, log: EpisodeLog | None = None, limits: Limits | None = None) -> None:
-        """Hold no episode yet. `log` stores each one that ends."""
+        """Hold no episode yet.
+
+        Args:
+            log: Stores each episode that ends; None to store none.
+            limits: Of every episode; None for the defaults.
+        """
         self._log = log
         self._limits = limits or Limits()
         self._clear()
@@ -90,11 +100,19 @@ class ToolEpisode:
         self._chain: array[int] | None = None
 
     def reset(self, *, task: str, faults: str = "clean", fault_seed: int = 0, **_row: object) -> None:
-        """Close the episode before, and begin the one that a row names; its other columns are passed over.
+        """Close the episode before, and begin the one that a row names.
 
-        `faults` is a preset's name, or a plan as JSON text. Raises UserError for a row that names nothing
-        that exists, or a task with other tools. Whatever else fails is the harness's: the episode is
-        stored as failed, and has no reward.
+        A failure on the harness's side is not raised: the episode is stored as failed, and has no reward.
+
+        Args:
+            task: The task's id.
+            faults: A preset's name, or a plan as JSON text.
+            fault_seed: Fixes when and where the faults strike.
+            **_row: The row's other columns, passed over.
+
+        Raises:
+            TaskError: There is no such task, or the task has other tools than this class.
+            PlanError: There is no such preset, or the plan is wrong.
         """
         self._close()
         spec = EpisodeSpec(task, faults_from(faults), fault_seed)
@@ -202,7 +220,11 @@ def _last_turn(completion: Sequence[JSON]) -> Turn | None:
 
 
 def faults_from(text: str) -> Faults:
-    """A preset by its name, or a plan from its JSON text. Raises PlanError."""
+    """A preset by its name, or a plan from its JSON text.
+
+    Raises:
+        PlanError: There is no such preset, or the text is no plan.
+    """
     if not text.lstrip().startswith("{"):
         return check_faults(text)
     try:
@@ -213,7 +235,18 @@ def faults_from(text: str) -> Faults:
 
 @banked("tasks", 256)
 def environment_class(suite: str, tools: tuple[str, ...]) -> type[ToolEpisode]:
-    """The class whose methods are these tools of a suite. Raises TaskError for a tool that cannot be one."""
+    """The class whose methods are these tools of a suite.
+
+    Args:
+        suite: The suite's name.
+        tools: Names of tools, as `Task.tools` has them.
+
+    Returns:
+        A subclass of `ToolEpisode`, the same for the same arguments.
+
+    Raises:
+        TaskError: There is no such suite, or a tool's name cannot be that of a method.
+    """
     found = suite_named(suite)
     known = found.tools_named(tools)
     for name in tools:
@@ -226,12 +259,26 @@ def environment_class(suite: str, tools: tuple[str, ...]) -> type[ToolEpisode]:
 
 
 def environment_name(task: Task) -> str:
-    """The name of a task's environment: tasks with the same tools have the same one."""
+    """The name of a task's environment; tasks with the same tools have the same one."""
     return f"{task.suite}-{len(task.tools)}-{stable_hash('tools', *task.tools) % 16**6:06x}"
 
 
 def environments_of(rows: Iterable[Mapping[str, object]]) -> dict[str, type[ToolEpisode]]:
-    """Environment name -> class, for all that the rows name: what TRL's `environment_factory` takes."""
+    """Environment name -> class, for all that the rows name: what TRL's `environment_factory` takes.
+
+    Args:
+        rows: Rows with the column `task`, as `task_rows` gives them.
+
+    Returns:
+        The classes, by the names in the rows' column `environment`.
+
+    Raises:
+        TaskError: There is no such task, or a tool's name cannot be that of a method.
+
+    Example:
+        >>> [found.__name__ for found in environments_of([{"task": "orders/order_status/train/0"}]).values()]
+        ['OrdersEpisode']
+    """
     found = {}
     for row in rows:
         task = task_by_id(str(row["task"]))
@@ -240,5 +287,5 @@ def environments_of(rows: Iterable[Mapping[str, object]]) -> dict[str, type[Tool
 
 
 def specs_of(kind: type[ToolEpisode]) -> tuple[ToolSpec, ...]:
-    """What a rollout shows of the tools of an environment class, in its order."""
+    """What a rollout shows of the tools of an environment class, in the rollout's order."""
     return tuple(tool.spec for tool in suite_named(kind._suite).tools_named(kind._tools).values())

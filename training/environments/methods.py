@@ -27,7 +27,16 @@ _SECTION = re.compile(r"\b(Args|Returns|Raises):")
 
 
 def tool_method(spec: ToolSpec) -> Callable[..., str]:
-    """The method that calls the tool. It takes whatever a model sends: the tool answers what does not fit."""
+    """The method that calls a tool, with the signature and the docstring that schemas are made of.
+
+    The method takes whatever a model sends: what does not fit is answered by the tool.
+
+    Args:
+        spec: The tool as a model is shown it.
+
+    Returns:
+        A function of `self` and the tool's arguments, which are given by name.
+    """
     name = spec.name
 
     def method(self: Any, /, **arguments: Any) -> str:
@@ -51,7 +60,15 @@ def tool_method(spec: ToolSpec) -> Callable[..., str]:
 
 
 def hint_of(schema: JSON) -> Any:
-    """The type hint that says the most of what a JSON Schema says."""
+    """The type hint that says the most of what a JSON Schema says; `Any` where the schema gives no type.
+
+    Args:
+        schema: The schema of one argument.
+
+    Example:
+        >>> hint_of({"type": "array", "items": {"type": "string"}})
+        list[str]
+    """
     if "enum" in schema:
         return Literal[tuple(schema["enum"])]
     if "anyOf" in schema:
@@ -66,7 +83,19 @@ def hint_of(schema: JSON) -> Any:
 
 
 def docstring_of(spec: ToolSpec) -> str:
-    """The description and an `Args:` section; an argument without a description is described by its name."""
+    """The description and an `Args:` section; an argument without a description is described by its name.
+
+    Args:
+        spec: The tool as a model is shown it.
+
+    Example:
+        >>> properties = {"order_id": {"type": "string", "description": "Such as ORD-17."}}
+        >>> print(docstring_of(ToolSpec("get_order", "Read an order.", {"type": "object", "properties": properties})))
+        Read an order.
+        <BLANKLINE>
+        Args:
+            order_id: Such as ORD-17.
+    """
     lines = [_line(spec.description)]
     properties: dict[str, JSON] = spec.parameters.get("properties", {})
     if properties:

@@ -20,8 +20,19 @@ from faultgym.training.environments.factory import EndedEpisode, ToolEpisode
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """What the parts are worth. Costs are negative; each is counted up to `most`, so that with the defaults every
-    success is worth more than every failure."""
+    """What the parts of a reward are worth.
+
+    Costs are negative; each is counted up to `most`, so that with the defaults every success is worth more than every
+    failure.
+
+    Raises:
+        UserError: A value is not finite, a cost is above 0, `verdict` is not above 0, or `most` is below 0.
+
+    Example:
+        >>> counts = Counts(success=True, calls=4, bad_calls=1, repeated_calls=0)
+        >>> round(Reward().total(counts), 2)
+        0.91
+    """
 
     verdict: float = 1.0
     """Given when the environment's verdict is success."""
@@ -46,7 +57,12 @@ class Reward:
             raise UserError("reward.verdict has to be above 0, and reward.most cannot be below it")
 
     def part(self, name: str, counts: Counts) -> float:
-        """What one part comes to."""
+        """What one part comes to.
+
+        Args:
+            name: `verdict`, or one of `COSTS`.
+            counts: Of one episode.
+        """
         weight: float = getattr(self, name)
         if name == "verdict":
             return weight * counts.success
@@ -65,7 +81,10 @@ RewardFunction = Callable[..., list[float | None]]
 
 
 class RewardPart:
-    """One part as a reward function. Whichever is asked first ends the episodes, and logs how they went."""
+    """One part as a reward function; the first of the parts to be called ends the episodes.
+
+    The part `verdict` also logs how the episodes went.
+    """
 
     def __init__(self, name: str, reward: Reward):
         self.__name__ = name
@@ -79,7 +98,21 @@ class RewardPart:
         log_metric: Callable[[str, float], None] | None = None,
         **_columns: Any,
     ) -> list[float | None]:
-        """The part's rewards, None for an episode that the harness broke."""
+        """The part's rewards, as TRL asks for them.
+
+        Args:
+            completions: The chat after each prompt.
+            environments: The environment of each completion.
+            trainer_state: The trainer's; its `global_step` is stored with the traces.
+            log_metric: Takes a metric's name and value.
+            **_columns: The other columns of the rows, passed over.
+
+        Returns:
+            One reward for each completion; None for an episode that the harness broke.
+
+        Raises:
+            UserError: An environment was never reset.
+        """
         step = int(getattr(trainer_state, "global_step", 0))
         ended = [e._end(c, step) for e, c in zip(environments, completions, strict=True)]
         if log_metric is not None and self.__name__ == "verdict":
@@ -89,7 +122,14 @@ class RewardPart:
 
 
 def measured(ended: Sequence[EndedEpisode | None]) -> dict[str, float]:
-    """What a batch of episodes is logged with; all but the harness errors is of the episodes that were judged."""
+    """The metrics of a batch of episodes; all but `harness_errors` are of the episodes that were judged.
+
+    Args:
+        ended: The episodes; None for one that the harness broke.
+
+    Returns:
+        Metric -> value; `harness_errors` alone where no episode was judged.
+    """
     judged = [end for end in ended if end is not None]
     found = {"harness_errors": float(len(ended) - len(judged))}
     if judged:
@@ -104,6 +144,14 @@ def measured(ended: Sequence[EndedEpisode | None]) -> dict[str, float]:
 
 
 def reward_functions(reward: Reward | None = None) -> list[RewardFunction]:
-    """One function for each part that is not 0, the verdict first: what TRL's `reward_funcs` takes."""
+    """One function for each part that is not 0, the verdict first: what TRL's `reward_funcs` takes.
+
+    Args:
+        reward: What the parts are worth; None for the defaults.
+
+    Example:
+        >>> [part.__name__ for part in reward_functions(Reward(bad_calls=0))]
+        ['verdict', 'calls', 'repeated_calls']
+    """
     given = reward or Reward()
     return [RewardPart(name, given) for name in ("verdict", *COSTS) if name == "verdict" or getattr(given, name)]

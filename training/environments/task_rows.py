@@ -18,10 +18,25 @@ from faultgym.training.environments.factory import environment_name
 
 
 def task_rows(asked: RolloutRequest, prompt: str = "plain") -> list[JSON]:
-    """One row for each episode that is asked for. Raises UserError for what does not exist, or is not for training.
+    """One row for each episode that is asked for.
 
-    Columns: `prompt` (system message and instruction; `prompt` names what is added to the former, as in a rollout),
-    `environment` (see `factory.environments_of`), `task`, `faults` (a preset, or a plan as JSON text), `fault_seed`.
+    Columns: `prompt` (system message and instruction), `environment` (see `factory.environments_of`), `task`, `faults`
+    (a preset, or a plan as JSON text), `fault_seed`.
+
+    Args:
+        asked: The episodes; their split has to be `train`.
+        prompt: The name of the system prompt that is added to the task's system message, as in a rollout.
+
+    Returns:
+        The rows, as JSON values.
+
+    Raises:
+        UserError: A suite, template, preset or prompt does not exist, or the split is kept for measuring.
+
+    Example:
+        >>> asked = RolloutRequest(split="train", templates=("order_status",), per_template=1, faults=("mild",))
+        >>> [(row["task"], row["faults"]) for row in task_rows(asked)]
+        [('orders/order_status/train/0', 'mild')]
     """
     if asked.split != "train":
         raise UserError(f"split {asked.split!r} is kept for measuring: train on 'train'")
@@ -29,7 +44,15 @@ def task_rows(asked: RolloutRequest, prompt: str = "plain") -> list[JSON]:
 
 
 def rows_of(specs: Iterable[EpisodeSpec], prompt: str = "plain") -> list[JSON]:
-    """A row for each of these episodes. Raises UserError for one of a split that is kept for measuring."""
+    """A row for each of these episodes.
+
+    Args:
+        specs: The episodes.
+        prompt: As of `task_rows`.
+
+    Raises:
+        UserError: A task does not exist, or is of a split that is kept for measuring.
+    """
     rows = []
     for spec in specs:
         task = task_by_id(spec.task)

@@ -26,10 +26,14 @@ _PLAYED = (("expert", "clean"), ("expert", "rough"), ("quitter", "rough"))
 def check_filter(name: str, data_filter: DataFilter) -> None:
     """Try a filter on a few traces, twice.
 
+    Args:
+        name: The name under which the filter would be registered.
+        data_filter: The filter.
+
     Raises:
-        UserError: Its name is no lower-case word or that of a reason, it is no `DataFilter`, it says nothing of what a
-            rejection means, it raises, gives something else than None or a text, another answer the second time, or
-            changes the trace.
+        UserError: The name is no lower-case word or that of a reason, the filter is no `DataFilter`, says nothing of
+            what a rejection means, raises, gives something else than None or a text, gives another answer the second
+            time, or changes the trace.
     """
 
     def wrong(why: str) -> UserError:

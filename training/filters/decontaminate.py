@@ -43,7 +43,7 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """What the test splits of one suite hold. Plain data: made once, sent to every worker."""
+    """What the test splits of one suite hold: plain data, made once and sent to every worker."""
 
     suite: str
     version: int
@@ -65,8 +65,14 @@ class HeldOut:
 def held_out(suite: str, n: int = NGRAM, tasks: int = TASKS) -> HeldOut:
     """What the test splits of a suite hold; builds all their worlds, which takes seconds.
 
-    `tasks` of each template and split are drawn for their words; worlds and entities are all there are. Raises
-    `TaskError` for an unknown suite.
+    Args:
+        suite: The suite's name.
+        n: Words of an n-gram.
+        tasks: Test tasks of each template and split that are drawn for their words; of worlds and entities all are
+            taken.
+
+    Raises:
+        TaskError: There is no such suite.
     """
     own = suite_named(suite)
     worlds, names = _worlds(own)
@@ -129,7 +135,7 @@ def _test_tasks(suite: Suite, template: str, tasks: int) -> Iterator[Task]:
 
 
 def question(task: Task) -> str:
-    """A task's template and values, however it is phrased."""
+    """A task's template and values, however the task is phrased."""
     return " ".join([task.template, *(f"{name}={task.params[name]}" for name in sorted(task.params))])
 
 
@@ -153,12 +159,17 @@ def _marked(phrasing: str, params: Mapping[str, Any]) -> Iterator[tuple[str, boo
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, in one case, without punctuation."""
+    """The words of a text, in one case, without punctuation.
+
+    Example:
+        >>> words_of("Cancel ORD-12, please!")
+        ['cancel', 'ord', '12', 'please']
+    """
     return _WORD.findall(text.casefold())
 
 
 def refused(trace: Trace) -> Rejected | None:
-    """Whether a trace is of a split that is kept for tests: then nothing else about it matters.
+    """The rejection of a trace of a split that is kept for tests; None for a trace of a training split.
 
     The split is read from the task's id, which decides what is played; a trace that states another is refused too.
     """
@@ -170,7 +181,15 @@ def refused(trace: Trace) -> Rejected | None:
 
 
 def contamination(trace: Trace, held: HeldOut) -> Rejected | None:
-    """The first thing in a trace that belongs to a test split, if there is any. Its task must exist."""
+    """The first thing in a trace that belongs to a test split; None where nothing does.
+
+    Args:
+        trace: The trace, of a task that exists.
+        held: What the test splits of the trace's suite hold.
+
+    Raises:
+        TaskError: There is no such suite or task.
+    """
     template = suite_named(trace.task.suite).templates[trace.task.template]
     if trace.task.phrasing >= len(template.phrasings) - HELD_OUT:
         return Rejected("held_out_phrasing", trace.episode_id, f"phrasing {trace.task.phrasing}")
@@ -190,9 +209,13 @@ def contamination(trace: Trace, held: HeldOut) -> Rejected | None:
 
 
 def foreign_entity(messages: Iterable[JSON], held: HeldOut) -> str:
-    """An identifier or address of a test world that the messages name; empty when there is none.
+    """An identifier or address of a test world that the messages name; empty where they name none.
 
     A number outside the training pool is not enough: services count up ids of their own, and faults make some up.
+
+    Args:
+        messages: Messages in OpenAI's form.
+        held: What the test splits of the suite hold.
     """
     pattern = _names(held.prefixes)
     for text in texts(messages):
@@ -211,7 +234,12 @@ def _names(prefixes: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def overlap(messages: Iterable[JSON], held: HeldOut) -> str:
-    """Words of a test instruction that the messages repeat; empty when there are none."""
+    """Words of a test instruction that the messages repeat; empty where they repeat none.
+
+    Args:
+        messages: Messages in OpenAI's form; whole instructions are looked for in the user's alone.
+        held: What the test splits of the suite hold.
+    """
     for message in messages:
         for text in texts([message]):
             words = words_of(text)

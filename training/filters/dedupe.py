@@ -98,7 +98,8 @@ def group_key(example: SFTExample) -> bytes:
 def normalised_calls(example: SFTExample) -> tuple[str, ...]:
     """Each call as its tool, its arguments' names, and their values with entities replaced by their kinds.
 
-    A statement becomes its verb and its tables, a longer text `<text>`: how one says it is no other sequence.
+    A statement becomes its verb and its tables, a longer text `<text>`: other words for the same make no other
+    sequence.
     """
     names = entities(example.origin.task)
     return tuple(
@@ -134,7 +135,16 @@ def _shape(value: Any, names: Mapping[str, str], depth: int = 0) -> Any:
 
 
 def normalised(text: str, names: Mapping[str, str]) -> str:
-    """The text with entities, dates and numbers replaced by their kinds; `names` are known values -> their kinds."""
+    """The text with entities, dates and numbers replaced by their kinds.
+
+    Args:
+        text: Any text.
+        names: Known values -> their kinds, the longest first.
+
+    Example:
+        >>> normalised("pay 12.50 to ann@shop.example for the lamp on 2026-01-31", {"lamp": "product"})
+        'pay <number> to <email> for the <product> on <date>'
+    """
     for value, kind in names.items():
         if value in text:
             text = text.replace(value, f"<{kind}>")
@@ -148,7 +158,11 @@ def _kind(found: re.Match[str]) -> str:
 
 @banked("tasks", 256)
 def entities(task: str) -> Mapping[str, str]:
-    """The values that a task's instruction names -> what they are called, the longest first."""
+    """Value -> name, of the values that a task's instruction names, the longest first; none for an unknown task.
+
+    Args:
+        task: The task's id.
+    """
     try:
         params = task_by_id(task).params
     except TaskError:
@@ -160,7 +174,7 @@ def entities(task: str) -> Mapping[str, str]:
 def shingles(example: SFTExample) -> set[int]:
     """32-bit hashes of the runs of `SHINGLE` words in all that was said, called and seen but the system message.
 
-    Identifiers and the task's own values are replaced by their kinds; what was read stays as it is.
+    Identifiers and the task's own values are replaced by their kinds; what was read stays unchanged.
     """
     names = entities(example.origin.task)
     found: set[int] = set()
@@ -202,7 +216,11 @@ def _blank() -> MinHash:
 
 
 def signature(example: SFTExample) -> Signature:
-    """The MinHash signature of an example's shingles. Needs datasketch, of the extra `data`."""
+    """The MinHash signature of an example's shingles; needs datasketch, of the extra `data`.
+
+    Returns:
+        `PERMUTATIONS` numbers of 32 bits.
+    """
     mine = _blank().copy()
     mine.update_batch(shingles(example))
     values: Signature = mine.hashvalues.astype(np.uint32, copy=False)
@@ -210,19 +228,35 @@ def signature(example: SFTExample) -> Signature:
 
 
 def similarity(a: Signature, b: Signature) -> float:
-    """The estimated Jaccard similarity of two examples' shingles."""
+    """The estimated Jaccard similarity of two examples' shingles, in [0, 1].
+
+    Example:
+        >>> similarity(np.array([1, 2, 3, 4], np.uint32), np.array([1, 2, 3, 9], np.uint32))
+        0.75
+    """
     return float(np.count_nonzero(a == b)) / len(a)
 
 
 class DuplicateGroup:
-    """The kept examples of one group, visited in the order of their episode ids."""
+    """The kept examples of one group, visited in the order of their episode ids.
+
+    Example:
+        >>> group = DuplicateGroup(DedupThresholds(near=0.9, per_group=1))
+        >>> first = np.arange(PERMUTATIONS, dtype=np.uint32)
+        >>> [group.verdict(first), group.verdict(first), group.verdict(first + PERMUTATIONS)]
+        ['', 'near_duplicate', 'group_full']
+    """
 
     def __init__(self, grades: DedupThresholds):
         self.grades = grades
         self._kept: list[Signature] = []
 
     def verdict(self, mine: Signature) -> str:
-        """Empty for an example to keep, else why not: `near_duplicate` or `group_full`."""
+        """Empty for an example to keep, which is remembered; else why not: `near_duplicate` or `group_full`.
+
+        Args:
+            mine: The example's `signature`.
+        """
         if self._kept:
             same = np.count_nonzero(np.stack(self._kept) == mine, axis=1)
             if same.max() >= self.grades.near * PERMUTATIONS:
@@ -236,7 +270,11 @@ class DuplicateGroup:
 def deduplicated(examples: Iterable[SFTExample], grades: DedupThresholds | None = None) -> list[SFTExample]:
     """The examples that are kept, by episode id; the same ones for every order of the same examples.
 
-    For lists that fit into memory; `build_sft` does the same from a file.
+    For lists that fit into memory; `build_sft` does the same from a file. Needs datasketch, of the extra `data`.
+
+    Args:
+        examples: The examples, read once.
+        grades: What counts as too much of the same; None for the defaults.
     """
     unique: dict[bytes, SFTExample] = {}
     for example in sorted(examples, key=order):
@@ -251,5 +289,9 @@ def deduplicated(examples: Iterable[SFTExample], grades: DedupThresholds | None 
 
 
 def order(example: SFTExample) -> tuple[str, bytes, bytes]:
-    """By episode id; a server that does not repeat itself can give one id two contents, or only other call ids."""
+    """The key that sorts by episode id.
+
+    A server that does not repeat itself can give an id two contents, or only other call ids: the rest of the key tells
+    these apart.
+    """
     return example.origin.episode_id, exact_key(example), orjson.dumps(example.messages)

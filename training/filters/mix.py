@@ -33,14 +33,14 @@ FLOOR = 0.2
 
 @dataclass(frozen=True, slots=True)
 class MixWeights:
-    """The stated shares."""
+    """The stated shares of the kinds."""
 
     shares: Mapping[ExampleKind, float] = field(default_factory=lambda: DEFAULT_SHARES, hash=False)
     """Of each kind; they add up to 1. Empty: everything is kept."""
     floor: float = FLOOR
 
     def text(self) -> str:
-        """As `parse_mix` takes it."""
+        """The shares in the form that `parse_mix` takes."""
         return ",".join(f"{kind}={share:g}" for kind, share in self.shares.items()) or "all"
 
 
@@ -67,9 +67,18 @@ class MixReport:
 
 
 def parse_mix(text: str) -> MixWeights:
-    """The mix in `clean=0.3,recovery=0.5,...` or `all`. Shares are scaled to add up to 1; kinds not named get none.
+    """The mix in `clean=0.3,recovery=0.5,...` or `all`.
 
-    Raises UserError that names what is wrong.
+    Args:
+        text: Shares of kinds, which are scaled to add up to 1; a kind that is not named gets none. `all` keeps
+            everything.
+
+    Raises:
+        UserError: There is no such kind, a share is no number from 0 on, or no share is above 0.
+
+    Example:
+        >>> parse_mix("clean=1,recovery=3").shares
+        {'clean': 0.25, 'recovery': 0.75}
     """
     if text.strip() == "all":
         return MixWeights({}, 0.0)
@@ -93,10 +102,21 @@ def parse_mix(text: str) -> MixWeights:
 
 
 def quotas(available: Mapping[str, int], mix: MixWeights) -> dict[str, int]:
-    """How many examples of each kind are taken of those that there are.
+    """How many examples of each kind are taken.
 
-    As many as possible, so that every kind that is there has its stated share, or all of its examples if these make
-    up at least `mix.floor` of that share. Kinds of which there are none do not count.
+    As many as possible, so that every kind that is there has its stated share, or all of its examples if these make up
+    at least `mix.floor` of that share. Kinds of which there are none do not count.
+
+    Args:
+        available: Kind -> how many examples there are.
+        mix: The stated shares.
+
+    Returns:
+        Kind -> how many to take, without the kinds that get none.
+
+    Example:
+        >>> quotas({"clean": 1000, "recovery": 30, "report": 0}, MixWeights({"clean": 0.5, "recovery": 0.5}))
+        {'clean': 270, 'recovery': 30}
     """
     if not mix.shares:
         return {kind: count for kind, count in available.items() if count}
@@ -122,7 +142,16 @@ def quotas(available: Mapping[str, int], mix: MixWeights) -> dict[str, int]:
 
 
 def fair(available: Mapping[K, int], total: int) -> dict[K, int]:
-    """`total` divided in equal parts, as far as each has so many; what one lacks goes to the others."""
+    """`total` divided in equal parts, as far as each has so many; what one lacks goes to the others.
+
+    Args:
+        available: Name -> how many there are.
+        total: How many are wanted in all.
+
+    Example:
+        >>> fair({"RETRY": 1, "BACKOFF": 5, "REAUTH": 9}, 9)
+        {'RETRY': 1, 'BACKOFF': 4, 'REAUTH': 4}
+    """
     given = dict.fromkeys(available, 0)
     left = min(total, sum(available.values()))
     order = sorted(available, key=lambda name: (available[name], str(name)))
@@ -133,7 +162,15 @@ def fair(available: Mapping[K, int], total: int) -> dict[K, int]:
 
 
 def leads(combinations: Mapping[tuple[str, ...], int]) -> dict[tuple[str, ...], str]:
-    """For each combination of contracts, the one that it counts for when recoveries are balanced: the rarest."""
+    """For each combination of contracts, the contract that it counts for when recoveries are balanced: the rarest.
+
+    Args:
+        combinations: Contracts of an example -> how many examples there are.
+
+    Example:
+        >>> leads({("BACKOFF",): 5, ("BACKOFF", "RETRY"): 2})
+        {('BACKOFF',): 'BACKOFF', ('BACKOFF', 'RETRY'): 'RETRY'}
+    """
     counts: Counter[str] = Counter()
     for contracts, count in combinations.items():
         for contract in contracts:
@@ -142,16 +179,30 @@ def leads(combinations: Mapping[tuple[str, ...], int]) -> dict[tuple[str, ...], 
 
 
 def rank(seed: int, key: bytes) -> int:
-    """Where an example stands in the order in which examples are taken and written; 63 bits."""
+    """Where an example stands in the order in which examples are taken and written; 63 bits.
+
+    Args:
+        seed: The build's seed.
+        key: The example's `exact_key`, or what stands for it.
+    """
     return stable_hash("rank", seed, key.hex()) >> 1
 
 
 def mixed(
     examples: Iterable[SFTExample], mix: MixWeights | None = None, caps: SampleCaps | None = None, seed: int = 0
 ) -> tuple[list[SFTExample], MixReport]:
-    """The examples of a mix in the order in which they are written, and what it is.
+    """The examples of a mix in the order in which they are written, and what the mix is.
 
     For lists that fit into memory; `build_sft` does the same from a file.
+
+    Args:
+        examples: The examples, read once; `deduplicated` before.
+        mix: The stated shares; None for the defaults.
+        caps: The most examples of one task, and of one template; None for the defaults.
+        seed: Fixes which examples are taken.
+
+    Returns:
+        (examples, report).
     """
     mix, caps = mix or MixWeights(), caps or SampleCaps()
     ranked = sorted(examples, key=lambda e: (rank(seed, exact_key(e)), order(e)))
@@ -200,7 +251,15 @@ def mix_report(
     mix: MixWeights,
     left_out: Mapping[str, int],
 ) -> MixReport:
-    """The report on counts; names are sorted, kinds in their own order."""
+    """The report on counts; names are sorted, kinds in their own order.
+
+    Args:
+        kinds: Examples by kind.
+        contracts: Recoveries by contract.
+        templates: Examples by template.
+        mix: The stated shares, for what is short of them.
+        left_out: Examples by why they were left out; zeros are dropped.
+    """
     total = sum(kinds.values())
     short = tuple(kind for kind, share in mix.shares.items() if kinds.get(kind, 0) < math.floor(share * total * 0.99))
     return MixReport(

@@ -23,6 +23,9 @@ def data_filter(summary: str) -> Callable[[TraceTest], TraceTest]:
     Args:
         summary: What a rejection means, as a clause about the trace.
 
+    Returns:
+        A decorator that gives the function back.
+
     Raises:
         UserError: The filter does not conform, or there is one of that name.
     """

@@ -28,7 +28,18 @@ SETTLED = frozenset({"recovered", "reported"})
 
 
 def read_trace(record: object) -> Trace | Rejected:
-    """The trace in a record."""
+    """The trace in a record.
+
+    Args:
+        record: What the JSON of a line holds.
+
+    Returns:
+        The trace; a rejection where the record is none, or was written by a release with another schema.
+
+    Example:
+        >>> read_trace({"episode_id": "a1"}).reason
+        'unreadable'
+    """
     try:
         return Trace.from_record(record)
     except TraceError as error:
@@ -40,8 +51,15 @@ def read_trace(record: object) -> Trace | Rejected:
 def select(trace: Trace, *, max_call_ratio: float = MAX_CALL_RATIO) -> SFTExample | Rejected:
     """The example that a trace is, or why it is none.
 
-    `max_call_ratio` bounds its calls as a multiple of what the reference solution needs under the same faults. Which
-    split it is from, and what test splits hold, is `decontaminate`'s to judge.
+    The split of the trace, and what test splits hold, is `decontaminate`'s to judge.
+
+    Args:
+        trace: The trace; replayed, so that nothing is taken on its word.
+        max_call_ratio: The bound of its calls, as a multiple of what the reference solution needs under the same
+            faults.
+
+    Returns:
+        The example, or the first reason against it.
     """
     if found := _claims(trace):
         return found
@@ -140,7 +158,13 @@ def _example(trace: Trace, task: Task, scored: Score) -> SFTExample:
 
 
 def example_kind(trace: Trace, task: Task, contracts: tuple[str, ...]) -> ExampleKind:
-    """What a verified success is an example of; `contracts` are those of the faults it recovered from."""
+    """The kind of example that a verified success is.
+
+    Args:
+        trace: The trace, judged a success.
+        task: Its task.
+        contracts: Those of the faults that the trace recovered from.
+    """
     assert trace.verdict is not None
     if not task.needs_tools:
         return "no_tool"

@@ -46,7 +46,7 @@ class BranchPoint:
 
     @property
     def turn(self) -> Turn:
-        """The right decision."""
+        """The right decision at the fork."""
         return self.right.turn
 
     @property
@@ -72,19 +72,19 @@ class BranchPoint:
 
     @cached_property
     def trouble(self) -> str:
-        """What is wrong with that call's result; empty when it can be gone on from."""
+        """What is wrong with the result of the last call before the fork; empty where nothing is."""
         if self.subject is None:
             return ""
         return looks_wrong(self.subject.result.content) or ("a fault" if self.contract in _FAILING else "")
 
     @cached_property
     def seen(self) -> ToolResponse:
-        """That call's result, read."""
+        """The result of the last call before the fork, read."""
         return read_result(self.subject.result.content if self.subject else "")
 
     @cached_property
     def contract(self) -> str:
-        """The contract of the fault that struck that call; empty when none did."""
+        """The contract of the fault that struck the last call before the fork; empty where none did."""
         if self.subject is None or not self.subject.faults:
             return ""
         return str(self.forks.trace.events[self.subject.faults[-1]].contract)
@@ -100,7 +100,12 @@ class BranchPoint:
         return self.aim(turn.tool_calls[0]).verbatim == self.aim(self.subject.call).verbatim
 
     def pick(self, count: int, *what: object) -> int:
-        """A number in range(count), fixed by the fork and by what it is for."""
+        """A number in range(count), fixed by the fork and by the purpose.
+
+        Args:
+            count: How many there are to pick from; at least 1.
+            *what: The purpose, told apart from others of the same fork.
+        """
         return stable_hash("crossing", self.forks.trace.episode_id, self.step, *what) % count
 
     @property
@@ -109,7 +114,7 @@ class BranchPoint:
         return f"call_{len(self.records) + 1}"
 
     def desk(self) -> ReferenceAgent:
-        """A desk of this task, to phrase calls and reports at."""
+        """A reference agent of this task, to phrase calls and reports with."""
         desk = ReferenceAgent(self.suite, self.task, self.offered)
         for record in self.records:
             aim = self.aim(record.call)
@@ -118,7 +123,11 @@ class BranchPoint:
         return desk
 
     def siblings(self, template: str = "") -> list[Task]:
-        """Other tasks in the same world: of this template, or of another one."""
+        """Other tasks in the same world, in an order of this fork's own.
+
+        Args:
+            template: Their template; empty for that of this task.
+        """
         task = self.task
         worlds, name = WORLDS[task.split], template or task.template
         split = task.split
@@ -139,7 +148,16 @@ class BranchPoint:
 
 
 def request(desk: ApiClient, operation: str, arguments: dict[str, object]) -> ToolCall:
-    """The call of an operation in the form that the task offers."""
+    """The call of an operation in the form that the task offers.
+
+    Args:
+        desk: Where the call is phrased.
+        operation: The operation's name.
+        arguments: Its arguments, by name.
+
+    Raises:
+        KeyError: The suite has no such operation.
+    """
     op = desk.suite.service.operations[operation]
     return next(desk.request(op, arguments, "")).call
 

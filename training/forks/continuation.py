@@ -47,11 +47,19 @@ class ReferenceContinuation:
 
     @property
     def desk(self) -> ReferenceAgent:
-        """Where the reference works; it knows which writes it has seen done."""
+        """The reference agent, which knows the writes that were seen done."""
         return self.reference.desk
 
     def act(self, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn:
-        """The next turn of the reference that has not been taken yet."""
+        """The next turn of the reference that has not been taken yet.
+
+        Args:
+            observation: What the last turn came to; its results are read after the first new call.
+            tools: The tools that are offered now.
+
+        Returns:
+            The next new call, or the final text; an empty final text where the reference finds no end.
+        """
         names = {spec.name for spec in tools}
         text: str | None = None
         if self._pending:

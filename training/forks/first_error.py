@@ -35,17 +35,39 @@ class FirstError:
 
     @classmethod
     def at(cls, forks: Forks, step: int, max_call_ratio: float) -> FirstError | None:
-        """The first error if it were there: None where what the expert makes of the beginning is no example."""
+        """The first error, supposed to be at a step.
+
+        Args:
+            forks: The trace that went wrong.
+            step: The turn that is replaced by the expert's.
+            max_call_ratio: As of `select`.
+
+        Returns:
+            None where what the expert makes of the beginning is no example.
+
+        Raises:
+            TraceError: The trace does not come out as stored.
+        """
         way = expert_way(forks, step)
         example = None if way is None else select(way.trace, max_call_ratio=max_call_ratio)
         return cls(step, way.trace, example) if way is not None and isinstance(example, SFTExample) else None
 
 
 def first_error(forks: Forks, max_call_ratio: float = MAX_CALL_RATIO) -> FirstError | None:
-    """The first error of a trace that is no example; None where it has none, or no beginning of it is worth imitating.
+    """The first error of a trace that is no example.
 
-    Found by bisection: what is wrong with a beginning stays wrong with every longer one. `max_call_ratio` is
-    `select`'s.
+    Found by bisection: what is wrong with a beginning stays wrong with every longer one.
+
+    Args:
+        forks: The trace.
+        max_call_ratio: As of `select`.
+
+    Returns:
+        None where the trace has no error that a better turn would have removed, or no beginning of it is worth
+        imitating.
+
+    Raises:
+        TraceError: The trace does not come out as stored.
     """
     found = select(forks.trace, max_call_ratio=max_call_ratio)
     if not isinstance(found, Rejected) or found.reason not in CORRECTABLE:

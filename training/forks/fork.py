@@ -38,14 +38,19 @@ SUCCESS_WORTH = 0.5
 
 
 class Resumable(Protocol):
-    """A policy that can go on from an episode that somebody else has begun: a model, given the chat so far."""
+    """A policy that can go on from an episode that another policy has begun: a model, given the chat so far."""
 
     def resume(self, opening: Opening, steps: Sequence[StepRecord]) -> Actor:
-        """An actor that has all these steps behind it; its first observation is the last step's results."""
+        """An actor that has all these steps behind it.
+
+        Args:
+            opening: What the episode begins with, and the policy's seed.
+            steps: What has happened; the actor's first observation is the last step's results.
+        """
 
 
 class Strayed(Exception):
-    """The policy, started anew, does not take the trace's turns: it cannot be brought to the fork."""
+    """The policy, started anew, does not take the trace's turns, and cannot be brought to the fork."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,12 @@ class Continuation:
 
     @cached_property
     def messages(self) -> tuple[JSON, ...]:
-        """Its own messages, tool messages among them, in OpenAI's form."""
+        """The messages from the fork on, tool messages among them, in OpenAI's form."""
         return tuple(chat_messages((), self.trace.steps[self.step :]))
 
     @cached_property
     def worth(self) -> float:
-        """Its score: see `worth`."""
+        """The score of the whole episode; see `worth`."""
         return worth(self.trace)
 
     @property
@@ -83,8 +88,11 @@ class Continuation:
 def worth(trace: Trace) -> float:
     """The score that margins are differences of, in [0, 1].
 
-    0 for a failure, whatever it did; for a success one half, and the other half times its efficiency: the
-    expert's number of calls under the same schedule over its own (1 where it needs no more than the expert).
+    0 for a failure, whatever it did; for a success one half, and the other half times its efficiency: the expert's
+    number of calls under the same schedule over its own (1 where it needs no more than the expert).
+
+    Raises:
+        TaskError: The task does not exist here.
     """
     if trace.verdict is None or not trace.verdict.success:
         return 0.0
@@ -93,12 +101,19 @@ def worth(trace: Trace) -> float:
 
 
 class Forks:
-    """A trace, built again: the episode at each of its steps, kept so that each is built once."""
+    """A trace, built again: the episode at each of its steps, kept so that each is built once.
+
+    Args:
+        trace: The trace to be forked.
+        task: Its task; None to look it up.
+    """
 
     def __init__(self, trace: Trace, task: Task | None = None):
         """Begin the episode; nothing is played yet.
 
-        Raises TraceError when the trace cannot be of this task, TaskError when there is no such task.
+        Raises:
+            TraceError: The trace does not open as its task does.
+            TaskError: There is no such task.
         """
         self.trace = trace
         self.task = task or task_by_id(trace.task.id)
@@ -108,13 +123,15 @@ class Forks:
         self._at: list[Episode] = [first]
 
     def __len__(self) -> int:
-        """States that can be forked: one before each turn."""
+        """The number of states that can be forked: one before each turn."""
         return len(self.trace.steps)
 
     def state(self, step: int) -> Episode:
         """The episode before turn `step`, to be looked at and not to be stepped.
 
-        Raises TraceError where the trace does not come out as it says, IndexError beyond its last turn.
+        Raises:
+            IndexError: The trace has no such turn.
+            TraceError: The trace does not come out as stored.
         """
         if not 0 <= step < len(self.trace.steps):
             raise IndexError(f"trace {self.trace.episode_id} has {len(self.trace.steps)} turns: no fork at {step}")
@@ -132,11 +149,11 @@ class Forks:
 
     @cached_property
     def critical(self) -> int | None:
-        """The trace's first critical step, looked for once; None where there is none (it succeeded, say)."""
+        """The trace's first critical step, looked for once; None where the trace has none (it succeeded, say)."""
         return critical_step(self.trace, self.task, self.state).step
 
     def fork(self, step: int) -> Episode:
-        """An independent copy of the state before turn `step`."""
+        """An independent copy of the state before turn `step`; raises as `state` does."""
         return self.state(step).fork()
 
     def prompt(self, step: int) -> tuple[JSON, ...]:
@@ -152,11 +169,35 @@ class Forks:
         return Continuation(self.trace, step, str(self.trace.policy.get("name", "")))
 
     def play(self, step: int, actor: Actor, description: JSON, source: str, seed: int = 0) -> Continuation:
-        """Let an actor that waits for nothing go on from before turn `step`, within the trace's limits."""
+        """Let an actor that waits for nothing go on from before turn `step`, within the trace's limits.
+
+        Args:
+            step: Index of the first turn that is the actor's, from 0.
+            actor: Takes the turns.
+            description: What the new trace says of its policy.
+            source: Who goes on: a policy's name, or `expert`.
+            seed: The policy's seed in the new trace.
+
+        Raises:
+            TypeError: The actor waits for something.
+            TraceError: The trace does not come out as stored.
+        """
         return at_once(self.go_on(step, actor, description, source, seed))
 
     async def go_on(self, step: int, actor: Actor, description: JSON, source: str, seed: int = 0) -> Continuation:
-        """Let an actor go on from before turn `step`, within the trace's limits."""
+        """Let an actor go on from before turn `step`, within the trace's limits; see `play`.
+
+        Args:
+            step: Index of the first turn that is the actor's, from 0.
+            actor: Takes the turns; may wait for a model.
+            description: What the new trace says of its policy.
+            source: Who goes on: a policy's name, or `expert`.
+            seed: The policy's seed in the new trace.
+
+        Raises:
+            AssertionError: The new trace does not share its prefix: a bug of ours.
+            TraceError: The trace does not come out as stored.
+        """
         episode = self.fork(step)
         try:
             await play(episode, actor, replace(self.trace.limits, wall_seconds=None))  # a fork ends the same everywhere
@@ -168,13 +209,23 @@ class Forks:
         return Continuation(made, step, source)
 
     def sample(self, step: int, policy: Policy, number: int) -> Continuation:
-        """`sampled`, from code that is not asynchronous: one at a time. `Sampler` has many in flight."""
+        """The policy's own continuation, from code that is not asynchronous; see `sampled`. `Sampler` has many in
+        flight.
+        """
         return wait_for(self.sampled(step, policy, number, policy.describe()))
 
     async def sampled(self, step: int, policy: Policy, number: int, description: JSON) -> Continuation:
-        """The policy's own continuation; `number` and the fork give the seed. Raises `Strayed`.
+        """The policy's own continuation.
 
-        `description` is what the policy says of itself, asked for once: a model's may hash its files.
+        Args:
+            step: Index of the first turn that is the policy's, from 0.
+            policy: Goes on.
+            number: Tells the samples of a fork apart; it and the fork give the seed.
+            description: What the policy says of itself, asked for once: a model's may hash its files.
+
+        Raises:
+            Strayed: The policy cannot be brought to the fork.
+            TraceError: The trace does not come out as stored.
         """
         seed = stable_hash("fork", self.trace.episode_id, step, number) >> 11
         actor = await resumed(policy, self, step, seed)
@@ -211,8 +262,17 @@ def _bytes(opening: Sequence[Message], steps: Sequence[StepRecord]) -> bytes:
 async def resumed(policy: Policy, forks: Forks, step: int, seed: int) -> Actor:
     """An actor of the policy that has the trace's turns before `step` behind it.
 
-    A policy that is `Resumable` is given them; any other is started anew and shown the same messages, and has
-    to take the same turns by itself. Raises `Strayed` when it does not.
+    A policy that is `Resumable` is given the turns; any other is started anew and shown the same messages, and has to
+    take the same turns by itself.
+
+    Args:
+        policy: Goes on.
+        forks: The trace.
+        step: Index of the first turn that is the policy's, from 0.
+        seed: The policy's seed.
+
+    Raises:
+        Strayed: The policy takes another turn than the trace.
     """
     first = forks.state(0)
     opening = opening_of(first, seed)
@@ -230,31 +290,41 @@ async def resumed(policy: Policy, forks: Forks, step: int, seed: int) -> Actor:
 
 
 def same_decision(one: Turn, other: Turn) -> bool:
-    """Whether two turns do the same: the same calls with the same arguments, or the same final text."""
+    """Whether two turns do the same: the same calls with the same arguments, or the same final text.
+
+    Example:
+        >>> same_decision(Turn("Done.", reasoning="All is there."), Turn("Done."))
+        True
+    """
     return decision(one) == decision(other)
 
 
 def decision(turn: Turn) -> tuple[object, ...]:
-    """What a turn does, without what it thinks: comparable."""
+    """What a turn does, without what was thought: comparable.
+
+    Example:
+        >>> decision(Turn("Done."))
+        ('text', 'Done.')
+    """
     if turn.final:
         return ("text", turn.text)
     return tuple((c.name, c.raw, repr(sorted((c.arguments or {}).items()))) for c in turn.tool_calls)
 
 
 def is_scripted(description: JSON) -> bool:
-    """Whether a policy's description says that it plays a script: then it is deterministic."""
+    """Whether a policy's description says that the policy plays a script, and so is deterministic."""
     return bool(description.get("scripted"))
 
 
 class Turns:
-    """An actor that takes given turns, then lets another go on."""
+    """An actor that takes given turns, then lets another actor go on."""
 
     def __init__(self, turns: Sequence[Turn], then: Actor | None = None):
         self._turns: Iterator[Turn] = iter(turns)
         self._then = then
 
     def act(self, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn | Awaitable[Turn]:
-        """The next given turn; after the last one whatever the other actor does, or an empty final text."""
+        """The next given turn; after the last one what the other actor does, or an empty final text."""
         turn = next(self._turns, None)
         if turn is not None:
             return turn

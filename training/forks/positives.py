@@ -46,9 +46,12 @@ class Sources:
     """Continuations that wait for the policy at the same time."""
 
     def sampler(self) -> Sampler | None:
-        """The policy, ready to be asked; None where nobody is. Raises UserError for one that cannot go on from a fork.
+        """The policy, ready to be asked; None where no continuation of a policy is wanted.
 
-        Of one event loop: share it between the traces that are forked at the same time.
+        A sampler is of one event loop: share it between the traces that are forked at the same time.
+
+        Raises:
+            UserError: The policy cannot go on from a fork.
         """
         if self.policy is None or self.kind == "scripted" or not (self.samples or self.checks):
             return None
@@ -58,9 +61,19 @@ class Sources:
 async def branch_points(
     forks: Forks, steps: Sequence[int], sources: Sources, sampler: Sampler | None = None
 ) -> list[BranchPoint]:
-    """These forks with the way that is right there; those where nobody knows one are left out.
+    """These forks with the way that is right there; those where no right way is known are left out.
 
     The samples of all forks are in flight together, and then those that verify what could be chosen.
+
+    Args:
+        forks: The trace.
+        steps: The turns before which the trace is forked.
+        sources: Who makes the continuations, and whose are preferred.
+        sampler: The policy, ready to be asked; None to make one where `sources` asks for samples.
+
+    Raises:
+        TraceError: The trace does not come out as stored.
+        HarnessError: The policy's server failed.
     """
     sampler = sampler or sources.sampler()
     samples: dict[int, list[Continuation]] = {}
@@ -128,7 +141,15 @@ def _waste(made: Continuation, turns: int | None = None) -> int:
 
 
 def expert_way(forks: Forks, step: int) -> Continuation | None:
-    """The expert's continuation, if it succeeds: with what was read so far or, failing that, reading it anew."""
+    """The expert's continuation: with what was read so far or, failing that, reading all of it anew.
+
+    Args:
+        forks: The trace.
+        step: The turn from which the expert goes on.
+
+    Returns:
+        None where the expert does not succeed either.
+    """
     actor = StyledPolicy(ReferenceContinuation(forks.task, forks.trace.steps[:step]), forks.state(step))
     made = forks.play(step, actor, _EXPERT, "expert")
     if made.success:
@@ -141,7 +162,15 @@ def expert_way(forks: Forks, step: int) -> Continuation | None:
 
 
 def own_way(forks: Forks, step: int) -> Continuation | None:
-    """How the trace itself went on; a scripted policy's turns in the common reasoning style."""
+    """How the trace itself went on; a scripted policy's turns in the common reasoning style.
+
+    Args:
+        forks: The trace.
+        step: The turn from which on the continuation counts.
+
+    Returns:
+        None for a script's success that did not end with a final text.
+    """
     own = forks.own(step)
     if not is_scripted(forks.trace.policy):
         return own

@@ -25,7 +25,13 @@ _ASIDE = frozenset({"wait", "issue_token"})
 
 
 def restyled(turn: Turn, suite: Suite, before: Sequence[StepRecord]) -> Turn:
-    """The turn with the thought that belongs to its call; a final text has none."""
+    """The turn with the thought that belongs to its call; a final text has none.
+
+    Args:
+        turn: The turn.
+        suite: Tells what its calls are after.
+        before: The steps before the turn.
+    """
     if turn.final:
         return replace(turn, reasoning="")
     earlier = [intent_of(suite, r.call) for step in before for r in step.calls]
@@ -36,7 +42,13 @@ def restyled(turn: Turn, suite: Suite, before: Sequence[StepRecord]) -> Turn:
 
 
 def restyled_messages(steps: Sequence[StepRecord], first: int, suite: Suite) -> tuple[JSON, ...]:
-    """The messages of an episode from a step on, all turns in the common reasoning style, in OpenAI's form."""
+    """The messages of an episode from a step on, all turns in the common reasoning style, in OpenAI's form.
+
+    Args:
+        steps: All steps of the episode.
+        first: Index of the first step whose messages are wanted, from 0.
+        suite: The suite of its task.
+    """
     spoken = [replace(steps[n], turn=restyled(steps[n].turn, suite, steps[:n])) for n in range(first, len(steps))]
     return tuple(chat_messages((), spoken))
 
@@ -61,14 +73,23 @@ class StyledPolicy:
     """An actor whose scripted turns get the common reasoning style."""
 
     def __init__(self, actor: Actor, episode: Episode):
-        """`episode` is the state that the actor goes on from."""
+        """Go on from a state.
+
+        Args:
+            actor: Takes the turns; waits for nothing.
+            episode: The state that the actor goes on from.
+        """
         self._actor = actor
         self._suite = episode.suite
         self._steps = list(episode.turns)
         self._turn: Turn | None = None
 
     def act(self, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn:
-        """The actor's next turn, restyled."""
+        """The actor's next turn, restyled.
+
+        Raises:
+            TypeError: The actor waits for something.
+        """
         if self._turn is not None:
             results = [m for m in observation.messages if isinstance(m, ToolResult)]
             self._steps.append(_step(self._turn, results))

@@ -16,10 +16,18 @@ IN_FLIGHT = 256
 
 
 class Sampler:
-    """A policy with room for so many continuations. Belongs to one event loop."""
+    """A policy with room for so many continuations; of one event loop."""
 
     def __init__(self, policy: Policy, in_flight: int = IN_FLIGHT):
-        """Raises UserError for a policy that cannot be brought to a fork."""
+        """Take a policy.
+
+        Args:
+            policy: Scripted, or `Resumable`.
+            in_flight: Continuations that wait for the policy at the same time.
+
+        Raises:
+            UserError: The policy cannot be brought to a fork.
+        """
         self.policy = policy
         self.description = described(policy)
         self.scripted = is_scripted(self.description)
@@ -31,7 +39,19 @@ class Sampler:
         self._room = asyncio.Semaphore(in_flight)
 
     async def continuation(self, forks: Forks, step: int, number: int) -> Continuation | None:
-        """One continuation from before turn `step`; None where a script strays from the trace's prefix."""
+        """A continuation from before turn `step`.
+
+        Args:
+            forks: The trace.
+            step: Index of the first turn that is the policy's, from 0.
+            number: Tells the samples of a fork apart.
+
+        Returns:
+            None where a script strays from the trace's prefix.
+
+        Raises:
+            HarnessError: The policy's server failed.
+        """
         async with self._room:
             try:
                 return await forks.sampled(step, self.policy, number, self.description)
@@ -39,7 +59,19 @@ class Sampler:
                 return None
 
     async def continuations(self, forks: Forks, steps: Sequence[int], count: int) -> dict[int, list[Continuation]]:
-        """`count` continuations from before each of these turns, all in flight together."""
+        """`count` continuations from before each of these turns, all in flight together.
+
+        Args:
+            forks: The trace.
+            steps: The turns.
+            count: Continuations at each.
+
+        Returns:
+            Step -> its continuations, without those that strayed.
+
+        Raises:
+            HarnessError: The policy's server failed.
+        """
         asked = [(step, number) for step in steps for number in range(count)]
         made = await together(self.continuation(forks, step, number) for step, number in asked)
         found: dict[int, list[Continuation]] = {step: [] for step in steps}
@@ -49,7 +81,12 @@ class Sampler:
         return found
 
     async def holds(self, made: Continuation, checks: int) -> bool:
-        """Whether most of so many further continuations of a decision succeed too."""
+        """Whether most of so many further continuations of a decision succeed too.
+
+        Args:
+            made: The continuation whose decision is tried.
+            checks: Further continuations; with 0, for a script and for a final text its own success counts.
+        """
         if not checks or self.scripted or made.turn.final:
             return made.success
         step = made.step + 1

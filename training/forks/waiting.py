@@ -21,7 +21,15 @@ def _runner() -> asyncio.Runner:
 
 
 def wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result, from code that is not asynchronous. Raises RuntimeError within a running event loop."""
+    """The result of a coroutine, from code that is not asynchronous.
+
+    Raises:
+        RuntimeError: An event loop is running.
+
+    Example:
+        >>> wait_for(together([asyncio.sleep(0, "first"), asyncio.sleep(0, "second")]))
+        ['first', 'second']
+    """
     try:
         return _runner().run(coroutine)
     except RuntimeError:
@@ -39,9 +47,23 @@ async def together(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 def in_turn(coroutines: Iterable[Coroutine[Any, Any, T]], width: int) -> Iterator[T]:
-    """The results one by one, in the order of the coroutines, of which `width` are under way at a time.
+    """The results of coroutines, `width` of which are under way at a time.
 
-    They go on while the next result is waited for, not while the caller works on the last one.
+    Coroutines go on while the next result is waited for, not while the caller works on the last one.
+
+    Args:
+        coroutines: Drawn from only as fast as there is room.
+        width: How many are under way at a time.
+
+    Yields:
+        The results, in the order of the coroutines.
+
+    Raises:
+        RuntimeError: An event loop is running.
+
+    Example:
+        >>> list(in_turn((asyncio.sleep(0, number) for number in range(3)), 2))
+        [0, 1, 2]
     """
     source = iter(coroutines)
     tasks: deque[asyncio.Task[T]] = deque()
