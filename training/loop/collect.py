@@ -28,7 +28,20 @@ ITSELF, OWN, EXPERT = "itself", "own", "expert"
 
 
 def collect(rollout: Path, work: Path, sources: Sources) -> Path:
-    """A run of corrected traces, with a summary of who corrected how many; goes on where a killed process stopped."""
+    """Make a run of corrected traces, with a summary of who corrected how many; resumes where a killed process stopped.
+
+    Args:
+        rollout: The run whose traces are corrected.
+        work: Where notes and the result are written.
+        sources: Who makes the continuations, and whose are preferred.
+
+    Returns:
+        The run's folder, `work/collect`, with `summary.json`.
+
+    Raises:
+        UserError: Another process is at it, the folder cannot be written, or the policy cannot go on from a fork.
+        HarnessError: The policy's server failed.
+    """
     notes, out = work / "notes", work / "collect"
     found = RunDirectory.open(notes) if (notes / "plan.json").exists() else RunDirectory.create(notes, {})
     with found.lock():

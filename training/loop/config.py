@@ -47,7 +47,16 @@ def _at(value: Any) -> Any:
 @refusing
 @dataclass(frozen=True, slots=True, config=SETTINGS)
 class LoopConfig:
-    """One loop."""
+    """The settings of one loop.
+
+    Raises:
+        UserError: A value is not allowed, or a suite, template or preset does not exist.
+
+    Example:
+        >>> config = LoopConfig.of({"model": "smollm2", "suites": "orders", "sft": {"learning_rate": "1e-3"}})
+        >>> config.training("sft", "smollm2", ("sets/a",), "out", seed=3).learning_rate
+        0.001
+    """
 
     model: FilledText
     """The model to begin with: an embedded one's name, a folder, or a hub id."""
@@ -134,7 +143,7 @@ class LoopConfig:
 
     @property
     def dev_each(self) -> int:
-        """Dev tasks of each template."""
+        """The number of dev tasks of each template."""
         return self.dev_tasks or math.ceil(DEV_TASKS / self._templates)
 
     @property
@@ -153,18 +162,29 @@ class LoopConfig:
 
     @property
     def limits(self) -> Limits:
-        """Of every episode."""
+        """The limits of every episode."""
         return Limits(turns=self.turns)
 
     @property
     def api(self) -> Style | None:
-        """`style` as suites take it."""
+        """The setting `style` as suites take it."""
         return self.style or None
 
     def training(self, method: str, model: str, data: tuple[str, ...], out: str, seed: int) -> TrainConfig:
         """The configuration of one training stage.
 
-        Rows are learned under the prompt that they were sampled with, and one that is too long does not stop the loop.
+        Rows are learned under the prompt that they were sampled with, and a row that is too long does not stop the
+        loop.
+
+        Args:
+            method: `sft` takes the settings in `sft`, every other method those in `pref`.
+            model: What is trained.
+            data: Folders of data sets.
+            out: The folder of the result.
+            seed: The stage's seed.
+
+        Raises:
+            UserError: A setting is unknown or impossible, or is one that the loop decides.
         """
         section = "sft" if method == "sft" else "pref"
         given: Mapping[str, Any] = getattr(self, section)
@@ -180,16 +200,27 @@ class LoopConfig:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> LoopConfig:
-        """From values as they stand in a YAML file; raises UserError for what is unknown, missing or impossible."""
+        """The settings from values as they stand in a YAML file.
+
+        Args:
+            values: Setting -> value; texts may stand for numbers, truth values and lists.
+
+        Raises:
+            UserError: A setting is unknown, missing or impossible.
+        """
         return cls(**values)
 
     def to_record(self) -> JSON:
-        """As JSON."""
+        """The settings as JSON."""
         record = {one.name: getattr(self, one.name) for one in fields(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in record.items()}
 
     def difference(self, record: JSON) -> str:
-        """The first setting in which an earlier configuration differs, in words; empty when a loop may go on."""
+        """The first setting in which an earlier configuration differs, in words; empty where the loop may be resumed.
+
+        Args:
+            record: The earlier configuration, as `to_record` gives it.
+        """
         kept = {name: value for name, value in record.items() if name not in CHANGEABLE}
         mine = {name: value for name, value in self.to_record().items() if name not in CHANGEABLE}
         return plan_difference(kept, mine)
@@ -201,7 +232,18 @@ to change for a stage to fit into memory. A stage that has ended keeps those tha
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"sft.learning_rate": x}` as `{"sft": {"learning_rate": x}}`. Raises UserError for another dotted name."""
+    """Dotted names as sections: `{"sft.learning_rate": x}` as `{"sft": {"learning_rate": x}}`.
+
+    Args:
+        values: Setting -> value; the sections are `sft` and `pref`.
+
+    Raises:
+        UserError: Another name has a dot.
+
+    Example:
+        >>> nested({"sft.learning_rate": "1e-3", "rounds": "2"})
+        {'sft': {'learning_rate': '1e-3'}, 'rounds': '2'}
+    """
     found: dict[str, Any] = {}
     for name, value in values.items():
         section, dot, rest = name.partition(".")

@@ -50,13 +50,13 @@ class PracticeCell:
 
     @property
     def name(self) -> str:
-        """For people and for JSON."""
+        """The cell's name, for people and for JSON."""
         return f"{self.suite}/{self.template}/{self.setting}"
 
 
 @dataclass(frozen=True, slots=True)
 class SuccessCounts:
-    """What the last round tells."""
+    """The successes of the last round, by cell."""
 
     counts: Mapping[PracticeCell, tuple[int, int]]
     """Cell -> (episodes, successes)."""
@@ -74,7 +74,7 @@ class PracticeShare:
     episodes: int
 
     def to_record(self) -> JSON:
-        """As JSON."""
+        """The share as JSON."""
         return {"cell": self.cell.name, "expected": round(self.expected, 4), "episodes": self.episodes}
 
 
@@ -82,9 +82,13 @@ class PracticeShare:
 
 
 def seen_in(scores: Iterable[Score], traces: Iterable[Trace] = ()) -> SuccessCounts:
-    """The cells of scored episodes; `traces` of the same episodes give the plans of single kinds.
+    """The cells of scored episodes.
 
     An episode under a preset counts for the preset's cell and for that of each kind that it met.
+
+    Args:
+        scores: The scores; invalid ones are passed over.
+        traces: Traces of the same episodes, for the plans of single kinds; without them there are none.
     """
     aimed = _aimed(traces)
     counts: dict[PracticeCell, list[int]] = defaultdict(lambda: [0, 0])
@@ -138,8 +142,22 @@ def shares(
 ) -> list[PracticeShare]:
     """How many episodes each cell gets, so that `target` of all of them are expected to succeed.
 
-    Where no division expects that, because everything goes too well or too badly, the nearest is taken. `cells` are
-    those of the presets; the cells of single kinds that were seen come to them.
+    Where no division expects that, because everything goes too well or too badly, the nearest is taken.
+
+    Args:
+        cells: The cells of the presets; the cells of single kinds that were seen come to them.
+        seen: The successes of the last round; with none every cell gets as much.
+        episodes: How many there are in all.
+        target: The share that should succeed, in [0, 1].
+
+    Returns:
+        The cells that get any, with their expected success.
+
+    Example:
+        >>> cells = [PracticeCell("orders", "order_status", preset) for preset in ("clean", "rough")]
+        >>> seen = SuccessCounts({cells[0]: (20, 19), cells[1]: (20, 4)}, {})
+        >>> [(share.cell.setting, share.episodes) for share in shares(cells, seen, 100)]
+        [('clean', 40), ('rough', 60)]
     """
     cells = sorted({*cells, *(cell for cell in seen.plans if any(_alike(cell, other) for other in cells))})
     if not seen.counts:
@@ -155,7 +173,15 @@ def _alike(cell: PracticeCell, other: PracticeCell) -> bool:
 
 
 def estimates(cells: Sequence[PracticeCell], seen: SuccessCounts) -> dict[PracticeCell, float]:
-    """Each cell's success, drawn towards what its template and its setting do in general."""
+    """Each cell's success, drawn towards what its template and its setting do in general.
+
+    Args:
+        cells: The cells, seen or not.
+        seen: The successes of the last round.
+
+    Returns:
+        Cell -> estimated success, in (0, 1).
+    """
     whole = _rate([seen.counts.get(cell, (0, 0)) for cell in seen.counts], 0.5)
 
     def drawn(keep: Sequence[PracticeCell]) -> float:
@@ -241,7 +267,17 @@ def _counted(
 def preset_cells(
     suites: Sequence[str], templates: Sequence[str], presets: Sequence[str], split: str
 ) -> list[PracticeCell]:
-    """The cells of all presets."""
+    """The cells of all presets.
+
+    Args:
+        suites: Names of suites.
+        templates: Names of templates; empty for all.
+        presets: Names of presets.
+        split: The split whose templates are taken.
+
+    Raises:
+        TaskError: There is no such suite.
+    """
     return [
         PracticeCell(suite, name, preset)
         for suite in suites
@@ -262,7 +298,14 @@ def episodes_of(
 ) -> list[EpisodeSpec]:
     """The episodes of a round, on tasks that no other round has; the same tasks under every setting.
 
-    `first` is the first of the round's tasks that is taken.
+    Args:
+        parts: How many episodes each cell gets.
+        plans: The plans of the cells of single kinds; all other cells go by their preset.
+        split: The split of the tasks.
+        seed: The loop's seed.
+        number: The round, from 1.
+        style: How the REST API is offered; None for what each task has.
+        first: The first of the round's tasks that is taken.
     """
     found = []
     for share in parts:

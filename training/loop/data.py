@@ -40,7 +40,20 @@ class Material:
 
 
 def examples(material: Material, config: LoopConfig, work: Path, on_progress: OnProgress) -> Path:
-    """Make the examples of a round, and what is replayed beside them; goes on where a killed process stopped."""
+    """Make the examples of a round, and what is replayed beside them; resumes where a killed process stopped.
+
+    Args:
+        material: What the data set is made of.
+        config: Gives the mix, the share of replay, and the workers.
+        work: Where the folder is made.
+        on_progress: Told how far the build is.
+
+    Returns:
+        The folder, `work/data`, with `counts.json`.
+
+    Raises:
+        UserError: As of `build_sft` and `replay`.
+    """
     out = work / "data"
     out.mkdir(exist_ok=True)
     options = SFTOptions(mix=parse_mix(config.mix), seed=material.seed)
@@ -49,7 +62,21 @@ def examples(material: Material, config: LoopConfig, work: Path, on_progress: On
 
 
 def preferences(material: Material, config: LoopConfig, work: Path, on_progress: OnProgress) -> Path:
-    """The same for pairs."""
+    """Make the pairs of a round, and what is replayed beside them; resumes where a killed process stopped.
+
+    Args:
+        material: What the data set is made of.
+        config: Gives the samples, the forks, the share of replay, and the workers.
+        work: Where the folder is made.
+        on_progress: Told how far the build is.
+
+    Returns:
+        The folder, `work/preferences`, with `counts.json`.
+
+    Raises:
+        UserError: As of `build_pairs` and `replay`.
+        HarnessError: The policy's server failed.
+    """
     out = work / "preferences"
     out.mkdir(exist_ok=True)
     made = _pairs(material, config, out, on_progress)
@@ -102,7 +129,14 @@ def _of_pairs(report: PairReport) -> JSON:
 
 
 def learned_from(data: Path, name: str, found: JSON, config: LoopConfig) -> tuple[str, ...]:
-    """The folders of data sets that a training stage takes; none where there is nothing to learn."""
+    """The folders of data sets that a training stage takes; none where there is nothing to learn.
+
+    Args:
+        data: The folder of the stage that made the data.
+        name: `sft` or `pairs`.
+        found: What `counts.json` in that folder holds.
+        config: Says whether pairs that failed their audit may be learned from.
+    """
     if not found["rows"] or not (found.get("passed", True) or config.unaudited):
         return ()
     folders = [data / name, *([data / f"{name}{REPLAYED}"] if found["replayed"] else [])]
@@ -113,9 +147,22 @@ def learned_from(data: Path, name: str, found: JSON, config: LoopConfig) -> tupl
 
 
 def replay(material: Material, config: LoopConfig, name: str, rows: int, out: Path) -> int:
-    """Write as many rows of earlier data sets that they make up the stated share beside `rows` new ones; how many.
+    """Write so many rows of earlier data sets that they make up the stated share beside the new rows.
 
-    Which ones follows from the seed and the row's place. There is no data set where there is nothing to be replayed.
+    Which rows follows from the seed and the row's place. There is no data set where there is nothing to be replayed.
+
+    Args:
+        material: Gives the earlier data sets and the seed.
+        config: Gives the share.
+        name: `sft` or `pairs`; the data set is written to `NAME-replayed`.
+        rows: How many new rows there are.
+        out: Where the data set is written.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        UserError: An earlier data set holds no rows or other columns.
     """
     from datasets import Dataset, concatenate_datasets
     from pyarrow.parquet import read_table

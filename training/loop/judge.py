@@ -19,7 +19,7 @@ METRICS = ("success", "recovery", "spl")
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What was found, and what follows from it."""
+    """What a comparison showed, and what follows from it."""
 
     promoted: bool
     why: str
@@ -33,7 +33,7 @@ class Judgement:
     """All slices, clean ones among them."""
 
     def to_record(self) -> JSON:
-        """As JSON, without the comparison."""
+        """The judgement as JSON, without the comparison."""
         return {
             "promoted": self.promoted,
             "why": self.why,
@@ -46,9 +46,18 @@ class Judgement:
 def judge(
     current: Run, candidate: Run, texts: tuple[Mapping[str, float], Mapping[str, float | None]], config: LoopConfig
 ) -> Judgement:
-    """Compare two runs of the same dev episodes, and the losses (bits per byte) on the same general texts.
+    """Compare two runs of the same dev episodes, and the losses on the same general texts.
 
-    A model that fell apart has losses that are no numbers, None in JSON: it is not promoted.
+    A model that fell apart has losses that are no numbers, None in JSON: such a model is not promoted.
+
+    Args:
+        current: The run of the model in use.
+        candidate: The run of the model that was trained.
+        texts: Losses of both in bits per byte, by paragraph.
+        config: Gives the margins and alpha.
+
+    Returns:
+        Whether the candidate is promoted, and why.
     """
     settings = Settings(alpha=config.alpha, clean_margin=config.clean_margin)
     faulted = compare(_faulted(current), [_faulted(candidate)], settings).against[0]
@@ -106,7 +115,12 @@ def _for(faulted: RunComparison, text: NonInferiority) -> str:
 
 
 def knows_no_english(bits: float) -> bool:
-    """Whether a model that needs so many bits a byte has nothing to forget, as one that was trained on tasks alone."""
+    """Whether a model that needs so many bits a byte has nothing to forget, as a model that was trained on tasks alone.
+
+    Example:
+        >>> knows_no_english(8.0), knows_no_english(1.0)
+        (True, False)
+    """
     return bits >= blind_bits()
 
 

@@ -25,7 +25,18 @@ SLICES = ("contract", "kind", "template", "mode")
 
 
 def write_page(loop: Path, number: int) -> Path:
-    """Write the page of a round that has been decided. It follows from what the round's stages hold."""
+    """Write the page of a round that has been decided; the page follows from what the round's stages hold.
+
+    Args:
+        loop: The loop's folder.
+        number: The round, from 1.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        UserError: A file that the page is made from cannot be read.
+    """
     folder = loop / "rounds" / f"{number:02d}"
     text = "\n\n".join(_page(folder)) + "\n"
     path = folder / PAGE

@@ -42,19 +42,33 @@ class ModelRef:
 
     @classmethod
     def of(cls, base: str, folder: Path | None) -> ModelRef:
-        """The base itself, or what a stage published: an adapter on the base, or a whole model."""
+        """The base itself, or what a stage published: an adapter on the base, or a whole model.
+
+        Args:
+            base: The model that the loop began with.
+            folder: What was published; None for the base.
+        """
         if folder is None:
             return cls(base)
         return cls(base, str(folder)) if (folder / ADAPTER).is_file() else cls(str(folder))
 
 
 def with_port(config: LoopConfig) -> LoopConfig:
-    """The same with a port that is free now, where it names none. A loop keeps its own: policies are named by it."""
+    """The same settings with a port that is free now, where the engine needs one and none is named.
+
+    A loop keeps its port: policies are named by it.
+    """
     return replace(config, port=free_port()) if config.engine == "server" and not config.port else config
 
 
 def policy_name(model: ModelRef, config: LoopConfig, sampling: str) -> str:
-    """The policy, as `policy_named` takes it; for the engine `server` while `serving` runs."""
+    """The policy, as `policy_named` takes it; for the engine `server` while `serving` runs.
+
+    Args:
+        model: What acts.
+        config: Gives the engine and the port.
+        sampling: Options of the policy, as after `hf:MODEL?`.
+    """
     if config.engine == "server":
         name = Path(model.adapter).name if model.adapter else Serving(model.model).name
         return f"openai:{name}@http://127.0.0.1:{config.port}/v1?{sampling}"
@@ -64,7 +78,13 @@ def policy_name(model: ModelRef, config: LoopConfig, sampling: str) -> str:
 
 @contextmanager
 def serving(model: ModelRef, config: LoopConfig, say: Callable[[str], None]) -> Iterator[None]:
-    """A server for the model while a stage asks it; nothing for the engines in this process."""
+    """A server for the model while a stage asks it; nothing for the engines in this process.
+
+    Args:
+        model: What is served.
+        config: Gives the engine and the port.
+        say: Told how the server comes up.
+    """
     if config.engine != "server":
         yield
         return
@@ -74,10 +94,21 @@ def serving(model: ModelRef, config: LoopConfig, say: Callable[[str], None]) -> 
 
 
 def publish_model(trained: Path, work: Path, prefix: str) -> tuple[Path, str]:
-    """A folder with what a policy loads of a training result, and the hash of its weights.
+    """Make a folder with what a policy loads of a training result.
 
-    Its name tells versions apart: it is what servers and traces call the model. Weights are linked, not copied, where
-    the file system can do that.
+    Its name tells versions apart: servers and traces call the model by it. Weights are linked, not copied, where the
+    file system can do that.
+
+    Args:
+        trained: The folder that training wrote.
+        work: Where the new folder is made.
+        prefix: What its name begins with; a part of the hash follows.
+
+    Returns:
+        (folder, SHA-256 of its weights).
+
+    Raises:
+        UserError: The training result holds no weights.
     """
     source = what_serves(trained)
     place = work / "unnamed"
@@ -103,7 +134,10 @@ def published_hash(place: Path) -> str:
 
 
 def what_serves(trained: Path) -> Path:
-    """The merged weights of a training result, where it has them: vLLM serves no DoRA adapter, on a CPU none fast."""
+    """The merged weights of a training result where they exist, else the result itself.
+
+    vLLM serves no DoRA adapter, and on a CPU no adapter fast.
+    """
     merged = trained / MERGED
     return merged if merged.is_dir() else trained
 
@@ -130,7 +164,12 @@ def _names(value: object) -> bool:
 
 
 def check_model(config: LoopConfig) -> None:
-    """Raise UserError for a model that the engine cannot be given as it is."""
+    """Refuse a model that the engine cannot be given as it is.
+
+    Raises:
+        UserError: The model is an adapter, does not exist, or could mean two things; a DoRA adapter would be served
+            without being merged; or a GPU is asked for and there is none.
+    """
     folder = Path(config.model)
     if (folder / ADAPTER).is_file():
         raise UserError(

@@ -40,7 +40,7 @@ class Version:
     """Of its weights; empty for version 0."""
 
     def to_record(self) -> JSON:
-        """As JSON."""
+        """The fields as JSON."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
@@ -55,7 +55,7 @@ class ModelRegistry:
 
     @property
     def rounds(self) -> int:
-        """Rounds that have been decided."""
+        """The number of rounds that have been decided."""
         return sum("round" in event for event in self.history)
 
     @property
@@ -64,7 +64,11 @@ class ModelRegistry:
         return self.version(self.current)
 
     def version(self, number: int) -> Version:
-        """A version. Raises UserError when there is none of that number."""
+        """The version of a number.
+
+        Raises:
+            UserError: There is none of that number.
+        """
         for one in self.versions:
             if one.number == number:
                 return one
@@ -72,14 +76,18 @@ class ModelRegistry:
         raise UserError(f"there is no version {number}: this loop has the versions {there}")
 
     def lineage(self, number: int) -> list[int]:
-        """A version and what it was trained from, back to the first."""
+        """A version and what it was trained from, back to the first.
+
+        Raises:
+            UserError: There is none of that number.
+        """
         found = [number]
         while (parent := self.version(found[-1]).parent) is not None:
             found.append(parent)
         return found
 
     def to_record(self) -> JSON:
-        """As JSON."""
+        """The registry as JSON."""
         return {
             "schema": SCHEMA,
             "current": self.current,
@@ -89,7 +97,7 @@ class ModelRegistry:
         }
 
     def describe(self) -> Iterator[str]:
-        """For people."""
+        """The registry for people, line by line."""
         yield f"in use: version {self.current} ({self.model.served})"
         yield f"made from: {' <- '.join(map(str, self.lineage(self.current)))}"
         for event in self.history:
@@ -101,9 +109,19 @@ class ModelRegistry:
 
 
 def read_registry(folder: Path, model: str, until: int | None = None) -> ModelRegistry:
-    """The registry as the decisions and rollbacks give it, `until` a round, or the last before which all are decided.
+    """The registry as the decisions and rollbacks give it.
 
-    Raises UserError when a decision is unreadable.
+    Args:
+        folder: The loop's folder.
+        model: What the user calls the model that the loop began with.
+        until: The last round that counts; None for the last before which all rounds are decided.
+
+    Raises:
+        UserError: A decision or a rollback cannot be read.
+
+    Example:
+        >>> read_registry(Path("no-such-loop"), "smollm2").model.served
+        'smollm2'
     """
     versions = [Version(number=0, parent=None, trained=model, served=model, sha256="")]
     history: list[JSON] = []
@@ -133,7 +151,15 @@ def read_registry(folder: Path, model: str, until: int | None = None) -> ModelRe
 
 
 def write_registry(folder: Path, registry: ModelRegistry) -> bool:
-    """Write it down, if what is there is anything else; whether it was."""
+    """Write the registry down, if what is there is anything else.
+
+    Args:
+        folder: The loop's folder.
+        registry: What is written to `registry.json`.
+
+    Returns:
+        Whether the file was written.
+    """
     path = folder / REGISTRY
     wanted = orjson.dumps(registry.to_record(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     if path.is_file() and path.read_bytes() == wanted:
@@ -144,7 +170,16 @@ def write_registry(folder: Path, registry: ModelRegistry) -> bool:
 
 
 def note_rollback(folder: Path, registry: ModelRegistry, to: int) -> None:
-    """Write down that an earlier version is in use again."""
+    """Write down that an earlier version is in use again.
+
+    Args:
+        folder: The loop's folder.
+        registry: The registry before.
+        to: The version's number.
+
+    Raises:
+        UserError: There is no such version, or no round has ended yet.
+    """
     registry.version(to)
     after = registry.rounds
     if after == 0:
@@ -157,7 +192,12 @@ def note_rollback(folder: Path, registry: ModelRegistry, to: int) -> None:
 
 
 def decided_after(folder: Path, number: int) -> int | None:
-    """The first round after this one that has a decision; None when there is none."""
+    """The first round after this one that has a decision; None where there is none.
+
+    Args:
+        folder: The loop's folder.
+        number: The round, from 1.
+    """
     names = [path.parent.name for path in (folder / "rounds").glob(f"[0-9]*/{DECISION}")]
     return min((int(name) for name in names if name.isdigit() and int(name) > number), default=None)
 

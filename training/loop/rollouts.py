@@ -34,7 +34,7 @@ LEFT = "left.json"
 
 
 def plan_print(specs: Sequence[EpisodeSpec]) -> str:
-    """A hash of episodes in their order."""
+    """A hash of episodes in their order, 16 hexadecimal digits."""
     parts = [(s.task, s.faults_data, s.fault_seed, s.policy_seed, s.trial) for s in specs]
     return blake2b(orjson.dumps(parts), digest_size=8).hexdigest()
 
@@ -42,9 +42,22 @@ def plan_print(specs: Sequence[EpisodeSpec]) -> str:
 def roll_out(
     specs: Sequence[EpisodeSpec], policy: str, folder: Path, config: LoopConfig, stop: Stop, on_progress: OnProgress
 ) -> Path:
-    """Roll out into a run folder, or go on where a killed process stopped and with what the harness broke.
+    """Roll out into a run folder; a run that was stopped is resumed, and what the harness broke is retried.
 
-    Raises KeyboardInterrupt when stopped.
+    Args:
+        specs: The episodes.
+        policy: The policy's name, as `policy_named` takes it.
+        folder: The run folder.
+        config: Gives the limits and the episodes at a time.
+        stop: Lets the rollout be ended early.
+        on_progress: Told how far the rollout is.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        KeyboardInterrupt: The rollout was stopped.
+        UserError: There is no such policy, or the folder cannot be used.
     """
     plan = RolloutPlan(tuple(specs), config.limits)
     begun = (folder / "plan.json").exists()
@@ -66,7 +79,18 @@ def roll_out(
 
 
 def score_run(run: Path, work: Path) -> Path:
-    """Scores with first critical steps, what failed most, and what the next curriculum needs to know."""
+    """Write scores with first critical steps, what failed most, and what the next curriculum needs to know.
+
+    Args:
+        run: The run folder.
+        work: Where the folder is made.
+
+    Returns:
+        The folder, `work/score`.
+
+    Raises:
+        UserError: Our own side broke too much of the run.
+    """
     out = work / "score"
     out.mkdir(exist_ok=True)
     scores: list[Score] = []
@@ -85,7 +109,15 @@ def score_run(run: Path, work: Path) -> Path:
 
 
 def check_valid(scores: Sequence[Score], run: Path) -> None:
-    """Raise UserError when our own side broke too much of a run for it to say anything."""
+    """Refuse a run of which our own side broke too much for it to say anything.
+
+    Args:
+        scores: The run's scores.
+        run: Its folder, for the message.
+
+    Raises:
+        UserError: The share of harness errors is too large.
+    """
     summary = summarize(scores)
     if not summary.valid:
         last = next(s.harness_error for s in scores if s.harness_error)
@@ -97,14 +129,26 @@ def check_valid(scores: Sequence[Score], run: Path) -> None:
 
 
 def failures_of(run: Path) -> JSON:
-    """What failed in a run, and how often. Raises UserError when our own side broke too much of it."""
+    """What failed in a run, and how often; see `failures`.
+
+    Raises:
+        UserError: Our own side broke too much of the run.
+    """
     scores = [score(trace) for _, trace in located_traces(RunDirectory.open(run))]
     check_valid(scores, run)
     return failures(scores)
 
 
 def failures(scores: Sequence[Score]) -> JSON:
-    """What failed, and how often: by mode, template, setting, kind and contract."""
+    """What failed, and how often: by mode, template, setting, kind and contract.
+
+    Args:
+        scores: The run's scores.
+
+    Returns:
+        JSON: counts of episodes, modes with counts, and by name (how many, how many of them good), what failed most
+        first.
+    """
     valid = [s for s in scores if s.valid]
     failed = [s for s in valid if not s.success]
     deliveries = [d for s in valid if s.recovery is not None for d in s.recovery.deliveries if d.counts]
@@ -143,7 +187,7 @@ def _rates(pairs: Sequence[tuple[str, bool]]) -> dict[str, list[int]]:
 
 
 def seen_record(seen: SuccessCounts) -> JSON:
-    """As JSON."""
+    """The successes of a round as JSON."""
     return {
         "counts": [[c.suite, c.template, c.setting, n, k] for c, (n, k) in seen.counts.items()],
         "plans": [[c.suite, c.template, c.setting, plan.to_json()] for c, plan in seen.plans.items()],
@@ -151,7 +195,12 @@ def seen_record(seen: SuccessCounts) -> JSON:
 
 
 def seen_of(record: JSON, newer: JSON | None = None) -> SuccessCounts:
-    """The counterpart of `seen_record`; what a newer record counted takes the place of the same cells' counts."""
+    """The successes that `seen_record` made a record of.
+
+    Args:
+        record: The older record.
+        newer: A newer record, whose counts take the place of the same cells' counts.
+    """
     counts = {PracticeCell(*row[:3]): (row[3], row[4]) for row in record["counts"]}
     counts |= {PracticeCell(*row[:3]): (row[3], row[4]) for row in (newer or {"counts": ()})["counts"]}
     plans = {PracticeCell(*row[:3]): FaultPlan.from_json(row[3]) for row in record["plans"]}
@@ -159,13 +208,17 @@ def seen_of(record: JSON, newer: JSON | None = None) -> SuccessCounts:
 
 
 def write_json(path: Path, value: JSON) -> None:
-    """A file that is whole or not there."""
+    """Write a JSON file that is whole or not there."""
     with atomic_file(path) as file:
         file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 def read_json(path: Path) -> JSON:
-    """Its counterpart. Raises UserError when it cannot be read."""
+    """The value in a JSON file.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
     try:
         found: JSON = orjson.loads(path.read_bytes())
     except (OSError, ValueError) as error:

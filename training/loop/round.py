@@ -75,7 +75,7 @@ def _nothing(*_: object) -> None:
 
 @dataclass(frozen=True)
 class LoopCallbacks:
-    """Who hears how far it is; nobody by default."""
+    """Who hears how far a loop is; nobody by default."""
 
     say: Callable[[str], None] = _nothing
     rollouts: Callable[[], AbstractContextManager[OnProgress]] = lambda: nullcontext(_nothing)
@@ -98,11 +98,19 @@ class Round:
 
     @property
     def folder(self) -> Path:
-        """Where its stages lie."""
+        """The folder of the round's stages."""
         return folder_of(self.loop, self.number)
 
     def run(self) -> JSON:
-        """Do what is still to be done, and return the decision, which is written down."""
+        """Do what is still to be done.
+
+        Returns:
+            The decision, which is written down.
+
+        Raises:
+            UserError: Something is wrong that a person can put right.
+            KeyboardInterrupt: The round was stopped.
+        """
         self._check_start()
         self.folder.mkdir(parents=True, exist_ok=True)
         specs = self._plan()
@@ -130,7 +138,7 @@ class Round:
             )
 
     def seed(self, stage: str) -> int:
-        """Of one stage, 32 bits."""
+        """The seed of one stage, 32 bits."""
         return stable_hash("loop", self.config.seed, self.number, stage) % 2**32
 
     def _stage(self, name: str, inputs: JSON, make: Callable[[Path], Path]) -> Path:

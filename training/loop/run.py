@@ -37,7 +37,7 @@ _LEFT_BEHIND = frozenset({"lock", f".{ASKED}.tmp"})
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """What a loop's folder says that it is."""
+    """What a loop's folder says of the loop."""
 
     folder: Path
     config: LoopConfig
@@ -50,9 +50,21 @@ def run_loop(
 ) -> ModelRegistry:
     """Do the rounds that are still to be done; needs the extras `data` and `train`.
 
-    Whatever was stopped, by Ctrl-C, `kill -9` or a full disk, is gone on with. Raises UserError when the folder holds
-    something else, when the loop to resume was asked for other things, when another process works on it, and for
-    everything in a round that a person can put right; KeyboardInterrupt when it was stopped.
+    What was stopped, by Ctrl-C, `kill -9` or a full disk, is resumed.
+
+    Args:
+        folder: The loop's folder.
+        config: What the loop is asked to do.
+        resume: Whether the folder holds the loop already.
+        watching: Who hears how far the loop is; None for nobody.
+
+    Returns:
+        The versions after the last round.
+
+    Raises:
+        UserError: The folder holds something else, the loop to resume was asked for other things, another process works
+            on it, or something is wrong in a round that a person can put right.
+        KeyboardInterrupt: The loop was stopped.
     """
     watching = watching or LoopCallbacks()
     folder = Path(os.path.abspath(folder))  # stages and builds remember paths, and may be resumed from elsewhere
@@ -105,7 +117,11 @@ def _tell(decision: JSON, watching: LoopCallbacks) -> None:
 
 
 def opened(folder: Path) -> Loop:
-    """The loop in a folder. Raises UserError when there is none, or it cannot be read."""
+    """The loop in a folder.
+
+    Raises:
+        UserError: There is no loop, or its settings cannot be read.
+    """
     path = folder / ASKED
     if not path.is_file():
         raise UserError(f"there is no loop in {folder}: {path} does not exist")
@@ -117,12 +133,29 @@ def opened(folder: Path) -> Loop:
 
 
 def status(folder: Path) -> ModelRegistry:
-    """What a loop has come to."""
+    """The versions of a loop, and what happened to them.
+
+    Raises:
+        UserError: There is no loop in the folder, or a file of it cannot be read.
+    """
     return read_registry(folder, opened(folder).config.model)
 
 
 def rollback(folder: Path, to: int, say: LoopCallbacks | None = None) -> ModelRegistry:
-    """Put an earlier version in use again. A round that was under way is set aside: it began from another one."""
+    """Put an earlier version in use again; a round that was under way began from another version, and is set aside.
+
+    Args:
+        folder: The loop's folder.
+        to: The version's number.
+        say: Who hears what is set aside; None for nobody.
+
+    Returns:
+        The versions after the rollback.
+
+    Raises:
+        UserError: There is no such version, it is in use already, no round has ended yet, a round is missing its
+            decision, or another process works on the loop.
+    """
     loop = opened(folder)
     with exclusive(folder):
         registry = read_registry(folder, loop.config.model)

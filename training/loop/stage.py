@@ -49,19 +49,25 @@ class RoundStage:
 
     @property
     def folder(self) -> Path:
-        """Where it lies when it is whole."""
+        """The folder under the final name, where the stage lies when whole."""
         return self.round / self.name
 
     @property
     def work(self) -> Path:
-        """Where it is made."""
+        """The folder in which the stage is made."""
         return self.round / f".{self.name}.work"
 
     def run(self, make: Callable[[Path], Path]) -> Path:
-        """The finished folder: as it is, or made now.
+        """The finished folder: as found, or made now.
 
-        `make` gets a work folder, in which it may find what a killed process left behind. Raises UserError when the
-        stage was made of other inputs, or the disk is full.
+        Args:
+            make: Given a work folder, in which a killed process may have left something; returns the folder to be kept.
+
+        Returns:
+            The stage's folder.
+
+        Raises:
+            UserError: The stage was made of other inputs, or the disk is full.
         """
         if self.folder.exists():
             problem = damage(self.folder)
@@ -121,7 +127,11 @@ class RoundStage:
 
 
 def sealed(folder: Path) -> JSON:
-    """What a finished stage says of itself. Raises UserError when it cannot be read."""
+    """What a finished stage says of itself: its inputs, and the size and hash of each file.
+
+    Raises:
+        UserError: The record cannot be read.
+    """
     try:
         record: JSON = orjson.loads((folder / SEAL).read_bytes())
         if isinstance(record["files"], dict) and isinstance(record["inputs"], dict):
@@ -132,20 +142,28 @@ def sealed(folder: Path) -> JSON:
 
 
 def digest(folder: Path) -> str:
-    """A hash of a finished stage's files, by name and content."""
+    """A hash of a finished stage's files, by name and content.
+
+    Raises:
+        UserError: The stage's record cannot be read.
+    """
     record = sealed(folder)["files"]
     return sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
 def weights_digest(folder: Path) -> str:
-    """The same of a training result's weights alone: nothing follows from how long they took to train."""
+    """A hash of a training result's weights alone: nothing follows from how long they took to train.
+
+    Raises:
+        UserError: The stage's record cannot be read.
+    """
     files = sealed(folder)["files"].items()
     record = {name: told for name, told in files if name.endswith(".safetensors") and "checkpoints/" not in name}
     return sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
 def damage(folder: Path) -> str:
-    """What is wrong with a finished stage, in words; empty when nothing is."""
+    """What is wrong with a finished stage, in words; empty where nothing is."""
     if not folder.is_dir():
         return "it is no folder"
     try:

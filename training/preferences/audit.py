@@ -29,7 +29,7 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What the audit found."""
+    """What the audit of a set of pairs found."""
 
     pairs: int
     judged: int
@@ -50,12 +50,12 @@ class Audit:
 
     @property
     def token_ratio(self) -> float | None:
-        """Chosen over rejected; None where nothing was rejected."""
+        """Mean length of the chosen over that of the rejected; None where nothing was rejected."""
         return self.chosen_tokens / self.rejected_tokens if self.rejected_tokens else None
 
     @property
     def problems(self) -> list[str]:
-        """Why it failed, a sentence each; empty when it passed."""
+        """Why the audit failed, a sentence each; empty where the audit passed."""
         found = []
         for name, auc in self.aucs.items():
             if auc.value is not None and auc.low is not None and auc.value > LIMIT and auc.low > LIMIT:
@@ -74,7 +74,7 @@ class Audit:
         return not self.problems
 
     def to_record(self) -> JSON:
-        """As JSON."""
+        """The audit as JSON."""
         record: JSON = {name: getattr(self, name) for name in self.__slots__}
         record["aucs"] = {name: auc.to_record() for name, auc in self.aucs.items()}
         ratio = self.token_ratio
@@ -83,12 +83,16 @@ class Audit:
 
     @classmethod
     def from_record(cls, record: JSON) -> Audit:
-        """The counterpart of `to_record`."""
+        """The audit that `to_record` made a record of.
+
+        Raises:
+            KeyError: A field is missing.
+        """
         fields = {name: record[name] for name in cls.__slots__}
         return cls(**{**fields, "aucs": {name: Auc(**auc) for name, auc in record["aucs"].items()}})
 
     def lines(self) -> Iterator[str]:
-        """For people, in Markdown."""
+        """The audit for people, line by line, in Markdown."""
         yield f"Balance audit: {'passed' if self.passed else 'FAILED'}."
         yield from (f"- {problem}" for problem in self.problems)
         yield ""
@@ -115,7 +119,14 @@ def _shares(name: str, counts: dict[str, int], total: int) -> Iterator[str]:
 
 
 def audit(pairs: Iterable[PreferencePair]) -> Audit:
-    """Audit pairs; one pass, in memory no more than the texts of `MAX_AUDITED` of them. Needs scikit-learn."""
+    """Audit pairs in one pass; needs scikit-learn.
+
+    Args:
+        pairs: The pairs; the texts of the first `MAX_AUDITED` are held in memory.
+
+    Returns:
+        What was found; a failed audit raises nothing.
+    """
     chosen: list[str] = []
     rejected: list[str] = []
     groups: list[tuple[str, str]] = []
@@ -158,7 +169,17 @@ def _count(counts: dict[str, Counter[str]], pair: PreferencePair) -> None:
 
 
 def shortcuts(chosen: Sequence[str], rejected: Sequence[str], groups: Sequence[str], on: str) -> dict[str, Auc]:
-    """What length and words alone tell of texts; `groups` are never split between training and judging."""
+    """What length and words alone tell of texts.
+
+    Args:
+        chosen: The texts of chosen completions.
+        rejected: The texts of the rejected ones, in the same order.
+        groups: The group of each pair; a group is never split between training and judging.
+        on: What the groups are, for the names of the results.
+
+    Returns:
+        Name of the shortcut -> how well it tells chosen from rejected.
+    """
     return {
         f"{name} {'single' if single else 'pairwise'}, {on}": judge(chosen, rejected, groups, single=single)
         for name, judge in (("length", by_length), ("words", by_words))
@@ -180,5 +201,5 @@ def shares_prefix(pair: PreferencePair) -> bool:
 
 
 def rendered(messages: Sequence[JSON]) -> bytes:
-    """Messages as bytes, one line each."""
+    """Messages as bytes, a line of JSON each."""
     return b"".join(orjson.dumps(m, option=orjson.OPT_APPEND_NEWLINE) for m in messages)

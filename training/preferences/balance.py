@@ -49,7 +49,12 @@ class Surface:
 
 
 def surface(pair: PreferencePair, own: bool = False) -> Surface:
-    """The words, lengths and kind of move in which chosen differs from rejected."""
+    """The words, lengths and kind of move in which chosen differs from rejected.
+
+    Args:
+        pair: The pair.
+        own: Whether the pair rejects what the policy itself did.
+    """
     chosen, rejected = completion_text(pair.chosen), completion_text(pair.rejected)
     found: Counter[str] = Counter()
     for text, sign in ((chosen, 1), (rejected, -1)):
@@ -70,7 +75,14 @@ def surface(pair: PreferencePair, own: bool = False) -> Surface:
 
 
 def balanced(surfaces: Sequence[Surface]) -> list[bool]:
-    """Which pairs to keep. Give pairs in an order that depends on them alone: ties go by it."""
+    """Which pairs to keep so that no feature is chosen more often than rejected.
+
+    Args:
+        surfaces: The pairs, in an order that depends on them alone: ties go by it.
+
+    Returns:
+        For each pair, whether to keep it.
+    """
     if not surfaces:
         return []
     rows, columns, values, weights = _matrix(surfaces)

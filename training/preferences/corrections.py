@@ -34,11 +34,23 @@ def examples_from(
     max_call_ratio: float = MAX_CALL_RATIO,
     together: int = TOGETHER,
 ) -> Iterator[SFTExample | Rejected]:
-    """One example of each trace, in their order, or the reason why there is none.
+    """An example of each trace, in their order, or the reason why there is none.
 
-    So many traces are forked at a time where the policy is asked. `max_call_ratio` is that of `select`. Raises
-    HarnessError when the policy's server fails. Neither the split nor duplicates nor the mix are looked after here:
-    what comes of test tasks is for the caller to keep out (`refused`, `contamination`).
+    Neither the split nor duplicates nor the mix are looked after here: what comes of test tasks is for the caller to
+    keep out (`refused`, `contamination`).
+
+    Args:
+        traces: Read one by one, when their turn comes.
+        sources: Who makes the continuations; None for the expert alone.
+        max_call_ratio: As of `select`.
+        together: Traces that are forked at a time where the policy is asked.
+
+    Yields:
+        One result for each trace.
+
+    Raises:
+        UserError: The policy cannot go on from a fork.
+        HarnessError: The policy's server failed.
     """
     sources = sources or Sources()
     sampler = sources.sampler()
@@ -53,7 +65,20 @@ async def find_example(
     max_call_ratio: float = MAX_CALL_RATIO,
     sampler: Sampler | None = None,
 ) -> SFTExample | Rejected:
-    """The example that a trace gives: itself, or itself put right. For code that is asynchronous."""
+    """The example that a trace gives, itself or put right, for code that is asynchronous.
+
+    Args:
+        trace: The trace.
+        sources: Who makes the continuations; None for the expert alone.
+        max_call_ratio: As of `select`.
+        sampler: The policy, ready to be asked; None to make one where `sources` asks for samples.
+
+    Returns:
+        The example, or the first reason against the trace.
+
+    Raises:
+        HarnessError: The policy's server failed.
+    """
     found = await put_right(trace, sources, max_call_ratio=max_call_ratio, sampler=sampler)
     return found if isinstance(found, Rejected) else found.example
 
@@ -74,7 +99,14 @@ async def put_right(
     max_call_ratio: float = MAX_CALL_RATIO,
     sampler: Sampler | None = None,
 ) -> PutRight | Rejected:
-    """What `find_example` gives, with the trace that it was made of."""
+    """What `find_example` gives, with the trace that the example was made of.
+
+    Args:
+        trace: The trace.
+        sources: As of `find_example`.
+        max_call_ratio: As of `select`.
+        sampler: As of `find_example`.
+    """
     found = select(trace, max_call_ratio=max_call_ratio)
     if isinstance(found, SFTExample):
         return PutRight(trace, found)

@@ -19,13 +19,26 @@ OWN_MIRRORS: tuple[PairKind, ...] = ("right_vs_wrong_arguments", "answer_vs_fabr
 
 
 def mirror(kind: PairKind) -> PairKind:
-    """The kind in which the same move is wrong."""
+    """The kind in which the same move is wrong.
+
+    Example:
+        >>> mirror("recover_vs_repeat"), mirror("retry_vs_abandon"), mirror("answer_vs_fabricate")
+        ('retry_vs_abandon', 'recover_vs_repeat', 'answer_vs_fabricate')
+    """
     both = {**MIRRORS, **{there: here for here, there in MIRRORS.items()}}
     return both.get(kind, kind)
 
 
 def kind_of(at: BranchPoint, wrong: Turn) -> PairKind | None:
-    """The kind of the pair of the right decision at a crossing and a wrong one; None for what is no pair of ours."""
+    """The kind of the pair of the right decision at a fork and a wrong one.
+
+    Args:
+        at: The fork, with the right way on.
+        wrong: The other decision.
+
+    Returns:
+        None for two decisions that are no pair of any kind.
+    """
     right = at.turn
     if right.final and wrong.final:
         return _of_texts(at, wrong)

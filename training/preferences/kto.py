@@ -18,7 +18,7 @@ from faultgym.training.examples import Origin, PairKind, PreferencePair
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One completion, and whether it is to be wished for."""
+    """A completion, and whether it is desirable."""
 
     prompt: tuple[JSON, ...] = field(hash=False)
     completion: tuple[JSON, ...] = field(hash=False)
@@ -33,7 +33,7 @@ class Labelled:
 
 
 def prompt_key(pair: PreferencePair) -> bytes:
-    """Equal for pairs with the same prompt and tools."""
+    """16 bytes that are equal for pairs with the same prompt and tools."""
     return blake2b(orjson.dumps([pair.prompt, pair.tools]), digest_size=16).digest()
 
 
@@ -48,7 +48,11 @@ def one_per_prompt(pairs: Iterable[PreferencePair]) -> Iterator[PreferencePair]:
 
 
 def labelled(pairs: Iterable[PreferencePair]) -> Iterator[Labelled]:
-    """Two completions of each pair, the desirable one first. `rows.label_rows` makes the same into rows."""
+    """Two completions of each pair, the desirable one first; `rows.label_rows` makes the same into rows.
+
+    Args:
+        pairs: The pairs, of each prompt one (see `one_per_prompt`).
+    """
     for p in pairs:
         for completion, label, completion_id in ((p.chosen, True, p.chosen_id), (p.rejected, False, p.rejected_id)):
             yield Labelled(

@@ -18,7 +18,14 @@ from faultgym.training.forks.branch_point import BranchPoint
 
 
 def wrong_answer(at: BranchPoint) -> str:
-    """An answer in the right words: with another value, or of a change that has not been made."""
+    """An answer in the right words: with another value, or of a change that has not been made.
+
+    Args:
+        at: The fork.
+
+    Returns:
+        The text; empty where no such answer is known.
+    """
     task = at.task
     if task.goal.kind == "abstain":
         return _answer_to_another(at)
@@ -83,7 +90,7 @@ def _identifiers(task: Task) -> list[str]:
 
 
 def absence(at: BranchPoint) -> str:
-    """That what is asked for does not exist."""
+    """The text that says that what is asked for does not exist; empty where the task names no record."""
     for name, value in at.task.params.items():
         for entity in at.suite.entities.values():
             if entity.parameter == name and at.suite.identifiers.matches(value):
@@ -92,7 +99,7 @@ def absence(at: BranchPoint) -> str:
 
 
 def outage(at: BranchPoint) -> str:
-    """That it cannot be done because something is out of order."""
+    """The text that says that the task cannot be done because something is out of order."""
     reason = _reason(at.seen) if at.trouble else "no source answers"
     call = at.turn.tool_calls[0] if at.turn.tool_calls else None
     aim = at.aim(call) if call is not None else None
@@ -117,7 +124,10 @@ def _reason(seen: ToolResponse) -> str:
 def final_texts(at: BranchPoint) -> Iterator[str]:
     """Wrong final texts at this fork; whether they are wrong is for the verdict to say.
 
-    An answer always, a report or an abstention as often as keeps the kinds of text chosen and rejected alike.
+    An answer comes always, a report or an abstention as often as keeps the kinds of text chosen and rejected alike.
+
+    Args:
+        at: The fork.
     """
     texts = [wrong_answer(at)]
     if at.trouble and not at.turn.final:

@@ -34,7 +34,11 @@ class NegativeCall:
 
 
 def negative_calls(at: BranchPoint) -> Iterator[NegativeCall]:
-    """Wrong turns at this fork; whether they turn out worse is for the verdict to say."""
+    """Wrong turns at this fork, each call once; whether they turn out worse is for the verdict to say.
+
+    Args:
+        at: The fork, with the right way on.
+    """
     for text in final_texts(at):
         yield NegativeCall(Turn(text), "end")
     seen: set[str] = set()
@@ -137,7 +141,7 @@ def _one_more(at: BranchPoint) -> Iterator[ToolCall]:
 
 
 class Stubborn:
-    """An actor that makes the same call again for as long as it does not work, then says that it gives up."""
+    """An actor that makes the same call again for as long as the call does not work, then gives up."""
 
     def __init__(self, at: BranchPoint, call: ToolCall, farewell: str):
         self._at = at
@@ -148,7 +152,7 @@ class Stubborn:
         self._expert: ReferenceContinuation | None = None
 
     def act(self, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn:
-        """The call, once more; when it has worked, the expert goes on."""
+        """The call, once more; when the call has worked, the expert goes on."""
         if self._expert is not None:
             return self._expert.act(observation, tools)
         call = replace(self._call, id=f"call_{len(self._at.records) + self._made + 1}")
@@ -166,7 +170,7 @@ class Stubborn:
 
 
 class ExpertAfter:
-    """An actor that takes one given turn, and lets the expert go on who has seen what came of it."""
+    """An actor that takes one given turn; then the expert goes on, having seen what came of the turn."""
 
     def __init__(self, at: BranchPoint, turn: Turn):
         self._at = at
@@ -188,7 +192,13 @@ class ExpertAfter:
 
 
 def follower(at: BranchPoint, negative: NegativeCall, farewell: str) -> Actor:
-    """The actor that takes a wrong turn and goes on as it says."""
+    """The actor that takes a wrong turn and goes on as the turn says.
+
+    Args:
+        at: The fork.
+        negative: The wrong turn, and who goes on.
+        farewell: What is said when a call that does not work is given up.
+    """
     if negative.then == "insist":
         return Stubborn(at, negative.turn.tool_calls[0], farewell)
     return ExpertAfter(at, negative.turn)

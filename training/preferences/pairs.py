@@ -61,7 +61,7 @@ stay so."""
 
 
 def stored_at(at: At) -> str:
-    """`at` as options of a build and inputs of a stage have it: under its name in 0.1, whose work can be resumed."""
+    """The name of `at` in the options of a build and the inputs of a stage: that of 0.1, whose work can be resumed."""
     return "slip" if at == "first_error" else at
 
 
@@ -96,12 +96,23 @@ def pairs_of(
     whole: bool = False,
     at: At = "every",
 ) -> list[PairsFound]:
-    """The pairs that a trace gives; none for one that our own side broke.
+    """The pairs that a trace gives; none for a trace that our own side broke.
 
-    They depend on the trace and on `sources` alone. `whole`: trajectories with their tool messages in place of
-    single decisions, to be used only with a mask that keeps those out of the loss. All samples of all forks of the
-    trace are in flight together. Raises TraceError for a trace that does not come out as it says, HarnessError when
-    the policy's server fails. Within a running event loop await `find_pairs`.
+    The pairs depend on the trace and on `sources` alone. All samples of all forks of the trace are in flight together.
+    Within a running event loop await `find_pairs`.
+
+    Args:
+        trace: The trace; replayed first.
+        sources: Who makes the continuations; None for the expert and wrong moves.
+        per_trace: Pairs at most, beside the one at the critical step.
+        whole: Trajectories with their tool messages in place of single decisions, to be used only with a mask that
+            keeps those out of the loss.
+        at: Where the trace is forked; see `At`.
+
+    Raises:
+        TraceError: The trace does not come out as stored.
+        HarnessError: The policy's server failed.
+        UserError: The policy cannot go on from a fork.
     """
     return wait_for(find_pairs(trace, sources, per_trace=per_trace, whole=whole, at=at))
 
@@ -117,9 +128,19 @@ def pairs_from(
 ) -> Iterator[PairsFound]:
     """The pairs of many traces, in their order; a trace is read when its turn comes.
 
-    So many traces are forked at a time, and share the room of `sources.in_flight` continuations: that keeps a model
-    server busy. Raises what `pairs_of` raises. Neither the split nor duplicates nor the balance are looked after
-    here: `faultgym build pairs` does that.
+    Neither the split nor duplicates nor the balance are looked after here: `faultgym build pairs` does that.
+
+    Args:
+        traces: Read one by one.
+        sources: As of `pairs_of`.
+        per_trace: As of `pairs_of`.
+        whole: As of `pairs_of`.
+        at: As of `pairs_of`.
+        together: Traces that are forked at a time where a policy is asked; they share the room of `sources.in_flight`
+            continuations, which keeps a model server busy.
+
+    Yields:
+        One pair at a time; raises as `pairs_of` does.
     """
     sources = sources or Sources()
     sampler = sources.sampler()
@@ -137,7 +158,16 @@ async def find_pairs(
     at: At = "every",
     sampler: Sampler | None = None,
 ) -> list[PairsFound]:
-    """What `pairs_of` gives, for code that is asynchronous; traces that share a `sampler` share its room."""
+    """What `pairs_of` gives, for code that is asynchronous.
+
+    Args:
+        trace: The trace.
+        sources: As of `pairs_of`.
+        per_trace: As of `pairs_of`.
+        whole: As of `pairs_of`.
+        at: As of `pairs_of`.
+        sampler: The policy, ready to be asked; traces that share a sampler share its room.
+    """
     if trace.verdict is None or not trace.steps:
         return []
     sources = sources or Sources()
@@ -158,7 +188,12 @@ async def find_pairs(
 
 
 def forked_steps(forks: Forks, at: At) -> list[int]:
-    """The steps at which a trace is forked."""
+    """The steps at which a trace is forked.
+
+    Args:
+        forks: The trace.
+        at: Where; see `At`.
+    """
     everywhere = list(range(len(forks)))
     if at == "every":
         return everywhere
@@ -262,12 +297,17 @@ def _alike(at: BranchPoint, made: Continuation) -> tuple[tuple[JSON, ...], tuple
 
 
 def without_reasoning(messages: Sequence[JSON]) -> tuple[JSON, ...]:
-    """The messages without thoughts."""
+    """The messages without thoughts.
+
+    Example:
+        >>> without_reasoning([{"role": "assistant", "content": "Done.", "reasoning_content": "All is there."}])
+        ({'role': 'assistant', 'content': 'Done.'},)
+    """
     return tuple({k: v for k, v in m.items() if k != "reasoning_content"} for m in messages)
 
 
 def origin_of(trace: Trace) -> Origin:
-    """Where what is made from a trace comes from."""
+    """The origin of what is made from a trace."""
     t = trace.task
     name = str(trace.policy.get("name", ""))
     return Origin(

@@ -38,7 +38,7 @@ class Auc:
     """95% interval, by a bootstrap over whole groups."""
 
     def to_record(self) -> JSON:
-        """As JSON, rounded."""
+        """The numbers as JSON, rounded to four places."""
         return {n: None if (v := getattr(self, n)) is None else round(v, 4) for n in self.__slots__}
 
 
@@ -54,25 +54,39 @@ def completion_text(messages: Sequence[JSON]) -> str:
 
 
 def group_of(pair: PreferencePair) -> str:
-    """The template."""
+    """The template of a pair, with its suite."""
     return f"{pair.origin.suite}/{pair.origin.template}"
 
 
 def lengths(text: str) -> list[float]:
-    """What a classifier of lengths sees: characters, words and their logarithms, and steps of them."""
+    """What a classifier of lengths sees: characters, words and their logarithms, and steps of characters."""
     chars, words = len(text), len(text.split())
     steps = [float(chars >= limit) for limit in (20, 35, 50, 70, 90, 120, 160, 220, 300)]
     return [chars / 100, words / 20, math.log1p(chars), math.log1p(words), *steps]
 
 
 def by_length(chosen: Sequence[str], rejected: Sequence[str], groups: Sequence[str], *, single: bool) -> Auc:
-    """The classifier of lengths."""
+    """How well lengths alone tell chosen from rejected; needs scikit-learn.
+
+    Args:
+        chosen: The texts of chosen completions.
+        rejected: The texts of the rejected ones, in the same order.
+        groups: The group of each pair; a group is never split between training and judging.
+        single: Whether a completion is judged by itself, as KTO sees it, and not the difference of two, as DPO does.
+    """
     one, other = np.array([lengths(t) for t in chosen]), np.array([lengths(t) for t in rejected])
     return _held_out(one, other, groups, single)
 
 
 def by_words(chosen: Sequence[str], rejected: Sequence[str], groups: Sequence[str], *, single: bool) -> Auc:
-    """The bag of words."""
+    """How well a bag of words tells chosen from rejected; needs scikit-learn.
+
+    Args:
+        chosen: The texts of chosen completions.
+        rejected: As of `by_length`.
+        groups: As of `by_length`.
+        single: As of `by_length`.
+    """
     from sklearn.feature_extraction.text import CountVectorizer
 
     vectorizer = CountVectorizer(token_pattern=r"\w+", min_df=2, max_features=_COUNT)
@@ -129,7 +143,16 @@ def _fitted(chosen: Any, rejected: Any, single: bool) -> Floats:
 
 
 def area(ahead: Floats, behind: Floats) -> float:
-    """The share of (chosen, rejected) pairs of scores in which chosen is ahead; ties count half."""
+    """The share of (chosen, rejected) pairs of scores in which chosen is ahead; ties count half.
+
+    Args:
+        ahead: Scores of what was chosen.
+        behind: Scores of what was rejected; at least one.
+
+    Example:
+        >>> area(np.array([3.0, 2.0]), np.array([1.0, 2.0]))
+        0.875
+    """
     order = np.sort(behind)
     below = np.searchsorted(order, ahead, side="left")
     level = np.searchsorted(order, ahead, side="right") - below

@@ -19,7 +19,20 @@ from faultgym.training.rows.columns import ORIGIN, Arguments, Reasoning
 
 
 def sft_row(example: SFTExample, *, reasoning: Reasoning = "field", arguments: Arguments = "object") -> JSON:
-    """One row per episode: `messages`, `tools` and where it comes from. For SFT with `assistant_only_loss`."""
+    """The row of an episode: `messages`, `tools` and where it comes from. For SFT with `assistant_only_loss`.
+
+    Args:
+        example: The example.
+        reasoning: What becomes of thoughts; see `Reasoning`.
+        arguments: Tool arguments as objects or as JSON text; see `Arguments`.
+
+    Example:
+        >>> origin = Origin("e1", "orders/order_status/train/0", "orders", "order_status", "train", "expert", "clean")
+        >>> messages = ({"role": "user", "content": "Hi"},)
+        >>> row = sft_row(SFTExample(messages, (), "no_tool", (), origin, calls=0, optimal=0))
+        >>> row["messages"], row["tools"], row["kind"]
+        ([{'role': 'user', 'content': 'Hi'}], '[]', 'no_tool')
+    """
     return {
         "messages": chat(example.messages, reasoning=reasoning, arguments=arguments),
         "tools": tools_text(example.tools),
@@ -34,7 +47,13 @@ def sft_row(example: SFTExample, *, reasoning: Reasoning = "field", arguments: A
 def turn_rows(
     example: SFTExample, *, reasoning: Reasoning = "field", arguments: Arguments = "object"
 ) -> Iterator[JSON]:
-    """One row per assistant turn: `prompt` and `completion`. For SFT with any template; loss on the completion."""
+    """A row for each assistant turn: `prompt` and `completion`. For SFT with any template; loss on the completion.
+
+    Args:
+        example: The example.
+        reasoning: As of `sft_row`.
+        arguments: As of `sft_row`.
+    """
     messages = chat(example.messages, reasoning=reasoning, arguments=arguments)
     tools = tools_text(example.tools)
     turns = [n for n, message in enumerate(messages) if message["role"] == "assistant"]
@@ -51,7 +70,13 @@ def turn_rows(
 
 
 def pair_row(pair: PreferencePair, *, reasoning: Reasoning = "field", arguments: Arguments = "object") -> JSON:
-    """One row per pair: `prompt`, `chosen`, `rejected` and `tools`, for DPO and `orpo_trainer`."""
+    """The row of a pair: `prompt`, `chosen`, `rejected` and `tools`, for DPO and `orpo_trainer`.
+
+    Args:
+        pair: The pair.
+        reasoning: As of `sft_row`.
+        arguments: As of `sft_row`.
+    """
     return {
         "prompt": chat(pair.prompt, reasoning=reasoning, arguments=arguments),
         "chosen": chat(pair.chosen, reasoning=reasoning, arguments=arguments),
@@ -72,10 +97,15 @@ def pair_row(pair: PreferencePair, *, reasoning: Reasoning = "field", arguments:
 def label_rows(
     pair: PreferencePair, *, reasoning: Reasoning = "field", arguments: Arguments = "object"
 ) -> tuple[JSON, JSON]:
-    """Two rows per pair: the chosen completion with `label` true and the rejected one with false, for KTO.
+    """The two rows of a pair: the chosen completion with `label` true and the rejected one with false, for KTO.
 
     TRL estimates KTO's KL term from each batch's own completions under other prompts: keep at least two rows in a
     batch, and shuffle the rows before, as the trainer reads them in order.
+
+    Args:
+        pair: The pair.
+        reasoning: As of `sft_row`.
+        arguments: As of `sft_row`.
     """
     prompt = chat(pair.prompt, reasoning=reasoning, arguments=arguments)
     common: JSON = {
@@ -104,7 +134,17 @@ def label_rows(
 
 
 def chat(messages: Iterable[JSON], *, reasoning: Reasoning = "field", arguments: Arguments = "object") -> list[JSON]:
-    """Messages in OpenAI's form as chat templates want them; what is given stays as it is."""
+    r"""Messages in OpenAI's form as chat templates want them; the messages that are given stay unchanged.
+
+    Args:
+        messages: Messages whose tool arguments are JSON text.
+        reasoning: As of `sft_row`.
+        arguments: As of `sft_row`.
+
+    Example:
+        >>> chat([{"role": "assistant", "content": "4", "reasoning_content": "2 + 2"}], reasoning="inline")
+        [{'role': 'assistant', 'content': '<think>\n2 + 2\n</think>\n\n4'}]
+    """
     return [_said(m, reasoning, arguments) if m["role"] == "assistant" else dict(m) for m in messages]
 
 
@@ -122,8 +162,12 @@ def _tools_text(tools: bytes) -> str:
 def arguments_value(text: str) -> JSON | str:
     """The arguments that JSON text stands for, or the text itself where that would not be exact.
 
-    Text stays when it is no JSON object (a malformed call), when a key stands twice, and when `datasets` would not
-    give a value back: its JSON has whole numbers of 64 bits, and reads 0.3 as 0.30000000000000004.
+    Text stays when it is no JSON object (a malformed call), when a key stands twice, and when `datasets` would not give
+    a value back: its JSON has whole numbers of 64 bits, and reads 0.3 as 0.30000000000000004.
+
+    Example:
+        >>> arguments_value('{"id": 3}'), arguments_value('{"share": 0.3}')
+        ({'id': 3}, '{"share": 0.3}')
     """
     try:
         value = json.loads(text, object_pairs_hook=_unique)

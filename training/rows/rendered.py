@@ -21,8 +21,13 @@ _PROBE: list[JSON] = [{"role": "user", "content": "a"}, {"role": "assistant", "c
 def with_template(tokenizer: PreTrainedTokenizerBase, name: str) -> PreTrainedTokenizerBase:
     """The same tokenizer with the training template of a name.
 
-    Raises UserError when the template's end of turn is not the tokenizer's `eos_token`: trainers would put a second
-    end after it, and a server would not stop there.
+    Args:
+        tokenizer: Changed in place.
+        name: The template's name; see `templates.template_names`.
+
+    Raises:
+        UserError: There is no such template, or its end of turn is not the tokenizer's `eos_token`: trainers would put
+            a second end after it, and a server would not stop there.
     """
     text = template_text(name)
     end = tokenizer.apply_chat_template(_PROBE, tokenize=False, chat_template=text).rstrip("\n")
@@ -36,10 +41,16 @@ def with_template(tokenizer: PreTrainedTokenizerBase, name: str) -> PreTrainedTo
 
 
 def renderer(name: str) -> PreTrainedTokenizerBase:
-    """A tokenizer without a vocabulary: it renders with the training template of a name, and that is all.
+    """A tokenizer without a vocabulary, which can do nothing but render with a training template; needs transformers.
 
-    For plain text before a model is chosen. The text begins with the model's own first token where the template
-    writes one: those of `deepseek` and `llama3` are known here, of TRL's others left out.
+    For plain text before a model is chosen. The text begins with the model's own first token where the template writes
+    one: those of `deepseek` and `llama3` are known here, of TRL's others left out.
+
+    Args:
+        name: The template's name.
+
+    Raises:
+        UserError: There is no such template.
     """
     from transformers import PreTrainedTokenizerBase
 
@@ -47,22 +58,31 @@ def renderer(name: str) -> PreTrainedTokenizerBase:
 
 
 def tools_of(row: JSON) -> list[JSON] | None:
-    """The tools of a row, whether its column holds JSON text or a list; None when there are none."""
+    """The tools of a row, whether its column holds JSON text or a list; None where there are none."""
     tools = row.get("tools")
     return (json.loads(tools) if isinstance(tools, str) else tools) or None
 
 
 def rendered_text(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
-    """A row of the form `messages` as one of the form `text`. The tokenizer may be a `renderer`."""
+    """A row of the form `messages` as a row of the form `text`.
+
+    Args:
+        row: The row.
+        tokenizer: Renders with its chat template; may be a `renderer`.
+    """
     text = tokenizer.apply_chat_template(row["messages"], tools=tools_of(row), tokenize=False)
     return {"text": text, **{key: value for key, value in row.items() if key not in {"messages", "tools"}}}
 
 
 def rendered_pair(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
-    """A row of the form `pairs` as one of the form `rendered`, with the tools in the text of its prompt: for ORPO.
+    """A row of the form `pairs` as a row of the form `rendered`, with the tools in the text of its prompt: for ORPO.
 
     ORPOTrainer does not take conversational rows: it reads no tools, and fails on columns that keep messages exact.
     Text ends with the end of turn, without the newline that some templates put after it, or ORPO would add another.
+
+    Args:
+        row: The row.
+        tokenizer: Renders with its chat template.
     """
     tools = tools_of(row)
     chosen, rejected = (_completed(tokenizer, row["prompt"], row[side], tools) for side in ("chosen", "rejected"))

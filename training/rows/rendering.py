@@ -30,10 +30,10 @@ class Rendering:
     """For `text`: the chat template's name, which is enough by itself; empty for the tokenizer's own."""
 
     def rows_of(self) -> RowsOf:
-        """What turns an example into its rows.
+        """The function that turns an example into its rows; for `text` it needs transformers.
 
-        Raises UserError where `text` lacks both template and tokenizer, or another form is given one. For `text` it
-        needs transformers.
+        Raises:
+            UserError: `text` lacks both template and tokenizer, another form is given one, or they cannot be loaded.
         """
         if self.form == "text":
             return self._texts()

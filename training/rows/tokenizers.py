@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 def tokenizer_from(name: str, template: str = "") -> PreTrainedTokenizerBase:
     """The tokenizer in a folder or of a name on the hub, with a training template where one is named.
 
-    Raises UserError when there is no such tokenizer or template, or it has no chat template at all.
+    Args:
+        name: The folder, or the name on the hub.
+        template: The training template's name; empty for the tokenizer's own.
+
+    Raises:
+        UserError: There is no such tokenizer or template, or the tokenizer has no chat template at all.
     """
     from transformers import AutoTokenizer
 

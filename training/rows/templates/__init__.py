@@ -26,7 +26,18 @@ def template_names() -> list[str]:
 
 
 def template_text(name: str) -> str:
-    """The template of a name, for `tokenizer.chat_template`. Raises UserError when there is none."""
+    """The template of a name, for `tokenizer.chat_template`.
+
+    Args:
+        name: One of `template_names`.
+
+    Raises:
+        UserError: There is none of that name.
+
+    Example:
+        >>> "{%- generation" in template_text("chatml")
+        True
+    """
     path = _OURS / f"{name}.jinja"
     if not path.is_file():
         folder = _trl_folder()
