@@ -34,7 +34,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the bars and notices of the libraries beneath, whose output would run into ours; for a whole process."""
+    """Silence the bars and notices of the libraries beneath, whose output would run into ours; for a whole process.
+
+    Warnings come back at the end of the block; the environment variables and the levels of the logs stay.
+    """
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")

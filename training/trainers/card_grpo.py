@@ -14,7 +14,11 @@ MEANING = {
 
 
 def played(record: JSON) -> list[str]:
-    """The card's sections; none for a run that learned from data sets."""
+    """The card's sections on tasks and reward; none for a run that learned from data sets.
+
+    Args:
+        record: The result's lineage, as `training.json` has it.
+    """
     config: JSON = record["config"]
     if record["method"] != "grpo":
         return []

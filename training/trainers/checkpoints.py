@@ -22,12 +22,17 @@ _ELAPSED = "elapsed.json"
 
 
 def seconds(checkpoint: Path) -> float:
-    """How long training had taken until a checkpoint."""
+    """How long training had taken until a sealed checkpoint."""
     return float(orjson.loads((checkpoint / _ELAPSED).read_bytes())["seconds"])
 
 
 def seal(checkpoint: Path, seconds: float) -> None:
-    """Mark a checkpoint as whole after so many seconds of training, and see it onto the disk."""
+    """Mark a checkpoint as whole, and sync its files to the disk.
+
+    Args:
+        checkpoint: The checkpoint's folder.
+        seconds: How long training has taken.
+    """
     (checkpoint / _ELAPSED).write_bytes(orjson.dumps({"seconds": seconds}))
     files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != SEAL)
     record = {path.relative_to(checkpoint).as_posix(): _written(path) for path in files}
@@ -54,12 +59,22 @@ def all_of(folder: Path) -> list[Path]:
 
 
 def sealed(folder: Path) -> list[Path]:
-    """Those that are whole, by step."""
+    """The checkpoints in a folder that are whole, by step."""
     return [path for path in all_of(folder) if (path / SEAL).is_file()]
 
 
 def newest(folder: Path) -> Path | None:
-    """The last sealed checkpoint, checked; what was never finished is removed. Raises UserError when it is damaged."""
+    """The last sealed checkpoint, checked; checkpoints that were never finished are removed.
+
+    Args:
+        folder: The folder of the checkpoints.
+
+    Returns:
+        None where no checkpoint is whole.
+
+    Raises:
+        UserError: The checkpoint is damaged.
+    """
     for path in all_of(folder):
         if not (path / SEAL).is_file():
             shutil.rmtree(path)
@@ -71,7 +86,11 @@ def newest(folder: Path) -> Path | None:
 
 
 def check(checkpoint: Path) -> None:
-    """Raise UserError when a file of a sealed checkpoint is missing or is not what was written."""
+    """Compare the files of a sealed checkpoint with what was written.
+
+    Raises:
+        UserError: A file is missing or has changed.
+    """
     try:
         record = orjson.loads((checkpoint / SEAL).read_bytes())
         wrong = next((name for name, told in record.items() if _found(checkpoint / name) != told), "")
@@ -89,7 +108,12 @@ def _found(path: Path) -> str:
 
 
 def keep(folder: Path, count: int) -> None:
-    """Delete all but the last sealed checkpoints of a folder."""
+    """Delete all but the last sealed checkpoints of a folder.
+
+    Args:
+        folder: The folder of the checkpoints.
+        count: How many are kept; at least 1.
+    """
     for path in sealed(folder)[:-count]:
         (path / SEAL).unlink()  # first: half a checkpoint must not look whole
         shutil.rmtree(path)

@@ -35,7 +35,12 @@ class PairCollator:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, config: DPOConfig) -> PairCollator:
-        """The collator that DPOTrainer would make from the same configuration, with masks."""
+        """The collator that DPOTrainer would make from the same configuration, with masks.
+
+        Args:
+            tokenizer: Gives the token that pads.
+            config: Gives the length and the end at which rows are cut.
+        """
         from trl.trainer.dpo_trainer import DataCollatorForPreference
 
         mode = config.truncation_mode
@@ -43,7 +48,14 @@ class PairCollator:
         return cls(inner, config.max_length, mode == "keep_end")
 
     def __call__(self, examples: Rows) -> Batch:
-        """A batch as TRL's, chosen rows first. Raises UserError when a mask is missing or of another length."""
+        """A batch as TRL's, chosen rows first.
+
+        Args:
+            examples: Rows with `prompt_ids`, and of each side the ids and the mask.
+
+        Raises:
+            UserError: A mask is missing or of another length than its completion.
+        """
         output = self.inner(examples)
         rows = [
             [0] * len(example["prompt_ids"]) + _mask(example, f"{side}_mask", len(example[f"{side}_ids"]))
@@ -64,16 +76,27 @@ class LabelCollator:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, config: KTOConfig) -> LabelCollator:
-        """The collator that KTOTrainer would make from the same configuration, with masks."""
+        """The collator that KTOTrainer would make from the same configuration, with masks.
+
+        Args:
+            tokenizer: Gives the token that pads.
+            config: Gives the length at which rows are cut.
+        """
         from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
 
         inner = DataCollatorForUnpairedPreference(_pad(tokenizer), config.max_length, config.pad_to_multiple_of)
         return cls(inner, config.max_length)
 
     def __call__(self, examples: Rows) -> Batch:
-        """A batch as TRL's. Raises UserError when a mask is missing or of another length.
+        """A batch as TRL's.
 
         The KL term's completions are those of the same batch, turned by one; their masks come from there too.
+
+        Args:
+            examples: Rows with `prompt_ids`, `completion_ids` and `completion_mask`.
+
+        Raises:
+            UserError: A mask is missing or of another length, or a KL completion is not of its own batch.
         """
         output = dict(self.inner(examples))
         masks = [_mask(example, "completion_mask", len(example["completion_ids"])) for example in examples]
@@ -102,13 +125,24 @@ class RatioCollator:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> RatioCollator:
-        """The collator that ORPOTrainer would make, with masks."""
+        """The collator that ORPOTrainer would make, with masks.
+
+        Args:
+            tokenizer: Gives the token that pads.
+        """
         from trl.experimental.utils import DPODataCollatorWithPadding
 
         return cls(DPODataCollatorWithPadding(_pad(tokenizer)))
 
     def __call__(self, examples: Rows) -> Batch:
-        """A batch as TRL's. Raises UserError when a mask is missing or shorter than its completion."""
+        """A batch as TRL's.
+
+        Args:
+            examples: Rows with labels and masks of both sides.
+
+        Raises:
+            UserError: A mask is missing or shorter than its completion.
+        """
         return self.inner([_relabelled(example) for example in examples])
 
 
@@ -123,10 +157,19 @@ def orpo_trainer(
     """TRL's ORPOTrainer with its likelihood term on the labels alone; rows of the form `pairs` or `rendered`.
 
     TRL 1.16 takes the negative log-likelihood of the whole chosen row ("computed over the full prompt and response"):
-    system text, user text and tool output would be learned. Here it is the mean over the tokens that the odds ratio
-    looks at. Rows of the form `pairs` are rendered first, with their masks; `rendered` ones are masked where
-    `masks.mask_pair` has added its columns. `watched` may extend the trainer's class; `more` goes to TRL's trainer.
-    Raises UserError when prompts leave no room for a completion: their loss would not be a number.
+    system text, user text and tool output would be learned. Here the term is the mean over the tokens that the odds
+    ratio looks at.
+
+    Args:
+        args: The trainer's configuration; `remove_unused_columns` is set to false where there are masks.
+        train_dataset: Rows of the form `pairs` are rendered first, with their masks; `rendered` rows are masked where
+            `masks.mask_pair` has added its columns.
+        processing_class: The tokenizer.
+        watched: May extend the trainer's class.
+        **more: Passed to TRL's trainer.
+
+    Raises:
+        UserError: Prompts leave no room for a completion: their loss would not be a number.
     """
     if not isinstance(train_dataset[0]["prompt"], str):
         train_dataset = _rendered(train_dataset, processing_class)

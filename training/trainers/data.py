@@ -44,7 +44,7 @@ _NEEDED: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """One folder's rows."""
+    """The rows of one folder."""
 
     folder: str
     form: str
@@ -55,7 +55,7 @@ class DataSet:
     """Of its files, in the order of their names."""
 
     def to_record(self) -> JSON:
-        """What of it goes into a lineage."""
+        """The part of it that goes into a lineage, as JSON."""
         return {"folder": self.folder, "form": self.form, "rows": len(self.rows), "sha256": self.sha256}
 
 
@@ -75,7 +75,18 @@ class Prepared:
 
 
 def load_all(config: TrainConfig) -> list[DataSet]:
-    """The data sets of a run; raises UserError when one cannot be used for its method."""
+    """The data sets of a run.
+
+    Args:
+        config: Names the folders; its method says which forms are taken.
+
+    Returns:
+        One data set for each folder, all of one form.
+
+    Raises:
+        UserError: A folder cannot be used for the method, was changed after it was built, failed its audit, or there
+            are no rows.
+    """
     found = [_load(Path(folder), config) for folder in config.data]
     first = found[0]
     for other in found[1:]:
@@ -184,9 +195,16 @@ def _form(rows: Any) -> str:
 
 
 def prepare(sets: Sequence[DataSet], config: TrainConfig, tokenizer: PreTrainedTokenizerBase, context: int) -> Prepared:
-    """Measured and masked rows. `context` is how many tokens the model can read.
+    """Measured and masked rows.
 
-    Raises UserError when rows are too long and `too_long` is not `drop`, or nothing would be learned.
+    Args:
+        sets: The data sets, of one form.
+        config: The run, resolved.
+        tokenizer: Its template marks what the assistant writes.
+        context: Tokens that the model can read.
+
+    Raises:
+        UserError: Rows are too long and `too_long` is not `drop`, KTO has only one row, or nothing would be learned.
     """
     from datasets import concatenate_datasets
 

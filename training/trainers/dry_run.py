@@ -24,7 +24,7 @@ TIMED = 2
 
 @dataclass(frozen=True, slots=True)
 class RunEstimate:
-    """What is known of a run before it starts."""
+    """What a run would take, as far as that is known before it starts."""
 
     rows: int
     left_out: int
@@ -52,7 +52,7 @@ class RunEstimate:
         return not self.free or self.memory.total <= self.free
 
     def lines(self) -> Iterator[str]:
-        """For people."""
+        """The estimate for people, line by line."""
         c = self.config
         yield f"{c.method} of {c.model} ({c.adapter}) on {self.device}"
         left = f", {self.left_out} left out as too long" if self.left_out else ""
@@ -74,7 +74,17 @@ class RunEstimate:
 
 
 def dry_run(config: TrainConfig) -> RunEstimate:
-    """Everything checked as for a run, a few steps timed in a temporary folder. Raises UserError like `train`."""
+    """Check everything as for a run, and time a few steps in a temporary folder; needs the extra `train`.
+
+    Args:
+        config: The run.
+
+    Returns:
+        What the run would take.
+
+    Raises:
+        UserError: As of `train`.
+    """
     job = job_of(config)
     prepared, free = job.prepared, free_on(job.device)
     steps = total_steps(job.config, len(prepared.rows))

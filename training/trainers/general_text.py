@@ -25,18 +25,35 @@ BATCH = 8
 
 
 def general_text(base: str, tuned: str, margin: float = TEXT_MARGIN, **drawn: Any) -> NonInferiority:
-    """Whether the tuned model predicts the text as well as its base, up to a margin in bits per byte.
+    """Whether the tuned model predicts the text as well as its base, up to a margin; needs the extra `train`.
 
-    Each is an embedded model's name, a folder, a hub id, or the folder of an adapter on its base. Raises UserError for
-    one that cannot be loaded, or whose losses are no numbers.
-    `drawn` are `alpha`, `resamples` and `seed` as `noninferior` takes them.
+    Args:
+        base: An embedded model's name, a folder, a hub id, or the folder of an adapter on its base.
+        tuned: The same of the tuned model.
+        margin: Bits per byte that the text may cost more.
+        **drawn: `alpha`, `resamples` and `seed` as `noninferior` takes them.
+
+    Raises:
+        UserError: A model cannot be loaded, or its losses are no numbers.
     """
     before, after = text_losses(base), text_losses(tuned)
     return noninferior(before, after, margin, lower_is_better=True, **drawn)
 
 
 def text_losses(model: str, texts: dict[str, str] | None = None, tick: Callable[[], object] = int) -> dict[str, float]:
-    """The log-loss of each paragraph in bits per byte. `tick` is called after each batch."""
+    """The log-loss of each paragraph in bits per byte.
+
+    Args:
+        model: An embedded model's name, a folder, a hub id, or the folder of an adapter on its base.
+        texts: Name -> paragraph; None for the text that ships with the package.
+        tick: Called after each batch.
+
+    Returns:
+        Name -> loss.
+
+    Raises:
+        UserError: The model cannot be loaded, or cannot read so long a paragraph.
+    """
     import torch
 
     config = TrainConfig(method="sft", model=model, data=("none",), out="none")

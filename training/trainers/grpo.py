@@ -59,7 +59,7 @@ TRACES = "traces"
 
 @dataclass(frozen=True, slots=True)
 class GrpoJob:
-    """All that a run needs to know before a model is loaded; a `run.Ready`."""
+    """All that a run needs to know before a model is loaded; a `run.PreparedRun`."""
 
     grpo: GrpoConfig
     """Resolved."""
@@ -76,12 +76,12 @@ class GrpoJob:
 
     @property
     def config(self) -> TrainConfig:
-        """What it shares with every training."""
+        """The settings that the run shares with every training."""
         return self.grpo.train
 
     @property
     def memory(self) -> estimate.Memory:
-        """What it will take."""
+        """The memory that the run will take."""
         tokens = self.longest + self.grpo.max_completion
         found = estimate.memory(self.facts, self.config, self.dtype, tokens, self.device)
         if self.grpo.kl and self.config.adapter == "none":
@@ -89,7 +89,7 @@ class GrpoJob:
         return found
 
     def policy(self) -> JSON:
-        """What its traces say of who acts, but for the step."""
+        """Who acts, as the traces say it, but for the step."""
         grpo = self.grpo
         return {
             "name": f"grpo:{self.start.name}",
@@ -107,7 +107,15 @@ class GrpoJob:
 def train_grpo(config: GrpoConfig, progress: OnStep | None = None) -> TrainResult:
     """Train, and write the result to `config.train.out`, its episodes under `traces`; needs the extra `train`.
 
-    Raises UserError for everything that a person can put right, as `run.train` does.
+    Args:
+        config: The run.
+        progress: Told of each step; None for nobody.
+
+    Returns:
+        What the run came to.
+
+    Raises:
+        UserError: Something is wrong that a person can put right; see `run.train`.
     """
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     return in_work_folder(
@@ -124,7 +132,15 @@ def _differs(config: GrpoConfig, record: JSON) -> str:
 
 
 def grpo_job(config: GrpoConfig, processes: int = 1) -> GrpoJob:
-    """Everything checked and measured, no weights loaded yet. Raises UserError like `train_grpo`."""
+    """Check and measure everything; no weights are loaded yet.
+
+    Args:
+        config: The run.
+        processes: Devices that train together.
+
+    Raises:
+        UserError: As of `train_grpo`.
+    """
     _check_vllm(config)
     device = "cuda" if uses_gpu(config.train) else "cpu"
     start = start_of(config.train)
@@ -162,7 +178,14 @@ def grpo_job(config: GrpoConfig, processes: int = 1) -> GrpoJob:
 
 
 def estimated(config: GrpoConfig) -> Iterator[str]:
-    """What is known of a run before it starts, for people. Raises UserError like `train_grpo`."""
+    """What is known of a run before it starts, for people, line by line.
+
+    Args:
+        config: The run.
+
+    Raises:
+        UserError: As of `train_grpo`.
+    """
     job = grpo_job(config)
     grpo, shared = job.grpo, job.config
     memory, free = job.memory, free_on(job.device)
@@ -245,7 +268,18 @@ def _log(job: GrpoJob, folder: Path, state: Any) -> Iterator[EpisodeLog]:
 
 
 def grpo_trainer(job: GrpoJob, model: Any, folder: Path, watch: TrainingMonitor, log: EpisodeLog | None = None) -> Any:
-    """TRL's trainer over our episodes, not begun. The model holds an adapter already where one is trained further."""
+    """TRL's trainer over our episodes, not begun.
+
+    Args:
+        job: The run.
+        model: The base; with its adapter where one is trained further.
+        folder: Where checkpoints and logs go.
+        watch: Sees each step.
+        log: Stores the episodes; None to store none.
+
+    Raises:
+        UserError: TRL refuses these settings.
+    """
     from datasets import Dataset
     from trl import GRPOConfig
 
@@ -294,7 +328,7 @@ def _vllm_arguments(job: GrpoJob) -> JSON:
 
 
 class Replayed:
-    """TRL's order of the tasks, that of each pass through them drawn from the seed and the number of the pass.
+    """TRL's order of the tasks, each pass through them drawn from the seed and the number of the pass.
 
     TRL draws the passes from one generator in turn, so that a run that is resumed in the third would see the first's.
     """
@@ -312,7 +346,7 @@ class Replayed:
 
 @banked("code", 8)
 def watched_class() -> Any:
-    """The trainer, watched as all are; each row comes as often as a group is large."""
+    """The class of the trainer, watched as all are."""
     base = episode_trainer_class()
 
     class WatchedEpisodes(MonitoredTrainer, base):  # type: ignore[valid-type,misc]
@@ -324,7 +358,18 @@ def watched_class() -> Any:
 
 
 def warnings_of(metrics: dict[str, float]) -> list[str]:
-    """What a person should know of the episodes; the metrics are means of the last quarter."""
+    """What a person should know of the episodes.
+
+    Args:
+        metrics: Means over the last quarter of the run, by name.
+
+    Returns:
+        Sentences; none where nothing is to be said.
+
+    Example:
+        >>> warnings_of({"episodes/cut": 0.8})
+        ['more than half of the episodes were cut off: raise turns or max_completion']
+    """
     found = []
     if metrics.get("frac_reward_zero_std", 0.0) >= 0.9:
         found.append(

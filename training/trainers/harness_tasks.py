@@ -16,7 +16,11 @@ METRICS = ("acc", "exact_match", "acc_norm", "f1")
 
 
 def check_harness() -> None:
-    """Raise UserError that says how to get it when the harness is not installed."""
+    """Make sure that the lm-evaluation-harness is installed.
+
+    Raises:
+        UserError: It is not; the message says how to install it.
+    """
     if util.find_spec("lm_eval") is None:
         raise UserError(f"--lm-eval needs the lm-evaluation-harness, which is not installed: {INSTALL}")
 
@@ -24,9 +28,20 @@ def check_harness() -> None:
 def harness_task(
     task: str, base: str, tuned: str, margin: float = CLEAN_MARGIN, **drawn: Any
 ) -> tuple[str, NonInferiority]:
-    """(metric, answer) of a task, document by document; `drawn` as for `general_text`.
+    """Whether the tuned model does a task of the lm-evaluation-harness as well as its base, document by document.
 
-    Raises UserError when the harness is not installed, does not know the task, or cannot get its data.
+    Args:
+        task: The task's name in the harness.
+        base: The base, as of `general_text`.
+        tuned: The tuned model.
+        margin: Loss of the score that is accepted.
+        **drawn: As of `general_text`.
+
+    Returns:
+        (metric, answer).
+
+    Raises:
+        UserError: The harness is not installed, does not know the task, or cannot get its data.
     """
     check_harness()
     metric, before = _scores(task, base)
@@ -53,9 +68,24 @@ def _scores(task: str, model: str, metric: str = "") -> tuple[str, dict[str, flo
 
 
 def scores_of(results: Any, task: str, metric: str = "") -> tuple[str, dict[str, float]]:
-    """(metric, document -> score) in what the harness returns with `log_samples`.
+    """The scores of documents in what the harness returns with `log_samples`.
 
-    Of several filters over the same answers the first one counts. Raises UserError when there is no such metric.
+    Of several filters over the same answers the first one counts.
+
+    Args:
+        results: What the harness returned.
+        task: The task's name, for the message.
+        metric: The metric that is wanted; empty for the first of `METRICS` that all documents have.
+
+    Returns:
+        (metric, document -> score).
+
+    Raises:
+        UserError: There is no such metric.
+
+    Example:
+        >>> scores_of({"samples": {"piqa": [{"doc_id": 0, "acc": 1.0}, {"doc_id": 1, "acc": 0.0}]}}, "piqa")
+        ('acc', {'piqa/0': 1.0, 'piqa/1': 0.0})
     """
     samples = [(name, sample) for name, its in (results.get("samples") or {}).items() for sample in its]
     wanted = (metric,) if metric else METRICS

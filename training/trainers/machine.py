@@ -32,7 +32,11 @@ _MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 class Peak:
-    """The most memory that is taken from its making on."""
+    """The most memory that is taken from its making on.
+
+    Args:
+        device: `cuda` for the GPU's memory, all else for that of this process.
+    """
 
     def __init__(self, device: str) -> None:
         self.device = device
@@ -45,7 +49,7 @@ class Peak:
                 Path("/proc/self/clear_refs").write_text("5")  # proc(5): the peak of the resident set begins anew
 
     def mib(self) -> int:
-        """The peak so far: of the GPU's memory, or of this process's."""
+        """The peak so far, in MiB."""
         if self.device == "cuda":
             import torch
 
@@ -59,7 +63,11 @@ class Peak:
 
 
 def free_on(device: str) -> int:
-    """Bytes that are free there; 0 when that is not known."""
+    """Bytes that are free on a device; 0 when that is not known.
+
+    Args:
+        device: `cuda` for the GPU's memory, all else for main memory.
+    """
     if device == "cuda":
         import torch
 
@@ -68,10 +76,10 @@ def free_on(device: str) -> int:
 
 
 def release() -> None:
-    """Give back the memory of models that nobody uses any more: trainers hold theirs in cycles, PyTorch keeps a GPU's,
-    and the C library gigabytes of what a training step needed.
+    """Give back the memory of models that are not used any more.
 
-    A server that is started next looks at what is free on the whole GPU, or takes its share beside this process.
+    Trainers hold theirs in cycles, PyTorch keeps a GPU's, and the C library gigabytes of what a training step needed. A
+    server that is started next looks at what is free on the whole GPU, or takes its share beside this process.
     """
     import torch
 
@@ -83,7 +91,7 @@ def release() -> None:
 
 
 def device_name(device: str) -> str:
-    """What a run is on, for people."""
+    """The name of a device, for people."""
     if device == "cuda":
         import torch
 
@@ -94,7 +102,15 @@ def device_name(device: str) -> str:
 
 @contextmanager
 def alone(lock: Path, needed: bool) -> Iterator[None]:
-    """Keep every other process from the same work; raises UserError when one is at it."""
+    """Keep every other process from the same work.
+
+    Args:
+        lock: The file that is locked.
+        needed: Whether this process is the one that locks.
+
+    Raises:
+        UserError: Another process is at the work.
+    """
     if not needed:
         yield
         return
@@ -110,7 +126,14 @@ def alone(lock: Path, needed: bool) -> Iterator[None]:
 
 @contextmanager
 def understood(work: Path) -> Iterator[None]:
-    """Turn a full disk and too little memory into one message, whoever found out."""
+    """Turn a full disk and too little memory into one message, no matter which library found out.
+
+    Args:
+        work: The work folder; the message names the folder above.
+
+    Raises:
+        UserError: The disk is full, or the memory was not enough.
+    """
     try:
         yield
     except UserError:
@@ -142,7 +165,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def unused_gpus(device: str) -> str:
-    """A warning where GPUs stay idle because nobody launched a process for each; empty where none does."""
+    """A warning where GPUs stay idle because no process was launched for each; empty where none does.
+
+    Args:
+        device: `cpu` or `cuda`.
+    """
     import torch
 
     count = torch.cuda.device_count() if device == "cuda" and "WORLD_SIZE" not in os.environ else 1

@@ -25,7 +25,18 @@ LOGS = "logs"
 
 
 def total_steps(config: TrainConfig, rows: int, processes: int = 1) -> int:
-    """Steps of the optimizer that a resolved run takes."""
+    """Steps of the optimizer that a resolved run takes.
+
+    Args:
+        config: The run, resolved.
+        rows: Rows that are learned from.
+        processes: Devices that train together.
+
+    Example:
+        >>> config = TrainConfig("sft", "smollm2", ("sets/a",), "a", batch_size=2, accumulation=8, epochs=2)
+        >>> total_steps(config, 100), total_steps(config, 100, processes=2)
+        (14, 8)
+    """
     if config.max_steps is not None:
         return config.max_steps
     batches = math.ceil(rows / ((config.batch_size or 1) * processes))
@@ -42,7 +53,20 @@ def trainer_for(
     *,
     save: bool = True,
 ) -> Any:
-    """A trainer that has not begun. The model holds an adapter already where one is trained further."""
+    """TRL's trainer for a method, not begun.
+
+    Args:
+        config: The run, resolved.
+        model: The base; with its adapter where one is trained further.
+        tokenizer: With the template that the run learns under.
+        prepared: The rows.
+        folder: Where checkpoints and logs go.
+        watch: Sees each step.
+        save: Whether checkpoints and logs are written.
+
+    Raises:
+        UserError: TRL refuses these settings.
+    """
     given = arguments(config, len(prepared.rows), folder, save)
     common: dict[str, Any] = {"train_dataset": prepared.rows, "processing_class": tokenizer}
     maker = _MAKERS[config.method]
@@ -54,7 +78,15 @@ def trainer_for(
 
 
 def chosen_likelihood(trainer: Any, rows: int = 16) -> float:
-    """Mean log-probability of a chosen token of ORPO's first rows, as the model is now; it draws no random numbers."""
+    """Mean log-probability of a chosen token of ORPO's first rows, as the model is now; draws no random numbers.
+
+    Args:
+        trainer: ORPO's.
+        rows: How many rows are looked at, at most.
+
+    Returns:
+        Nats.
+    """
     import torch
 
     model, data = trainer.model, trainer.train_dataset
@@ -72,7 +104,18 @@ def chosen_likelihood(trainer: Any, rows: int = 16) -> float:
 def watched(
     config: TrainConfig, model: Any, folder: Path, watch: TrainingMonitor, make: Callable[[dict[str, Any]], Any]
 ) -> Any:
-    """The trainer that `make` makes of the model, its adapter and its callbacks, logging and watched as all are."""
+    """A trainer of the model, its adapter and its callbacks, logging and watched as all are.
+
+    Args:
+        config: The run, resolved.
+        model: The base; with its adapter where one is trained further.
+        folder: Where logs go.
+        watch: Sees each step.
+        make: Makes the trainer, of the arguments `model`, `callbacks` and `peft_config`.
+
+    Raises:
+        UserError: TRL refuses these settings.
+    """
     from peft import PeftModel
     from transformers import PrinterCallback
 
@@ -102,14 +145,21 @@ def _trained_in_4_bits(model: Any) -> list[tuple[str, Any]]:
 
 
 def on_one_gpu(args: Any) -> Any:
-    """The trainer's arguments, for one GPU where nobody launched several processes: TRL shares no batch out."""
+    """The trainer's arguments, for one GPU where no processes were launched: TRL shares no batch out."""
     if "WORLD_SIZE" not in os.environ and args.n_gpu > 1:
         args._n_gpu = 1
     return args
 
 
 def arguments(config: TrainConfig, rows: int, folder: Path, save: bool = True) -> dict[str, Any]:
-    """What every trainer's configuration has."""
+    """The arguments that every trainer's configuration has.
+
+    Args:
+        config: The run, resolved.
+        rows: Rows that are learned from, for the number of steps.
+        folder: Where checkpoints go.
+        save: Whether checkpoints and logs are written.
+    """
     steps = total_steps(config, rows, int(os.environ.get("WORLD_SIZE", "1")))
     gpu = uses_gpu(config)
     half = weight_dtype(config) if config.dtype != "auto" else "bfloat16"

@@ -31,7 +31,13 @@ class MaskedTokens:
 def scored(tokenizer: PreTrainedTokenizerBase, messages: Sequence[JSON], tools: Any = None) -> MaskedTokens:
     """The tokens of a chat, as TRL's SFTTrainer sees them with `assistant_only_loss=True`.
 
-    Raises UserError when the tokenizer's template marks nothing: see `render.with_template`.
+    Args:
+        tokenizer: Its template marks what the assistant writes.
+        messages: The chat.
+        tools: The tools that are offered, in OpenAI's form; None for none.
+
+    Raises:
+        UserError: The tokenizer's template marks nothing: see `rendered.with_template`.
     """
     out = tokenizer.apply_chat_template(
         list(messages), tools=tools or None, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
@@ -45,14 +51,20 @@ def scored(tokenizer: PreTrainedTokenizerBase, messages: Sequence[JSON], tools: 
 def mask_pair(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
     """The columns `chosen_mask` and `rejected_mask` of a pair's row, one number per token after the prompt.
 
-    Works as `dataset.map(mask_pair, fn_kwargs={"tokenizer": tokenizer})`, for DPO, and for ORPO before
-    `rendered_pair`. The trainer must hold the same tokenizer with the same template.
+    Works as `dataset.map(mask_pair, fn_kwargs={"tokenizer": tokenizer})`, for DPO, and for ORPO before `rendered_pair`.
+
+    Args:
+        row: A row of the form `pairs`.
+        tokenizer: The trainer must hold the same tokenizer with the same template.
+
+    Raises:
+        UserError: The tokenizer's template marks nothing.
     """
     return {name: mask for name, mask in measured_pair(row, tokenizer).items() if name != "length"}
 
 
 def measured_pair(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
-    """The columns of `mask_pair`, and `length`: the tokens of the longer of the two, prompt included."""
+    """The columns of `mask_pair`, and `length`: the tokens of the longer side, prompt included."""
     tools = tools_of(row)
     chosen = scored(tokenizer, [*row["prompt"], *row["chosen"]], tools)
     rejected = scored(tokenizer, [*row["prompt"], *row["rejected"]], tools)
@@ -79,6 +91,13 @@ def labelled_tokens(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
     """A row of the form `messages` or `turns` as SFTTrainer's `input_ids` and `labels`, and its `length`.
 
     A label is -100 wherever the assistant did not write; in a row of the form `turns`, wherever the completion is not.
+
+    Args:
+        row: The row.
+        tokenizer: Its template marks what the assistant writes.
+
+    Raises:
+        UserError: The tokenizer's template marks nothing.
     """
     messages, tools = row.get("messages"), tools_of(row)
     found = scored(tokenizer, [*row["prompt"], *row["completion"]] if messages is None else messages, tools)

@@ -43,9 +43,15 @@ class Start:
 
 
 def start_of(config: TrainConfig) -> Start:
-    """The base model and the adapter of a run; raises UserError when they do not belong together.
+    """The base model and the adapter of a run.
 
     A model that is the folder of an adapter stands for that adapter on its own base.
+
+    Args:
+        config: Gives `model`, `init_adapter` and `adapter`.
+
+    Raises:
+        UserError: Model and adapter do not belong together, or there is no such folder.
     """
     name, adapter = config.model, config.init_adapter
     if (Path(name) / "adapter_config.json").is_file():
@@ -86,7 +92,16 @@ def _base_of(adapter: Path) -> str:
 
 
 def check_adapter(start: Start, config: TrainConfig, base_hash: str) -> None:
-    """Raise UserError when the adapter to go on with is of another kind or another base."""
+    """Make sure that the adapter to go on with is of the kind that is trained, and of this base.
+
+    Args:
+        start: Where the run begins.
+        config: Gives the kind.
+        base_hash: The `weights_hash` of the base.
+
+    Raises:
+        UserError: The adapter is of another kind or another base.
+    """
     if not start.adapter:
         return
     found = _adapter_settings(Path(start.adapter))
@@ -98,7 +113,15 @@ def check_adapter(start: Start, config: TrainConfig, base_hash: str) -> None:
 
 
 def check_base(start: Start, base_hash: str) -> None:
-    """Raise UserError when the adapter is known to be one of another base."""
+    """Make sure that the adapter is not known to be one of another base.
+
+    Args:
+        start: Where the run begins.
+        base_hash: The `weights_hash` of the base.
+
+    Raises:
+        UserError: The adapter was trained on another base.
+    """
     lineage = _lineage(Path(start.adapter))
     if lineage and lineage["sha256"] != base_hash:
         raise UserError(
@@ -110,8 +133,14 @@ def check_base(start: Start, base_hash: str) -> None:
 def tokenizer_for(start: Start, config: TrainConfig) -> PreTrainedTokenizerBase:
     """The tokenizer, with a template that marks what the assistant writes.
 
-    An adapter's own comes before its base's. Raises UserError when there is none, or its template marks nothing and
-    no other is named or known.
+    An adapter's own comes before its base's.
+
+    Args:
+        start: Where the run begins.
+        config: May name a template.
+
+    Raises:
+        UserError: There is no tokenizer, or its template marks nothing and no other is named or known.
     """
     tokenizer = tokenizer_at(start)
     if config.template:
@@ -124,7 +153,11 @@ def tokenizer_for(start: Start, config: TrainConfig) -> PreTrainedTokenizerBase:
 
 
 def tokenizer_at(start: Start) -> PreTrainedTokenizerBase:
-    """The tokenizer as it is: the adapter's own before its base's. Raises UserError when there is none."""
+    """The tokenizer as found: the adapter's own before its base's.
+
+    Raises:
+        UserError: There is none.
+    """
     from transformers import AutoTokenizer
 
     place = start.path
@@ -154,9 +187,13 @@ def _training_template(tokenizer: PreTrainedTokenizerBase, place: str) -> str:
 
 
 def weights_hash(path: str) -> str:
-    """SHA-256 over a model's weight files, by name and content; those of a hub id are fetched into its cache.
+    """SHA-256 over a model's weight files, by name and content.
 
-    Raises UserError when there are none.
+    Args:
+        path: A folder, or a hub id, whose weights are fetched into its cache.
+
+    Raises:
+        UserError: There are no weights.
     """
     folder = Path(path) if Path(path).is_dir() else _fetched(path)
     files = _weight_files(folder)
@@ -184,7 +221,14 @@ def _fetched(hub_id: str) -> Path:
 
 
 def facts_of(path: str) -> ModelSizes:
-    """The sizes of a model, from its configuration alone; raises UserError when there is none."""
+    """The sizes of a model, from its configuration alone.
+
+    Args:
+        path: A folder, or a hub id.
+
+    Raises:
+        UserError: There is no model.
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -214,14 +258,18 @@ def facts_of(path: str) -> ModelSizes:
 
 
 def weight_dtype(config: TrainConfig) -> str:
-    """The name of the weights' type: see `TrainConfig.dtype`."""
+    """The name of the weights' type; see `TrainConfig.dtype`."""
     if config.dtype != "auto":
         return config.dtype
     return "bfloat16" if uses_gpu(config) and config.adapter != "none" else "float32"
 
 
 def uses_gpu(config: TrainConfig) -> bool:
-    """Whether this run is for a GPU; raises UserError when one is asked for and there is none."""
+    """Whether this run is for a GPU.
+
+    Raises:
+        UserError: A GPU is asked for, and there is none.
+    """
     import torch
 
     if config.device == "cuda":
@@ -230,7 +278,11 @@ def uses_gpu(config: TrainConfig) -> bool:
 
 
 def check_gpu() -> None:
-    """Raise UserError when PyTorch sees no GPU."""
+    """Make sure that PyTorch sees a GPU.
+
+    Raises:
+        UserError: There is none.
+    """
     import torch
 
     if not torch.cuda.is_available():
@@ -238,7 +290,16 @@ def check_gpu() -> None:
 
 
 def base_model(path: str, config: TrainConfig, *, quantised: bool) -> Any:
-    """The base with its weights; in 4 bits (nf4, double quantisation) where that is asked for."""
+    """The base with its weights.
+
+    Args:
+        path: A folder, or a hub id.
+        config: Gives the type of the weights and the device.
+        quantised: Whether the weights are loaded in 4 bits (nf4, double quantisation).
+
+    Raises:
+        UserError: The model cannot be loaded.
+    """
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
@@ -269,7 +330,15 @@ def _loading(path: str) -> Iterator[None]:
 
 
 def with_adapter(model: Any, adapter: str) -> Any:
-    """The model with an adapter that is trained further; raises UserError when it does not fit."""
+    """The model with an adapter that is trained further.
+
+    Args:
+        model: The base.
+        adapter: The adapter's folder.
+
+    Raises:
+        UserError: The adapter does not fit.
+    """
     from peft import PeftModel
     from safetensors import SafetensorError
 

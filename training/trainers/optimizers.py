@@ -22,10 +22,19 @@ def muon_adamw(
 ) -> Optimizer:
     """An optimizer over the model's trainable parameters that trainers and schedulers take as any other.
 
-    Muon orthogonalises the momentum of each two-dimensional weight; it is not meant for embeddings, output layers,
-    norms and biases, which AdamW gets. `torch.optim.Muon` iterates in bfloat16, which processors without such
-    arithmetic take a hundred times longer over; here it is the weights' own type, and matrices of one shape are one
-    batch. Raises UserError when nothing is trainable.
+    Muon orthogonalises the momentum of each two-dimensional weight; embeddings, output layers, norms and biases, for
+    which Muon is not meant, get AdamW. `torch.optim.Muon` iterates in bfloat16, which processors without such
+    arithmetic take a hundred times longer over; here the iteration is in the weights' own type, and matrices of one
+    shape are one batch.
+
+    Args:
+        model: Its parameters that require a gradient are taken.
+        learning_rate: Of AdamW.
+        muon_lr: Of Muon.
+        weight_decay: Of both.
+
+    Raises:
+        UserError: Nothing is trainable.
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     if not named:
@@ -41,7 +50,14 @@ def muon_adamw(
 
 
 def orthogonalised(update: Tensor) -> Tensor:
-    """The nearest orthogonal matrix, roughly; of a batch of matrices of one shape, [n, rows, columns]."""
+    """The nearest orthogonal matrix, roughly.
+
+    Args:
+        update: A matrix, or a batch of matrices of one shape, [n, rows, columns].
+
+    Returns:
+        A tensor of the same shape.
+    """
     a, b, c = NEWTON_SCHULZ
     x = update.mT if update.shape[-2] > update.shape[-1] else update
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)

@@ -41,7 +41,7 @@ _PAPERS = {
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """What a run came to."""
+    """What a training run came to."""
 
     out: Path
     """A PEFT adapter, or without one a whole model; with its tokenizer."""
@@ -55,20 +55,34 @@ class TrainResult:
     warnings: tuple[str, ...]
 
     def to_record(self) -> JSON:
-        """As JSON, without the folder."""
+        """The result as JSON, without the folder."""
         record = {name: getattr(self, name) for name in self.__slots__ if name != "out"}
         return {**record, "warnings": list(self.warnings)}
 
     @classmethod
     def from_record(cls, out: Path, record: JSON) -> TrainResult:
-        """The counterpart of `to_record`."""
+        """The result that `to_record` made a record of.
+
+        Args:
+            out: The folder of the result.
+            record: What `to_record` gave.
+        """
         return cls(out, **{**record, "warnings": tuple(record["warnings"])})
 
 
 def lineage(
     config: TrainConfig, start: Start, base_hash: str, parameters: int, data: Sequence[JSON], device: str
 ) -> JSON:
-    """What a result is made of: enough to make it again, and to refuse it on another base."""
+    """What a result is made of: enough to make it again, and to refuse it on another base.
+
+    Args:
+        config: The run, resolved.
+        start: Where the run begins.
+        base_hash: The `weights_hash` of the base.
+        parameters: Parameters of the base.
+        data: What was learned from, as JSON.
+        device: The device's name, for people.
+    """
     return {
         "schema": 1,
         "method": config.method,
@@ -88,7 +102,13 @@ def _versions() -> dict[str, str]:
 
 
 def write_weights(trainer: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """What `from_pretrained` loads: the adapter or the model, the tokenizer and its template. On every process."""
+    """Write what `from_pretrained` loads: the adapter or the model, the tokenizer and its template.
+
+    Args:
+        trainer: The trainer, on every process.
+        tokenizer: With the template that was learned under.
+        folder: Where the files go.
+    """
     trainer.save_model(str(folder))
     if trainer.args.should_save:
         tokenizer.save_pretrained(str(folder))
@@ -97,14 +117,29 @@ def write_weights(trainer: Any, tokenizer: PreTrainedTokenizerBase, folder: Path
 
 
 def merge(config: TrainConfig, start: Start, tokenizer: PreTrainedTokenizerBase, adapter: Path, folder: Path) -> None:
-    """The base in its full type with an adapter in its weights: for servers that take no adapter of this kind."""
+    """Write the base in its full type with an adapter in its weights: for servers that take no adapter of this kind.
+
+    Args:
+        config: Gives the type of the weights.
+        start: Gives the base.
+        tokenizer: Written beside the weights.
+        adapter: The adapter's folder.
+        folder: Where the files go.
+    """
     model = with_adapter(base_model(start.path, config, quantised=False), str(adapter))
     model.merge_and_unload().save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
 
 
 def describe(folder: Path, out: Path, made_of: JSON, result: TrainResult) -> None:
-    """Write the lineage and the card."""
+    """Write the lineage and the card.
+
+    Args:
+        folder: Where the result lies now.
+        out: Where the result will lie, for its name.
+        made_of: What `lineage` gave.
+        result: What the run came to.
+    """
     record = {**made_of, "result": {**result.to_record(), "sha256": weights_hash(str(folder))}}
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     (folder / LINEAGE).write_bytes(orjson.dumps(record, option=options))
@@ -112,14 +147,22 @@ def describe(folder: Path, out: Path, made_of: JSON, result: TrainResult) -> Non
 
 
 def finished_result(out: Path) -> TrainResult:
-    """The result in a folder that a run finished. Raises UserError when it cannot be read."""
+    """The result in a folder that a run finished.
+
+    Raises:
+        UserError: The folder's `training.json` cannot be read.
+    """
     record = dict(record_of(out)["result"])
     record.pop("sha256")
     return TrainResult.from_record(out, record)
 
 
 def record_of(out: Path) -> JSON:
-    """What the result in a folder says of itself. Raises UserError when it cannot be read."""
+    """The lineage in the folder of a result.
+
+    Raises:
+        UserError: The folder's `training.json` cannot be read.
+    """
     path = out / LINEAGE
     try:
         record: JSON = orjson.loads(path.read_bytes())
@@ -131,7 +174,13 @@ def record_of(out: Path) -> JSON:
 
 
 def card(name: str, record: JSON, merged: bool) -> str:
-    """The model card, its header for the hub included."""
+    """The model card, its header for the hub included.
+
+    Args:
+        name: The result's name.
+        record: The lineage with the result.
+        merged: Whether merged weights lie beneath.
+    """
     method, adapter, base = record["method"], record["adapter"], record["base"]
     whole = adapter == "none"
     header: JSON = {

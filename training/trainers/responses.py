@@ -53,13 +53,25 @@ class TurnReader:
     """Tokens that end a turn."""
 
     def __call__(self, response: Any, schema: Any = None, *, prefix: Any = None, tools: Any = None) -> Any:
-        """The message of one turn's token ids; anything else is parsed as without us. Never raises for the former."""
+        """The message of one turn's token ids; anything else is parsed as without us.
+
+        Args:
+            response: The token ids of one turn: for these nothing is raised.
+            schema: A schema of transformers, which is left to the tokenizer.
+            prefix: The token ids before the turn.
+            tools: Passed to the tokenizer.
+        """
         if schema is not None or not isinstance(response, list) or not all(type(t) is int for t in response):
             return type(self.tokenizer).parse_response(self.tokenizer, response, schema, prefix=prefix, tools=tools)
         return message_of(self.turn(response, prefix or []))
 
     def turn(self, ids: Sequence[int], prompt: Sequence[int]) -> Turn:
-        """The turn that was sampled after a prompt. Without a token there was no room for one."""
+        """The turn that was sampled after a prompt.
+
+        Args:
+            ids: Sampled tokens; without any there was no room for a turn.
+            prompt: Tokens of the prompt.
+        """
         if not ids:
             return Turn(finish_reason=CONTEXT_OVERFLOW)
         ended = ids[-1] in self.ends
@@ -78,7 +90,13 @@ class TurnReader:
 
 
 def message_of(turn: Turn) -> JSON:
-    """The turn as a chat message that TRL's loop takes; the turn itself stands beside it."""
+    """The turn as a chat message that TRL's loop takes; the turn itself stands beside the message.
+
+    Example:
+        >>> message = message_of(Turn("Done."))
+        >>> message["role"], message["content"], message[TURN] == Turn("Done.")
+        ('assistant', 'Done.', True)
+    """
     message: JSON = {"role": "assistant", "content": turn.text, TURN: turn}
     if turn.reasoning:
         message["reasoning_content"] = turn.reasoning
@@ -93,11 +111,19 @@ def message_of(turn: Turn) -> JSON:
 def reads_turns(
     tokenizer: PreTrainedTokenizerBase, format: str = "hermes", generation: Any = None
 ) -> PreTrainedTokenizerBase:
-    """The tokenizer itself, which from now on reads what a model says as model policies do; a copy for other forms
-    than Hermes's, which alone is declared where the tokenizer is saved.
+    """A tokenizer that reads what a model says as model policies do.
 
-    `generation` are the model's generation settings, for further tokens that end a turn. Raises UserError for
-    an unknown format.
+    Args:
+        tokenizer: Changed in place for Hermes's form, which alone is declared where the tokenizer is saved; copied for
+            others.
+        format: How the model writes tool calls: a key of `FORMATS`.
+        generation: The model's generation settings, for further tokens that end a turn.
+
+    Returns:
+        The tokenizer itself, or its copy.
+
+    Raises:
+        UserError: There is no such format.
     """
     if format not in FORMATS:
         raise UserError(f"there is no tool-call format {format!r}; the formats are {', '.join(FORMATS)}")
@@ -134,7 +160,7 @@ class Door(dict[str, Callable[..., str]]):
 
 @banked("code", 8)
 def episode_trainer_class() -> type[GRPOTrainer]:
-    """TRL's GRPOTrainer, its tool loop between our reader and our environments."""
+    """The class of TRL's GRPOTrainer with its tool loop between our reader and our environments."""
     from trl import GRPOTrainer
 
     class EpisodeGRPOTrainer(GRPOTrainer):  # type: ignore[misc]

@@ -55,19 +55,19 @@ _ASKED = "asked.json"
 
 
 class PreparedRun(Protocol):
-    """What carrying out a run needs to know of it, whatever it learns from."""
+    """What carrying out a run needs to know of the run, for data sets and for playing."""
 
     @property
     def config(self) -> TrainConfig:
-        """Resolved."""
+        """The settings, resolved."""
 
     @property
     def start(self) -> Start:
-        """Where it begins."""
+        """The base and the adapter that the run begins from."""
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """With the template that it learns under."""
+        """The tokenizer, with the template that the run learns under."""
 
     @property
     def device(self) -> str:
@@ -75,7 +75,7 @@ class PreparedRun(Protocol):
 
     @property
     def memory(self) -> estimate.Memory:
-        """What it will take."""
+        """The memory that the run will take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Job:
     """`cpu` or `cuda`."""
 
     def warnings(self) -> list[str]:
-        """What a person should know of its data."""
+        """What a person should know of the run's data, a sentence each."""
         found = [idle] if (idle := unused_gpus(self.device)) else []
         if self.prepared.left_out:
             found.append(f"{self.prepared.left_out} rows were left out: they are too long")
@@ -108,16 +108,26 @@ class Job:
 
     @property
     def memory(self) -> estimate.Memory:
-        """What it will take."""
+        """The memory that the run will take."""
         return estimate.memory(self.facts, self.config, self.dtype, max(self.prepared.lengths), self.device)
 
 
 def train(config: TrainConfig, progress: OnStep | None = None) -> TrainResult:
     """Train, and write the result to `config.out`; needs the extra `train`.
 
-    Raises UserError for everything that a person can put right: no GPU where one is asked for, too little memory, data
-    of the wrong form or that failed its audit, rows that are too long, an adapter of another base, a damaged
-    checkpoint, a full disk, a loss that is no number. What was there stays: `out` is written whole or not at all.
+    What was there stays: `out` is written whole or not at all.
+
+    Args:
+        config: The run.
+        progress: Told of each step; None for nobody.
+
+    Returns:
+        What the run came to.
+
+    Raises:
+        UserError: Something is wrong that a person can put right: no GPU where one is asked for, too little memory,
+            data of the wrong form or that failed its audit, rows that are too long, an adapter of another base, a
+            damaged checkpoint, a full disk, a loss that is no number.
     """
     return in_work_folder(
         config,
@@ -136,8 +146,13 @@ def in_work_folder(
 ) -> TrainResult:
     """What `run` makes in a work folder that no other process is in, or what it made before.
 
-    `run` is given that folder and accelerate's state of the processes; `differs` says in what an earlier run, by its
-    record, was another one.
+    Args:
+        config: Gives the folder, and whether a stopped run is resumed.
+        run: Given the work folder and accelerate's state of the processes.
+        differs: Says in what an earlier run, by its record, was another one.
+
+    Raises:
+        UserError: The folder holds another run's result or work, or another process is at it.
     """
     out, work = Path(config.out), work_folder(Path(config.out))
     if config.resume and (out / LINEAGE).is_file():
@@ -168,7 +183,14 @@ def _worth_keeping(out: Path) -> bool:
 
 
 def job_of(config: TrainConfig) -> Job:
-    """Everything checked and measured, no weights loaded yet. Raises UserError like `train`."""
+    """Check and measure everything; no weights are loaded yet.
+
+    Args:
+        config: The run.
+
+    Raises:
+        UserError: As of `train`.
+    """
     device = "cuda" if uses_gpu(config) else "cpu"
     sets = load_all(config)
     start = start_of(config)
@@ -192,13 +214,21 @@ def job_of(config: TrainConfig) -> Job:
 
 
 def load_model(job: PreparedRun) -> Any:
-    """The base, and on it the adapter that is trained further."""
+    """The base, and on it the adapter that is trained further.
+
+    Raises:
+        UserError: One of the two cannot be loaded.
+    """
     model = base_model(job.start.path, job.config, quantised=job.config.adapter.startswith("q"))
     return with_adapter(model, job.start.adapter) if job.start.adapter else model
 
 
 def check_memory(job: PreparedRun) -> None:
-    """Raise UserError when the run would take more memory than is free."""
+    """Make sure that the run takes no more memory than is free, unless `ignore_memory` is set.
+
+    Raises:
+        UserError: It would take more.
+    """
     needed, free = job.memory, free_on(job.device)
     if free and needed.total > free and not job.config.ignore_memory:
         mib, length = estimate.MIB, "max_completion" if job.config.method == "grpo" else "max_length"
@@ -234,9 +264,20 @@ def carried_out(
     told: Callable[[dict[str, float]], Sequence[str]],
     difference: Callable[[JSON], str] | None = None,
 ) -> TrainResult:
-    """Train with the trainer that `make` gives, from the last checkpoint where there is one, and publish the result.
+    """Train from the last checkpoint where there is one, and publish the result.
 
-    `told` gives the warnings that follow from the metrics, `difference` says in what an earlier run's settings differ.
+    Args:
+        job: The run.
+        work: The work folder.
+        state: Accelerate's state of the processes.
+        made_of: The lineage.
+        progress: Told of each step.
+        make: Gives the trainer, of a model, the result's folder and the watch.
+        told: Gives the warnings that follow from the metrics.
+        difference: Says in what an earlier run's settings differ; None to compare all settings of a training.
+
+    Raises:
+        UserError: As of `train`.
     """
     check_memory(job)
     folder = work / "out"
@@ -271,7 +312,16 @@ def carried_out(
 
 
 def fit(trainer: Any, watch: TrainingMonitor, checkpoint: Path | None = None) -> None:
-    """Train, from a checkpoint on where there is one. Raises UserError when weights are no numbers any more."""
+    """Train, from a checkpoint on where there is one.
+
+    Args:
+        trainer: TRL's, made by us.
+        watch: Checks the weights at the end.
+        checkpoint: A sealed checkpoint's folder; None to begin.
+
+    Raises:
+        UserError: The loss or a weight is no number any more.
+    """
     if checkpoint is not None and _had_ended(trainer, checkpoint):
         trainer._load_from_checkpoint(str(checkpoint))
         trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)

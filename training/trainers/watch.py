@@ -31,7 +31,7 @@ _PROBE = "probe/chosen"
 
 @dataclass(frozen=True, slots=True)
 class TrainingStep:
-    """How far a run is."""
+    """How far a training run is."""
 
     step: int
     total: int
@@ -48,7 +48,7 @@ OnStep = Callable[[TrainingStep], None]
 
 @dataclass(slots=True)
 class TrainingMonitor:
-    """Beside a trainer while it runs."""
+    """The watch beside a trainer while the trainer runs."""
 
     config: TrainConfig
     progress: OnStep
@@ -67,15 +67,24 @@ class TrainingMonitor:
 
     @property
     def seconds(self) -> float:
-        """Of training so far, in all its parts."""
+        """Seconds of training so far, in all parts of the run."""
         return self.before + sum(self.speeds)
 
     def begin(self, step: int) -> None:
-        """Training begins after so many steps."""
+        """Note that training begins after so many steps."""
         self.begun, self.first = self.clock(), step
 
     def saw(self, loss: float, step: int, zero_rows: Callable[[], str]) -> None:
-        """One batch's loss; raises UserError when it is no number."""
+        """Take the loss of one batch.
+
+        Args:
+            loss: The loss.
+            step: The step that the batch belongs to.
+            zero_rows: Names a layer with rows of zeros, which is looked for where the loss is no number.
+
+        Raises:
+            UserError: The loss is no number.
+        """
         if math.isfinite(loss):
             self.losses.append(loss)
             return
@@ -87,7 +96,15 @@ class TrainingMonitor:
         )
 
     def check_weights(self, model: Any, step: int) -> None:
-        """Raise UserError when a trained weight is no number: the last step's update has no loss after it."""
+        """Check the trained weights: the last step's update has no loss after it.
+
+        Args:
+            model: The model.
+            step: The last step, for the message.
+
+        Raises:
+            UserError: A trained weight is no number.
+        """
         for name, weight in model.named_parameters():
             if weight.requires_grad and not bool(weight.isfinite().all()):
                 raise UserError(
@@ -96,7 +113,12 @@ class TrainingMonitor:
                 )
 
     def stepped(self, step: int, total: int) -> None:
-        """The optimizer has taken a step."""
+        """Note that the optimizer has taken a step, and tell of it.
+
+        Args:
+            step: The step's number.
+            total: Steps in all.
+        """
         seconds = self.clock() - self.begun
         done = max(step - self.first, 1)
         loss = sum(self.losses) if self.losses else math.nan
@@ -108,7 +130,7 @@ class TrainingMonitor:
 
 
 class MonitoredTrainer:
-    """Mixed into each of TRL's trainers. Its batches come in an order that follows from the seed and the epoch."""
+    """A mixin of each of TRL's trainers, whose batches come in an order that follows from the seed and the epoch."""
 
     watch: TrainingMonitor
     lengths: Sequence[int]
@@ -127,13 +149,17 @@ class MonitoredTrainer:
         )
 
     def training_step(self, *args: Any, **more: Any) -> Tensor:
-        """TRL's, which fails when the loss is no number."""
+        """TRL's step.
+
+        Raises:
+            UserError: The loss is no number.
+        """
         loss: Tensor = super().training_step(*args, **more)  # type: ignore[misc]
         self.watch.saw(float(loss), self.state.global_step + 1, lambda: layer_of_zeros(self.model))  # type: ignore[attr-defined]
         return loss
 
     def create_optimizer(self, model: Any = None) -> Any:
-        """Muon where it is asked for, else the trainer's own."""
+        """Muon where the settings ask for Muon, else the trainer's own."""
         config = self.watch.config
         if config.optimizer == "muon" and self.optimizer is None:  # type: ignore[has-type]
             make = import_module("faultgym.training.trainers.optimizers").muon_adamw
@@ -153,8 +179,12 @@ class MonitoredTrainer:
 class Order:
     """The order of the rows in each epoch: shuffled, and those of a step about equally long.
 
-    It depends on nothing but the seed and the epoch, so that a resumed run goes on with the very rows that it would
-    have read. KTO's rows stay together as they are in blocks, because its KL term pairs the rows of a batch.
+    The order depends on nothing but the seed and the epoch, so that a resumed run goes on with the very rows that it
+    would have read. KTO's rows stay together as they are in blocks, because its KL term pairs the rows of a batch.
+
+    Example:
+        >>> list(Order(lengths=(5, 9, 7, 8), block=2, seed=0, epoch=lambda: 0, method="sft"))
+        [1, 3, 2, 0]
     """
 
     lengths: Sequence[int]
@@ -185,7 +215,7 @@ class Order:
 
 
 def layer_of_zeros(model: Any) -> str:
-    """The name of a layer with an adapter whose weights have a row of zeros; empty when there is none."""
+    """The name of a layer with an adapter whose weights have a row of zeros; empty where there is none."""
     for name, module in model.named_modules():
         weight = getattr(getattr(module, "base_layer", None), "weight", None)
         if weight is None or not hasattr(module, "lora_A"):
@@ -201,7 +231,7 @@ def layer_of_zeros(model: Any) -> str:
 
 
 def callback(watch: TrainingMonitor) -> TrainerCallback:
-    """What tells the watch of a trainer's steps, and seals its checkpoints."""
+    """The callback that tells the watch of a trainer's steps, and seals its checkpoints."""
     from accelerate import PartialState
     from transformers import TrainerCallback
 
@@ -240,6 +270,13 @@ def summary(history: Sequence[JSON], config: TrainConfig) -> dict[str, float]:
 
     `chosen_change` is how much more likely the chosen completions have become, in nats: of a whole completion against
     the reference (DPO, KTO), or of a token of the first rows since before the first step (ORPO).
+
+    Args:
+        history: The entries of the trainer's log.
+        config: Gives `beta`, which rewards are divided by.
+
+    Returns:
+        Metric -> mean, rounded to six places.
     """
     logged = {name: [float(e[name]) for e in history if e.get(name) is not None and "loss" in e] for name in _KEPT}
     found = {name: _mean(values[-_quarter(values) :]) for name, values in logged.items() if values}
@@ -291,6 +328,10 @@ def displaced(metrics: dict[str, float], config: TrainConfig) -> str:
     """A warning when chosen completions have become less likely; empty when they have not.
 
     A preference loss only asks that the rejected ones fall more (likelihood displacement, arXiv 2410.08847).
+
+    Args:
+        metrics: What `summary` gave.
+        config: Gives the method, for the limit and the advice.
     """
     change = metrics.get("chosen_change", 0.0)
     limit, unit = (FALL_PER_TOKEN, "a token") if config.method == "orpo" else (FALL, "a completion")
