@@ -250,10 +250,13 @@ def orders_world() -> bytes:
 
 
 def keyed_select(image: bytes) -> tuple[str, str]:
-    """A SELECT of one order by its primary key, from the middle of the table, and the key that it must return.
+    """Make a SELECT of one order by its primary key, from the middle of the table.
 
     Args:
         image: A serialized database of the suite `orders`.
+
+    Returns:
+        The statement, and the key that it must return.
     """
     connection = sqlite3.connect(":memory:")
     connection.deserialize(image)

@@ -175,13 +175,16 @@ class ReplicaPool:
         return min(up, key=lambda r: (r.gate.load, r.given))
 
     async def ask(self, replica: Replica, body: bytes, read: Callable[[bytes], T], *salt: object) -> tuple[T, Replica]:
-        """(what `read` makes of the reply, the replica that gave it).
+        """Send a request until a server answers or patience is at its end.
 
         Args:
             replica: Is asked first; another one is when it breaks on the way.
             body: The request's.
             read: Reads the body of a reply; raises `UnreadableReply`.
             salt: What tells this request's waits from those of others.
+
+        Returns:
+            What `read` makes of the reply, and the replica that gave it.
 
         Raises:
             RequestRefused: The server will not serve the request.

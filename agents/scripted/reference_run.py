@@ -91,14 +91,14 @@ def whole_identifiers(suite: Suite, call: ToolCall) -> set[str]:
 
 
 def neighbours(task: Task, key: str) -> tuple[str, list[str]]:
-    """(table, other identifiers): records beside the one called `key`, unknown to the reference run.
+    """Find records beside the one called `key` that the reference run knows nothing of.
 
     Args:
         task: Gives the world, and the records that do not count.
         key: A record's identifier.
 
     Returns:
-        At most `NEIGHBOURS` identifiers, those after the record first; ("", []) where no table has the record.
+        The table, and at most `NEIGHBOURS` identifiers, those after the record first; ("", []) where no table has it.
     """
     image = world_image(suite_named(task.suite), task.split, task.world_seed)
     seen = reference_run(task).seen
@@ -132,9 +132,9 @@ Wrong = Callable[[SideEffect], bool]
 
 
 def find_harmful_call(task: Task, alternatives: Alternatives, wrong: Wrong) -> tuple[str, ToolCall] | None:
-    """(the expert's write, an extra call after it) such that the extra call does what `wrong` looks for.
+    """Find an extra call after one of the expert's writes that does what `wrong` looks for.
 
-    Tried in a world of its own, in a clean run. The write is given in the form of `CallIntent.normalized`.
+    Tried in a world of its own, in a clean run.
 
     Args:
         task: The task.
@@ -142,7 +142,7 @@ def find_harmful_call(task: Task, alternatives: Alternatives, wrong: Wrong) -> t
         wrong: Whether what an extra call did is what is looked for.
 
     Returns:
-        The first pair that is found; None where there is none.
+        The first found: the write in the form of `CallIntent.normalized`, and the call; None where there is none.
     """
     rehearsal = reference_run(task)
     episode = Episode(task)

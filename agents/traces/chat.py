@@ -105,12 +105,15 @@ def chat_messages(opening: Sequence[Message], steps: Sequence[StepRecord]) -> li
 def split_steps(
     opening: Sequence[Message], steps: Sequence[StepRecord], *, clean: bool = False
 ) -> tuple[list[MessageData], list[StepData]]:
-    """(messages, for each turn what they do not say).
+    """Split steps into the messages of a chat and what those do not say.
 
     Args:
         opening: What came before the first turn.
         steps: The turns.
         clean: Whether no text is known to hold half a surrogate pair: none is looked for then.
+
+    Returns:
+        The messages, and one entry for each turn.
     """
     show = _as_it_is if clean else storable
     messages: list[MessageData] = [_OPENING[m.role](content=show(m.content)) for m in opening]
@@ -201,11 +204,14 @@ def _reparsed(raw: str) -> str:
 def join_steps(
     messages: Sequence[MessageData], rest: Sequence[StepData]
 ) -> tuple[tuple[Message, ...], tuple[StepRecord, ...]]:
-    """(opening, steps) from messages and what they do not say: the inverse of `split_steps`.
+    """Join messages and what they do not say: the inverse of `split_steps`.
 
     Args:
         messages: The whole chat.
         rest: One entry for each assistant message, in order.
+
+    Returns:
+        The opening and the steps.
 
     Raises:
         TraceError: The two do not belong together; the error names the message.

@@ -52,6 +52,9 @@ def faultgym(url: str, episodes: int, in_flight: int) -> int:
 
     Returns:
         How many were played.
+
+    Raises:
+        SystemExit: An episode failed.
     """
     from faultgym.agents.models.openai import policy_from
     from faultgym.agents.rollouts.engine import rollout

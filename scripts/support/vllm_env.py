@@ -85,7 +85,10 @@ def make(folder: Path, pins: str) -> None:
 
 
 def absent(pins: str) -> list[tuple[str, str]]:
-    """(name, version) of the packages that are to be empty.
+    """List the packages that are to be empty, as (name, version).
+
+    Args:
+        pins: The text of the constraints file.
 
     Example:
         >>> absent("torch==2.9.0" + chr(10) + "triton==3.5.0+absent")
