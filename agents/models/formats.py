@@ -79,8 +79,8 @@ def check_format(name: str, format: Format) -> None:
         format: The format.
 
     Raises:
-        UserError: A turn in `TURNS` is written and read as another one; or the format raises, or gives something
-            else than a turn, for garbage, or for what it writes cut short anywhere.
+        UserError: A turn in `TURNS` is written and read as another one; `parse` raises for garbage, or for what `write`
+            gives cut short anywhere; or `parse` gives something else than a turn for garbage.
     """
     if not isinstance(format, Format):
         raise UserError(f"text format {name!r} is a {type(format).__name__}, not a Format")

@@ -1,6 +1,6 @@
 """The worked examples of the prompt `few_shot`: real episodes of the expert, in worlds that no split draws.
 
-`python -m faultgym.agents.models.prompts.examples > agents/prompts/few_shot.md` writes them anew; a test says
+`python -m faultgym.agents.models.prompts.examples > agents/models/prompts/few_shot.md` writes them anew; a test says
 when that is due.
 """
 
