@@ -138,7 +138,7 @@ def made_with() -> str:
     """The versions that the files depend on: of faultgym and of the libraries that write them.
 
     Raises:
-        PackageNotFoundError: One of the libraries of the extra `data` is not installed.
+        PackageNotFoundError: A library of the extra `data` is not installed.
     """
     parts = [f"faultgym {__version__}", *(f"{name} {metadata.version(name)}" for name in _LIBRARIES)]
     return ", ".join(parts)

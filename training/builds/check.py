@@ -133,7 +133,12 @@ class ExampleCheck(TraceCheck):
 
 
 def tested(trace: Trace, tests: Sequence[tuple[str, TraceTest]]) -> Rejected | None:
-    """The rejection by the first of the further filters that has something against a trace; None where none has."""
+    """The rejection by the first of the further filters that has something against a trace; None where none has.
+
+    Args:
+        trace: The trace.
+        tests: (name, test), in the order in which they are asked.
+    """
     for name, test in tests:
         if evidence := test(trace):
             return Rejected(name, trace.episode_id, evidence)

@@ -1,4 +1,4 @@
-"""What a training run does where nobody says otherwise, by the model's size, the method and the adapter.
+"""The defaults of a training run, by the model's size, the method and the adapter.
 
 The rates are starting points: those of the smallest models come from trying them on this project's own data, those of
 the larger ones from the papers' ranges (DPO, ORPO, KTO, LoRA). A preference method moves a model that can already do

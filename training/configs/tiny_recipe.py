@@ -1,8 +1,8 @@
 """What `tiny` is taught: which tasks, which demonstrations, how many. No torch here.
 
 Two models are made by the same recipe. `tiny` sees the expert recover. `tiny-base` hardly does: in one demonstration
-of seventy; of faults it has seen agents that give up or repeat themselves, as a model may that learned from whatever
-was around. It is the base from which the demo shows what recoveries in the data are worth.
+of seventy; of faults it has seen agents that give up or repeat themselves, as a model may that learned from what
+was around. `tiny-base` is the base from which the demo shows what recoveries in the data are worth.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Environments for trainers that drive the tools themselves: a class whose methods are a task's tools.
 
-    rows = task_rows(Asked(("orders",), "train", faults=("mild",)))
+    rows = task_rows(RolloutRequest(("orders",), "train", faults=("mild",)))
     GRPOTrainer(
         environment_factory=environments_of(rows), train_dataset=Dataset.from_list(rows),
         reward_funcs=reward_functions(), ...
@@ -10,7 +10,7 @@ TRL's `environment_factory`, and what follows its form, takes a class that needs
 and offers every public method to the model: signature and docstring become the schema that the model is shown.
 Behind the methods is the same `Episode` as in a rollout: unknown arguments, values of the wrong type and faults
 look just so, and nothing that a model can send raises. The verdict needs the final text, which TRL gives to
-reward functions and not to environments: so there is no `get_reward`, but `training.rewards`.
+reward functions and not to environments: so there is no `get_reward`, but `environments.rewards`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A tool as a Python method that transformers reads the same schema off: type hints, and a Google `Args:` section.
 
 What hints and docstrings cannot say is lost to who reads them: patterns, ranges, lengths, and that nothing else may
-be sent. The tool itself still holds to all of it. Whoever can hand over schemas should (`factory.specs_of`).
+be sent. The tool itself still holds to all of it. Trainers that take schemas
+should be given those (`factory.specs_of`).
 """
 
 from __future__ import annotations

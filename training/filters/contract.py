@@ -1,4 +1,4 @@
-"""What a data filter is: it says of each trace whether it may be learned from, or why not."""
+"""The contract of a data filter, which says of each trace whether it may be learned from, or why not."""
 
 from __future__ import annotations
 

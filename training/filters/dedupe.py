@@ -10,7 +10,7 @@ Three grades, each with its key:
 
 Near duplicates are looked for within a group only. That needs no index over all examples: they are visited group by
 group, in the order of their episode ids, so that the result depends neither on the order in which examples came nor
-on how many there are, and memory holds one group's kept signatures (at most `Limits.per_group`).
+on how many there are, and memory holds one group's kept signatures (at most `DedupThresholds.per_group`).
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ def quotas(available: Mapping[str, int], mix: MixWeights) -> dict[str, int]:
 
 
 def fair(available: Mapping[K, int], total: int) -> dict[K, int]:
-    """`total` divided in equal parts, as far as each has so many; what one lacks goes to the others.
+    """`total` divided in equal parts, as far as each has so many; what a part lacks goes to the others.
 
     Args:
         available: Name -> how many there are.
@@ -162,10 +162,13 @@ def fair(available: Mapping[K, int], total: int) -> dict[K, int]:
 
 
 def leads(combinations: Mapping[tuple[str, ...], int]) -> dict[tuple[str, ...], str]:
-    """For each combination of contracts, the contract that it counts for when recoveries are balanced: the rarest.
+    """For each combination of contracts, the rarest of them, which its examples count for when recoveries are balanced.
 
     Args:
         combinations: Contracts of an example -> how many examples there are.
+
+    Returns:
+        Contracts -> the rarest; empty for no contracts.
 
     Example:
         >>> leads({("BACKOFF",): 5, ("BACKOFF", "RETRY"): 2})

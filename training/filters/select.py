@@ -1,7 +1,7 @@
 """From a stored trace to an example to imitate, or the reason why not. Nothing is taken on the trace's word.
 
 A trace is replayed, its schedule is drawn again, it is scored, and only then asked what it is an example of.
-The reference solution says what it should have cost. Whatever fails a check is counted under its first reason.
+The reference solution says what it should have cost. A trace that fails a check is counted under its first reason.
 """
 
 from __future__ import annotations
@@ -60,6 +60,16 @@ def select(trace: Trace, *, max_call_ratio: float = MAX_CALL_RATIO) -> SFTExampl
 
     Returns:
         The example, or the first reason against it.
+
+    Example:
+        >>> from faultgym.agents.registry import policy_named
+        >>> from faultgym.agents.rollouts.play import run_episode
+        >>> from faultgym.agents.traces.spec import EpisodeSpec
+        >>> task, expert = task_by_id("orders/order_status/train/0"), policy_named("expert")
+        >>> trace = Trace.from_episode(run_episode(expert, task), EpisodeSpec(task.id), expert.describe())
+        >>> example = select(trace)
+        >>> example.kind, example.calls, example.optimal
+        ('clean', 1, 1)
     """
     if found := _claims(trace):
         return found

@@ -1,8 +1,8 @@
-"""The expert, going on where somebody else has got to: it knows what that one has seen, and does not ask again.
+"""The expert, going on from where another policy has got to, with what that policy has read and without asking again.
 
-`envs.continuing` decides whether there is hope and re-reads everything for that. A demonstration must not: the
-right next turn is the one of an expert who has read the same messages. So the reference solution is started
-anew and given the results that the episode already holds, for as long as it asks for the same calls.
+`envs/reference/continuing.py` decides whether there is hope and re-reads everything for that. A demonstration must not:
+the right next turn is the one of an expert who has read the same messages. So the reference solution is started anew
+and given the results that the episode already holds, for as long as it asks for the same calls.
 """
 
 from __future__ import annotations

@@ -88,8 +88,11 @@ class Continuation:
 def worth(trace: Trace) -> float:
     """The score that margins are differences of, in [0, 1].
 
-    0 for a failure, whatever it did; for a success one half, and the other half times its efficiency: the expert's
-    number of calls under the same schedule over its own (1 where it needs no more than the expert).
+    0 for a failure; for a success one half, and the other half times its efficiency: the expert's number of calls under
+    the same schedule over the trace's own (1 where the trace needs no more than the expert).
+
+    Args:
+        trace: An episode that has ended.
 
     Raises:
         TaskError: The task does not exist here.
@@ -106,6 +109,16 @@ class Forks:
     Args:
         trace: The trace to be forked.
         task: Its task; None to look it up.
+
+    Example:
+        >>> from faultgym.agents.registry import policy_named
+        >>> from faultgym.agents.rollouts.play import run_episode
+        >>> task, expert = task_by_id("orders/order_status/train/0"), policy_named("expert")
+        >>> trace = Trace.from_episode(run_episode(expert, task), EpisodeSpec(task.id), expert.describe())
+        >>> with Forks(trace) as forks:
+        ...     made = forks.play(1, Turns([Turn("No idea.")]), {"name": "guesser"}, "guesser")
+        ...     len(forks), forks.own(1).success, made.success
+        (2, True, False)
     """
 
     def __init__(self, trace: Trace, task: Task | None = None):
@@ -220,7 +233,7 @@ class Forks:
         Args:
             step: Index of the first turn that is the policy's, from 0.
             policy: Goes on.
-            number: Tells the samples of a fork apart; it and the fork give the seed.
+            number: Tells the samples of a fork apart; the number and the fork give the seed.
             description: What the policy says of itself, asked for once: a model's may hash its files.
 
         Raises:
@@ -292,6 +305,10 @@ async def resumed(policy: Policy, forks: Forks, step: int, seed: int) -> Actor:
 def same_decision(one: Turn, other: Turn) -> bool:
     """Whether two turns do the same: the same calls with the same arguments, or the same final text.
 
+    Args:
+        one: A turn.
+        other: A turn; thoughts and call ids may differ.
+
     Example:
         >>> same_decision(Turn("Done.", reasoning="All is there."), Turn("Done."))
         True
@@ -324,7 +341,12 @@ class Turns:
         self._then = then
 
     def act(self, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn | Awaitable[Turn]:
-        """The next given turn; after the last one what the other actor does, or an empty final text."""
+        """The next given turn; after the last one what the other actor does, or an empty final text.
+
+        Args:
+            observation: Passed to the other actor.
+            tools: Passed to the other actor.
+        """
         turn = next(self._turns, None)
         if turn is not None:
             return turn

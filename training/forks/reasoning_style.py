@@ -1,8 +1,8 @@
 """One way of thinking aloud for everybody.
 
 In a pair of scripted turns the thoughts must not tell which one is chosen. So they depend on the call that is
-made and on whether it was the last one made before, and on nothing else: whoever makes the same call thinks the
-same.
+made and on whether it was the last one made before, and on nothing else: policies that make the same call think
+the same.
 """
 
 from __future__ import annotations

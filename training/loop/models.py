@@ -164,7 +164,10 @@ def _names(value: object) -> bool:
 
 
 def check_model(config: LoopConfig) -> None:
-    """Refuse a model that the engine cannot be given as it is.
+    """Refuse a model that the engine cannot serve unchanged.
+
+    Args:
+        config: Gives the model, the adapter and the engine.
 
     Raises:
         UserError: The model is an adapter, does not exist, or could mean two things; a DoRA adapter would be served

@@ -1,6 +1,6 @@
 """Which model is in use, where it comes from, and what became of each round.
 
-The registry is a view: it follows from the rounds' decisions and from the rollbacks, each of which is a file that is
+The registry is a view that follows from the rounds' decisions and from the rollbacks, each of which is a file that is
 written once, whole. So it can be made again at any time, and a torn one loses nothing.
 
 Versions are numbered like the rounds that made them; 0 is the model that the loop began with.

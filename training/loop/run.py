@@ -153,7 +153,7 @@ def rollback(folder: Path, to: int, say: LoopCallbacks | None = None) -> ModelRe
         The versions after the rollback.
 
     Raises:
-        UserError: There is no such version, it is in use already, no round has ended yet, a round is missing its
+        UserError: There is no such version, the version is in use already, no round has ended yet, a round lacks its
             decision, or another process works on the loop.
     """
     loop = opened(folder)

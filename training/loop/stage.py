@@ -1,11 +1,11 @@
 """One stage of a round: a folder that is whole or not there, and that knows what it was made of.
 
-    stage = Stage(round_folder, "rollout", {"policy": ..., "plan": ...})
+    stage = RoundStage(round_folder, "rollout", {"policy": ..., "plan": ...})
     stage.run(make)       # make(work) does the work in a folder of its own, and returns the folder to be kept
 
-A process may be killed at any moment: what is under its final name is whole, what is in the work folder is gone on
-with or made again. A stage that is whole is skipped when its inputs are those that it was made of, and is never
-overwritten when they are not.
+A process may be killed at any moment: what is under its final name is whole, what is in the work folder is resumed
+or made again. A stage that is whole is skipped when its inputs are the same as before, and is never overwritten when
+they are not.
 """
 
 from __future__ import annotations

@@ -82,6 +82,13 @@ def balanced(surfaces: Sequence[Surface]) -> list[bool]:
 
     Returns:
         For each pair, whether to keep it.
+
+    Example:
+        >>> one = Surface("recover_vs_repeat", "a", (("m recover_vs_repeat", 1.0),))
+        >>> mirrored = Surface("retry_vs_abandon", "b", (("m recover_vs_repeat", -1.0),))
+        >>> kept = balanced([one] * 40 + [mirrored] * 5)
+        >>> sum(kept[:40]), sum(kept[40:])
+        (6, 5)
     """
     if not surfaces:
         return []

@@ -167,6 +167,10 @@ async def find_pairs(
         whole: As of `pairs_of`.
         at: As of `pairs_of`.
         sampler: The policy, ready to be asked; traces that share a sampler share its room.
+
+    Raises:
+        TraceError: The trace does not come out as stored.
+        HarnessError: The policy's server failed.
     """
     if trace.verdict is None or not trace.steps:
         return []

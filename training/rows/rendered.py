@@ -77,12 +77,16 @@ def rendered_text(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
 def rendered_pair(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
     """A row of the form `pairs` as a row of the form `rendered`, with the tools in the text of its prompt: for ORPO.
 
-    ORPOTrainer does not take conversational rows: it reads no tools, and fails on columns that keep messages exact.
-    Text ends with the end of turn, without the newline that some templates put after it, or ORPO would add another.
+    ORPOTrainer does not take conversational rows: their tools are not read, and columns that keep messages exact make
+    the trainer fail. Text ends with the end of turn, without the newline that some templates put after it, or ORPO
+    would add another.
 
     Args:
         row: The row.
         tokenizer: Renders with its chat template.
+
+    Returns:
+        The row with `prompt`, `chosen` and `rejected` as text; its other columns unchanged, but for `tools`.
     """
     tools = tools_of(row)
     chosen, rejected = (_completed(tokenizer, row["prompt"], row[side], tools) for side in ("chosen", "rejected"))

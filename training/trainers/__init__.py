@@ -19,7 +19,7 @@ then. Our prompts with tools have 2,400 tokens with Qwen3's tokenizer (median; 7
 than 1,024: set it to 8,192 or so. SFT cuts such rows off at their end.
 
 SFT, DPO and KTO parse a `tools` column of JSON text. They put messages through the tokenizer's `chat_template`,
-and only SFT looks for a training template by itself: set one first. Whatever a template does not know is not rendered:
+and only SFT looks for a training template by itself: set one first. What a template does not know is not rendered:
 with Llama 3's and most others, reasoning has to be `inline` (`rows.Reasoning`); ours know `reasoning_content`.
 """
 

@@ -1,7 +1,7 @@
 """Checkpoints that are whole: sealed with the hashes of their files when written, and checked before use.
 
-A process that is killed while it writes one leaves it without a seal: it is passed over, and the one before is taken.
-A sealed one whose files have changed since is damaged, and is never used.
+A process that is killed while writing a checkpoint leaves it without a seal: such a checkpoint is passed over, and
+the one before is taken. A sealed checkpoint whose files have changed since is damaged, and is never used.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def check_harness() -> None:
     """Make sure that the lm-evaluation-harness is installed.
 
     Raises:
-        UserError: It is not; the message says how to install it.
+        UserError: The harness is missing; the message says how to install it.
     """
     if util.find_spec("lm_eval") is None:
         raise UserError(f"--lm-eval needs the lm-evaluation-harness, which is not installed: {INSTALL}")

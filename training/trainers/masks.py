@@ -64,7 +64,15 @@ def mask_pair(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
 
 
 def measured_pair(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
-    """The columns of `mask_pair`, and `length`: the tokens of the longer side, prompt included."""
+    """The columns of `mask_pair`, and `length`: the tokens of the longer side, prompt included.
+
+    Args:
+        row: A row of the form `pairs`.
+        tokenizer: As of `mask_pair`.
+
+    Raises:
+        UserError: The tokenizer's template marks nothing.
+    """
     tools = tools_of(row)
     chosen = scored(tokenizer, [*row["prompt"], *row["chosen"]], tools)
     rejected = scored(tokenizer, [*row["prompt"], *row["rejected"]], tools)
@@ -75,12 +83,28 @@ def measured_pair(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
 
 
 def mask_label(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
-    """The column `completion_mask` of a labelled row, for KTO; see `mask_pair`."""
+    """The column `completion_mask` of a labelled row, for KTO; see `mask_pair`.
+
+    Args:
+        row: A row of the form `labels`.
+        tokenizer: As of `mask_pair`.
+
+    Raises:
+        UserError: The tokenizer's template marks nothing.
+    """
     return {"completion_mask": measured_label(row, tokenizer)["completion_mask"]}
 
 
 def measured_label(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
-    """The column of `mask_label`, and `length`: the tokens of prompt and completion."""
+    """The column of `mask_label`, and `length`: the tokens of prompt and completion.
+
+    Args:
+        row: A row of the form `labels`.
+        tokenizer: As of `mask_pair`.
+
+    Raises:
+        UserError: The tokenizer's template marks nothing.
+    """
     tools = tools_of(row)
     whole = scored(tokenizer, [*row["prompt"], *row["completion"]], tools)
     length = _common(_prompt_ids(tokenizer, row["prompt"], tools), whole.ids)

@@ -216,8 +216,11 @@ def job_of(config: TrainConfig) -> Job:
 def load_model(job: PreparedRun) -> Any:
     """The base, and on it the adapter that is trained further.
 
+    Args:
+        job: Gives the base, the adapter and the type of the weights.
+
     Raises:
-        UserError: One of the two cannot be loaded.
+        UserError: The base or the adapter cannot be loaded.
     """
     model = base_model(job.start.path, job.config, quantised=job.config.adapter.startswith("q"))
     return with_adapter(model, job.start.adapter) if job.start.adapter else model
@@ -226,8 +229,11 @@ def load_model(job: PreparedRun) -> Any:
 def check_memory(job: PreparedRun) -> None:
     """Make sure that the run takes no more memory than is free, unless `ignore_memory` is set.
 
+    Args:
+        job: Gives what the run takes, and the device.
+
     Raises:
-        UserError: It would take more.
+        UserError: The run would take more than is free.
     """
     needed, free = job.memory, free_on(job.device)
     if free and needed.total > free and not job.config.ignore_memory:

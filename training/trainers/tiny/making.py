@@ -51,10 +51,22 @@ def make(
     progress: OnStep | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> TinyModel:
-    """Train the recipe's model into `out`, or into the user's cache under its name, where it replaces what is there.
+    """Train the recipe's model into a folder, which is replaced whole; needs the extra `train`.
 
-    The same seed on the same machine, with the same number of threads, gives the same weights. Needs the extra `train`.
-    Raises UserError when `out` holds anything.
+    The same seed on the same machine, with the same number of threads, gives the same weights.
+
+    Args:
+        recipe: What the model is taught, and its sizes.
+        out: A new or empty folder; None for the user's cache, under the recipe's name, in place of what is there.
+        seed: Of demonstrations, initial weights and training.
+        progress: Told of each step; None for nobody.
+        say: Told what is being done.
+
+    Returns:
+        Where the model is, and what its making took.
+
+    Raises:
+        UserError: `out` holds anything, or as of `train`.
     """
     began = time.monotonic()
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -3,7 +3,7 @@
 From random weights a model this small learns to copy an identifier only after far more steps than two cores have time
 for. So its first layer begins with heads that attend to the token before, and to the one before that, and its second
 with induction heads (Olsson et al., 2022, arXiv 2209.11895): what followed this token the last time? Everything else is
-random. It is an initialisation: every weight is trained afterwards, and the architecture is a plain Llama with
+random. This is an initialisation: every weight is trained afterwards, and the architecture is a plain Llama with
 biases in its attention. Related: mimetic initialisation (Trockman and Kolter, 2023, arXiv 2305.09828).
 """
 
@@ -41,7 +41,10 @@ class Structure:
 def structured(model: Any, shape: Structure, seed: int) -> None:
     """Put the heads into a freshly made Llama, in place.
 
-    Needs `attention_bias`, as many key-value heads as heads, and at least two layers.
+    Args:
+        model: A `LlamaForCausalLM` with `attention_bias`, as many key-value heads as heads, and at least two layers.
+        shape: How many heads there are of each kind, and how strong they are.
+        seed: Of the embeddings and of the directions that the heads read and write.
     """
     import torch
 

@@ -32,7 +32,16 @@ _FIXED = 0.3
 
 
 def phrases(texts: Sequence[str], most: int, least: int) -> list[str]:
-    """Up to `most` phrases that occur at least `least` times, by byte-pair merging over whole units."""
+    """Up to `most` phrases that occur at least `least` times, by byte-pair merging over whole units.
+
+    Args:
+        texts: Rendered chats.
+        most: How many phrases at most.
+        least: How often a pair of units has to occur to be merged.
+
+    Returns:
+        The phrases, those that save the most tokens first.
+    """
     segments = _segments(texts)
     runs = [(list(units), count) for units, count in segments.items() if len(units) > 1]
     made: set[str] = set()
@@ -101,7 +110,15 @@ def _trimmed(phrase: str) -> str:
 
 
 def tokenizer_for(texts: Sequence[str], template: str, vocabulary: int = 2048, most: int = 900, least: int = 40) -> Any:
-    """A transformers tokenizer with a vocabulary of exactly that size, made from rendered chats."""
+    """A transformers tokenizer with a vocabulary of exactly that size, made from rendered chats.
+
+    Args:
+        texts: The chats.
+        template: The tokenizer's chat template.
+        vocabulary: Tokens in all; what training does not fill is filled with unused ones.
+        most: Phrases that are tokens of their own, at most.
+        least: How often a phrase has to occur.
+    """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
