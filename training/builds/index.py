@@ -110,7 +110,11 @@ class Index(Generic[E]):
     # ---- verification -----------------------------------------------------------------------------
 
     def plan(self, chunks: Iterable[Chunk]) -> None:
-        """Note the chunks that are to be read."""
+        """Note the chunks that are to be read.
+
+        Args:
+            chunks: Numbered in the order given, from 1.
+        """
         rows = ((c.path, c.start, c.size, c.lines) for c in chunks)
         self._db.executemany("INSERT INTO chunks (path, start, size, lines) VALUES (?, ?, ?, ?)", rows)
 
@@ -131,7 +135,11 @@ class Index(Generic[E]):
             after = rows[-1][0]
 
     def progress(self) -> tuple[int, int]:
-        """(traces read, traces in all)."""
+        """How much of the input was read.
+
+        Returns:
+            (traces read, traces in all).
+        """
         done, total = self._db.execute("SELECT total(lines * done), total(lines) FROM chunks").fetchone()
         return int(done), int(total)
 
@@ -203,6 +211,10 @@ class Index(Generic[E]):
         )
 
     def rejections(self) -> dict[str, tuple[int, str, str]]:
-        """(reason -> (how many, the first one's episode id, what was found in that trace)), sorted by reason."""
+        """The rejections counted so far.
+
+        Returns:
+            Reason -> (how many, the first one's episode id, what was found in that trace), sorted by reason.
+        """
         rows = self._db.execute("SELECT reason, count, episode_id, detail FROM rejected ORDER BY reason")
         return {reason: (count, episode_id, detail) for reason, count, episode_id, detail in rows}

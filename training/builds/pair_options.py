@@ -56,7 +56,10 @@ class PairOptions:
         return found
 
     def command(self) -> dict[str, object]:
-        """(option -> value) of the command line, where the value is not the default.
+        """The options as the command line would give them.
+
+        Returns:
+            Option -> value, where the value is not the default.
 
         Example:
             >>> PairOptions(samples=4, policies=("expert",)).command()

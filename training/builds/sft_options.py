@@ -36,7 +36,10 @@ class SFTOptions:
     seed: int = 0
 
     def command(self) -> dict[str, object]:
-        """(option -> value) of the command line, where the value is not the default.
+        """The options as the command line would give them.
+
+        Returns:
+            Option -> value, where the value is not the default.
 
         Example:
             >>> SFTOptions(seed=7, mix=MixWeights({"clean": 0.5, "recovery": 0.5})).command()

@@ -38,7 +38,14 @@ def wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 async def together(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """All results, in the order of the coroutines, which wait at the same time; the first failure ends them all."""
+    """The results of coroutines that wait at the same time; the first failure ends them all.
+
+    Args:
+        coroutines: Begun at once, all of them.
+
+    Returns:
+        The results, in the order of the coroutines.
+    """
     tasks = [asyncio.ensure_future(one) for one in coroutines]
     try:
         return await asyncio.gather(*tasks)

@@ -39,7 +39,18 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class RoundStage:
-    """One stage of one round."""
+    """One stage of one round.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> def make(work):
+        ...     (work / "made").mkdir()
+        ...     return work / "made"
+        >>> with TemporaryDirectory() as place:
+        ...     stage = RoundStage(Path(place), "score", {"seed": 3}, say=lambda line: None)
+        ...     (stage.run(make) == stage.run(make), sealed(stage.folder)["inputs"])
+        (True, {'seed': 3})
+    """
 
     round: Path
     name: str

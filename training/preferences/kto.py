@@ -38,7 +38,14 @@ def prompt_key(pair: PreferencePair) -> bytes:
 
 
 def one_per_prompt(pairs: Iterable[PreferencePair]) -> Iterator[PreferencePair]:
-    """The first pair of each prompt."""
+    """The first pair of each prompt.
+
+    Args:
+        pairs: The pairs; of their prompts 16 bytes each are held in memory.
+
+    Yields:
+        The pairs that are kept, in their order.
+    """
     seen: set[bytes] = set()
     for pair in pairs:
         key = prompt_key(pair)

@@ -43,7 +43,18 @@ class Auc:
 
 
 def completion_text(messages: Sequence[JSON]) -> str:
-    """All that a completion says and calls, tool messages left out."""
+    """All that a completion says and calls, tool messages left out.
+
+    Args:
+        messages: The completion, in OpenAI's form with arguments as JSON text.
+
+    Returns:
+        What was thought, said and called, a line each.
+
+    Example:
+        >>> completion_text([{"role": "assistant", "content": "Done."}, {"role": "tool", "content": "ok"}])
+        'Done.'
+    """
     parts = []
     for message in messages:
         if message["role"] == "assistant":

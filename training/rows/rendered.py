@@ -58,7 +58,15 @@ def renderer(name: str) -> PreTrainedTokenizerBase:
 
 
 def tools_of(row: JSON) -> list[JSON] | None:
-    """The tools of a row, whether its column holds JSON text or a list; None where there are none."""
+    """The tools of a row, whether its column holds JSON text or a list; None where there are none.
+
+    Args:
+        row: A row of any form.
+
+    Example:
+        >>> tools_of({"tools": '[{"type": "function"}]'}), tools_of({"tools": "[]"})
+        ([{'type': 'function'}], None)
+    """
     tools = row.get("tools")
     return (json.loads(tools) if isinstance(tools, str) else tools) or None
 

@@ -22,7 +22,7 @@ _ELAPSED = "elapsed.json"
 
 
 def seconds(checkpoint: Path) -> float:
-    """How long training had taken until a sealed checkpoint."""
+    """How long training had taken until a sealed checkpoint, in seconds."""
     return float(orjson.loads((checkpoint / _ELAPSED).read_bytes())["seconds"])
 
 

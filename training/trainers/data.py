@@ -55,7 +55,7 @@ class DataSet:
     """Of its files, in the order of their names."""
 
     def to_record(self) -> JSON:
-        """The part of it that goes into a lineage, as JSON."""
+        """The part that goes into a lineage, as JSON."""
         return {"folder": self.folder, "form": self.form, "rows": len(self.rows), "sha256": self.sha256}
 
 
