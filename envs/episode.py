@@ -25,12 +25,24 @@ BLOCKING = frozenset({"outage", "forbidden", "readonly", "tool_removed"})
 
 
 class Episode(Simulation):
-    """A running episode. `fork` gives an independent copy in exactly the same state.
+    """A running episode: a task in its world under a schedule of faults, judged when the episode ends.
 
     Args:
         task: What is asked for.
-        schedule: The faults that may fire.
+        schedule: The faults that may fire; none by default.
         suite: The task's suite; by default the one registered under its name.
+
+    Raises:
+        TaskError: No suite is registered under the name that the task gives.
+
+    Example:
+        >>> from faultgym.envs.registry import task_by_id
+        >>> episode = Episode(task_by_id("orders/order_status/train/0"))
+        >>> twin = episode.fork()
+        >>> _ = episode.step(Turn("I do not know."))
+        >>> episode.stop, episode.verdict.success, twin.stop
+        ('final', False, '')
+        >>> episode.close()
     """
 
     __slots__ = ("task", "verdict")
@@ -46,11 +58,22 @@ class Episode(Simulation):
         return Observation((Message("system", self.task.system), Message("user", self.task.instruction)))
 
     def end(self, stop: str) -> None:
-        """Note why it ended, and judge it."""
+        """End the episode and judge it, as `finish` does, without returning the verdict.
+
+        Args:
+            stop: `final`, or the limit that was reached.
+        """
         self.finish(stop)
 
     def finish(self, stop: str) -> Verdict:
-        """End the episode for this reason and judge it."""
+        """End the episode and judge it.
+
+        Args:
+            stop: `final`, or the limit that was reached.
+
+        Returns:
+            The verdict, which stays readable as `verdict`.
+        """
         self.stop = stop
         final = self.turns[-1].turn if self.turns else Turn()
         text = final.text[:LAST_TURN_TEXT] if final.final else ""
@@ -65,7 +88,7 @@ class Episode(Simulation):
         return self.verdict
 
     def reopen(self) -> None:
-        """Go on after an end: there is no verdict yet."""
+        """Continue after an end: clear the reason and the verdict."""
         self.stop, self.verdict = "", None
 
     def _blocked(self, text: str) -> bool:
@@ -75,7 +98,7 @@ class Episode(Simulation):
         return self.task.goal.kind == "report" or not feasible(self.task, self.schedule, self.suite)
 
     def fork(self) -> Self:
-        """An independent copy: what happens to one never affects the other."""
+        """Return an independent copy: no step of either changes the other."""
         twin = Simulation.fork(self)
         twin.task, twin.verdict = self.task, self.verdict
         return twin
@@ -91,13 +114,31 @@ class Episode(Simulation):
 
 
 def run_reference(task: Task, schedule: FaultSchedule = (), suite: Suite | None = None) -> tuple[Episode, str]:
-    """An episode in which the reference solution has acted, and its final text, which is not yet stepped."""
+    """Play the reference solution of a task, up to its final text.
+
+    Args:
+        task: The task.
+        schedule: The faults that may fire; none by default.
+        suite: The task's suite; by default the one registered under its name.
+
+    Returns:
+        The episode, which has not ended, and the final text, which is not yet stepped; the text is empty where the
+        solution is lost.
+
+    Raises:
+        TaskError: No suite is registered under the name that the task gives.
+    """
     episode = Episode(task, schedule, suite=suite)
     return episode, play_reference(episode, task)
 
 
 def reaches_goal(episode: Episode, max_turns: int | None = None) -> bool:
-    """Whether the reference solution, going on from here, ends in success within so many further turns."""
+    """Whether the reference solution, going on from the state of an episode, ends in success.
+
+    Args:
+        episode: The state to start from; left as it is.
+        max_turns: How many further turns the solution may take, the last one included; any number by default.
+    """
     twin, text = continue_reference(episode, episode.task, max_turns)
     if text:
         twin.step(Turn(text))

@@ -52,7 +52,7 @@ class Identifiers:
         return self._whole.findall(text)
 
     def found_in_any_case(self, text: str) -> list[str]:
-        """The same, also where they are written `ord-10422`; given in their own spelling."""
+        """The identifiers in a text, also those written as `ord-10422`; all in the suite's own spelling."""
         return [self.spelled(match) for match in self._any_case.findall(text)]
 
     def first(self, text: str) -> str | None:
@@ -61,7 +61,7 @@ class Identifiers:
         return match[0] if match else None
 
     def matches(self, value: object) -> bool:
-        """Whether the value is an identifier and nothing else."""
+        """Whether a value is a text that consists of one identifier."""
         return isinstance(value, str) and self._whole.fullmatch(value) is not None
 
     def prefix(self, value: str) -> str:
@@ -69,7 +69,7 @@ class Identifiers:
         return value.rpartition("-")[0] if self.matches(value) else ""
 
     def bare(self, value: str) -> str:
-        """The value without the prefix of the identifier that it ends with."""
+        """The value without the prefix of the identifier at its end; any other value as it is."""
         return self._prefix.sub("", value)
 
     def numbers(self, text: str) -> set[str]:
@@ -77,18 +77,30 @@ class Identifiers:
         return {prefixed or alone for prefixed, alone in self._numbers.findall(text)}
 
     def spelled(self, value: str) -> str:
-        """An identifier with its prefix as the suite writes it."""
+        """An identifier with its prefix as the suite writes that prefix; an unknown prefix stays as it is."""
         prefix, _, digits = value.rpartition("-")
         return f"{self._canonical.get(prefix.upper(), prefix)}-{digits}"
 
 
 @banked("code", 64)
 def identifiers_with(prefixes: tuple[str, ...]) -> Identifiers:
-    """The rule for these prefixes, compiled once."""
+    """The rule for these prefixes, compiled once.
+
+    Args:
+        prefixes: The suite's own prefixes, such as `ORD`; `SHARED_PREFIXES` are added.
+    """
     return Identifiers(prefixes)
 
 
 def declared_prefix(parameter: Mapping[str, Any]) -> str:
-    """The prefix that a parameter takes, by its JSON Schema; empty where it takes no identifier."""
+    """The prefix of the identifiers that a parameter takes; empty where the parameter takes none.
+
+    Args:
+        parameter: The parameter's JSON Schema.
+
+    Example:
+        >>> declared_prefix({"type": "string", "pattern": "^(ORD-)?[0-9]{1,9}$"})
+        'ORD'
+    """
     match = _DECLARED.match(str(parameter.get("pattern", "")))
     return match[1] if match else ""

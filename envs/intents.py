@@ -61,14 +61,30 @@ class CallIntent:
 
 
 def intents(suite: Suite, records: Iterable[CallRecord]) -> list[CallIntent]:
-    """What each of these calls of one episode asks for, also under names that arguments got on the way."""
+    """What each call of one episode asks for.
+
+    Args:
+        suite: The suite whose routes and tables the calls are read by.
+        records: All calls of the episode, in order. The errors among them tell which arguments were renamed on the way:
+            calls under a new name are read as calls under the old one.
+
+    Returns:
+        One intent for each call, in the same order.
+    """
     records = list(records)
     renamed = renames(records)
     return [intent_of(suite, record.call, renamed) for record in records]
 
 
 def renames(records: Iterable[CallRecord]) -> Renames:
-    """The new names of arguments that errors have told, with the names they had before."""
+    """The renamed arguments that the errors of an episode have told of.
+
+    Args:
+        records: Calls of the episode, with their results.
+
+    Returns:
+        (tool, new name) -> the name that the argument had before.
+    """
     found: dict[tuple[str, str], str] = {}
     for record in records:
         if record.result.code == "unknown_argument":
@@ -79,7 +95,20 @@ def renames(records: Iterable[CallRecord]) -> Renames:
 
 
 def intent_of(suite: Suite, call: ToolCall, renamed: Renames = _NONE) -> CallIntent:
-    """What the call asks for; a call that cannot be parsed asks for nothing."""
+    """What one call asks for; a call that cannot be parsed asks for nothing.
+
+    Args:
+        suite: The suite whose routes and tables the call is read by.
+        call: The call.
+        renamed: What `renames` found; nothing by default.
+
+    Example:
+        >>> from faultgym.envs.registry import suite_named
+        >>> request = ToolCall("a", "http", {"method": "GET", "path": "/v1/orders/10422"})
+        >>> typed = ToolCall("b", "get_order", {"order_id": "ORD-10422"})
+        >>> intent_of(suite_named("orders"), request).semantic == intent_of(suite_named("orders"), typed).semantic
+        True
+    """
     try:
         arguments = parse_arguments(call)
     except MalformedCall:

@@ -57,10 +57,15 @@ class Limits:
 
 
 def turn_tokens(turn: Turn) -> int:
-    """What a turn costs: its token ids where the server gave them, else a quarter of its characters.
+    """What a turn costs: its token ids where the server gave them, else a quarter of its characters, rounded up.
 
     Characters are those of the text, the reasoning, and the names and arguments of its calls;
     arguments that are no text count as one token each.
+
+    Example:
+        >>> from faultgym.envs.messages.turn import Turn
+        >>> turn_tokens(Turn("It is shipped.")), turn_tokens(Turn("It is shipped.", token_ids=(7, 8, 9)))
+        (4, 3)
     """
     if turn.token_ids is not None:
         return len(turn.token_ids)

@@ -30,10 +30,14 @@ _PREFIX = re.compile(r"[A-Za-z]\w*")
 
 
 def check_shape(name: str, suite: Suite) -> None:
-    """The quick check of a suite that somebody adds: no world is built, no task drawn.
+    """Look quickly at a suite that somebody adds: no world is built, no task drawn.
+
+    Args:
+        name: The name that the suite is to be found by.
+        suite: The suite.
 
     Raises:
-        TaskError: It could not work at all. The message says what is wrong.
+        TaskError: The suite could not work at all; the message says what is wrong.
     """
     where = f"suite {name!r}"
     if not isinstance(suite, Suite):
@@ -59,13 +63,16 @@ SUITES: Registry[Suite] = Registry("suite", "faultgym.suites", check=check_shape
 
 
 def register_suite(suite: Suite) -> Suite:
-    """Make a suite known by its name, in the place of one that had that name before.
+    """Make a suite known by its name, in the place of an earlier suite of that name.
+
+    Args:
+        suite: The suite; its `name` is the key.
 
     Returns:
         The suite itself.
 
     Raises:
-        TaskError: It could not work; see `check_shape`.
+        TaskError: The suite could not work; see `check_shape`.
     """
     return _put(suite, check=True)
 
@@ -84,7 +91,14 @@ def _put(suite: Suite, *, check: bool) -> Suite:
 
 @contextmanager
 def registered(suite: Suite) -> Iterator[Suite]:
-    """Have a suite registered, unchecked, for a while: for the conformance kit, which is to find what is wrong."""
+    """Keep a suite registered, unchecked, for a while: for the conformance kit, which is to find what is wrong.
+
+    Args:
+        suite: The suite; an earlier suite of its name returns afterwards.
+
+    Yields:
+        The suite itself.
+    """
     before = SUITES.held(suite.name)
     _put(suite, check=False)
     try:
@@ -101,21 +115,34 @@ def suite_named(name: str) -> Suite:
     """The suite of that name.
 
     Raises:
-        TaskError: There is none; the message gives the nearest names.
+        TaskError: No suite has the name (the message gives the nearest), or an entry point names one that cannot be
+            imported or does not pass `check_shape`.
     """
     return SUITES.named(name)
 
 
 def suites() -> dict[str, Suite]:
-    """All suites by name, the built-in ones first."""
+    """All suites by name, the built-in ones first; every suite is imported.
+
+    Raises:
+        TaskError: An entry point names a suite that cannot be imported or does not pass `check_shape`.
+    """
     return {name: SUITES[name] for name in dict.fromkeys((*BUILT_IN, *SUITES))}
 
 
 def task_by_id(text: str) -> Task:
     """The task with this id.
 
+    Args:
+        text: Such as `orders/order_status/train/0`; `:http` or `:tools` at the end asks for a style.
+
     Raises:
-        TaskError: The id is not one, or there is no such suite, template or split.
+        TaskError: The text is no task id, or names no suite, template or split.
+
+    Example:
+        >>> task = task_by_id("orders/order_status/train/0:tools")
+        >>> task.style, "get_order" in task.tools
+        ('tools', True)
     """
     name, template, split, index, style = parse_task_id(text)
     return suite_named(name).task(template, split, index, style)

@@ -33,7 +33,14 @@ _DANGEROUS = re.compile(
 
 
 def neutralised(text: str) -> str:
-    """The text with everything that could steer a terminal or hide text made visible: ESC becomes `\\x1b`."""
+    """The text with everything that could steer a terminal or hide text made visible: ESC becomes `\\x1b`.
+
+    Newlines and tabs stay.
+
+    Example:
+        >>> print(neutralised(chr(27) + "[2J gone"))
+        \\x1b[2J gone
+    """
     return _DANGEROUS.sub(_escaped, text)
 
 
@@ -43,14 +50,28 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def shortened(text: str, limit: int = TEXT_SHOWN) -> str:
-    """The beginning of the text, with a marker that says how much is left out."""
+    """The beginning of the text, with a marker that says how much is left out.
+
+    Args:
+        text: The text; returned as it is when it is short enough.
+        limit: Characters that are kept; the marker comes on top.
+
+    Example:
+        >>> shortened("ORD-10422", 3)
+        'ORD [... 6 more characters]'
+    """
     if len(text) <= limit:
         return text
     return f"{text[:limit]} [... {len(text) - limit:,} more characters]"
 
 
 def shown_call(call: ToolCall) -> str:
-    """A call as `name(argument="value")`; what did not parse stands there as it was written."""
+    """A call as `name(argument="value")`; what did not parse is shown as it was written.
+
+    Example:
+        >>> shown_call(ToolCall("a", "sql", {"query": "SELECT 1"}))
+        'sql(query="SELECT 1")'
+    """
     if call.arguments is None:
         return f"{call.name}({call.raw})"
     shown = [
@@ -84,9 +105,19 @@ class Shown:
 
 
 def transcript(episode: Episode, *, faults: bool = False) -> str:
-    """The episode so far as plain text, in the order in which it happened.
+    """The episode so far as plain text, in the order in which it happened: what the policy saw and did.
 
-    It shows what the policy saw and did. `faults` adds a line for each fault that fired.
+    Args:
+        episode: A running or an ended episode.
+        faults: Whether each fault that fired gets a line, which the policy did not see.
+
+    Example:
+        >>> from faultgym.envs.episode import Episode
+        >>> from faultgym.envs.registry import task_by_id
+        >>> episode = Episode(task_by_id("orders/order_status/train/0"))
+        >>> transcript(episode).splitlines()[0]
+        'task      orders/order_status/train/0'
+        >>> episode.close()
     """
     task = episode.task
     shown = Shown(task.id, task.system, task.instruction, episode.turns, episode.events, episode.verdict, episode.stop)
@@ -94,7 +125,12 @@ def transcript(episode: Episode, *, faults: bool = False) -> str:
 
 
 def transcript_of(shown: Shown, *, faults: bool = False) -> str:
-    """The same, of anything that has the parts of an episode."""
+    """The transcript of anything that has the parts of an episode, such as a stored trace.
+
+    Args:
+        shown: The parts.
+        faults: Whether each fault that fired gets a line.
+    """
     lines = [f"task      {neutralised(shown.task)}", *_block("system", shown.system, SYSTEM_SHOWN)]
     lines += _block("user", shown.instruction)
     fired = _by_call(shown.events) if faults else {}

@@ -58,7 +58,13 @@ LONGEST_ID = 100
 
 
 class SessionError(UserError):
-    """A request that no session can answer, with the HTTP status that says why."""
+    """A request that no session can answer, with the HTTP status that says why.
+
+    Args:
+        status: The HTTP status.
+        title: The status in words, as problem+json has it.
+        detail: What is wrong, and what to do.
+    """
 
     def __init__(self, status: int, title: str, detail: str):
         super().__init__(detail)
@@ -70,14 +76,21 @@ class ServiceApp:
     """The ASGI application of one suite.
 
     Args:
-        suite: Whose service it is.
+        suite: The suite whose service is offered.
         faults: What breaks in sessions that do not say: a preset or a plan.
         split: Where sessions without a task take theirs from.
-        seed: Of the schedules of faults.
-        max_sessions: How many sessions are kept; beyond it the one unused for longest is closed.
+        seed: What the tasks of such sessions, and the schedules of faults, are drawn by.
+        max_sessions: How many sessions are kept; beyond that number the one unused for longest is closed.
 
     Raises:
         PlanError: `faults` names no preset.
+
+    Example:
+        >>> from faultgym.envs.registry import suite_named
+        >>> app = ServiceApp(suite_named("orders"))
+        >>> session = app.open({"id": "alice", "task": "orders/order_status/train/0"})
+        >>> session["base_url"], app.episode("alice").calls
+        ('/s/alice', 0)
     """
 
     def __init__(
@@ -196,10 +209,14 @@ class ServiceApp:
         return FaultPlan.from_json(orjson.dumps(wanted).decode(), "faults")
 
     def episode(self, name: str) -> Episode:
-        """The session's episode; an unknown id opens one with the defaults.
+        """The episode of a session; an unknown id opens a session with the defaults.
+
+        Args:
+            name: The session's id.
 
         Raises:
-            UserError: The id is none that can be opened: too long, or of a session that is closed.
+            UserError: The id is empty, holds a slash or is too long.
+            SessionError: The session was closed, and its id never returns.
         """
         if not name:
             raise UserError("the path is /s/ID/..., with the id of a session")
@@ -212,13 +229,17 @@ class ServiceApp:
         """Open a session.
 
         Args:
-            wanted: `id`, `task`, `faults` and `seed`, each of which may be left out.
+            wanted: Any of `id` (by default the next number), `task` (an id; by default drawn from the split), `faults`
+                (a preset's name, or a plan as JSON) and `seed` (a whole number).
 
         Returns:
             The session's id, base URL, task, instruction and credentials.
 
         Raises:
-            UserError: A task or a preset that does not exist; an id that is too long, in use or of a closed session.
+            UserError: The id holds a slash or is too long, the seed is no whole number, the task is of another suite.
+            SessionError: The id is in use, or of a session that was closed.
+            TaskError: The task does not exist.
+            PlanError: The preset does not exist, or the plan does not hold for this suite.
         """
         faults = self._faults(wanted.get("faults"))
         seed = wanted.get("seed", self.seed)

@@ -37,7 +37,7 @@ class Simulation:
     """A world with a task's tools, in which turns are taken.
 
     Args:
-        suite: Whose world and tools they are.
+        suite: The suite that makes the world and its tools.
         task: Which world, which tools, and whether SQL may write. Its goal is not looked at.
         layer: Where faults come in; none by default.
     """
@@ -89,11 +89,14 @@ class Simulation:
     def step(self, turn: Turn) -> Observation:
         """Take one turn; a turn without calls is the final one.
 
+        Args:
+            turn: The turn. Calls beyond `MAX_CALLS_PER_TURN` are answered with an error and not done.
+
         Returns:
-            The results of its calls, in their order.
+            The results of its calls, in their order; nothing for a final turn.
 
         Raises:
-            RuntimeError: It has ended: that is the caller's bug.
+            RuntimeError: The simulation has ended: a bug of the caller.
         """
         if self.stop:
             raise RuntimeError("the episode is over: call reset() first")
@@ -113,15 +116,19 @@ class Simulation:
         return Observation(tuple([r.result for r in records]))
 
     def end(self, stop: str) -> None:
-        """Note why it ended."""
+        """End the simulation.
+
+        Args:
+            stop: `final`, or the limit that was reached.
+        """
         self.stop = stop
 
     def reopen(self) -> None:
-        """Go on after an end."""
+        """Continue after an end."""
         self.stop = ""
 
     def fork(self) -> Self:
-        """An independent copy: what happens to one never affects the other."""
+        """Return an independent copy: no step of either changes the other."""
         cls = type(self)
         twin = cls.__new__(cls)
         twin.suite = self.suite
@@ -132,18 +139,23 @@ class Simulation:
         return twin
 
     def move_to(self, world: World, token: str) -> None:
-        """Go on in another world, with the same tools, under the same faults."""
+        """Continue in another world, with the same tools, under the same faults.
+
+        Args:
+            world: The world, which may be in any state.
+            token: The API token that the tools send there.
+        """
         self._connect(world, self.layer, token, self.toolbox.tools, self.session.sql_writes)
 
     def beside(self, world: World) -> Simulation:
-        """The same tools on another world, under no faults, with that world's first token."""
+        """A simulation of the same tools in another world, under no faults and with that world's first token."""
         twin = Simulation.__new__(Simulation)
         twin.suite, twin.turns, twin.stop = self.suite, [], ""
         twin._connect(world, FaultLayer(), world.image.token, self.toolbox.tools, self.session.sql_writes)
         return twin
 
     def close(self) -> None:
-        """Free the world's own copy of the database, if it made one."""
+        """Free the world's own copy of the database, if there is one."""
         self.world.close()
 
     def __getstate__(self) -> dict[str, Any]:

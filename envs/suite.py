@@ -102,19 +102,39 @@ class Suite(Domain):
         return endpoint_tools(self.service)
 
     def task(self, template: str, split: str = "train", index: int = 0, style: Style | None = None) -> Task:
-        """A task by what defines it; raises `TaskError` when there is no such template or split."""
+        """The task that template, split and index define.
+
+        Args:
+            template: The name of one of `templates`.
+            split: A split in which the template has tasks.
+            index: Which of its tasks, from 0 without an end.
+            style: By default the one that the index gives.
+
+        Raises:
+            TaskError: The template has no tasks in the split, or the index is below 0.
+        """
         return _task(self, template, split, index, style)
 
     def task_id(self, template: str, split: str, index: int, style: Style | None = None) -> str:
-        """The id of a task, without drawing it."""
+        """The id of a task, without drawing it.
+
+        Args:
+            template: The name of the template; not checked.
+            split: The split; not checked.
+            index: From 0.
+            style: Part of the id only where it is not the style that the index gives.
+        """
         other = style is not None and style != _own_style(self, template, split, index)
         return f"{self.name}/{template}/{split}/{index}" + (f":{style}" if other else "")
 
     def task_by_id(self, text: str) -> Task:
         """The task of this suite with that id.
 
+        Args:
+            text: Such as `orders/order_status/train/0`.
+
         Raises:
-            TaskError: It is no task id, of another suite, or names no template or split.
+            TaskError: The text is no task id, is of another suite, or names no template or split.
         """
         name, template, split, index, style = parse_task_id(text)
         if name != self.name:
@@ -122,14 +142,29 @@ class Suite(Domain):
         return self.task(template, split, index, style)
 
     def names(self, split: str) -> list[str]:
-        """The templates that have tasks in the split."""
+        """The templates that have tasks in the split.
+
+        Raises:
+            TaskError: No split has that name.
+        """
         if split not in SPLITS:
             raise TaskError(f"there is no split {split!r}; the splits are {', '.join(SPLITS)}")
         composed = split == "unseen_compositions"
         return [n for n, t in self.templates.items() if t.composition == composed]
 
     def tasks(self, split: str, per_template: int) -> list[Task]:
-        """The first tasks of each template of the split, template by template in turn."""
+        """The first tasks of each template of the split, template by template in turn.
+
+        Args:
+            split: The split.
+            per_template: How many of each template.
+
+        Returns:
+            The tasks of index 0 of all templates, then those of index 1, and so on.
+
+        Raises:
+            TaskError: No split has that name.
+        """
         return [self.task(name, split, n) for n in range(per_template) for name in self.names(split)]
 
     def tools(self, task: Task) -> dict[str, Tool]:
@@ -137,7 +172,11 @@ class Suite(Domain):
         return _tools(self, task.tools)
 
     def tools_named(self, names: tuple[str, ...]) -> dict[str, Tool]:
-        """The tools of these names, in this order; raises `TaskError` for one that there is not."""
+        """The tools of these names, in this order.
+
+        Raises:
+            TaskError: The suite has no tool of one of the names.
+        """
         for name in names:
             if name not in STANDARD and name not in self.endpoint_tools:
                 raise TaskError(f"suite {self.name!r} has no tool {name!r}")
@@ -204,7 +243,13 @@ def _offered(suite: Suite, template: Template, style: Style) -> tuple[str, ...]:
 
 
 def system_message(suite: Suite, image: WorldImage, style: Style) -> str:
-    """What every agent of the suite is told."""
+    """The system message: role, working rules, and how to get an API token.
+
+    Args:
+        suite: The suite.
+        image: The world, for the client secret.
+        style: Whether the token comes from a request or from a typed tool.
+    """
     token = "POST /v1/token" if style == "http" else "issue_token"
     rules = "\n".join(f"- {rule}" for rule in suite.rules)
     return (
@@ -214,10 +259,20 @@ def system_message(suite: Suite, image: WorldImage, style: Style) -> str:
 
 
 def parse_task_id(text: str) -> tuple[str, str, str, int, Style | None]:
-    """(suite, template, split, index, style) of a task id such as `orders/order_status/train/0:http`.
+    """The parts of a task id. Whether there is such a task is not looked at.
+
+    Args:
+        text: The id.
+
+    Returns:
+        Suite, template, split, index and style; the style is None where the id gives none.
 
     Raises:
-        TaskError: It does not look like one. Whether there is such a task is not looked at.
+        TaskError: The text does not have the form of a task id.
+
+    Example:
+        >>> parse_task_id("orders/order_status/train/0:http")
+        ('orders', 'order_status', 'train', 0, 'http')
     """
     body, _, style = text.partition(":")
     parts = body.split("/")

@@ -16,7 +16,14 @@ from faultgym.envs.suite import Suite
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Check the suites that are named; returns the exit code."""
+    """Check the suites that are named, and print the reports.
+
+    Args:
+        argv: Names of registered suites, or `module:SUITE`; by default the arguments of the program.
+
+    Returns:
+        The exit code: 0 when every rule holds, 1 when one is violated, 2 when a suite cannot be found.
+    """
     names = sys.argv[1:] if argv is None else argv
     if not names or names[0].startswith("-"):
         print("usage: python -m faultgym.envs.check module:SUITE [...]", file=sys.stderr)
@@ -35,7 +42,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def find_suite(name: str) -> Suite:
-    """The suite at `module:NAME`, or registered under this name; raises `TaskError`."""
+    """The suite at `module:NAME`, or the one registered under this name.
+
+    Raises:
+        TaskError: The module cannot be imported or has no such suite, or no suite is registered under the name.
+    """
     module, colon, attribute = name.partition(":")
     if not colon:
         return suite_named(name)

@@ -50,9 +50,14 @@ RULES = (*_rules(_CONTENT), *CONDUCT)
 
 
 def check_suite(suite: Suite, rules: Sequence[ConformanceRule] = RULES) -> Report:
-    """Check a suite against the rules; which is registered under its name while it is checked.
+    """Check a suite against the rules; the suite is registered under its name meanwhile. Takes seconds.
 
-    Takes seconds. Never raises for what is wrong with the suite: that stands in the report.
+    Args:
+        suite: The suite; what is wrong with it stands in the report and is never raised.
+        rules: The rules to try, in this order; all of them by default.
+
+    Returns:
+        What came of each rule.
     """
     with registered(suite):
         return _report(Subject(suite, ("clean", "hostile")), rules)
@@ -61,7 +66,15 @@ def check_suite(suite: Suite, rules: Sequence[ConformanceRule] = RULES) -> Repor
 def check_env(env: gym.Env[Any, Any], rules: Sequence[ConformanceRule] = CONDUCT) -> Report:
     """Check how an environment behaves, with its own faults, split and style; wrappers are taken off.
 
-    Raises TypeError when there is no `ToolEnv` under them.
+    Args:
+        env: A `ToolEnv`, wrapped or not; environments of its settings are made anew.
+        rules: The rules to try, in this order; by default those about conduct.
+
+    Returns:
+        What came of each rule.
+
+    Raises:
+        TypeError: No `ToolEnv` is under the wrappers.
     """
     inner = env.unwrapped
     if not isinstance(inner, ToolEnv):

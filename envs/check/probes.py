@@ -21,7 +21,15 @@ from faultgym.tools.types import ToolCall, ToolSpec
 
 @banked("worlds", 64)
 def identifiers(suite: Suite, image: WorldImage) -> dict[str, list[str]]:
-    """All identifiers that stand in the world's public tables, by prefix."""
+    """All identifiers in the world's readable tables, by prefix.
+
+    Args:
+        suite: The suite, for the tables and the form of its identifiers.
+        image: The world.
+
+    Returns:
+        Prefix -> identifiers, both sorted.
+    """
     rule = suite.identifiers
     found: dict[str, set[str]] = {}
     for table, columns in suite.readable.items():
@@ -33,7 +41,13 @@ def identifiers(suite: Suite, image: WorldImage) -> dict[str, list[str]]:
 
 
 def reads(task: Task, suite: Suite, seed: int = 0) -> list[ToolCall]:
-    """Calls that read: every reading route, every table, and a search, as far as the task offers them."""
+    """Calls that read: every reading route, every table, and a search, as far as the task offers them.
+
+    Args:
+        task: The task, for its world and its tools.
+        suite: The task's suite.
+        seed: What the arguments are drawn by.
+    """
     image = world_image(suite, task.split, task.world_seed)
     rng = random.Random(seed)
     calls = [_route_call(op, suite, task, rng) for op in suite.service.operations.values() if not op.write]
@@ -45,7 +59,14 @@ def reads(task: Task, suite: Suite, seed: int = 0) -> list[ToolCall]:
 
 
 def writes(task: Task, suite: Suite, seed: int = 0, each: int = 4) -> list[ToolCall]:
-    """Calls that write, some of them with success: every writing route, `each` times."""
+    """Calls that write, some of them with success: every writing route, as far as the task offers it.
+
+    Args:
+        task: The task, for its world and its tools.
+        suite: The task's suite.
+        seed: What the arguments are drawn by.
+        each: How many calls for each route.
+    """
     rng = random.Random(seed)
     operations = [op for op in suite.service.operations.values() if op.write]
     calls = [_route_call(op, suite, task, rng) for op in operations for _ in range(each)]
@@ -53,7 +74,14 @@ def writes(task: Task, suite: Suite, seed: int = 0, each: int = 4) -> list[ToolC
 
 
 def mixed(task: Task, suite: Suite, seed: int = 0, count: int = 24) -> list[Turn]:
-    """Turns that read, write and wait in a random order, one or two calls in each."""
+    """Turns that read, write and wait in a random order, one or two calls in each.
+
+    Args:
+        task: The task, for its world and its tools.
+        suite: The task's suite.
+        seed: What calls and order are drawn by.
+        count: How many turns.
+    """
     rng = random.Random(seed)
     calls = reads(task, suite, seed) + writes(task, suite, seed) + [_call("wait", {"seconds": 2.5})]
     chosen = [rng.sample(calls, rng.choice((1, 1, 2))) for _ in range(count)]
@@ -93,7 +121,14 @@ def _call(name: str, arguments: JSON) -> ToolCall:
 
 
 def hostile_turns(tools: tuple[str, ...]) -> Iterator[tuple[str, Turn]]:
-    """(what it is, turn): what a confused or hostile model may send."""
+    """What a confused or hostile model may send.
+
+    Args:
+        tools: The names of the tools that are offered; the first is also called many times at once.
+
+    Yields:
+        What is wrong, in words, and the turn.
+    """
     for what, name in (
         ("a tool that does not exist", "delete_everything"),
         ("an empty name", ""),
@@ -117,7 +152,11 @@ def hostile_turns(tools: tuple[str, ...]) -> Iterator[tuple[str, Turn]]:
 
 
 def hostile_endings() -> Iterator[tuple[str, Turn]]:
-    """(what it is, final turn)."""
+    """Final texts that are no answer.
+
+    Yields:
+        What is wrong, in words, and the turn.
+    """
     yield "an empty turn", Turn()
     yield "an answer of 10 MB", Turn("not 5.00 EUR " * 800_000)
     yield "an answer of half a surrogate pair", Turn("\ud800")

@@ -23,7 +23,11 @@ class Subject:
     styles: tuple[Style, ...] = ("http", "tools")
 
     def env(self, faults: Faults = "clean") -> ToolEnv:
-        """A new environment."""
+        """A new environment of the suite.
+
+        Args:
+            faults: A preset's name, or a plan.
+        """
         return ToolEnv(self.suite, faults=faults, split=self.split)
 
     @cached_property
@@ -46,7 +50,15 @@ class Violation(AssertionError):
 
 
 def require(condition: bool, where: str) -> None:
-    """Raise `Violation` unless the condition holds."""
+    """Raise `Violation` unless the condition holds.
+
+    Args:
+        condition: What the rule says.
+        where: Where the condition does not hold: the message.
+
+    Raises:
+        Violation: The condition does not hold.
+    """
     if not condition:
         raise Violation(where)
 

@@ -72,7 +72,11 @@ def _no_turn(action: object) -> str:
 
 
 class Snapshot:
-    """The state of an environment at one moment; can be restored any number of times, and pickled."""
+    """The state of an environment at one moment; can be restored any number of times, and pickled.
+
+    Args:
+        episode: The episode to keep; copied at once.
+    """
 
     __slots__ = ("_episode",)
 
@@ -101,6 +105,29 @@ class ToolEnv(gym.Env[Observation, Turn]):
 
     `reset(options=...)` takes `task` (a `Task` or its id), `fault_seed` (int) and `schedule` (an
     explicit schedule, as a trace stores it). Without a task one is drawn from the split.
+
+    Args:
+        suite: A suite, or the name of a registered one.
+        faults: The name of a preset, a plan, or the path of a plan in JSON.
+        split: Where `reset` draws tasks from.
+        style: The style of the tasks that `reset` draws; by default each has its own.
+        reward: What a step is worth; by default 1.0 for success and nothing else.
+        render_mode: None, or `ansi` for a transcript.
+
+    Raises:
+        TaskError: The suite or the split does not exist.
+        PlanError: The preset or the plan does not exist, or the plan cannot be read.
+        ValueError: The render mode is another one.
+
+    Example:
+        >>> env = ToolEnv("orders", faults="rough")
+        >>> observation, info = env.reset(options={"task": "orders/order_status/train/0"})
+        >>> [message.role for message in observation.messages]
+        ['system', 'user']
+        >>> _, reward, terminated, truncated, info = env.step(Turn("I do not know."))
+        >>> reward, terminated, truncated, info["success"]
+        (0.0, True, False, False)
+        >>> env.close()
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012 - as Gymnasium declares it
@@ -115,7 +142,6 @@ class ToolEnv(gym.Env[Observation, Turn]):
         reward: RewardParts | None = None,
         render_mode: str | None = None,
     ):
-        """Raises `TaskError` for an unknown suite or split, `PlanError` for an unknown preset."""
         if render_mode not in (None, "ansi"):
             raise ValueError(f"render_mode is 'ansi' or None, not {render_mode!r}")
         self.suite = suite_named(suite) if isinstance(suite, str) else suite
@@ -132,7 +158,20 @@ class ToolEnv(gym.Env[Observation, Turn]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode. The same seed gives the same task under the same faults."""
+        """Begin an episode. The same seed gives the same task under the same faults.
+
+        Args:
+            seed: Seeds the environment's generator; None goes on with its state, or seeds a new one from the system.
+            options: See the class; none by default.
+
+        Returns:
+            The first observation (system message and instruction), and `info`.
+
+        Raises:
+            TaskError: The task does not exist, or is of another suite.
+            PlanError: A rule of the plan is aimed at a route or tool that the suite lacks.
+            ValueError: An option is unknown.
+        """
         if seed is not None or self._np_random is None:
             super().reset(seed=seed)
         options = options or {}
@@ -157,7 +196,18 @@ class ToolEnv(gym.Env[Observation, Turn]):
         return self.episode.opening, {"task": task.id, "turn": 0, "calls": 0}
 
     def step(self, action: Turn) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Do one turn. Raises `gymnasium.error.ResetNeeded` before a reset or after the end."""
+        """Take one turn.
+
+        Args:
+            action: The turn; one without calls ends the episode.
+
+        Returns:
+            The results of the calls, the reward, whether the episode terminated, False for truncated, and `info`.
+
+        Raises:
+            gymnasium.error.ResetNeeded: The episode has ended, or none has begun.
+            gymnasium.error.InvalidAction: The action is no `Turn`.
+        """
         episode = self.episode
         if episode is None or episode.stop:
             raise gym.error.ResetNeeded("the episode is over or has not begun: call reset() first")
@@ -178,28 +228,36 @@ class ToolEnv(gym.Env[Observation, Turn]):
         return observation, reward + parts.success * verdict.success, True, False, info
 
     def render(self) -> str | None:
-        """The transcript so far, for render mode `ansi`."""
+        """The transcript so far in render mode `ansi` (empty before the first reset); None without a render mode."""
         if self.render_mode is None:
             return None
         return transcript(self.episode) if self.episode is not None else ""
 
     def close(self) -> None:
-        """Free what the episode holds; may be called more than once."""
+        """Free what the episode holds; further calls change nothing."""
         if self.episode is not None:
             self.episode.close()
 
     @property
     def task(self) -> Task:
-        """The current task; raises `gymnasium.error.ResetNeeded` before the first reset."""
+        """The current task.
+
+        Raises:
+            gymnasium.error.ResetNeeded: No episode has begun.
+        """
         return self._running().task
 
     @property
     def tools(self) -> tuple[ToolSpec, ...]:
-        """The tools offered at this step."""
+        """The tools offered at this step.
+
+        Raises:
+            gymnasium.error.ResetNeeded: No episode has begun.
+        """
         return self._running().tools
 
     def fork(self) -> Self:
-        """An independent environment of the same class in exactly this state.
+        """Return an independent environment of the same class in exactly this state.
 
         Raises:
             gymnasium.error.ResetNeeded: No episode has begun.
@@ -214,11 +272,15 @@ class ToolEnv(gym.Env[Observation, Turn]):
         return twin
 
     def snapshot(self) -> Snapshot:
-        """The state of the episode, to go back to."""
+        """The state of the episode, for `restore`.
+
+        Raises:
+            gymnasium.error.ResetNeeded: No episode has begun.
+        """
         return Snapshot(self._running())
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to a snapshot; it stays usable."""
+        """Return to the state of a snapshot, which stays usable."""
         self.episode = snapshot.episode()
 
     def _running(self) -> Episode:

@@ -29,12 +29,17 @@ SUITES = ("orders", "incidents")
 
 
 def environment_ids() -> tuple[str, ...]:
-    """The ids of all registered environments: `faultgym/Orders-v0`, `faultgym/Orders-Rough-v0`, ..."""
+    """The ids of all registered environments, suite by suite, the one without faults first.
+
+    Example:
+        >>> environment_ids()[:2]
+        ('faultgym/Orders-v0', 'faultgym/Orders-Mild-v0')
+    """
     return tuple(_id(suite, faults) for suite in SUITES for faults in INTENSITIES)
 
 
 def register_when_imported() -> None:
-    """Register the environments now if Gymnasium is imported, else once it is; `import faultgym` does it."""
+    """Register the environments now if Gymnasium is imported, else when it is; `import faultgym` calls this."""
     if "gymnasium" in sys.modules:
         register_environments()
     elif not any(isinstance(finder, _RegisterAfterwards) for finder in sys.meta_path):
@@ -44,7 +49,7 @@ def register_when_imported() -> None:
 def register_environments() -> None:
     """Register the environments with Gymnasium, which is imported for it. A second call changes nothing.
 
-    The limit of turns is a wrapper, so that `env.unwrapped` is without one. Gymnasium's own order
+    The limit of turns is a wrapper, so that `env.unwrapped` is without a limit. Gymnasium's own order
     check is left out: `ToolEnv` raises `ResetNeeded` itself.
     """
     import gymnasium as gym  # here: at the top it would make `import faultgym` four times as long

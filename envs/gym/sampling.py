@@ -19,7 +19,7 @@ _LARGEST = 100_000
 
 
 def suggestions(suite: Suite) -> Suggestions:
-    """Values that reach the suite's tables, documents and routes."""
+    """Values that reach the suite's tables, documents and routes: what `arguments_for` chooses from first."""
     statements = ["SELECT * FROM schema"]
     for table, columns in sorted(suite.readable.items()):
         statements.append(f"SELECT {', '.join(sorted(columns))} FROM {table} LIMIT 3")
@@ -34,7 +34,13 @@ def suggestions(suite: Suite) -> Suggestions:
 
 
 def arguments_for(tool: ToolSpec, rng: random.Random, suggested: Suggestions) -> JSON:
-    """Random arguments that fit the tool's schema: all that are required, half of the others."""
+    """Random arguments that fit the tool's schema: all that are required, half of the others.
+
+    Args:
+        tool: The tool.
+        rng: Where chance comes from.
+        suggested: Values to choose nine times in ten, where there are any for the tool and argument.
+    """
     schema = tool.parameters
     arguments = {}
     for name, part in schema.get("properties", {}).items():
@@ -48,7 +54,14 @@ def arguments_for(tool: ToolSpec, rng: random.Random, suggested: Suggestions) ->
 
 
 def some_value(schema: JSON, root: JSON, rng: random.Random, depth: int = 0) -> Any:
-    """A random value that fits the schema; `root` is where its `$ref`s point into."""
+    """A random value that fits a JSON Schema.
+
+    Args:
+        schema: The schema of the value.
+        root: The document that `$ref`s of the schema point into.
+        rng: Where chance comes from.
+        depth: How deep the value stands; deep objects get their required properties only.
+    """
     if "$ref" in schema:
         schema = _referenced(schema["$ref"], root)
     if "const" in schema:
@@ -72,7 +85,12 @@ def some_value(schema: JSON, root: JSON, rng: random.Random, depth: int = 0) -> 
 
 
 def some_text(rng: random.Random, words: int) -> str:
-    """Between one and this many words, some of them like identifiers."""
+    """A random text, with identifier-like words among the others.
+
+    Args:
+        rng: Where chance comes from.
+        words: The largest number of words; the smallest is one.
+    """
     return " ".join(
         f"{rng.choice('ACDKOSTX')}{rng.choice('ERDOM')}-{rng.randrange(10**4)}"
         if rng.random() < 0.2

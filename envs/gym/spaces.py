@@ -31,6 +31,16 @@ class TurnSpace(gym.Space[Turn]):
 
     Of ten samples about eight call one or two of the suite's tools with arguments that fit, one calls
     with arguments or a name that do not, and one is a final text.
+
+    Args:
+        suite: The suite whose tools are called.
+        seed: Seeds the space's own generator; None takes one from the system.
+
+    Example:
+        >>> from faultgym.envs.registry import suite_named
+        >>> space = TurnSpace(suite_named("orders"), seed=0)
+        >>> space.sample() in space
+        True
     """
 
     def __init__(self, suite: Suite, seed: Seed = None):
@@ -39,11 +49,19 @@ class TurnSpace(gym.Space[Turn]):
 
     @property
     def is_np_flattenable(self) -> bool:
-        """Whether it can be flattened to a box: no."""
+        """Whether the space can be flattened to a box: no."""
         return False
 
     def sample(self, mask: None = None, probability: None = None) -> Turn:
-        """A random turn, from the space's own generator. Raises ValueError for a mask: there is none."""
+        """Draw a turn from the space's own generator.
+
+        Args:
+            mask: None: the space has no masks.
+            probability: None, likewise.
+
+        Raises:
+            ValueError: A mask or a probability is given.
+        """
         _refuse_masks(mask, probability)
         rng = random.Random(int(self.np_random.integers(2**63)))
         chance = rng.random()
@@ -78,7 +96,7 @@ class TurnSpace(gym.Space[Turn]):
         return [asdict(turn) for turn in sample_n]
 
     def from_jsonable(self, sample_n: list[Any]) -> list[Turn]:
-        """The turns that `to_jsonable` wrote, also after a trip through JSON text."""
+        """The turns that `to_jsonable` wrote, also after a round trip through JSON text."""
         return [_turn(item) for item in sample_n]
 
     def __eq__(self, other: object) -> bool:
@@ -91,18 +109,30 @@ class TurnSpace(gym.Space[Turn]):
 
 
 class ObservationSpace(gym.Space[Observation]):
-    """All observations."""
+    """All observations.
+
+    Args:
+        seed: Seeds the space's own generator; None takes one from the system.
+    """
 
     def __init__(self, seed: Seed = None):
         super().__init__(seed=seed)
 
     @property
     def is_np_flattenable(self) -> bool:
-        """Whether it can be flattened to a box: no."""
+        """Whether the space can be flattened to a box: no."""
         return False
 
     def sample(self, mask: None = None, probability: None = None) -> Observation:
-        """A random observation. Raises ValueError for a mask: there is none."""
+        """Draw an observation from the space's own generator.
+
+        Args:
+            mask: None: the space has no masks.
+            probability: None, likewise.
+
+        Raises:
+            ValueError: A mask or a probability is given.
+        """
         _refuse_masks(mask, probability)
         rng = random.Random(int(self.np_random.integers(2**63)))
         if rng.random() < 0.2:
@@ -123,7 +153,7 @@ class ObservationSpace(gym.Space[Observation]):
         return [{"messages": [asdict(m) for m in observation.messages]} for observation in sample_n]
 
     def from_jsonable(self, sample_n: list[Any]) -> list[Observation]:
-        """The observations that `to_jsonable` wrote, also after a trip through JSON text."""
+        """The observations that `to_jsonable` wrote, also after a round trip through JSON text."""
         return [
             Observation(tuple(Message(**m) if "role" in m else ToolResult(**m) for m in item["messages"]))
             for item in sample_n

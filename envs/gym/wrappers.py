@@ -27,8 +27,14 @@ Step = tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]
 def forked(env: gym.Env[Observation, A]) -> gym.Env[Observation, A]:
     """An independent copy of a wrapped environment in exactly this state, with the same wrappers.
 
-    `env.unwrapped.fork()` gives the copy without them. Raises `gymnasium.error.ResetNeeded` before
-    the first reset.
+    `env.unwrapped.fork()` gives the copy without them.
+
+    Args:
+        env: A `ToolEnv`, wrapped or not.
+
+    Raises:
+        gymnasium.error.ResetNeeded: No episode has begun.
+        TypeError: No `ToolEnv` is under the wrappers.
     """
     if isinstance(env, gym.Wrapper):
         twin = copy.copy(env)
@@ -38,7 +44,11 @@ def forked(env: gym.Env[Observation, A]) -> gym.Env[Observation, A]:
 
 
 def tool_env(env: gym.Env[Any, Any]) -> ToolEnv:
-    """The `ToolEnv` under all wrappers; raises TypeError when there is none."""
+    """The `ToolEnv` under all wrappers.
+
+    Raises:
+        TypeError: Another environment is under them.
+    """
     inner = env.unwrapped
     if not isinstance(inner, ToolEnv):
         raise TypeError(f"faultgym's wrappers go around a ToolEnv, not around {type(inner).__name__}")
@@ -82,6 +92,18 @@ class TurnLimit(gym.utils.RecordConstructorArgs, _Budget[A]):
     Args:
         env: The environment.
         max_turns: Turns, at least 1; the default is that of rollouts.
+
+    Raises:
+        ValueError: `max_turns` is not more than 0.
+        TypeError: No `ToolEnv` is under `env`.
+
+    Example:
+        >>> from faultgym.tools.types import ToolCall
+        >>> env = TurnLimit(ToolEnv("orders"), max_turns=1)
+        >>> _ = env.reset(options={"task": "orders/order_status/train/0"})
+        >>> _, _, terminated, truncated, _ = env.step(Turn(tool_calls=(ToolCall("a", "wait", {"seconds": 1}),)))
+        >>> terminated, truncated, env.unwrapped.episode.stop
+        (False, True, 'turn_limit')
     """
 
     def __init__(self, env: gym.Env[Observation, A], max_turns: int = MAX_TURNS):
@@ -100,6 +122,10 @@ class TokenBudget(gym.utils.RecordConstructorArgs, _Budget[A]):
     Args:
         env: The environment.
         max_tokens: Tokens of all turns together, at least 1.
+
+    Raises:
+        ValueError: `max_tokens` is not more than 0.
+        TypeError: No `ToolEnv` is under `env`.
     """
 
     def __init__(self, env: gym.Env[Observation, A], max_tokens: int):
@@ -117,6 +143,10 @@ class TimeBudget(gym.utils.RecordConstructorArgs, _Budget[A]):
     Args:
         env: The environment.
         seconds: Virtual seconds, more than 0.
+
+    Raises:
+        ValueError: `seconds` is not more than 0.
+        TypeError: No `ToolEnv` is under `env`.
     """
 
     def __init__(self, env: gym.Env[Observation, A], seconds: float):
@@ -126,7 +156,12 @@ class TimeBudget(gym.utils.RecordConstructorArgs, _Budget[A]):
 
 
 class TextSpace(gym.Space[str]):
-    """Assistant messages as text. `sample` writes the turns of a `TurnSpace` in the Hermes form."""
+    """Assistant messages as text. `sample` writes the turns of a `TurnSpace` in the Hermes form.
+
+    Args:
+        turns: The space of the turns that are written.
+        seed: Seeds that space; None leaves its generator as it is.
+    """
 
     def __init__(self, turns: TurnSpace, seed: Seed = None):
         self.turns = turns
@@ -134,15 +169,23 @@ class TextSpace(gym.Space[str]):
 
     @property
     def is_np_flattenable(self) -> bool:
-        """Whether it can be flattened to a box: no."""
+        """Whether the space can be flattened to a box: no."""
         return False
 
     def seed(self, seed: int | None = None) -> int:
-        """Seed the turns that are written."""
+        """Seed the space of the turns that are written; returns the seed."""
         return int(self.turns.seed(seed))
 
     def sample(self, mask: None = None, probability: None = None) -> str:
-        """A random message. Raises ValueError for a mask: there is none."""
+        """Draw a message.
+
+        Args:
+            mask: None: the space has no masks.
+            probability: None, likewise.
+
+        Raises:
+            ValueError: A mask or a probability is given.
+        """
         return format_hermes(self.turns.sample(mask, probability))
 
     def contains(self, x: Any) -> bool:
@@ -161,8 +204,22 @@ class TextSpace(gym.Space[str]):
 class HermesText(gym.utils.RecordConstructorArgs, gym.ActionWrapper[Observation, str, Turn]):
     """Actions are the raw text of an assistant message with Hermes' call tags; see `parse_hermes`.
 
-    Put it outermost. Text in call tags that is no call is answered as a malformed call, so that
+    Put this wrapper outermost. Text in call tags that is no call is answered as a malformed call, so that
     nothing a model writes raises. terminated, truncated, reward and info: unchanged.
+
+    Args:
+        env: The environment, whose actions are turns.
+
+    Raises:
+        TypeError: No `ToolEnv` is under `env`.
+
+    Example:
+        >>> env = HermesText(ToolEnv("orders"))
+        >>> _ = env.reset(options={"task": "orders/order_status/train/0"})
+        >>> call = '<tool_call>{"name": "wait", "arguments": {"seconds": 1}}</tool_call>'
+        >>> observation, _, terminated, _, _ = env.step(call)
+        >>> observation.messages[0].name, terminated
+        ('wait', False)
     """
 
     def __init__(self, env: gym.Env[Observation, Turn]):
@@ -182,6 +239,18 @@ class RewardShaping(gym.utils.RecordConstructorArgs, gym.Wrapper[Observation, A,
     below times its number at this step. info: `reward_parts` holds the parts that are not zero, and
     what came from inside as `inner`. Whether a fault was recovered is known only when an episode is
     scored, so there is no part for it.
+
+    Args:
+        env: The environment.
+        turn: What each turn is worth; costs are negative, here and below.
+        call: What each call is worth.
+        bad_call: What each call is worth that never reached its tool.
+        failed_call: What each call is worth that reached its tool and came back with an error.
+        second: What each second of virtual time is worth.
+        token: What each token is worth, as `turn_tokens` counts them.
+
+    Raises:
+        TypeError: No `ToolEnv` is under `env`.
     """
 
     def __init__(
@@ -195,11 +264,6 @@ class RewardShaping(gym.utils.RecordConstructorArgs, gym.Wrapper[Observation, A,
         second: float = 0.0,
         token: float = 0.0,
     ):
-        """Each argument is what one such thing is worth; costs are negative.
-
-        `bad_call`: the call never reached its tool; `failed_call`: it did, and came back with an error.
-        `second`: of virtual time. `token`: as `turn_tokens` counts them.
-        """
         parts = {
             "turn": turn,
             "call": call,
@@ -214,7 +278,14 @@ class RewardShaping(gym.utils.RecordConstructorArgs, gym.Wrapper[Observation, A,
         self.parts = {name: worth for name, worth in parts.items() if worth}
 
     def step(self, action: A) -> Step:
-        """Do one turn and add what it is worth."""
+        """Take one turn and add what the turn is worth.
+
+        Args:
+            action: What the environment inside takes.
+
+        Returns:
+            As the environment inside, with the parts added to the reward and `reward_parts` to `info`.
+        """
         observation, reward, terminated, truncated, info = self.env.step(action)
         episode = tool_env(self.env).episode
         assert episode is not None

@@ -37,9 +37,14 @@ class _Done:
 def continue_reference(episode: S, task: Task, max_turns: int | None = None) -> tuple[S, str]:
     """The reference solution's own ending of an episode, which is left as it is.
 
+    Args:
+        episode: The episode to go on with, running or ended.
+        task: Its task.
+        max_turns: How many further turns the reference may take, the last one included; any number by default.
+
     Returns:
         A new episode that has not ended, and the final text, which is not yet stepped; the text is empty when the
-        reference needs more than `max_turns` further turns, the last one included.
+        reference needs more than `max_turns` further turns, or is lost.
     """
     records = episode.records
     renamed = renames(records)

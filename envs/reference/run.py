@@ -29,7 +29,13 @@ MAX_MOVES = 60
 
 
 class Reference:
-    """A reference solution in progress: give it each result's text, take the next move or the final text."""
+    """A reference solution in progress: takes each result's text, gives the next move or the final text.
+
+    Args:
+        task: The task to solve.
+        tools: The names of the tools that are offered at the start.
+        suite: The task's suite; by default the one registered under its name.
+    """
 
     def __init__(self, task: Task, tools: set[str], suite: Suite | None = None):
         suite = suite or suite_named(task.suite)
@@ -46,7 +52,12 @@ class Reference:
             return f"I could not do this: {refusal.detail}"
 
     def next(self, text: str | None, tools: set[str]) -> ReferenceStep | str:
-        """The next move, or the final text; `text` is the last result's, None at the start."""
+        """The next move, or the final text.
+
+        Args:
+            text: The text of the last move's result; None at the start.
+            tools: The names of the tools that are offered now.
+        """
         self.desk.tools = tools
         try:
             return next(self._script) if text is None else self._script.send(text)
@@ -56,6 +67,10 @@ class Reference:
 
 def play_reference(simulation: Simulation, task: Task) -> str:
     """Play the reference solution of a task in a simulation that has just begun.
+
+    Args:
+        simulation: The simulation; the moves are stepped in it.
+        task: The task to solve.
 
     Returns:
         The final text, which is not yet stepped; empty where the solution is lost.
@@ -82,12 +97,29 @@ def _solved(suite: Suite, task: Task, schedule: FaultSchedule) -> tuple[int, boo
 
 
 def feasible(task: Task, schedule: FaultSchedule, suite: Suite | None = None) -> bool:
-    """Whether the reference solution reaches the goal itself, not only an honest report."""
+    """Whether the reference solution reaches the goal itself, not only an honest report.
+
+    Args:
+        task: The task to solve.
+        schedule: The faults that may fire.
+        suite: The task's suite; by default the one registered under its name.
+    """
     return _solved(suite or suite_named(task.suite), task, schedule)[1]
 
 
 def optimal_calls(task: Task, schedule: FaultSchedule, suite: Suite | None = None) -> int:
-    """The calls that the reference solution needs in this world under this schedule."""
+    """The calls that the reference solution needs in this world under this schedule.
+
+    Args:
+        task: The task to solve.
+        schedule: The faults that may fire.
+        suite: The task's suite; by default the one registered under its name.
+
+    Example:
+        >>> from faultgym.envs.registry import task_by_id
+        >>> optimal_calls(task_by_id("orders/order_status/train/0"), ())
+        1
+    """
     return _solved(suite or suite_named(task.suite), task, schedule)[0]
 
 
@@ -116,5 +148,10 @@ def _sites(suite: Suite, task: Task) -> tuple[Site, ...]:
 
 
 def sites(task: Task, suite: Suite | None = None) -> tuple[Site, ...]:
-    """What the reference solution touches in a clean run, in order: where a preset can aim faults."""
+    """What the reference solution touches in a clean run, in order: where a preset can aim faults.
+
+    Args:
+        task: The task to solve.
+        suite: The task's suite; by default the one registered under its name.
+    """
     return _sites(suite or suite_named(task.suite), task)

@@ -25,14 +25,18 @@ Faults: TypeAlias = str | FaultPlan
 
 
 def check_faults(faults: Faults, suites: Iterable[str] = ()) -> Faults:
-    """The argument itself.
+    """Check that faults exist, and that the suites have what a plan is aimed at.
 
     Args:
         faults: A preset's name, or a plan.
-        suites: The names of the suites that it is meant for.
+        suites: The names of the suites that a plan is meant for; by default its aims are not checked.
+
+    Returns:
+        The faults, unchanged.
 
     Raises:
-        PlanError: It names no preset, or a rule of it is aimed at a route or a tool that one of the suites lacks.
+        PlanError: No preset has the name, or a rule is aimed at a route or a tool that one of the suites lacks.
+        TaskError: One of the suites is not registered.
     """
     if isinstance(faults, str) and faults not in PRESETS:
         hint = did_you_mean(faults, PRESETS)
@@ -50,10 +54,17 @@ def _check_aims(plan: FaultPlan, suite: Suite) -> None:
 
 
 def load_faults(faults: Faults | Path) -> Faults:
-    """A preset's name as it is, a path as the plan in that JSON file, a plan as it is.
+    """The faults that a person names: a preset, a plan, or a plan's file.
+
+    Args:
+        faults: A preset's name, a plan, or a path. A text is a path where it holds a slash, ends in `.json` or names
+            a file.
+
+    Returns:
+        A preset's name as it is, or the plan.
 
     Raises:
-        PlanError: There is no such preset or file, or the file holds no plan.
+        PlanError: The preset or the file does not exist, or the file holds no plan.
     """
     if isinstance(faults, Path) or (
         isinstance(faults, str) and ("/" in faults or faults.endswith(".json") or Path(faults).is_file())
@@ -63,7 +74,7 @@ def load_faults(faults: Faults | Path) -> Faults:
 
 
 def schedule_for(task: Task, faults: Faults = "clean", seed: int = 0, *, suite: Suite | None = None) -> FaultSchedule:
-    """What may fire in an episode of this task: the same for the same arguments, always.
+    """What may fire in an episode of this task: always the same for the same arguments.
 
     Args:
         task: The task; its own rules are part of every schedule.
@@ -73,6 +84,12 @@ def schedule_for(task: Task, faults: Faults = "clean", seed: int = 0, *, suite: 
 
     Raises:
         PlanError: The preset does not exist, or a rule of the plan is aimed at a route or tool that the suite lacks.
+
+    Example:
+        >>> from faultgym.envs.registry import task_by_id
+        >>> task = task_by_id("orders/order_status/train/0")
+        >>> schedule_for(task), schedule_for(task, "outage")[0].kind
+        ((), 'outage')
     """
     if faults == "clean" and not task.faults:
         return ()

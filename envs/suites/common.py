@@ -68,7 +68,12 @@ class Money(TypedDict):
 
 
 def money(cents: int, currency: str) -> Money:
-    """`cents` in the second version's form."""
+    """An amount as the second version of the API writes it.
+
+    Example:
+        >>> money(4150, "EUR")
+        {'amount': '41.50', 'currency': 'EUR'}
+    """
     sign = "-" if cents < 0 else ""
     return {"amount": f"{sign}{abs(cents) // 100}.{abs(cents) % 100:02d}", "currency": currency}
 
@@ -87,9 +92,17 @@ def get_document(world: WorldView, document_id: DocumentId) -> DocumentBody:
 
 
 def record(world: WorldView, table: str, columns: Sequence[str], key: str, noun: str) -> JSON:
-    """The row of `table` with the id `key`, by column; raises `ServiceError` 404 naming the `noun`.
+    """The row of a table with this id, by column.
 
-    `table` and `columns` come from the suite's code, never from a client.
+    Args:
+        world: The world.
+        table: The table: from the suite's code, never from a client.
+        columns: The columns, likewise.
+        key: The id.
+        noun: What a row is, for the message.
+
+    Raises:
+        ServiceError: 404: no row has the id.
     """
     row = world.db.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE id = ?", (key,)).fetchone()
     if row is None:

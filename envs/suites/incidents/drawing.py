@@ -18,7 +18,17 @@ def rows(db: sqlite3.Connection, query: str, *values: Any) -> list[tuple[Any, ..
 
 
 def choose(db: sqlite3.Connection, rng: random.Random, query: str, *values: Any) -> tuple[Any, ...]:
-    """One row of a query by chance; raises LookupError when there is none: a bug of the generator."""
+    """One row of a query by chance.
+
+    Args:
+        db: The world.
+        rng: Where chance comes from.
+        query: A SELECT that says in which order.
+        values: For the placeholders of the query.
+
+    Raises:
+        LookupError: The query has no rows: a bug of the generator.
+    """
     found = rows(db, query, *values)
     if not found:
         raise LookupError(f"no row in this world for {query!r}")
@@ -31,14 +41,24 @@ def column(db: sqlite3.Connection, query: str, *values: Any) -> list[Any]:
 
 
 def distractors(kind: AtomKind, right: Iterable[Any], candidates: Iterable[Any]) -> tuple[Atom, ...]:
-    """The candidates that are not right, each once."""
+    """Atoms for the candidates that are not right, each once and at most `MOST_RIVALS` of them.
+
+    Args:
+        kind: The kind of the atoms.
+        right: The right values.
+        candidates: Values that compete with them.
+    """
     truth = {str(value) for value in right}
     others = dict.fromkeys(str(c) for c in candidates if str(c) and str(c) not in truth)
     return tuple(Atom(kind, text) for text in others)[:MOST_RIVALS]
 
 
 def document_text(db: sqlite3.Connection, title: str) -> str:
-    """The body of the document with this title; raises LookupError."""
+    """The body of the document with this title.
+
+    Raises:
+        LookupError: No document of this world has the title.
+    """
     found = column(db, "SELECT body FROM documents WHERE title = ?", title)
     if not found:
         raise LookupError(f"no document {title!r} in this world")

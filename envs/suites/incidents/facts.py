@@ -40,7 +40,11 @@ def _find(pattern: str, text: str, what: str) -> re.Match[str]:
 
 
 def runbook_step(text: str, code: str) -> RunbookStep:
-    """The step for `code`; raises `Unstated`."""
+    """The step that a runbook gives for an error code.
+
+    Raises:
+        Unstated: The text has no line for the code.
+    """
     line = _find(rf"On {code}: ([^\n]*)", text, f"a step for {code}")[1]
     scale = re.search(r"scale the service to (\d+) replicas", line)
     if scale:
@@ -52,38 +56,69 @@ def runbook_step(text: str, code: str) -> RunbookStep:
 
 
 def settle_seconds(text: str) -> int:
-    """How long a runbook says to wait after a restart; raises `Unstated`."""
+    """How many seconds a runbook says to wait after a restart.
+
+    Raises:
+        Unstated: The text does not say.
+    """
     return int(_find(r"After a restart, wait (\d+) seconds", text, "the wait after a restart")[1])
 
 
 def peak_replicas(text: str) -> int:
-    """How many replicas a runbook asks for at peak load; raises `Unstated`."""
+    """How many replicas a runbook asks for at peak load.
+
+    Raises:
+        Unstated: The text does not say.
+    """
     return int(_find(r"At peak load it needs (\d+) replicas", text, "the replicas at peak load")[1])
 
 
 def root_cause(text: str) -> str:
-    """The code of the root cause in a postmortem, such as `memory_leak`; raises `Unstated`."""
+    """The code of the root cause in a postmortem, such as `memory_leak`.
+
+    Raises:
+        Unstated: The text does not say.
+    """
     return _find(r"Root cause: [a-z ]+ \(([a-z_]+)\)", text, "the root cause")[1]
 
 
 def customers_affected(text: str) -> int:
-    """How many customers a postmortem counts; raises `Unstated`."""
+    """How many customers a postmortem counts.
+
+    Raises:
+        Unstated: The text does not say.
+    """
     return int(_find(r"Customers affected: (\d+)", text, "the customers affected")[1])
 
 
 def action_item(text: str) -> tuple[str, str]:
-    """(person, ISO date due) of a postmortem's action item; raises `Unstated`."""
+    """The action item of a postmortem.
+
+    Returns:
+        The person, and the day when it is due, as an ISO date.
+
+    Raises:
+        Unstated: The text has no action item.
+    """
     found = _find(r"Action item: ([A-Z][a-z]+ [A-Z][a-z]+) [^\n]*? by (\d{4}-\d\d-\d\d)", text, "the action item")
     return found[1], found[2]
 
 
 def escalation_minutes(text: str, severity: str) -> int:
-    """Minutes after which the policy has an incident escalated; raises `Unstated`."""
+    """Minutes after which the policy has an incident of this severity escalated.
+
+    Raises:
+        Unstated: The text has no limit for the severity.
+    """
     return int(_find(rf"{severity}: [^\n]*escalate after (\d+) minutes", text, f"a limit for {severity}")[1])
 
 
 def freeze_window(text: str, tier: int) -> Freeze:
-    """The freeze of a tier; raises `Unstated`."""
+    """The change freeze of a tier.
+
+    Raises:
+        Unstated: The text has no window for the tier.
+    """
     day = r"(\d{4}-\d\d-\d\d)"
     found = _find(rf"Tier {tier}: frozen from {day} to {day}", text, f"a window for tier {tier}")
     return Freeze(found[1], found[2])

@@ -147,9 +147,10 @@ _CARE = ("wipe with a damp cloth", "rinse by hand", "keep dry", "clean with a so
 
 
 def value(body: str, label: str) -> int:
-    """The number on the line of a document that starts with `label`; cents where it is an amount.
+    """The number on the line of a document that starts with `label`; cents where the number is an amount.
 
-    Raises ValueError when there is no such line.
+    Raises:
+        ValueError: The document has no such line.
     """
     found = re.search(rf"^{re.escape(label)}: (\d+)(?:\.(\d\d) EUR)?\b", body, re.MULTILINE)
     if found is None:

@@ -21,7 +21,14 @@ _COUNTS = (
 
 
 def count_errors(desk: ReferenceAgent, service: str, code: str, day: str) -> Generator[ReferenceStep, str, int]:
-    """How many entries of level error with this code the service logged that day."""
+    """How many entries of level error with this code the service logged that day, as an agent finds out.
+
+    Args:
+        desk: The reference agent, which makes the calls.
+        service: The service's id.
+        code: The error code.
+        day: The day, as an ISO date.
+    """
     found = yield from desk.list(
         "list_logs",
         {"service_id": service, "level": "error", "code": code, "day": day},
@@ -33,7 +40,11 @@ def count_errors(desk: ReferenceAgent, service: str, code: str, day: str) -> Gen
 
 
 def draw_count(db: sqlite3.Connection, rng: random.Random) -> tuple[str, str, str, int]:
-    """(service, code, day, errors), at least three."""
+    """Draw a service, a code and a day with at least three errors.
+
+    Returns:
+        The service's id, the code, the day as an ISO date, and the number of errors.
+    """
     service, code, day, count = choose(db, rng, _COUNTS)
     return service, code, day, count
 

@@ -20,19 +20,33 @@ from faultgym.envs.worlds.changes import Change, insert, update
 
 
 def event(incident: str, action: str, detail: str = "") -> Change:
-    """The event that a write on an incident leaves."""
+    """The event that a write on an incident leaves.
+
+    Args:
+        incident: The incident's id.
+        action: What was done, such as `acknowledged` or `assigned`.
+        detail: With what, such as the person assigned.
+    """
     return insert("incident_events", incident_id=incident, action=action, detail=detail)
 
 
 def known(record: dict[str, Any] | None, what: str) -> dict[str, Any]:
-    """A record that another one names; raises `AllSourcesDown` when it cannot be had."""
+    """The record, which has to be there.
+
+    Args:
+        record: A record that another record names, or None where no source gives it.
+        what: The record in words, for the message.
+
+    Raises:
+        AllSourcesDown: The record is None.
+    """
     if record is None:
         raise AllSourcesDown(f"{what} cannot be read")
     return record
 
 
 def oncall_of(db: sqlite3.Connection, service: str) -> str:
-    """Who is on call this week for the team of a service."""
+    """Name the person on call this week for the team of a service."""
     query = "SELECT person FROM oncall WHERE week = ? AND team = (SELECT team FROM services WHERE id = ?)"
     return str(column(db, query, words.WEEK, service)[0])
 
@@ -40,7 +54,16 @@ def oncall_of(db: sqlite3.Connection, service: str) -> str:
 def find_oncall(
     desk: ReferenceAgent, service: str, record: dict[str, Any] | None = None
 ) -> Generator[ReferenceStep, str, str]:
-    """The same, as an agent finds it; `record` is the service, where it has been read before."""
+    """Find the person on call for a service by the calls of an agent.
+
+    Args:
+        desk: The reference agent, which makes the calls.
+        service: The service's id.
+        record: The service, where it has been read before.
+
+    Raises:
+        AllSourcesDown: The service or the shift cannot be read.
+    """
     if record is None:
         record = yield from desk.read("service", service, why=f"{service} is affected: which team runs it?")
     team = known(record, service)["team"]
@@ -90,7 +113,17 @@ def step_changes(db: sqlite3.Connection, service: str, step: facts.RunbookStep) 
 
 
 def act(desk: ReferenceAgent, service: str, step: facts.RunbookStep, why: str) -> Generator[ReferenceStep, str, str]:
-    """Do what a runbook says; returns it in words."""
+    """Do what a runbook says: restart, or scale.
+
+    Args:
+        desk: The reference agent, which makes the call.
+        service: The service's id.
+        step: The runbook's step.
+        why: The reason that the agent gives.
+
+    Returns:
+        What was done, in words.
+    """
     if step.action == "scale":
         yield from desk.write("scale_service", service_id=service, replicas=step.replicas, why=why)
         return f"scaled {service} to {step.replicas} replicas"
@@ -101,7 +134,17 @@ def act(desk: ReferenceAgent, service: str, step: facts.RunbookStep, why: str) -
 def find_step(
     desk: ReferenceAgent, incident: dict[str, Any], record: dict[str, Any] | None = None
 ) -> Generator[ReferenceStep, str, facts.RunbookStep]:
-    """What the runbook of an incident's service says to do on its code; `record` as in `find_oncall`."""
+    """Find what the runbook of an incident's service says to do on its code.
+
+    Args:
+        desk: The reference agent, which makes the calls.
+        incident: The incident's record.
+        record: The service, where it has been read before.
+
+    Raises:
+        AllSourcesDown: The service or its runbook cannot be read.
+        Unstated: The runbook has no step for the code.
+    """
     service = incident["service_id"]
     if record is None:
         record = yield from desk.read("service", service, why=f"{incident['code']} on {service}: what is it called?")
@@ -137,7 +180,11 @@ def _solve_runbook(desk: ReferenceAgent) -> Script:
 
 
 def bad_release(db: sqlite3.Connection, service: str) -> tuple[str, str, str, str]:
-    """(deploy now live, its release, deploy before it, its release)."""
+    """The two latest deploys of a service.
+
+    Returns:
+        The id and the release of the deploy that is live, then those of the deploy before it.
+    """
     history = rows(
         db, "SELECT id, release FROM deploys WHERE service_id = ? ORDER BY deployed_at DESC LIMIT 2", service
     )
@@ -156,7 +203,18 @@ def rollback_changes(db: sqlite3.Connection, service: str) -> tuple[Change, ...]
 
 
 def roll_back(desk: ReferenceAgent, incident: dict[str, Any]) -> Generator[ReferenceStep, str, str]:
-    """Roll the incident's service back to what was live before its last deploy; returns that release."""
+    """Roll the incident's service back to what was live before its last deploy.
+
+    Args:
+        desk: The reference agent, which makes the calls.
+        incident: The incident's record.
+
+    Returns:
+        The release that is live again.
+
+    Raises:
+        AllSourcesDown: The deploy history is not complete.
+    """
     history = yield from release_history(desk, incident["service_id"])
     before = [d for d in history if d["deployed_at"] <= incident["opened_at"]]
     if len(before) < 2:

@@ -19,18 +19,34 @@ def rows(db: sqlite3.Connection, statement: str, *values: Any) -> list[tuple[Any
 
 
 def one_of(db: sqlite3.Connection, rng: random.Random, statement: str, *values: Any) -> tuple[Any, ...]:
-    """One of the rows of a statement with a fixed order; raises IndexError when there is none."""
+    """One of the rows of a statement by chance.
+
+    Args:
+        db: The world.
+        rng: Where chance comes from.
+        statement: A SELECT with a fixed order.
+        values: For the placeholders of the statement.
+
+    Raises:
+        IndexError: The statement has no rows.
+    """
     return rng.choice(rows(db, statement, *values))
 
 
 def distractors(kind: AtomKind, right: Any, candidates: Iterable[Any]) -> tuple[Atom, ...]:
-    """Up to `MOST_RIVALS` atoms for those candidates that are not the right answer."""
+    """Atoms for the candidates that are not the right answer, each once and at most `MOST_RIVALS` of them.
+
+    Args:
+        kind: The kind of the atoms.
+        right: The right value.
+        candidates: Values that compete with it; None among them is left out.
+    """
     others = dict.fromkeys(str(c) for c in candidates if c is not None and str(c) != str(right))
     return tuple(Atom(kind, text) for text in list(others)[:MOST_RIVALS])
 
 
 def shuffled(rng: random.Random, items: Iterable[Any]) -> list[Any]:
-    """The items in another order."""
+    """The items in another order; the argument stays as it is."""
     found = list(items)
     rng.shuffle(found)
     return found

@@ -132,9 +132,15 @@ def customer_of(desk: ReferenceAgent, email: str) -> Found:
 
 
 def latest_order(desk: ReferenceAgent, email: str, status: str = "") -> Found:
-    """The customer's newest order, of one status if given; None when there is none.
+    """The customer's newest order; None when there is none.
 
-    Its columns are those of `ORDERS_SQL`.
+    Args:
+        desk: The reference agent, which makes the calls.
+        email: The customer's address.
+        status: The status that the order must have; any by default.
+
+    Returns:
+        The order, with the columns of `ORDERS_SQL`.
     """
     customer = yield from customer_of(desk, email)
     if customer is None:

@@ -123,7 +123,15 @@ def note_statement(order_id: str, text: str, channel: str) -> str:
 def insert_note(
     desk: ReferenceAgent, order_id: str, text: str, channel: str, why: str
 ) -> Generator[ReferenceStep, str, None]:
-    """Add the note in SQL; without SQL, through the API, which signs with the same author."""
+    """Add a note in SQL; without SQL, through the API, which signs with the same author.
+
+    Args:
+        desk: The reference agent, which makes the call.
+        order_id: The order.
+        text: The note.
+        channel: Where the note comes from.
+        why: The reason that the agent gives.
+    """
     try:
         yield from desk.sql_write(note_statement(order_id, text, channel), why=why)
     except SourceFailed as failure:
