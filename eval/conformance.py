@@ -47,7 +47,7 @@ _LONGEST_NAME = 40
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """An ended episode on which what is added is tried."""
+    """An ended episode on which an added failure mode or metric is tried."""
 
     context: ScoringContext
     policy: str
@@ -56,7 +56,7 @@ class Probe:
 
     @property
     def changed(self) -> bool:
-        """Whether the trace is not any more what it was."""
+        """Whether the trace has changed since it was made."""
         return _digest(self.context.trace) != self.digest
 
     @property
@@ -67,13 +67,13 @@ class Probe:
 
     @property
     def expert(self) -> bool:
-        """Whether the expert acts, who fails at nothing that can be done."""
+        """Whether the policy is the expert, who fails at nothing that can be done."""
         return self.policy == EXPERT
 
 
 @banked("tasks", 1)
 def probes() -> tuple[Probe, ...]:
-    """The built-in set: the expert under every preset, every flaw, and episodes that ended at once or in noise."""
+    """The built-in set, made once: the expert under every preset, every flaw, silence and noise."""
     return tuple(_probes())
 
 
@@ -126,8 +126,14 @@ def _digest(trace: Trace) -> str:
 def conform(noun: str, checks: Iterable[Check[T]], name: str, entry: T) -> None:
     """Try the checks in their order.
 
+    Args:
+        noun: What the entry is, for the message: `metric`.
+        checks: The checks; the first line of each docstring is the rule.
+        name: The name that the entry is to be added under.
+        entry: The entry.
+
     Raises:
-        UserError: One of them does not hold: its sentence, and where.
+        UserError: A check does not hold; the message gives its rule, and where.
     """
     for check in checks:
         where = check(name, entry)
@@ -139,14 +145,26 @@ def conform(noun: str, checks: Iterable[Check[T]], name: str, entry: T) -> None:
 
 
 def unsound_name(name: object) -> str:
-    """What is wrong with the name of an entry; empty where nothing is."""
+    """What is wrong with the name of an entry; empty where nothing is.
+
+    Example:
+        >>> unsound_name("one_like_this"), unsound_name("NotThis")[:9]
+        ('', "'NotThis'")
+    """
     if isinstance(name, str) and _NAME.fullmatch(name) and len(name) <= _LONGEST_NAME:
         return ""
     return f"{name!r}; write it as {'one_like_this'!r}, with at most {_LONGEST_NAME} characters"
 
 
 def unsound_sentence(text: str | None) -> str:
-    """What is wrong with the first line of a description; empty where nothing is."""
+    """What is wrong with the first line of a description, which has to end with a full stop within 120 characters.
+
+    Args:
+        text: The description; None where there is none.
+
+    Returns:
+        The problem in words; empty where there is none.
+    """
     line = (text or "").strip().split("\n")[0]
     if not line:
         return "there is none"

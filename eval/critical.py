@@ -56,12 +56,25 @@ def critical_step(trace: Trace, task: Task | None = None, state: Callable[[int],
     """The first critical step of a failed trace.
 
     Args:
-        trace: Of one that succeeded, or that the harness broke, nothing was lost.
+        trace: The trace. Where the episode succeeded, or the harness broke it, nothing was lost.
         task: Its task, where it is at hand: that spares looking it up.
-        state: Gives the episode before a turn, where those are built already; it is looked at only.
+        state: Gives the episode before turn n, where such episodes are built already; they are left as they are. By
+            default the trace is played again for them.
+
+    Returns:
+        The turn, the reason, and how often the reference solution was run.
 
     Raises:
         TaskError: The trace's task does not exist any more.
+
+    Example:
+        >>> from faultgym.agents.registry import policy_named
+        >>> from faultgym.agents.rollouts.play import run_episode
+        >>> from faultgym.agents.traces.spec import EpisodeSpec
+        >>> task = task_by_id("orders/order_status/train/0")
+        >>> episode = run_episode(policy_named("echo"), task)
+        >>> critical_step(Trace.from_episode(episode, EpisodeSpec(task.id), {"name": "echo"})).step
+        0
     """
     if trace.verdict is None:
         return Critical(None, "the harness failed: there is nothing to say about the policy")

@@ -74,7 +74,7 @@ class Efficiency:
 
 
 def efficiency(context: ScoringContext) -> Efficiency:
-    """The cost of an episode; runs the reference solution once for each task and schedule."""
+    """The cost of an episode; the reference solution is run once for each task and schedule."""
     calls = len(context.records)
     optimal = optimal_calls(context.task, context.schedule)
     return Efficiency(
@@ -91,7 +91,16 @@ def efficiency(context: ScoringContext) -> Efficiency:
 
 
 def path_efficiency(optimal: int, calls: int) -> float:
-    """optimal / max(optimal, calls), and 1 where neither makes a call (Anderson et al. 2018, arXiv 1807.06757)."""
+    """optimal / max(optimal, calls), and 1 where neither makes a call (Anderson et al. 2018, arXiv 1807.06757).
+
+    Args:
+        optimal: Calls that the reference solution needs.
+        calls: Calls that the agent made.
+
+    Example:
+        >>> path_efficiency(2, 8), path_efficiency(2, 1), path_efficiency(0, 0)
+        (0.25, 1.0, 1.0)
+    """
     longest = max(optimal, calls)
     return optimal / longest if longest else 1.0
 
@@ -184,7 +193,7 @@ def calls_after_goal(context: ScoringContext) -> int:
 
 
 def bad_writes(context: ScoringContext) -> int:
-    """Calls whose effects the goal does not want, or wants fewer times."""
+    """Calls whose effects the goal does not want, or wants fewer times; at least 1 where any change is too many."""
     verdict = context.verdict
     extra = (*verdict.extra_changes, *verdict.duplicate_changes)
     writing = [n for n, r in enumerate(context.records) if r.effects]

@@ -17,7 +17,7 @@ def invented(context: ScoringContext) -> str:
     """A value that the final text asserts and that no message gave; empty when there is none.
 
     Sums, counts and dates may be worked out from what was read: they are inventions only where nothing of
-    their sort was ever read. A right answer is none, unless not one call was answered.
+    their sort was ever read. A right answer is no invention, unless not one call was answered.
     """
     results = [read(r.result.content) for r in context.records if r.result.ok and r.call.name != "wait"]
     if not context.text or (context.verdict.success and results):

@@ -44,7 +44,15 @@ class Estimate:
 
 
 def clustered(values: Iterable[tuple[str, float | bool | None]]) -> Estimate:
-    """The mean over tasks of the mean over trials of (task, value) pairs; None values leave the mean."""
+    """The mean over tasks of the mean over a task's trials, with its standard error between tasks.
+
+    Args:
+        values: (task, value) pairs; values of None leave the mean.
+
+    Example:
+        >>> clustered([("a", True), ("a", False), ("b", True), ("b", None)]).value
+        0.75
+    """
     return _estimate(*_task_means(values))
 
 
@@ -98,13 +106,17 @@ def _estimate(means: Sequence[float], episodes: int) -> Estimate:
 def effective_size(means: Sequence[float], episodes: int) -> float:
     """How many independent episodes a proportion over these tasks is worth: between the tasks and the episodes.
 
-    It is p(1 - p) over the variance that the mean has between tasks, and never more than the episodes (Korn and
+    The size is p(1 - p) over the variance that the mean has between tasks, and never more than the episodes (Korn and
     Graubard 1998). Where every task says the same, all or none, nothing is known of how alike trials of a task are:
     each task counts once.
 
     Args:
-        means: The proportion of each task.
-        episodes: How many episodes they stand on.
+        means: The proportion of each task; at least one.
+        episodes: How many episodes the proportions stand on.
+
+    Example:
+        >>> effective_size([1.0, 1.0], episodes=8), effective_size([0.5, 0.5], episodes=8)
+        (2.0, 8.0)
     """
     tasks = len(means)
     share = math.fsum(means) / tasks
@@ -120,8 +132,15 @@ def wilson(share: float, size: float, alpha: float = 0.05) -> tuple[float, float
 
     Args:
         share: The proportion that was seen.
-        size: Observations that it stands on; those of clustered ones are `effective_size`.
+        size: Observations that it stands on, above 0; those of clustered ones are `effective_size`.
         alpha: One less the confidence.
+
+    Returns:
+        The lower and the upper end, within [0, 1].
+
+    Example:
+        >>> [round(end, 3) for end in wilson(1.0, 10)]
+        [0.722, 1.0]
     """
     z = NormalDist().inv_cdf(1 - alpha / 2)
     scale = 1 + z * z / size
@@ -132,9 +151,15 @@ def wilson(share: float, size: float, alpha: float = 0.05) -> tuple[float, float
 
 
 def pass_at_k(n: int, c: int, k: int) -> float | None:
-    """Probability that at least one of `k` trials succeeds, from `c` successes in `n` trials.
+    """Probability that at least one of `k` trials succeeds (Chen et al. 2021, arXiv 2107.03374), without bias.
 
-    The unbiased estimator of Chen et al. 2021 (arXiv 2107.03374). None when n < k.
+    Args:
+        n: Trials of the task.
+        c: How many of them succeeded.
+        k: How many trials are drawn.
+
+    Returns:
+        The estimate; None when n < k.
 
     Example:
         >>> pass_at_k(4, 1, 2)
@@ -146,9 +171,15 @@ def pass_at_k(n: int, c: int, k: int) -> float | None:
 
 
 def pass_hat_k(n: int, c: int, k: int) -> float | None:
-    """Probability that all of `k` trials succeed, from `c` successes in `n` (pass^k, Yao et al. 2024, 2406.12045).
+    """Probability that all of `k` trials succeed: pass^k (Yao et al. 2024, arXiv 2406.12045).
 
-    None when n < k.
+    Args:
+        n: Trials of the task.
+        c: How many of them succeeded.
+        k: How many trials are drawn.
+
+    Returns:
+        The estimate; None when n < k.
 
     Example:
         >>> pass_hat_k(4, 2, 2) == 1 / 6
@@ -160,10 +191,18 @@ def pass_hat_k(n: int, c: int, k: int) -> float | None:
 
 
 def kaplan_meier(durations: Sequence[float], observed: Sequence[bool]) -> list[tuple[float, float]]:
-    """The survival curve as (time, probability of lasting longer) at each time with an event.
+    """The survival curve (Kaplan and Meier 1958). Censored durations leave after the events of their own time.
 
-    `observed` is False where the duration is only a lower bound (censored). Censored ones leave after the
-    events of their own time (Kaplan and Meier 1958).
+    Args:
+        durations: How long each was seen to last.
+        observed: For each, whether its event was seen; False where the duration is only a lower bound (censored).
+
+    Returns:
+        (time, probability of lasting longer) at each time with an event, by rising time.
+
+    Example:
+        >>> kaplan_meier([1, 2, 2, 4], [True, True, False, True])
+        [(1, 0.75), (2, 0.5), (4, 0.0)]
     """
     curve = []
     survival = 1.0
@@ -176,7 +215,12 @@ def kaplan_meier(durations: Sequence[float], observed: Sequence[bool]) -> list[t
 
 
 def median_survival(durations: Sequence[float], observed: Sequence[bool]) -> float | None:
-    """The first time by which at least half have had their event; None when the curve stays above a half."""
+    """The first time by which at least half have had their event; None when the curve stays above a half.
+
+    Args:
+        durations: How long each was seen to last.
+        observed: For each, whether its event was seen.
+    """
     for time, survival in kaplan_meier(durations, observed):
         if survival <= 0.5 + 1e-12:
             return time
@@ -184,9 +228,17 @@ def median_survival(durations: Sequence[float], observed: Sequence[bool]) -> flo
 
 
 def area_under(points: Sequence[tuple[float, float]]) -> float | None:
-    """The trapezoid area under (x, y) points over the width of x, so that a constant y gives y.
+    """The trapezoid area under a curve over the width of x, so that a constant y gives y.
 
-    None with fewer than two different x.
+    Args:
+        points: (x, y) pairs, in any order.
+
+    Returns:
+        The area; None with fewer than two different x.
+
+    Example:
+        >>> area_under([(0, 1.0), (1, 0.5), (3, 0.5)]) == 1.75 / 3
+        True
     """
     ordered = sorted(points)
     if not ordered or ordered[0][0] == ordered[-1][0]:
@@ -223,7 +275,21 @@ class Calibration:
 
 
 def calibration(confidences: Sequence[float], outcomes: Sequence[bool], bins: int = 10) -> Calibration | None:
-    """All of them at once; None when no confidence was stated."""
+    """All measures of a stated confidence at once.
+
+    Args:
+        confidences: The stated probabilities of success, in [0, 1].
+        outcomes: For each, whether the episode succeeded.
+        bins: Bins of the calibration error, fewer where equal confidences fill several.
+
+    Returns:
+        The measures; None when no confidence was stated.
+
+    Example:
+        >>> found = calibration([0.9, 0.8, 0.1], [True, True, False])
+        >>> round(found.brier, 3), found.auroc
+        (0.02, 1.0)
+    """
     if not confidences:
         return None
     stated = np.asarray(confidences, dtype=np.float64)
@@ -242,9 +308,17 @@ def calibration(confidences: Sequence[float], outcomes: Sequence[bool], bins: in
 
 
 def expected_calibration_error(stated: Floats, right: Floats, bins: int = 10) -> tuple[float, int]:
-    """(ECE, number of bins): bins of equal mass, moved so that equal confidences stay together.
+    """The expected calibration error over bins of equal mass, moved so that equal confidences stay together.
 
     Nixon et al. 2019 (arXiv 1904.01685) say why equal mass and not equal width.
+
+    Args:
+        stated: The confidences, shape (n,), n at least 1.
+        right: The outcomes as 0 and 1, shape (n,).
+        bins: The largest number of bins.
+
+    Returns:
+        The error, and the number of bins used.
     """
     order = np.argsort(stated, kind="stable")
     stated, right = stated[order], right[order]
@@ -261,7 +335,12 @@ def expected_calibration_error(stated: Floats, right: Floats, bins: int = 10) ->
 
 
 def auroc(stated: Floats, right: Floats) -> float | None:
-    """The area under the ROC curve by rank sums, ties counting half; None with one class only."""
+    """The area under the ROC curve by rank sums, ties counting half; None with one class only.
+
+    Args:
+        stated: The confidences, shape (n,).
+        right: The outcomes as 0 and 1, shape (n,).
+    """
     positive = int(right.sum())
     negative = len(right) - positive
     if not positive or not negative:
@@ -274,7 +353,15 @@ def auroc(stated: Floats, right: Floats) -> float | None:
 
 
 def risk_coverage(stated: Floats, right: Floats) -> list[tuple[float, float]]:
-    """(coverage, risk) at each distinct confidence, from the most confident down."""
+    """The share of failures when only the most confident episodes are kept.
+
+    Args:
+        stated: The confidences, shape (n,).
+        right: The outcomes as 0 and 1, shape (n,).
+
+    Returns:
+        (coverage, risk) at each distinct confidence, from the most confident down.
+    """
     curve: list[tuple[float, float]] = []
     for threshold in np.unique(stated)[::-1]:
         kept = stated >= threshold
@@ -296,7 +383,7 @@ def ratio(part: float, whole: float) -> float | None:
 
 
 def plain(value: Any) -> Any:
-    """A value of these dataclasses as JSON."""
+    """A value as JSON: containers, and what has a `to_record`, are converted; anything else is returned as it is."""
     if hasattr(value, "to_record"):
         return value.to_record()
     if isinstance(value, dict):

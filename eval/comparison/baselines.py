@@ -38,7 +38,15 @@ class Baseline:
 
 
 def missing_baselines(base: Run, others: Sequence[Run]) -> tuple[Baseline, ...]:
-    """The prompts of `PROMPTS` with which the base's model is not among the runs; none for what is no model."""
+    """The runs of the base's model that a comparison lacks: one under each of `PROMPTS`.
+
+    Args:
+        base: The run that others are compared with.
+        others: The other runs.
+
+    Returns:
+        What is missing, with the commands that make it; nothing where the base is no model.
+    """
     if not base.prompt:
         return ()
     there = {run.prompt for run in (base, *others) if _but_prompt(run.policy) == _but_prompt(base.policy)}

@@ -40,9 +40,14 @@ class Column:
 
 
 def columns(pairs: Sequence[Pair], modes: Sequence[str] | None = None) -> Iterator[Column]:
-    """Every metric over all pairs, by slice, and over trials and intensities where there are several; then the modes.
+    """The columns that the statistics of a comparison are taken over.
 
-    `modes` are the failure modes that are wanted; None for all that occur.
+    Args:
+        pairs: The paired episodes.
+        modes: The failure modes that are wanted; None for all that occur.
+
+    Yields:
+        Every metric over all pairs, then by slice; pass@k and pass^k, the area over intensities, and the modes.
     """
     rows = {task: row for row, task in enumerate(sorted({pair.task for pair in pairs}))}
     sides = [pair.base.score for pair in pairs], [pair.other.score for pair in pairs]

@@ -45,6 +45,20 @@ def compare(base: Run, others: Sequence[Run], settings: Settings | None = None) 
 
     Raises:
         UserError: A run cannot be compared with the base (see `paired`), or two runs have one name.
+
+    Example:
+        >>> from faultgym.agents.registry import policy_named
+        >>> from faultgym.agents.rollouts.play import run_episode
+        >>> from faultgym.agents.traces.spec import EpisodeSpec
+        >>> from faultgym.agents.traces.trace import Trace
+        >>> from faultgym.envs.registry import task_by_id
+        >>> task, runs = task_by_id("orders/order_status/train/0"), []
+        >>> for name in ("expert", "echo"):
+        ...     episode = run_episode(policy_named(name), task)
+        ...     runs.append(Run.of(name, [Trace.from_episode(episode, EpisodeSpec(task.id), {"name": name})]))
+        >>> cell = compare(runs[0], runs[1:], Settings(flips=999)).against[0].cell("success")
+        >>> cell.difference, cell.verdict
+        (-1.0, 'not shown')
     """
     settings = settings or Settings()
     names = [base.name, *(run.name for run in others)]
@@ -86,10 +100,10 @@ def clean_noninferior(base: Run, tuned: Run, margin: float, alpha: float = 0.05)
         alpha: One less the confidence of the one-sided bound.
 
     Returns:
-        None when they share no such episodes, or one of them is invalid.
+        The answer; None when the runs share no such episodes, or a run is invalid.
 
     Raises:
-        UserError: The runs cannot be paired (see `paired`), or the margin is none.
+        UserError: The runs cannot be paired (see `paired`), or the margin is not above 0.
     """
     if not (base.valid and tuned.valid):
         return None

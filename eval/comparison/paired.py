@@ -40,7 +40,16 @@ def bootstrap(differences: Floats, *, resamples: int = RESAMPLES, alpha: float =
     """The percentile interval of each column's mean, tasks resampled with replacement (Efron 1979).
 
     All columns see the same resamples, so that they can be set against each other. A column is averaged over those of
-    its tasks that a resample holds; resamples that hold none of them say nothing about it. All-NaN columns give NaN.
+    its tasks that a resample holds; resamples that hold none of them say nothing about it.
+
+    Args:
+        differences: Other - base, shape (tasks, columns), NaN where a task has no value.
+        resamples: How many samples are drawn.
+        alpha: One less the confidence.
+        seed: Of the resampling.
+
+    Returns:
+        One interval for each column; NaN at both ends where a column is all NaN.
     """
     defined = ~np.isnan(differences)
     values, present = np.where(defined, differences, 0.0), defined.astype(np.float64)
@@ -66,7 +75,12 @@ def sign_flips(differences: Floats, *, flips: int = FLIPS, seed: int = 0) -> lis
     """The two-sided p-value of each column: how often swapping base and other at random, task by task, is as extreme.
 
     Exact when the two are alike (Fisher 1935): whatever the distribution, p <= alpha comes out in at most alpha of all
-    cases. With one episode a task and outcomes of 0 and 1 it is McNemar's exact test, but for the drawing.
+    cases. With one episode a task and outcomes of 0 and 1 the test is McNemar's exact one, but for the drawing.
+
+    Args:
+        differences: Other - base, shape (tasks, columns), NaN where a task has no value.
+        flips: How many swaps are drawn; no p-value is below 1 / (flips + 1).
+        seed: Of the drawing.
     """
     values = np.nan_to_num(differences, nan=0.0)
     seen = np.abs(values.sum(0)) - _TIE
@@ -80,7 +94,16 @@ def sign_flips(differences: Floats, *, flips: int = FLIPS, seed: int = 0) -> lis
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """The exact two-sided p-value for tasks that only one of two policies solves (McNemar 1947): a sign test."""
+    """The exact two-sided p-value for tasks that only one of two policies solves (McNemar 1947): a sign test.
+
+    Args:
+        gained: Tasks that only the other policy solves.
+        lost: Tasks that only the base solves.
+
+    Example:
+        >>> mcnemar(gained=5, lost=0)
+        0.0625
+    """
     n, tail, ways = gained + lost, 0, 1
     for k in range(min(gained, lost) + 1):
         tail += ways
@@ -89,7 +112,12 @@ def mcnemar(gained: int, lost: int) -> float:
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """The p-values adjusted for being several (Holm 1979), in the same order."""
+    """The p-values adjusted for being several (Holm 1979), in the same order.
+
+    Example:
+        >>> holm([0.01, 0.04])
+        [0.02, 0.04]
+    """
     adjusted = [0.0] * len(ps)
     worst = 0.0
     for rank, at in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
@@ -99,16 +127,28 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def fewest_tasks(alpha: float) -> int:
-    """How many tasks must differ, all in one direction, before a sign test can show anything at `alpha`."""
+    """How many tasks must differ, all in one direction, before a sign test can show anything at `alpha`.
+
+    Example:
+        >>> fewest_tasks(0.05)
+        6
+    """
     return math.ceil(math.log2(2 / alpha) - _TIE)
 
 
 def detectable(spread: float, tasks: int, alpha: float, *, step: float = 0.0, flips: int = FLIPS) -> float | None:
     """The smallest true difference that these many tasks would show with a chance of `POWER`.
 
-    `spread` is the standard deviation of the differences between tasks, and `step` the smallest amount by which a task
-    changes if it changes at all: so many tasks have to change that `fewest_tasks` of them are seen to. None when there
-    are too few tasks to show any difference, or too few `flips` for a p-value below `alpha`.
+    Args:
+        spread: The standard deviation of the differences between tasks.
+        tasks: How many tasks there are.
+        alpha: The level that a p-value has to fall below.
+        step: The smallest amount by which a task changes if it changes at all: so many tasks have to change that
+            `fewest_tasks` of them are seen to.
+        flips: Random sign flips behind a p-value.
+
+    Returns:
+        The difference; None when there are too few tasks to show any, or too few flips for a p-value below `alpha`.
     """
     needed = fewest_tasks(alpha)
     if tasks < needed or alpha * (flips + 1) <= 1:
@@ -119,7 +159,13 @@ def detectable(spread: float, tasks: int, alpha: float, *, step: float = 0.0, fl
 
 
 def most_likely_share(count: int, n: int, alpha: float) -> float:
-    """The upper bound of a share of which `count` of `n` were seen, at confidence 1 - alpha (Clopper, Pearson 1934)."""
+    """The upper bound of a share of which `count` of `n` were seen (Clopper, Pearson 1934).
+
+    Args:
+        count: How many were seen.
+        n: Out of how many.
+        alpha: One less the confidence of the bound.
+    """
     if count >= n:
         return 1.0
     low, high = count / n, 1.0

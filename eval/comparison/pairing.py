@@ -64,7 +64,11 @@ class Pairing:
 
 
 def paired(base: Run, other: Run) -> Pairing:
-    """Pair two runs.
+    """Pair two runs, episode by episode.
+
+    Args:
+        base: The run that the other is held against.
+        other: The other run.
 
     Raises:
         UserError: No episode pairs, or two that should be the same episode are not: they have other faults, another

@@ -47,7 +47,16 @@ Block = Grid | str
 
 
 def blocks(comparison: Comparison, *, full: bool = False, listed: int = LISTED) -> Iterator[Block]:
-    """All that is said, in order. `full` is every slice and metric, and not only what was shown."""
+    """All that a comparison says, in order.
+
+    Args:
+        comparison: The comparison.
+        full: Whether every slice and metric is listed, and not only what was shown.
+        listed: How many of the tasks that changed are listed, of those gained and of those lost.
+
+    Yields:
+        Sentences, and grids.
+    """
     if len(comparison.against) > 1:
         yield _overview(comparison)
         yield "Against the base: + better, ! worse, ~ not shown, ? invalid run."
@@ -59,7 +68,13 @@ def blocks(comparison: Comparison, *, full: bool = False, listed: int = LISTED) 
 
 
 def markdown(comparison: Comparison, *, full: bool = True, listed: int = 50) -> str:
-    """The same as Markdown."""
+    """All that a comparison says, as Markdown.
+
+    Args:
+        comparison: The comparison.
+        full: Whether every slice and metric is listed, and not only what was shown.
+        listed: How many of the tasks that changed are listed, of those gained and of those lost.
+    """
     parts = [f"# Compared with {_plain(comparison.base.name)}"]
     for block in blocks(comparison, full=full, listed=listed):
         parts.append(block if isinstance(block, str) else _markdown_grid(block))

@@ -23,7 +23,18 @@ SLICES = ("suite", "split", "intensity", "contract", "kind", "template")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a comparison is made."""
+    """How a comparison is made.
+
+    Args:
+        alpha: One less the confidence of intervals, and the level that p-values have to fall below.
+        resamples: Bootstrap samples behind an interval.
+        flips: Random sign flips behind a p-value.
+        seed: Of the resampling and of the flips.
+        clean_margin: The loss of success on episodes without faults that would be accepted, as a share.
+
+    Raises:
+        UserError: A failure mode does not exist, or the margin is not above 0.
+    """
 
     alpha: float = 0.05
     resamples: int = RESAMPLES
@@ -130,7 +141,7 @@ class Exposure:
 
     @classmethod
     def of(cls, pairs: Sequence[Pair]) -> Exposure:
-        """Count them."""
+        """Count the faults that were planned for these pairs, and those that each side met."""
         met = [[p.base.score.recovery for p in pairs], [p.other.score.recovery for p in pairs]]
         counts = [sum(found.delivered for found in side if found is not None) for side in met]
         return cls(sum(len(p.base.score.planned) for p in pairs), *counts)
@@ -158,7 +169,7 @@ class RunSummary:
 
     @classmethod
     def of(cls, run: Run) -> RunSummary:
-        """Those of a run."""
+        """What is said of this run."""
         size, errors = len(run.episodes), run.harness_errors
         return cls(
             name=run.name,
@@ -194,12 +205,18 @@ class RunComparison:
 
     @property
     def verdict(self) -> ComparisonVerdict | None:
-        """On success over all pairs; None when one of the runs is invalid."""
+        """The verdict on success over all pairs; None when a run is invalid."""
         found = self.cell("success")
         return None if found is None else found.verdict
 
     def cell(self, metric: str, by: str = "all", name: str = "") -> ComparisonCell | None:
-        """One cell, or None where no pair has the metric."""
+        """The cell of a metric on a slice; None where no pair has the metric.
+
+        Args:
+            metric: As in `ComparisonCell.metric`.
+            by: `all`, one of `SLICES`, or `mode`.
+            name: The slice; empty for `all`.
+        """
         return next((c for c in self.cells if (c.metric, c.by, c.name) == (metric, by, name)), None)
 
     def mode(self, name: str) -> ComparisonCell | None:

@@ -46,7 +46,14 @@ class GateRow:
         return not self.failures
 
     def note(self, check: str, task: Task, wanted: bool, why: str) -> None:
-        """Count one check."""
+        """Count one check.
+
+        Args:
+            check: The name of the check.
+            task: The task that was tried.
+            wanted: Whether the check went as wanted.
+            why: What went wrong, for `failures`.
+        """
         good, tried = self.checks.get(check, (0, 0))
         self.checks[check] = (good + wanted, tried + 1)
         if not wanted:
@@ -54,7 +61,16 @@ class GateRow:
 
 
 def gate(suite: Suite, template: str, tasks: Iterable[Task]) -> GateRow:
-    """Run every check of the gate on these tasks of one template."""
+    """Run every check of the gate on some tasks of one template.
+
+    Args:
+        suite: The suite.
+        template: The template's name.
+        tasks: Its tasks; every check is run on each.
+
+    Returns:
+        What was tried, and what did not go as wanted.
+    """
     row = GateRow(suite.name, template)
     for task in tasks:
         for preset in PRESETS:
@@ -124,8 +140,14 @@ _SPOILERS: dict[str, Spoil] = {"dropped": _drop, "doubled": _double, "neighbour"
 def spoiled(task: Task, spoil: Spoil) -> Episode | None:
     """The expert's episode with its last write spoiled.
 
-    None when it writes nothing, or when the service itself refuses to do the write twice. A spoiled
-    write is answered to the expert as the true one would have been, so that only the world differs.
+    A spoiled write is answered to the expert as the true one would have been, so that only the world differs.
+
+    Args:
+        task: The task.
+        spoil: Gives, for the last write, the moves that are made in its place.
+
+    Returns:
+        The episode; None when the expert writes nothing, or the service itself refuses to do the write twice.
     """
     last = _last_write(task)
     if last is None:

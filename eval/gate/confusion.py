@@ -35,7 +35,14 @@ class Matrix:
     """`policy on task under faults: raised ..., expected ...`, for each episode that was read wrongly."""
 
     def note(self, policy: str, where: str, raised: frozenset[str], expected: frozenset[str]) -> None:
-        """Count one episode."""
+        """Count one episode.
+
+        Args:
+            policy: The policy's name: that of its mode, or `expert`.
+            where: The task and the faults, for `errors`.
+            raised: The modes that were raised.
+            expected: The modes that should have been.
+        """
         row = self.cells.setdefault(policy, {})
         self.episodes[policy] = self.episodes.get(policy, 0) + 1
         for name in raised:
@@ -103,6 +110,16 @@ def confusion_matrix(
     """Run the expert under every preset and every mode's policy on every task, and classify.
 
     Where a policy finds no place for its flaw it acts as the expert, and must raise nothing.
+
+    Args:
+        suites: The names of the suites.
+        splits: Where tasks are taken from.
+        per_template: How many tasks of each template.
+        presets: The fault presets that the expert meets.
+
+    Raises:
+        TaskError: A suite or a split does not exist.
+        PlanError: A preset does not exist.
     """
     matrix = Matrix()
     presets = tuple(presets)
@@ -129,7 +146,12 @@ def _measure(matrix: Matrix, task: Task, presets: Sequence[str]) -> None:
 
 
 def raised(episode: Episode, faults: Faults = "clean") -> frozenset[str]:
-    """The modes that an ended episode raises; the episode is closed."""
+    """The modes that an ended episode raises; the episode is closed.
+
+    Args:
+        episode: The episode.
+        faults: The faults that it met, for its trace.
+    """
     trace = Trace.from_episode(episode, EpisodeSpec(episode.task.id, faults), {"name": "scripted"})
     task = episode.task
     episode.close()

@@ -61,12 +61,22 @@ def failure_modes(trace: Trace, task: Task | None = None) -> tuple[Mode, ...]:
 
     Raises:
         TaskError: The trace's task does not exist any more.
+
+    Example:
+        >>> from faultgym.agents.registry import policy_named
+        >>> from faultgym.agents.rollouts.play import run_episode
+        >>> from faultgym.agents.traces.spec import EpisodeSpec
+        >>> from faultgym.envs.registry import task_by_id
+        >>> task = task_by_id("orders/order_status/train/0")
+        >>> episode = run_episode(policy_named("echo"), task)
+        >>> [mode.name for mode in failure_modes(Trace.from_episode(episode, EpisodeSpec(task.id), {"name": "echo"}))]
+        ['missed_call']
     """
     return modes_of(ScoringContext.of(trace, task))
 
 
 def modes_of(scoring: ScoringContext) -> tuple[Mode, ...]:
-    """The failure modes of an episode that is made ready for scoring."""
+    """The failure modes of an episode that is made ready for scoring, as `failure_modes` gives them."""
     if scoring.trace.verdict is None:
         return ()
     context = ModeContext(scoring)
@@ -84,7 +94,12 @@ def modes_of(scoring: ScoringContext) -> tuple[Mode, ...]:
 
 
 def modes_at(scoring: ScoringContext, step: int) -> tuple[str, ...]:
-    """The failure modes that a turn shows, counted from 0, whatever explains them or showed them before."""
+    """The names of the failure modes that a turn shows, whatever explains them or showed them before.
+
+    Args:
+        scoring: The episode.
+        step: Index of the turn, from 0.
+    """
     if scoring.trace.verdict is None:
         return ()
     context = ModeContext(scoring)

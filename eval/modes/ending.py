@@ -179,7 +179,7 @@ def premature_stop(context: ModeContext) -> Iterator[Mode]:
 
 
 def foreign_writes(context: ModeContext) -> list[int]:
-    """Calls that changed something and that the expert does not make."""
+    """The indexes of the calls that changed something and that the expert does not make."""
     own = {
         intent_of(context.suite, record.call).semantic
         for record in (*context.clean.records, *context.expert.records)

@@ -50,7 +50,7 @@ class Known:
     emails: frozenset[str]
 
     def has(self, value: str) -> bool:
-        """Whether an identifier or address was among it, in any spelling; the prefix may be left out."""
+        """Whether an identifier or address had been told, in any spelling; the prefix may be left out."""
         if "@" in value:
             return value.casefold() in self.emails
         digits = value.rpartition("-")[2]
@@ -85,7 +85,7 @@ class ModeContext:
 
     @cached_property
     def failed(self) -> bool:
-        """Whether it ended without success."""
+        """Whether the episode ended without success."""
         return not self.scoring.verdict.success
 
     @property
@@ -134,11 +134,19 @@ class ModeContext:
         return tuple(frozenset(spec.name for spec in trace.tools_at(step)) for step in range(len(trace.steps)))
 
     def offered(self, call: int) -> bool:
-        """Whether the tool of this call was offered at its step."""
+        """Whether the tool of a call was offered at its step.
+
+        Args:
+            call: Index of the call in the episode, from 0.
+        """
         return self.scoring.records[call].call.name in self._offers[self.scoring.steps[call]]
 
     def sound(self, call: int) -> bool:
-        """Whether the call was one that its tool could take."""
+        """Whether a call was offered and fitted the declaration of its tool.
+
+        Args:
+            call: Index of the call in the episode, from 0.
+        """
         return self.offered(call) and not self.problems[call]
 
     @cached_property
@@ -195,11 +203,23 @@ class ModeContext:
         return found
 
     def pauses(self, first: int, last: int) -> bool:
-        """Whether the agent waited between two calls."""
+        """Whether the agent waited between two calls.
+
+        Args:
+            first: Index of the earlier call.
+            last: Index of the later call.
+        """
         return any(r.call.name == "wait" and r.result.ok for r in self.scoring.records[first + 1 : last])
 
     def mode(self, name: str, call: int | None, value: str, why: str) -> Mode:
-        """The failure mode at a call, or, with None, at the end."""
+        """The failure mode at a call, or at the end.
+
+        Args:
+            name: The mode's name.
+            call: Index of the call; None for the end of the episode.
+            value: What is wrong; cut to 200 characters.
+            why: One sentence for people.
+        """
         step = self.last_step if call is None else self.scoring.steps[call]
         return Mode(name=name, step=step, call=call, value=value[:200], why=why)
 

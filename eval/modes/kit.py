@@ -11,8 +11,12 @@ from faultgym.eval.modes.evidence import Mode, ModeContext, Rule
 def check_mode(name: str, rule: Rule) -> None:
     """Try a rule for a failure mode on the built-in episodes; takes about a second the first time.
 
+    Args:
+        name: The name that the rule is to be added under.
+        rule: The rule.
+
     Raises:
-        UserError: It does not conform: the sentence that it breaks, and where.
+        UserError: The rule does not conform; the message gives what it breaks, and where.
     """
     conform("failure mode", CHECKS, name, rule)
 

@@ -20,7 +20,14 @@ _NOW = re.compile(r"it is now (\S+?Z)")
 def due(context: ScoringContext, event: FaultEvent) -> float:
     """The virtual time before which no further call should come.
 
-    A Retry-After says it. A lock does not say how long it is held: then any wait will do.
+    A Retry-After gives that time. A lock does not say how long it is held: then any wait will do.
+
+    Args:
+        context: The episode.
+        event: The fault that asked for the wait.
+
+    Returns:
+        Virtual seconds since the episode began.
     """
     result = context.records[event.call].result.content
     seen = read_result(result)
@@ -30,13 +37,27 @@ def due(context: ScoringContext, event: FaultEvent) -> float:
 
 
 def too_early(context: ScoringContext, events: Sequence[FaultEvent], call: int) -> bool:
-    """Whether a later call of the same thing came before the time that the reply before it asked for."""
+    """Whether a later call of the same thing came before the time that the reply before it asked for.
+
+    Args:
+        context: The episode.
+        events: The faults that asked for waits, in order.
+        call: Index of the later call.
+    """
     before = [e for e in events if e.call < call]
     return bool(before) and context.begun(call) < due(context, before[-1]) - _SLACK
 
 
 def patient(context: ScoringContext, events: Sequence[FaultEvent]) -> bool | None:
-    """Whether every later call of the same target kept the wait; None when none came, or none was asked for."""
+    """Whether every later call of the same target kept the wait.
+
+    Args:
+        context: The episode.
+        events: The faults of one delivery, in order.
+
+    Returns:
+        The answer; None when no later call came, or no wait was asked for.
+    """
     first = events[0]
     if first.contract != Contract.BACKOFF:
         return None

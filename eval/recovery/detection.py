@@ -10,7 +10,10 @@ def cross_checked(context: ScoringContext) -> bool | None:
     """Whether a second source was asked for what a sound reply had given already.
 
     A second source is another tool or route that is about the same tables, and about something that the
-    first call named. None where no reading was answered soundly, so that there was nothing to doubt.
+    first call named.
+
+    Returns:
+        The answer; None where no reading was answered soundly, so that there was nothing to doubt.
     """
     sound = [n for n, r in enumerate(context.records) if r.result.ok and not r.faults and _reads(context, n)]
     if not sound:

@@ -140,7 +140,11 @@ class Recovery:
 
 
 def recovery(context: ScoringContext) -> Recovery | None:
-    """The outcome of every fault that was delivered; None when none was."""
+    """The outcome of every fault that was delivered; None when none was.
+
+    Args:
+        context: The episode. Whether there was a way past an outage is found by running the reference solution.
+    """
     if not context.events:
         return None
     deliveries = tuple(_judged(context, events) for events in _deliveries(context))

@@ -20,15 +20,25 @@ _REFUSED = frozenset({"http_409", "http_412", "http_422"})
 
 
 def tables_of(context: ScoringContext, call: int) -> frozenset[str]:
-    """The tables that a call was about, by what it said and by what it got."""
+    """The tables that a call was about, by what it said and by what it got.
+
+    Args:
+        context: The episode.
+        call: Index of the call.
+    """
     return context.intents[call].tables | frozenset(context.records[call].tables)
 
 
 def answered(context: ScoringContext, call: int, event: FaultEvent) -> bool:
-    """Whether a later call got an answer that this fault has not spoilt, nor another one as badly.
+    """Whether a later call got an answer that this fault has not spoilt, nor another fault as badly.
 
     A record that truly does not exist is an answer. To cross-check a doubtful reply, one that is
     doubtful itself will not do.
+
+    Args:
+        context: The episode.
+        call: Index of the later call.
+        event: The fault.
     """
     code = context.records[call].result.code
     if code not in ("ok", "http_404"):
@@ -46,9 +56,13 @@ def answered(context: ScoringContext, call: int, event: FaultEvent) -> bool:
 
 
 def repeatable(context: ScoringContext, event: FaultEvent) -> bool:
-    """Whether the same call again is right, up to a budget.
+    """Whether making the same call again is right, up to a budget.
 
     A broken body does not say whether it will stay broken: it may be asked for again as well.
+
+    Args:
+        context: The episode.
+        event: The fault that hit the call.
     """
     if event.contract in (Contract.RETRY, Contract.REPORT, Contract.RESTORE):
         return True
@@ -56,7 +70,13 @@ def repeatable(context: ScoringContext, event: FaultEvent) -> bool:
 
 
 def same_thing(context: ScoringContext, first: int, later: int) -> bool:
-    """Whether two calls are about the same thing: for grouping the deliveries of one lasting fault."""
+    """Whether two calls are about the same thing: for grouping the deliveries of one lasting fault.
+
+    Args:
+        context: The episode.
+        first: Index of the earlier call.
+        later: Index of the later call.
+    """
     one, two = context.intents[first], context.intents[later]
     if one.semantic == two.semantic:
         return True
@@ -67,7 +87,14 @@ def same_thing(context: ScoringContext, first: int, later: int) -> bool:
 
 
 def serves(context: ScoringContext, first: int, later: int, event: FaultEvent) -> bool:
-    """Whether a later call, that was answered, gives what the faulted call was after."""
+    """Whether a later call, that was answered, gives what the faulted call was after.
+
+    Args:
+        context: The episode.
+        first: Index of the faulted call.
+        later: Index of the other call.
+        event: The fault.
+    """
     one, two = context.intents[first], context.intents[later]
     if two.tool == "wait":
         return False
@@ -93,7 +120,16 @@ def _mentions(content: str, intent: CallIntent) -> bool:
 
 
 def resolving_read(context: ScoringContext, first: int, event: FaultEvent) -> int | None:
-    """The first later call that gives the fact; None when there is none."""
+    """The first later call that gives the fact.
+
+    Args:
+        context: The episode.
+        first: Index of the faulted call.
+        event: The fault.
+
+    Returns:
+        Index of the call; None when there is none.
+    """
     for later in range(first + 1, len(context.records)):
         if serves(context, first, later, event) and answered(context, later, event):
             return later
@@ -101,10 +137,18 @@ def resolving_read(context: ScoringContext, first: int, event: FaultEvent) -> in
 
 
 def resolving_write(context: ScoringContext, first: int, event: FaultEvent) -> int | None:
-    """The first later call after which the agent knows that the write is done; None when there is none.
+    """The first later call after which the agent knows that the write is done.
 
-    It is the write itself, answered; a refusal because it is done already; or, where the reply alone was
+    Such a call is the write itself, answered; a refusal because it is done already; or, where the reply alone was
     lost, a reading of the rows.
+
+    Args:
+        context: The episode.
+        first: Index of the faulted call.
+        event: The fault.
+
+    Returns:
+        Index of the call; None when there is none.
     """
     applied = bool(context.records[first].effects)
     for later in range(first + 1, len(context.records)):
@@ -133,7 +177,13 @@ def _looks_at(context: ScoringContext, first: int, later: int) -> bool:
 
 
 def served_before(context: ScoringContext, first: int, event: FaultEvent) -> bool:
-    """Whether an earlier call had given the same already; a search hit is not the document itself."""
+    """Whether an earlier call had given the same already; a search hit is not the document itself.
+
+    Args:
+        context: The episode.
+        first: Index of the faulted call.
+        event: The fault.
+    """
     one = context.intents[first]
     return any(
         (context.intents[n].semantic == one.semantic or context.intents[n].names & one.names)

@@ -15,8 +15,12 @@ from faultgym.eval.scoring.standard import standard_score, unscored
 def check_metric(name: str, metric: Metric) -> None:
     """Try a metric on the built-in episodes; takes about a second the first time.
 
+    Args:
+        name: The name that the metric is to be added under.
+        metric: The metric.
+
     Raises:
-        UserError: It does not conform: the sentence that it breaks, and where.
+        UserError: The metric does not conform; the message gives the rule that it breaks, and where.
     """
     conform("metric", CHECKS, name, metric)
 

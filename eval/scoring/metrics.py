@@ -150,7 +150,19 @@ def _fields(value: object) -> object:
 
 
 def summarize(scores: Iterable[Score], ks: Sequence[int] = (1, 2, 4, 8)) -> Summary:
-    """Sum up scores of any number of tasks and trials."""
+    """Sum up scores of any number of tasks and trials.
+
+    Args:
+        scores: The scores; those of harness errors are counted and left out of everything else.
+        ks: The numbers of trials for pass@k and pass^k.
+
+    Example:
+        >>> ids = ("a", "orders/order_status/train/0", "orders", "order_status", "train")
+        >>> won = Score(*ids, "expert", "clean", 0, True, True, "final", success=True)
+        >>> found = summarize([won, replace(won, trial=1, success=False)])
+        >>> found.success.value, found.pass_at[2].value, found.pass_hat[2].value
+        (0.5, 1.0, 0.0)
+    """
     everything = list(scores)
     valid = [s for s in everything if s.valid]
     return Summary(
@@ -199,7 +211,7 @@ def _modes(scores: Sequence[Score]) -> dict[str, int]:
 
 
 def recovery_summary(scores: Sequence[Score]) -> RecoverySummary:
-    """What became of the faults that these episodes met."""
+    """What became of the faults that these episodes met; clean twins among them give the false alarms."""
     met = [(s, s.recovery) for s in scores if s.recovery is not None]
     deliveries = [(s.task, d) for s, found in met for d in found.deliveries]
     counted = [d for _, d in deliveries if d.counts]
@@ -243,10 +255,17 @@ def stated_calibration(scores: Sequence[Score]) -> Calibration | None:
 
 
 def grouped(scores: Iterable[Score], by: str) -> dict[str, list[Score]]:
-    """The scores by one of `BY`, in the order of the names.
+    """The scores by one of `BY`, in the order of the names; intensities by rising intensity.
 
     By `kind` or `contract`, an episode stands in each group of which a fault was planned for it, and its
     recovery is that from those faults alone; an episode without faults stands in no group.
+
+    Args:
+        scores: The scores.
+        by: One of `BY`.
+
+    Raises:
+        ValueError: `by` is another text.
     """
     if by not in BY:
         raise ValueError(f"scores can be grouped by {', '.join(BY)}, not by {by!r}")
@@ -281,7 +300,11 @@ def _only(found: Recovery | None, by: str, name: str) -> Recovery | None:
 
 
 def robustness(scores: Iterable[Score]) -> Robustness:
-    """Success of the faulted episodes over that of their clean twins, paired by policy, task and trial."""
+    """Success of the faulted episodes over that of their clean twins, paired by policy, task and trial.
+
+    Args:
+        scores: Faulted and clean episodes; those without a twin, and harness errors, are left out.
+    """
     valid = [s for s in scores if s.valid]
     clean = {(s.policy, s.task, s.trial): bool(s.success) for s in valid if s.faults == "clean"}
     tasks: dict[str, list[tuple[bool, bool]]] = {}
@@ -328,7 +351,15 @@ def intensity(s: Score) -> float | None:
 
 
 def hits_of(by: str, name: str) -> Callable[[Score], float]:
-    """The dose in calls that were hit by faults of one `kind` or `contract`."""
+    """The dose in calls that were hit by faults of one kind or contract, for `dose_response`.
+
+    Args:
+        by: `kind` or `contract`.
+        name: The kind, or the contract.
+
+    Returns:
+        What gives the dose of a score.
+    """
 
     def dose(s: Score) -> float:
         found = s.recovery.deliveries if s.recovery is not None else ()
@@ -338,7 +369,12 @@ def hits_of(by: str, name: str) -> Callable[[Score], float]:
 
 
 def dose_response(scores: Iterable[Score], dose: Callable[[Score], float | None] = intensity) -> DoseResponse:
-    """Success at each dose; episodes without a dose are left out."""
+    """Success at each dose.
+
+    Args:
+        scores: The scores.
+        dose: Gives the dose of a score; None leaves the episode out. By default the preset's place on the scale.
+    """
     groups: dict[float, list[Score]] = {}
     for s in scores:
         at = dose(s) if s.valid else None

@@ -154,5 +154,9 @@ def faults_name(faults: str | JSON) -> str:
 
 
 def plan_digest(faults: str | JSON) -> str:
-    """Eight hexadecimal digits that tell fault plans apart: equal for equal plans; empty for a preset's name."""
+    """Eight hexadecimal digits that tell fault plans apart: equal for equal plans; empty for a preset's name.
+
+    Args:
+        faults: A preset's name, or a fault plan as JSON.
+    """
     return "" if isinstance(faults, str) else sha256(canonical(faults)).hexdigest()[:8]

@@ -34,7 +34,15 @@ class ScoredEpisode:
 
     @classmethod
     def of(cls, trace: Trace) -> ScoredEpisode:
-        """Score a trace; raises `TaskError` and `TraceError` as `score` does."""
+        """Score a trace.
+
+        Args:
+            trace: Any ended episode.
+
+        Raises:
+            TaskError: Its task does not exist any more.
+            TraceError: Its suite has changed since, or its schedule is not the one that it was recorded with.
+        """
         faults = trace.faults
         label = faults if isinstance(faults, str) else canonical(faults).decode()
         prints = trace.fingerprints
@@ -75,7 +83,18 @@ class Run:
 
     @classmethod
     def of(cls, name: str, traces: Iterable[Trace], asked: tuple[JSON, ...] = ()) -> Run:
-        """Score traces of one policy. Raises UserError when they are of several, or an episode comes twice."""
+        """Score traces of one policy.
+
+        Args:
+            name: How the comparison calls the run.
+            traces: The traces.
+            asked: What the run was asked for, where that is known.
+
+        Raises:
+            UserError: The traces are of several policies, or an episode comes twice.
+            TaskError: A task does not exist any more.
+            TraceError: A trace cannot be scored (see `score`).
+        """
         policy: JSON = {}
         found: dict[Key, ScoredEpisode] = {}
         for trace in traces:
@@ -115,7 +134,16 @@ def read_run(
 ) -> Run:
     """The run in a folder, or all runs in a folder of runs (one for each split, say), scored.
 
-    A damaged trace is handed to `on_error` and left out, or raises TraceError. `tick` is called after each trace.
+    Args:
+        path: The folder.
+        name: How the comparison calls the run; by default as the folder.
+        on_error: Called with the error of each damaged trace, which is then left out.
+        tick: Called after each trace.
+
+    Raises:
+        TraceError: The folder holds no run, a trace cannot be scored, or, without `on_error`, is damaged.
+        TaskError: A task does not exist any more.
+        UserError: The folder holds no traces yet, or traces of several policies, or an episode twice.
     """
     folders = run_folders(path)
     runs = [RunDirectory.open(folder) for folder in folders]
@@ -164,7 +192,19 @@ def run_folders(path: Path) -> list[Path]:
 def located_traces(
     run: RunDirectory, on_error: OnError | None = None, tick: Callable[[], object] = lambda: None
 ) -> Iterator[tuple[str, Trace]]:
-    """Every trace of a run with its place for people, one at a time; what cannot be read goes to `on_error`."""
+    """Every trace of a run, one at a time.
+
+    Args:
+        run: The run.
+        on_error: Called with the error of each damaged trace, which is then left out.
+        tick: Called after each trace.
+
+    Yields:
+        The place of the trace, for people, and the trace.
+
+    Raises:
+        TraceError: A trace is damaged and there is no `on_error`.
+    """
     for place, trace in run.decoded(_decoded, on_error):
         yield place, trace
         tick()

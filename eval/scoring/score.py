@@ -31,6 +31,17 @@ def score(trace: Trace, task: Task | None = None) -> Score:
     Raises:
         TaskError: Its task does not exist any more.
         TraceError: Its suite has changed since, or its schedule of faults is not the one that it was recorded with.
+
+    Example:
+        >>> from faultgym.agents.registry import policy_named
+        >>> from faultgym.agents.rollouts.play import run_episode
+        >>> from faultgym.agents.traces.spec import EpisodeSpec
+        >>> from faultgym.envs.registry import task_by_id
+        >>> task = task_by_id("orders/order_status/train/0")
+        >>> episode = run_episode(policy_named("expert"), task)
+        >>> found = score(Trace.from_episode(episode, EpisodeSpec(task.id), {"name": "expert"}))
+        >>> found.success, found.spl, found.mode_names
+        (True, 1.0, ())
     """
     version = suite_named(trace.task.suite).version
     if trace.fingerprints.suite != version:
