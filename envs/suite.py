@@ -107,7 +107,7 @@ class Suite(Domain):
         Args:
             template: The name of one of `templates`.
             split: A split in which the template has tasks.
-            index: Which of its tasks, from 0 without an end.
+            index: Which of its tasks, from 0 on.
             style: By default the one that the index gives.
 
         Raises:

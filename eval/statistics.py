@@ -151,7 +151,7 @@ def wilson(share: float, size: float, alpha: float = 0.05) -> tuple[float, float
 
 
 def pass_at_k(n: int, c: int, k: int) -> float | None:
-    """Probability that at least one of `k` trials succeeds (Chen et al. 2021, arXiv 2107.03374), without bias.
+    """Unbiased estimate of the chance that at least one of `k` trials succeeds (Chen et al. 2021, arXiv 2107.03374).
 
     Args:
         n: Trials of the task.

@@ -19,7 +19,7 @@ EXPLAINED = "SELECT substr(title, 12) FROM documents WHERE kind = 'postmortem' O
 
 
 def runbook(desk: ReferenceAgent, service: str) -> Generator[ReferenceStep, str, str | None]:
-    """The runbook of the service with this name."""
+    """The runbook of the service with this name; None when there is none."""
     return (
         yield from desk.document(
             f"runbook {service}", title=f"Runbook: {service}", kind="runbook", why=f"Look for the runbook of {service}."
@@ -28,7 +28,7 @@ def runbook(desk: ReferenceAgent, service: str) -> Generator[ReferenceStep, str,
 
 
 def postmortem(desk: ReferenceAgent, incident: str) -> Generator[ReferenceStep, str, str | None]:
-    """The postmortem of an incident."""
+    """The postmortem of the incident with this id; None when there is none."""
     return (
         yield from desk.document(
             f"postmortem {incident}",

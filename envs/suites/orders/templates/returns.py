@@ -50,9 +50,16 @@ _DELIVERED = (
 
 
 def cases(db: sqlite3.Connection, inside: bool) -> list[tuple[str, str, int, date]]:
-    """(order, product, refund in cents, last day) of all returns that are in the window, or past it.
+    """All returns of a world that are clearly inside the window, or clearly past it.
 
     Two refunds of that amount must fit into what was paid, so that a refund made twice shows.
+
+    Args:
+        db: The world.
+        inside: Whether the window is to be open; with `MARGIN` days to spare either way.
+
+    Returns:
+        Order, product, refund in cents, and the last day of the window.
     """
     body = body_of(db, RETURNS)
     window, fee = value(body, WINDOW), value(body, FEE)
@@ -93,7 +100,16 @@ def solve_return(desk: ReferenceAgent) -> Script:
 
 
 def handle_return(desk: ReferenceAgent, order_id: str, product_id: str) -> Generator[ReferenceStep, str, str]:
-    """Decide about the return of one piece by the policy, and do it."""
+    """Decide about the return of one piece by the policy, and do it.
+
+    Args:
+        desk: The reference agent, which makes the calls.
+        order_id: The order.
+        product_id: The product that comes back.
+
+    Returns:
+        The final text: the refund, or why there is none.
+    """
     order = yield from desk.read("order", order_id, why=f"Find out when {order_id} was delivered.")
     if order is None:
         return desk.absent("order", order_id)

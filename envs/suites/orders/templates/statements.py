@@ -113,7 +113,7 @@ def draw_note(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 
 
 def note_statement(order_id: str, text: str, channel: str) -> str:
-    """The INSERT of one note by the desk."""
+    """The INSERT of one note by the desk, as SQL; the texts are quoted as they are and must hold no quote."""
     return (
         "INSERT INTO order_notes (order_id, author, text, channel)"
         f" VALUES ('{order_id}', '{AUTHOR}', '{text}', '{channel}')"
