@@ -160,7 +160,7 @@ class TextSpace(gym.Space[str]):
 
     Args:
         turns: The space of the turns that are written.
-        seed: Seeds that space; None leaves its generator as it is.
+        seed: A number seeds that space; None leaves its generator as it is.
     """
 
     def __init__(self, turns: TurnSpace, seed: Seed = None):
