@@ -1,1 +1,1 @@
-"""."""
+"""Who acts: policies, the rollouts that play them, the traces of what they did and where these are kept."""

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # `import faultgym` reads the default of turns, and must not load the engine for it
-    from faultgym.envs.messages.turn import Turn
-    from faultgym.envs.simulation import Simulation
+from faultgym.envs.defaults import MAX_TURNS
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.simulation import Simulation
 
-MAX_TURNS = 60
-"""Turns of an episode unless something else is asked for, in a registered environment and in a rollout."""
 CHARACTERS_PER_TOKEN = 4
 """The usual rule of thumb for English and JSON, for turns that come without token ids."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The budgets of one episode; None is no limit.
-
-    Example:
-        >>> Limits(turns=None).turns is None
-        True
-    """
+    """The budgets of one episode; None is no limit."""
 
     turns: int | None = MAX_TURNS
     """`turn_limit` after so many."""

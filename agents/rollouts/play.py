@@ -10,8 +10,9 @@ from typing import Any, TypeVar, cast
 
 from faultgym.agents.policy import Actor, Opening, Policy, start
 from faultgym.agents.rollouts.stop import Stop
+from faultgym.envs.defaults import MAX_TURNS
 from faultgym.envs.episode import Episode
-from faultgym.envs.limits import MAX_TURNS, Limits, turn_tokens
+from faultgym.envs.limits import Limits, turn_tokens
 from faultgym.envs.messages.turn import Message, Observation, Turn, flaw
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule

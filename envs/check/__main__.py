@@ -52,7 +52,7 @@ def find_suite(name: str) -> Suite:
         return suite_named(name)
     try:
         found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:  # ValueError: the name of no module
         raise TaskError(f"{name} cannot be imported: {error}") from error
     if not isinstance(found, Suite):
         raise TaskError(f"{name} is a {type(found).__name__}, not a Suite")

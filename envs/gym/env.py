@@ -60,7 +60,7 @@ def _refuse_options(options: Mapping[str, Any]) -> None:
     name = str(next(name for name in options if name not in OPTIONS))
     hint = did_you_mean(name, OPTIONS)
     raise ValueError(
-        f"reset() has no option {name!r}{f'; {hint}' if hint else ''} The options are {', '.join(sorted(OPTIONS))}"
+        f"reset() has no option {name!r}{f'; {hint}' if hint else '.'} The options are {', '.join(sorted(OPTIONS))}"
     )
 
 

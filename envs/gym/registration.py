@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-from faultgym.envs.limits import MAX_TURNS
+from faultgym.envs.defaults import MAX_TURNS
 
 INTENSITIES = ("clean", "mild", "rough", "hostile", "outage")
 """The fault presets that registered environments exist for; the first is the one without a name of its own."""

@@ -13,10 +13,11 @@ from typing import Any, SupportsFloat, TypeVar, cast
 
 import gymnasium as gym
 
+from faultgym.envs.defaults import MAX_TURNS
 from faultgym.envs.episode import Episode
 from faultgym.envs.gym.env import BAD_CALLS, ToolEnv
 from faultgym.envs.gym.spaces import Seed, TurnSpace
-from faultgym.envs.limits import MAX_TURNS, Limits, turn_tokens
+from faultgym.envs.limits import Limits, turn_tokens
 from faultgym.envs.messages.hermes import format_hermes, parse_hermes
 from faultgym.envs.messages.turn import Observation, Turn
 
@@ -94,7 +95,7 @@ class TurnLimit(gym.utils.RecordConstructorArgs, _Budget[A]):
         max_turns: Turns, at least 1; the default is that of rollouts.
 
     Raises:
-        ValueError: `max_turns` is not more than 0.
+        ValueError: `max_turns` is less than 1.
         TypeError: No `ToolEnv` is under `env`.
 
     Example:
@@ -108,7 +109,7 @@ class TurnLimit(gym.utils.RecordConstructorArgs, _Budget[A]):
 
     def __init__(self, env: gym.Env[Observation, A], max_turns: int = MAX_TURNS):
         gym.utils.RecordConstructorArgs.__init__(self, max_turns=max_turns)
-        self.max_turns = int(_positive("max_turns", max_turns))
+        self.max_turns = _at_least_one("max_turns", max_turns)
         _Budget.__init__(self, env, Limits(turns=self.max_turns))
 
 
@@ -124,13 +125,13 @@ class TokenBudget(gym.utils.RecordConstructorArgs, _Budget[A]):
         max_tokens: Tokens of all turns together, at least 1.
 
     Raises:
-        ValueError: `max_tokens` is not more than 0.
+        ValueError: `max_tokens` is less than 1.
         TypeError: No `ToolEnv` is under `env`.
     """
 
     def __init__(self, env: gym.Env[Observation, A], max_tokens: int):
         gym.utils.RecordConstructorArgs.__init__(self, max_tokens=max_tokens)
-        self.max_tokens = int(_positive("max_tokens", max_tokens))
+        self.max_tokens = _at_least_one("max_tokens", max_tokens)
         _Budget.__init__(self, env, Limits(turns=None, tokens=self.max_tokens))
 
 
@@ -314,3 +315,9 @@ def _positive(name: str, value: float) -> float:
     if not value > 0:
         raise ValueError(f"{name} must be more than 0, not {value!r}")
     return value
+
+
+def _at_least_one(name: str, value: float) -> int:
+    if not value >= 1:
+        raise ValueError(f"{name} must be at least 1, not {value!r}")
+    return int(value)

@@ -164,8 +164,10 @@ class ReferenceAgent(SqlClient):
                     return str(found["body"])
             why = why_next
         if title:
+            quoted = title.replace("'", "''")
             rows = yield from self.sql(
-                f"SELECT body FROM documents WHERE title = '{title}'", why="Search does not give it: ask the database."
+                f"SELECT body FROM documents WHERE title = '{quoted}'",
+                why="Search does not give it: ask the database.",
             )
             return str(rows[0]["body"]) if rows else None
         return None

@@ -30,7 +30,7 @@ def test_json_holds_every_part(capsys):
     document = json.loads(capsys.readouterr().out)
     assert document["ok"] is True
     assert document["sqlite"]["version"] == sqlite3.sqlite_version
-    assert {need["extra"] for need in document["needs"]} == {"", "data", "train", "vllm", "serve", "ray", "dev"}
+    assert {need["extra"] for need in document["needs"]} == {"", "data", "train", "vllm", "serve", "ray", "docs", "dev"}
     assert [one["name"] for one in document["capabilities"]] == [
         "gym", "search", "sql", "serve", "training", "vllm", "ray", "tests"
     ]  # fmt: skip

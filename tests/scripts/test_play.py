@@ -128,7 +128,7 @@ def test_bytes_that_are_no_text_are_taken_and_the_trace_still_holds(play, tmp_pa
     [
         (["orders/nope/train/0"], "nope"),
         (["orders"], "is not a task id"),
-        (["--suite", "ordrs"], "the suites are"),
+        (["--suite", "ordrs"], "did you mean orders?"),
         ([TASK, "--faults", "tough"], "the presets are"),
     ],
 )

@@ -20,7 +20,8 @@ from faultgym.agents.rollouts.plan import plan_difference
 from faultgym.core.errors import TaskError, UserError
 from faultgym.core.json import JSON
 from faultgym.core.suggest import did_you_mean
-from faultgym.envs.limits import MAX_TURNS, Limits
+from faultgym.envs.defaults import MAX_TURNS
+from faultgym.envs.limits import Limits
 from faultgym.envs.reference.schedule import check_faults
 from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Style

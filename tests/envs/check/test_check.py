@@ -210,6 +210,7 @@ def test_the_module_checks_a_suite_by_name_and_prints_the_rules():
         ("no_such_module:SUITE", "no_such_module"),
         ("helpers.bookshelf:NOTHING", "NOTHING"),
         ("helpers.bookshelf:COLUMNS", "not a Suite"),
+        (":SUITE", "cannot be imported"),
         ("bookshelv", "there is no suite"),
     ],
 )

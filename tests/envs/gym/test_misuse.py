@@ -123,6 +123,7 @@ def test_shared_memory_is_refused_with_what_to_pass_instead():
 
 
 def test_the_turn_limit_is_that_of_rollouts():
-    from faultgym.envs.limits import MAX_TURNS, Limits
+    from faultgym.envs.defaults import MAX_TURNS
+    from faultgym.envs.limits import Limits
 
     assert gym.make("faultgym:faultgym/Orders-v0").get_wrapper_attr("max_turns") == MAX_TURNS == Limits().turns == 60

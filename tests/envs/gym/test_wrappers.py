@@ -122,6 +122,12 @@ def test_a_budget_of_nothing_is_refused(env, wrapper, name, amount):
         wrapper(env, **{name: amount})
 
 
+@pytest.mark.parametrize(("wrapper", "name"), [(TurnLimit, "max_turns"), (TokenBudget, "max_tokens")])
+def test_a_budget_of_less_than_one_whole_turn_or_token_is_refused(env, wrapper, name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1"):
+        wrapper(env, **{name: 0.5})
+
+
 def test_wrappers_refuse_other_environments():
     with pytest.raises(TypeError, match="ToolEnv"):
         TurnLimit(gym.make("CartPole-v1"))
