@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import PydanticCustomError
 
 from faultgym.core.errors import UserError
 from faultgym.core.settings import refusal
@@ -48,7 +47,7 @@ def refusing(kind: type[T]) -> type[T]:
 def _no_truth(value: Any) -> Any:
     """True is 1 for Python, and no number for people."""
     if isinstance(value, bool):
-        raise PydanticCustomError("truth", "it is no number")
+        raise AssertionError("it is no number")  # a ValueError would be shown as it is, without what is allowed
     return value
 
 
