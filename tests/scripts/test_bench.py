@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from faultgym.cli.bench import Suite, add_benchmarks
+from faultgym.cli.bench import BenchSuite, add_benchmarks
 from faultgym.cli.main import main
 from faultgym.core.errors import UserError
 
@@ -22,7 +22,7 @@ def test_the_verb_offers_what_the_laboratory_has():
     add_benchmarks()
     from benchmarks.suites import SUITES
 
-    assert [suite.value for suite in Suite] == list(SUITES)
+    assert [suite.value for suite in BenchSuite] == list(SUITES)
 
 
 def test_figures_are_printed_and_written(tmp_path, capsys):
