@@ -129,7 +129,7 @@ def test_a_turn_with_calls_states_no_confidence():
 
 def test_the_worked_examples_are_what_the_expert_does_today():
     assert few_shot().strip() in prompt_text("few_shot"), (
-        "python -m faultgym.agents.models.prompts.examples > agents/prompts/few_shot.md"
+        "python -m faultgym.agents.models.prompts.examples > agents/models/prompts/few_shot.md"
     )
 
 
