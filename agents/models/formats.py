@@ -79,8 +79,8 @@ def check_format(name: str, format: Format) -> None:
         format: The format.
 
     Raises:
-        UserError: A turn in `TURNS` is written and read as another one; `parse` raises for garbage, or for what `write`
-            gives cut short anywhere; or `parse` gives something else than a turn for garbage.
+        UserError: A turn in `TURNS` is written and read as another one; or `parse` raises, or gives something else than
+            a turn, for garbage or for what `write` gives cut short anywhere.
     """
     if not isinstance(format, Format):
         raise UserError(f"text format {name!r} is a {type(format).__name__}, not a Format")
@@ -92,11 +92,15 @@ def check_format(name: str, format: Format) -> None:
         if _meaning(read) != _meaning(turn):
             raise UserError(f"text format {name!r}: {turn} is written as {text!r} and read as {read}")
         for end in range(len(text)):
-            _tried(name, "parse", format.parse, text[:end])
+            _check_parsed(name, format, text[:end])
     for text in GARBAGE:
-        read = _tried(name, "parse", format.parse, text)
-        if not isinstance(read, Turn) or flaw(read):
-            raise UserError(f"text format {name!r}: parse({text[:40]!r}) has to give a turn, not {read!r:.80}")
+        _check_parsed(name, format, text)
+
+
+def _check_parsed(name: str, format: Format, text: str) -> None:
+    read = _tried(name, "parse", format.parse, text)
+    if not isinstance(read, Turn) or flaw(read):
+        raise UserError(f"text format {name!r}: parse({text[:40]!r}) has to give a turn, not {read!r:.80}")
 
 
 def _tried(name: str, what: str, function: Callable[[Any], Any], given: object) -> Any:

@@ -30,6 +30,10 @@ def strict(text):
     return parse_hermes(text)
 
 
+def whole_or_nothing(text):
+    return None if "<tool_call>\n" in text and "</tool_call>" not in text else parse_hermes(text)
+
+
 @pytest.mark.parametrize(
     ("format", "words"),
     [
@@ -38,6 +42,7 @@ def strict(text):
         (Format("f", parse_hermes, lambda turn: None), "write gave a NoneType, not a str"),
         (Format("f", strict, format_hermes), r"parse raised ValueError \(nothing there\) for ''; it must not raise"),
         (Format("f", lambda text: parse_hermes(text) if text.strip() else None, format_hermes), "has to give a turn"),
+        (Format("f", whole_or_nothing, format_hermes), r"parse\('<tool_call>\\n'\) has to give a turn, not None"),
         (Format("f", lambda text: Turn(text), format_hermes), "is written as"),
     ],
 )
