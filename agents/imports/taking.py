@@ -120,7 +120,7 @@ def take(
 
     Args:
         paths: Log files, and folders of them.
-        out: The folder, which may hold an earlier import: chats that are there already are only counted.
+        out: The folder, which may hold an earlier import: chats and refusals that are there already are only counted.
         format: `auto` tells the formats apart by their records.
         on_refused: Called with each part of a file that could not be taken.
 
@@ -134,14 +134,19 @@ def take(
     with ExitStack() as stack:
         chosen = _Folder(collection(out, KIND, IMPORT_SCHEMA_VERSION), stack)
         proven = _Folder(collection(out / VERIFIED, VERIFIED, SCHEMA_VERSION, OLDEST_VERSION), stack)
-        refused = stack.enter_context((out / "refused.jsonl").open("ab"))
+        refused = stack.enter_context((out / "refused.jsonl").open("a+b"))
+        refused.seek(0)
+        noted = set(refused)  # by an import before: the same refusal stands there once
         taken = ImportReport()
         for found in (each for path in files for each in chats(path, format)):
             what = found if isinstance(found, UnreadableRecord) else _taken(found, chosen, proven, taken)
             if what is not None:
                 taken.refused += 1
-                line = {"file": what.file, "line": what.line, "reason": what.reason}
-                refused.write(json.dumps(line).encode() + b"\n")  # a file's name may hold what UTF-8 has not
+                refusal = {"file": what.file, "line": what.line, "reason": what.reason}
+                line = json.dumps(refusal).encode() + b"\n"  # a file's name may hold what UTF-8 has not
+                if line not in noted:
+                    noted.add(line)
+                    refused.write(line)
                 if on_refused is not None:
                     on_refused(what)
     return taken

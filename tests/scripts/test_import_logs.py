@@ -73,6 +73,16 @@ def test_bad_records_are_named_with_their_lines_and_the_others_are_taken(faultgy
     assert [(each["line"], bool(each["reason"])) for each in kept] == [(1, True), (3, True), (1, True)]
 
 
+def test_a_refusal_is_kept_once_however_often_its_file_is_imported(faultgym, tmp_path):
+    log, out = tmp_path / "log.jsonl", tmp_path / "out"
+    for text in ('{"a": 1}\n', '{"a": 1}\n[]\n'):
+        log.write_text(text)
+        code, said, _ = faultgym("import", log, log, "--out", out)
+        assert (code, said.split(", ")[-1]) == (1, f"{2 * len(text.splitlines())} refused; in {out}\n")
+    kept = [json.loads(line)["line"] for line in (out / "refused.jsonl").read_text().splitlines()]
+    assert kept == [1, 2]
+
+
 def test_many_refusals_are_counted_not_printed(faultgym, tmp_path):
     (tmp_path / "log.jsonl").write_text('{"a": 1}\n' * 1000)
     code, _, err = faultgym("import", tmp_path / "log.jsonl", "--out", tmp_path / "out")
