@@ -132,6 +132,9 @@ class Engine:
 
         Returns:
             The trace; None when a stop was asked for before the episode ended.
+
+        Raises:
+            Exception: What kept the episode from beginning, where there can be no trace: the task's id is none.
         """
         CURRENT.set(self.stop)
         for attempt in range(1, ATTEMPTS + 1):
@@ -149,9 +152,8 @@ class Engine:
                     raise
                 if isinstance(error, HarnessError) and self.stop is not None and self.stop.asked:
                     return None  # another attempt is owed, and it is not made now
-                failure = HarnessFailure.of(error, attempt)
                 if not isinstance(error, HarnessError) or attempt == ATTEMPTS:
-                    return failed_trace(episode, spec, description, self.limits, failure)
+                    return failed_trace(episode, spec, description, self.limits, error, attempt)
                 await self._pause(BACKOFF_SECONDS * 4 ** (attempt - 1))
             finally:
                 if episode is not None:
@@ -219,7 +221,7 @@ def _cancelled() -> bool:
 
 
 def failed_trace(
-    episode: Episode | None, spec: EpisodeSpec, description: JSON, limits: Limits, failure: HarnessFailure
+    episode: Episode | None, spec: EpisodeSpec, description: JSON, limits: Limits, error: BaseException, attempts: int
 ) -> Trace:
     """The trace of an episode that the harness ended, perhaps before the episode began.
 
@@ -228,11 +230,16 @@ def failed_trace(
         spec: What was planned.
         description: What the policy says of itself.
         limits: The budgets of the run.
-        failure: What broke.
+        error: What ended the episode; raised again where there can be no trace, as of a task's id that is none.
+        attempts: How often the episode was begun.
     """
-    if episode is None:
-        return Trace.never_begun(spec, description, limits, failure)
-    return Trace.from_episode(episode, spec, description, limits, failure)
+    failure = HarnessFailure.of(error, attempts)
+    try:
+        if episode is None:
+            return Trace.never_begun(spec, description, limits, failure)
+        return Trace.from_episode(episode, spec, description, limits, failure)
+    except Exception:  # a consequence of the first error, which is the one to see
+        raise error from None
 
 
 def stored(trace: Trace, store: Callable[[bytes], None]) -> Trace:

@@ -26,6 +26,7 @@ from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Message
 from faultgym.envs.registry import suite_named
+from faultgym.envs.suite import parse_task_id
 from faultgym.envs.worlds.changes import Change
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.types import FaultEvent, ScheduledFault
@@ -112,11 +113,9 @@ class Trace:
         """The trace of an episode whose task, world or schedule could not be made.
 
         Raises:
-            TaskError: There is no such suite.
-            ValueError: The task's id has not the form of one.
+            TaskError: There is no such suite, or the task's id has not the form of one.
         """
-        body, _, style = spec.task.partition(":")
-        suite, template, split, index = body.split("/")
+        suite, template, split, index, style = parse_task_id(spec.task)
         version = suite_named(suite).version
         return cls(
             episode_id=episode_id(spec, policy, limits, version),
@@ -125,8 +124,8 @@ class Trace:
                 suite=suite,
                 template=template,
                 split=split,
-                index=int(index),
-                style="tools" if style == "tools" else "http",
+                index=index,
+                style=style or "http",
             ),
             faults=spec.faults_data,
             policy=policy,

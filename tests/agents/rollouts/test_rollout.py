@@ -5,13 +5,14 @@ import random
 from pathlib import Path
 
 import pytest
+from helpers.run_folders import compacted
+from helpers.served import no_sleep, traces
 
 from faultgym.agents.rollouts.engine import ATTEMPTS, Engine, rollout
 from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest, plan_difference
 from faultgym.agents.rollouts.stop import Stop
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.spec import EpisodeSpec
-from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import PlanError, TaskError, TraceError, UserError
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Turn
@@ -26,20 +27,6 @@ def make_plan(per_template=6, limits=None, **asked) -> RolloutPlan:
 
 def run(plan, policy, folder: Path, **more):
     return asyncio.run(rollout(plan, policy, folder, **more))
-
-
-def compacted(folder: Path) -> bytes:
-    target = folder.parent / f"{folder.name}.jsonl"
-    RunDirectory.open(folder).compact(target)
-    return target.read_bytes()
-
-
-def traces(folder: Path) -> list[Trace]:
-    return [Trace.from_record(record) for record in RunDirectory.open(folder).records()]
-
-
-async def no_sleep(seconds: float) -> None:
-    return None
 
 
 # ---- the plan ---------------------------------------------------------------------------------------
@@ -255,6 +242,17 @@ def test_an_episode_that_cannot_begin_is_on_record(players, tmp_path):
     (failed,) = [t for t in traces(tmp_path / "run") if t.harness_error]
     assert failed.task.id == "bookshelf/gone/test/0"
     assert failed.harness_error.type == "TaskError"
+
+
+@pytest.mark.parametrize("task", ["bookshelf/price/test", "nowhere/price/test/0"])
+def test_what_keeps_an_episode_from_beginning_is_raised_where_it_can_have_no_trace(players, task):
+    with pytest.raises(TaskError):
+        asyncio.run(Engine(players.clerk).play(EpisodeSpec(task), {"name": "clerk"}))
+
+
+def test_an_error_at_the_beginning_is_not_lost_to_one_in_its_trace(players):
+    with pytest.raises(TaskError, match="gone"):
+        asyncio.run(Engine(players.clerk).play(EpisodeSpec("bookshelf/gone/test/0"), {"not JSON": {1}}))
 
 
 def test_a_trace_too_large_to_be_stored_keeps_its_place(players, tmp_path, monkeypatch):
