@@ -1,22 +1,28 @@
-"""Whether a failure mode or a metric that somebody adds keeps to what the scorers rely on, tried on a few episodes."""
+"""Whether a failure mode or a metric that somebody adds keeps to what the scorers rely on, tried on a few episodes.
+
+What was tried may still fail on an episode unlike those; `blaming` says then whose fault that is.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from faultgym.agents.policy import Policy
 from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.play import run_episode
 from faultgym.agents.scripted import FLAWS
+from faultgym.agents.traces.parts import said
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.bank import banked, forget
 from faultgym.core.errors import UserError
 from faultgym.core.json import canonical
+from faultgym.core.registry import Registry
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import Faults, schedule_for
@@ -142,6 +148,36 @@ def conform(noun: str, checks: Iterable[Check[T]], name: str, entry: T) -> None:
                 forget("tasks")  # a changed trace is no probe any more
             sentence = (check.__doc__ or "").split("\n")[0].rstrip(".")
             raise UserError(f"the {noun} {name!r} cannot be added. {sentence}; here: {where}")
+
+
+@contextmanager
+def blaming(registry: Registry[Any], name: str, function: Callable[..., Any] | None, episode_id: str) -> Iterator[None]:
+    """Within the context an entry is called; what one raises that somebody added is told as that one's fault.
+
+    Args:
+        registry: The entry's.
+        name: The entry's.
+        function: The entry, or what is called of it: its module stands in the message.
+        episode_id: The episode's that the entry is called with.
+
+    Raises:
+        UserError: An entry that is not built in raised something; what a built-in one raises is a bug of ours, and
+            passes as it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        if registry.own.get(name) is registry.get(name):
+            raise
+        raise UserError(
+            f"the {registry.noun} {name!r} of {getattr(function, '__module__', 'an unknown module')} raised"
+            f" {raised(error)}, on trace {episode_id}: mend it, or do without it"
+        ) from error
+
+
+def raised(error: Exception) -> str:
+    """An exception of an entry, for a message."""
+    return f"{type(error).__name__}: {said(error)[:200]}"
 
 
 def unsound_name(name: object) -> str:

@@ -12,7 +12,7 @@ from faultgym.eval.comparison.result import SLICES
 from faultgym.eval.modes.registry import MODES
 from faultgym.eval.scoring.metrics import grouped, intensity
 from faultgym.eval.scoring.record import Metric, Score
-from faultgym.eval.scoring.registry import METRICS
+from faultgym.eval.scoring.registry import METRICS, value_of
 from faultgym.eval.statistics import Floats, area_under, pass_at_k, pass_hat_k
 
 KS = (2, 4, 8)
@@ -85,7 +85,7 @@ def _column(
 ) -> Column:
     values = np.full((2, len(base)), np.nan)
     for at, (one, two) in enumerate(zip(base, other, strict=True)):
-        before, after = metric.value(one), metric.value(two)
+        before, after = value_of(metric, one), value_of(metric, two)
         if before is not None and after is not None:
             values[:, at] = before, after
     defined = ~np.isnan(values[0])

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 
 from faultgym.agents.traces.trace import Trace
 from faultgym.envs.task import Task
+from faultgym.eval.conformance import blaming
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.modes.evidence import Mode, ModeContext
 from faultgym.eval.modes.registry import MODES
@@ -79,8 +80,7 @@ def modes_of(scoring: ScoringContext) -> tuple[Mode, ...]:
     """The failure modes of an episode that is made ready for scoring, as `failure_modes` gives them."""
     if scoring.trace.verdict is None:
         return ()
-    context = ModeContext(scoring)
-    found = {name: list(rule(context)) for name, rule in MODES.items()}
+    found = _evidence(scoring)
     for winner, losers in BY_EPISODE.items():
         if found[winner]:
             for name in losers:
@@ -102,5 +102,14 @@ def modes_at(scoring: ScoringContext, step: int) -> tuple[str, ...]:
     """
     if scoring.trace.verdict is None:
         return ()
+    return tuple(name for name, modes in _evidence(scoring).items() if any(mode.step == step for mode in modes))
+
+
+def _evidence(scoring: ScoringContext) -> dict[str, list[Mode]]:
+    """Every mode with all that shows it, whatever explains it."""
     context = ModeContext(scoring)
-    return tuple(name for name, rule in MODES.items() if any(mode.step == step for mode in rule(context)))
+    found = {}
+    for name, rule in MODES.items():
+        with blaming(MODES, name, rule, scoring.trace.episode_id):
+            found[name] = list(rule(context))
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from faultgym.eval.conformance import Check, Probe, conform, probes, unsound_name, unsound_sentence
+from faultgym.eval.conformance import Check, Probe, conform, probes, raised, unsound_name, unsound_sentence
 from faultgym.eval.modes.evidence import Mode, ModeContext, Rule
 
 
@@ -37,7 +37,7 @@ def _raises_nothing(name: str, rule: Rule) -> str:
         try:
             found = list(rule(ModeContext(probe.context)))
         except Exception as error:  # a rule under test may raise anything: that is the finding
-            return f"it raised {type(error).__name__}: {str(error)[:200]}, on {probe.where}"
+            return f"it raised {raised(error)}, on {probe.where}"
         if not all(isinstance(mode, Mode) for mode in found):
             return f"it gave something else than a Mode, on {probe.where}"
     return ""

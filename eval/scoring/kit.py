@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from faultgym.core.bank import banked
-from faultgym.eval.conformance import Check, Probe, conform, probes, unsound_name, unsound_sentence
+from faultgym.eval.conformance import Check, Probe, conform, probes, raised, unsound_name, unsound_sentence
 from faultgym.eval.scoring.record import Metric, Number, Score
 from faultgym.eval.scoring.standard import standard_score, unscored
 
@@ -57,7 +57,7 @@ def _numbers(name: str, metric: Metric) -> str:
         try:
             value = _value(metric, probe, score)
         except Exception as error:  # a metric under test may raise anything: that is the finding
-            return f"it raised {type(error).__name__}: {str(error)[:200]}, on {probe.where}"
+            return f"it raised {raised(error)}, on {probe.where}"
         if value is None:
             continue
         if not isinstance(value, bool | int | float) or not math.isfinite(value):
@@ -75,7 +75,7 @@ def _undefined(name: str, metric: Metric) -> str:
     try:
         value = metric.of_score(broken)
     except Exception as error:
-        return f"it raised {type(error).__name__}: {str(error)[:200]}"
+        return f"it raised {raised(error)}"
     return "" if value is None else f"it gave {value!r}"
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from faultgym.core.json import JSON
 from faultgym.eval.recovery.outcomes import Recovery
 from faultgym.eval.scoring.record import Metric, Score
-from faultgym.eval.scoring.registry import added_metrics
+from faultgym.eval.scoring.registry import added_metrics, value_of
 from faultgym.eval.statistics import (
     Calibration,
     Estimate,
@@ -190,7 +190,7 @@ def summarize(scores: Iterable[Score], ks: Sequence[int] = (1, 2, 4, 8)) -> Summ
 
 def _added(metric: Metric, scores: Sequence[Score]) -> Estimate:
     estimate = clustered_share if metric.share else clustered
-    return estimate((s.task, metric.value(s)) for s in scores)
+    return estimate((s.task, value_of(metric, s)) for s in scores)
 
 
 def _costs(scores: Sequence[Score], value: Callable[[Score], float | None]) -> Estimate:

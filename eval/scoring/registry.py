@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from faultgym.core.registry import Registry
+from faultgym.eval.conformance import blaming
 from faultgym.eval.scoring.kit import check_metric
-from faultgym.eval.scoring.record import Metric
+from faultgym.eval.scoring.record import Metric, Number, Score
 
 BUILTIN = ("success", "spl", "recovery", "brier")
 """The names of the built-in metrics, in their order."""
@@ -17,3 +18,17 @@ METRICS: Registry[Metric] = Registry(
 def added_metrics() -> list[Metric]:
     """Those that are not built in, for tables that show the built-in ones anyway."""
     return [metric for name, metric in METRICS.items() if name not in BUILTIN]
+
+
+def value_of(metric: Metric, score: Score) -> Number | None:
+    """The metric of a scored episode; None where it is undefined.
+
+    Args:
+        metric: Any metric.
+        score: The score of the episode.
+
+    Raises:
+        UserError: The metric is one that another package adds, and raised something.
+    """
+    with blaming(METRICS, metric.name, metric.of_score, score.episode_id):
+        return metric.value(score)

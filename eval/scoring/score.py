@@ -6,6 +6,7 @@ cost and no recovery: it is counted, and says nothing about its policy.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from faultgym.agents.traces.plain import schedule_fingerprint
@@ -13,8 +14,9 @@ from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import TraceError
 from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Task
+from faultgym.eval.conformance import blaming
 from faultgym.eval.context import ScoringContext
-from faultgym.eval.scoring.record import Score, faults_name
+from faultgym.eval.scoring.record import Number, Score, faults_name
 from faultgym.eval.scoring.registry import METRICS
 from faultgym.eval.scoring.standard import standard_score, unscored
 
@@ -31,6 +33,7 @@ def score(trace: Trace, task: Task | None = None) -> Score:
     Raises:
         TaskError: Its task does not exist any more.
         TraceError: Its suite has changed since, or its schedule of faults is not the one that it was recorded with.
+        UserError: A failure mode or a metric that another package adds raised something.
 
     Example:
         >>> from faultgym.agents.registry import policy_named
@@ -58,6 +61,15 @@ def score(trace: Trace, task: Task | None = None) -> Score:
         return replace(bare, harness_error=what[:500])
     context = ScoringContext.of(trace, task)
     found = standard_score(context)
-    values = ((metric.name, metric.of_trace(context)) for metric in METRICS.values() if metric.of_trace is not None)
-    measured = tuple((name, value) for name, value in values if value is not None)
+    measured = tuple(_measured(context))
     return replace(found, measured=measured) if measured else found
+
+
+def _measured(context: ScoringContext) -> Iterator[tuple[str, Number]]:
+    for name, metric in METRICS.items():
+        if metric.of_trace is None:
+            continue
+        with blaming(METRICS, name, metric.of_trace, context.trace.episode_id):
+            value = metric.of_trace(context)
+        if value is not None:
+            yield name, value

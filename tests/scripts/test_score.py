@@ -14,6 +14,7 @@ from faultgym.agents.traces.trace import Trace
 from faultgym.cli.main import main
 from faultgym.core.values import shallow
 from faultgym.envs.limits import Limits
+from faultgym.eval.modes.registry import MODES
 from faultgym.eval.scoring.score import Score, score
 
 TEMPLATES = ("order_status", "cancel_order", "city_count")
@@ -51,6 +52,22 @@ def test_there_is_one_line_for_each_trace(expert, capsys):
     assert code == 0
     records = list(RunDirectory.open(expert).records())
     assert scores_of(expert) == [score(Trace.from_record(r)) for r in records]
+
+
+def unread(context):
+    """It cannot read an order that was cancelled."""
+    return iter(()) if context.scoring.task.template != "cancel_order" else iter({}["status"])
+
+
+def test_a_mode_of_another_package_that_raises_is_named_in_one_line(expert, capsys):
+    MODES.register("unread", unread)
+    try:
+        code, shown = run(capsys, expert)
+    finally:
+        MODES.unregister("unread")
+    assert code == 2
+    (line,) = shown.err.strip().splitlines()
+    assert f"the failure mode 'unread' of {__name__} raised KeyError: 'status', on trace" in line
 
 
 def test_scoring_again_gives_the_same_bytes(expert, capsys):

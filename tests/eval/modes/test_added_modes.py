@@ -3,10 +3,12 @@
 from itertools import count
 
 import pytest
+from helpers.stored import played
 
 from faultgym.core.errors import UserError
-from faultgym.eval.conformance import probes
-from faultgym.eval.modes.classifier import modes_of
+from faultgym.eval.conformance import blaming, probes
+from faultgym.eval.context import ScoringContext
+from faultgym.eval.modes.classifier import failure_modes, modes_at, modes_of
 from faultgym.eval.modes.evidence import Mode
 from faultgym.eval.modes.kit import CHECKS, check_mode
 from faultgym.eval.modes.registry import MODES
@@ -52,6 +54,30 @@ def test_an_added_mode_is_among_those_of_a_score_and_stands_last(added):
 def test_two_modes_of_one_name_are_refused(added):
     with pytest.raises(UserError, match="there is a failure mode named 'babbled' already"):
         MODES.register("babbled", shouted)
+
+
+def breaks_later(context):
+    """It cannot read a cancelled order."""
+    if context.scoring.task.template == "cancel_order":
+        raise KeyError("status")
+    return ()
+
+
+def test_an_added_mode_that_raises_is_named_with_its_module_and_the_trace():
+    trace = played("orders/cancel_order/train/0")
+    MODES.register("breaks_later", breaks_later)
+    words = f"failure mode 'breaks_later' of {__name__} raised KeyError: 'status', on trace {trace.episode_id}"
+    try:
+        for judge in (failure_modes, lambda trace: modes_at(ScoringContext.of(trace), 0)):
+            with pytest.raises(UserError, match=words):
+                judge(trace)
+    finally:
+        MODES.unregister("breaks_later")
+
+
+def test_what_a_built_in_mode_raises_passes_as_it_is():
+    with pytest.raises(ZeroDivisionError), blaming(MODES, "loop", MODES["loop"], "x"):
+        raise ZeroDivisionError
 
 
 def undescribed(context):

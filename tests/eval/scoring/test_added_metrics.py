@@ -6,6 +6,7 @@ from itertools import count
 
 import pytest
 from helpers.compared import QUICK, episode, run
+from helpers.stored import played
 
 from faultgym.core.errors import UserError
 from faultgym.eval.comparison.compare import compare
@@ -80,6 +81,24 @@ def test_a_comparison_judges_an_added_metric_by_its_direction(words):
     cell = comparison.against[0].cell("words")
     assert (cell.difference, cell.verdict) == (4.0, "worse")
     assert "| words |" in markdown(comparison)
+
+
+def of_cancelled(episode):
+    """A metric's function that was never tried on an order to be cancelled."""
+    found = episode.task if isinstance(episode, Score) else episode.task.id
+    return 1 / 0 if "cancel_order" in found else None
+
+
+def test_an_added_metric_that_raises_is_named_with_its_module_and_the_trace():
+    trace = played("orders/cancel_order/train/0")
+    words = f"metric 'words' of {__name__} raised ZeroDivisionError: .*, on trace {trace.episode_id}"
+    for broken in (metric(of_trace=of_cancelled), metric(of_trace=None, of_score=of_cancelled)):
+        METRICS.register("words", broken)
+        try:
+            with pytest.raises(UserError, match=words):
+                summarize([score(trace)])
+        finally:
+            METRICS.unregister("words")
 
 
 TURNS = count()
