@@ -11,6 +11,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -219,15 +220,15 @@ class ReplicaPool:
         return True
 
     async def _once(self, replica: Replica, body: bytes, read: Callable[[bytes], T]) -> T:
-        gate, timeout = replica.gate, self.patience.timeout
+        gate, timeout, stop = replica.gate, self.patience.timeout, CURRENT.get()
         cuts = await gate.enter()
         begun = self.clock()
         try:
-            stop = CURRENT.get()
             if stop is not None and stop.asked:  # it stood in a queue meanwhile
                 raise HarnessError(f"the run is being stopped: {replica.url} is not asked any more")
-            async with asyncio.timeout(timeout):
-                reply = await replica.connections.post(body)
+            async with asyncio.timeout(timeout) as limit:
+                with nullcontext() if stop is None else stop.ends(limit):
+                    reply = await replica.connections.post(body)
             if reply.status != 200:
                 if reply.status in (429, 503):
                     gate.crowded(cuts)
@@ -240,6 +241,8 @@ class ReplicaPool:
                 gate.served()
             return value
         except TimeoutError:
+            if stop is not None and stop.asked:
+                raise HarnessError(f"the run is being stopped: {replica.url} is not waited for") from None
             gate.crowded(cuts)
             raise _Again(f"no reply within {timeout:g} seconds", lost=True) from None
         except Broken as error:

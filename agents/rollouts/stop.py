@@ -18,27 +18,58 @@ INTERRUPTED = 130
 
 
 class Stop:
-    """Whether the run is to end, as soon as each running episode has done its current step."""
+    """Whether the run is to end, as soon as each running episode has done its current step.
+
+    A step that waits for a model's server waits no longer then: see `ends`.
+    """
 
     def __init__(self) -> None:
         self.asked = False
-        self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        self._calls: dict[object, tuple[asyncio.AbstractEventLoop, Callable[[], object]]] = {}
 
     def ask(self) -> None:
         """Ask for the end; may be called from a signal handler and from any thread."""
         self.asked = True
-        for event, loop in list(self._waiting.items()):
-            loop.call_soon_threadsafe(event.set)
+        for key, (loop, _) in list(self._calls.items()):
+            loop.call_soon_threadsafe(self._call, key)
+
+    def _call(self, key: object) -> None:
+        _, function = self._calls.pop(key, (None, None))
+        if function is not None:  # else the context has ended meanwhile
+            function()
+
+    @contextmanager
+    def _calling(self, function: Callable[[], object]) -> Iterator[None]:
+        """Have the function called once in the running loop, if the end is asked for while the context lasts."""
+        key = object()
+        self._calls[key] = (asyncio.get_running_loop(), function)
+        try:
+            if self.asked:
+                self._call(key)
+            yield
+        finally:
+            self._calls.pop(key, None)
 
     async def wait(self) -> None:
         """Return once the end has been asked for."""
         event = asyncio.Event()
-        self._waiting[event] = asyncio.get_running_loop()
-        try:
-            if not self.asked:
-                await event.wait()
-        finally:
-            del self._waiting[event]
+        with self._calling(event.set):
+            await event.wait()
+
+    @contextmanager
+    def ends(self, limit: asyncio.Timeout) -> Iterator[None]:
+        """Let the time be over as soon as the end is asked for, for what is done in the context.
+
+        Args:
+            limit: The time that the context has, entered before it.
+        """
+
+        def end() -> None:
+            if not limit.expired():  # by itself, in the same moment
+                limit.reschedule(asyncio.get_running_loop().time())
+
+        with self._calling(end):
+            yield
 
     async def sleep(self, seconds: float, sleep: Sleep = asyncio.sleep) -> bool:
         """Wait so many seconds, or until the end is asked for.

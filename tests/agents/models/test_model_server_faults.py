@@ -89,6 +89,40 @@ def test_a_stop_ends_the_wait_for_a_server_that_is_away(players, tmp_path):
     assert (progress.done, progress.pending) == (0, progress.planned)
 
 
+def test_a_stop_ends_the_requests_under_way_of_a_server_that_never_answers(players, tmp_path):
+    stop, plan = Stop(), make_plan()
+
+    def answer(request):
+        if len(stub.requests) == len(plan.episodes):
+            stop.ask()
+        return Hang()
+
+    async def run():
+        nonlocal stub
+        async with Stub(answer) as stub, asyncio.timeout(20):
+            made = policy(stub, patience=RetryPolicy(timeout=600))
+            return await rollout(plan, made, tmp_path / "run", in_flight=len(plan.episodes), stop=stop)
+
+    stub = None
+    progress = asyncio.run(run())
+    assert (progress.done, progress.pending) == (0, progress.planned)
+
+
+def test_a_stop_in_the_moment_in_which_the_time_is_over_changes_nothing():
+    stop, complaints = Stop(), []
+
+    async def run():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
+        async with asyncio.timeout(0) as limit:
+            with stop.ends(limit):
+                stop.ask()
+                await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(run())
+    assert not complaints
+
+
 JSONS = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 300) | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: (
