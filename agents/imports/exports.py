@@ -30,7 +30,7 @@ def openai_log(trace: Trace) -> JSON:
     return {
         "id": trace.episode_id,
         "model": str(trace.policy.get("name", "")),
-        "messages": trace.to_messages(),
+        "messages": trace.messages,
         "tools": [spec.openai() for spec in trace.tools],
         "metadata": {"faultgym": named(trace).data()},
     }
@@ -45,7 +45,7 @@ def otlp_log(trace: Trace) -> JSON:
     Returns:
         JSON values: what a line of OTLP's file exporter would hold.
     """
-    messages = trace.to_messages()
+    messages = trace.messages
     trace_id = blake2b(trace.episode_id.encode(), digest_size=16).hexdigest()
     spans: list[JSON] = []
     model = str(trace.policy.get("name", ""))

@@ -15,8 +15,6 @@ from faultgym.tools.types import ToolCall
 RANDOM_TURNS = 8
 SPAM_ROWS = 40
 """Rows that `spam` asks for of each table."""
-CONFIDENT = 0.9
-"""What the expert states when it is asked how sure it is."""
 
 
 def expert(confidence: float | None = None) -> Scripted:

@@ -148,23 +148,6 @@ class Trace:
         """The whole chat in OpenAI's form; tool arguments are JSON text."""
         return chat_messages(self.opening, self.steps)
 
-    def to_messages(self) -> list[JSON]:
-        """The whole chat in OpenAI's form."""
-        return self.messages
-
-    @classmethod
-    def from_messages(cls, messages: list[JSON], rest: JSON) -> Trace:
-        """The trace whose chat these are.
-
-        Args:
-            messages: What `to_messages` gives.
-            rest: The trace's record, with or without `messages`.
-
-        Raises:
-            TraceError: The two do not belong together.
-        """
-        return cls.from_record({**rest, "messages": messages})
-
     def to_line(self) -> bytes:
         """The trace as one line of JSON, newline included: what the store holds.
 

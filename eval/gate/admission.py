@@ -26,8 +26,6 @@ from faultgym.tools.faults.presets import PRESETS
 from faultgym.tools.toolbox import CallRecord
 
 MUST_FAIL = ("null", "random", "echo", "spam")
-SPOILED = ("dropped", "doubled", "neighbour")
-"""What is done to the expert's last write."""
 
 
 @dataclass(slots=True)
@@ -135,6 +133,7 @@ def _replaced(value: object, old: str, new: str) -> object:
 
 
 _SPOILERS: dict[str, Spoil] = {"dropped": _drop, "doubled": _double, "neighbour": _aside}
+"""What is done to the expert's last write."""
 
 
 def spoiled(task: Task, spoil: Spoil) -> Episode | None:

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from faultgym.core.json import JSON
 from faultgym.envs.episode import BLOCKING
@@ -58,7 +58,6 @@ from faultgym.eval.recovery.resolution import (
 from faultgym.tools.faults.types import Contract, FaultEvent
 
 Outcome = Literal["recovered", "reported", "repeated", "abandoned", "bluffed", "corrupted", "unneeded"]
-OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 @dataclass(frozen=True, slots=True)

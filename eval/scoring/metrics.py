@@ -350,34 +350,11 @@ def intensity(s: Score) -> float | None:
     return INTENSITIES.get(s.faults)
 
 
-def hits_of(by: str, name: str) -> Callable[[Score], float]:
-    """The dose in calls that were hit by faults of one kind or contract, for `dose_response`.
-
-    Args:
-        by: `kind` or `contract`.
-        name: The kind, or the contract.
-
-    Returns:
-        What gives the dose of a score.
-    """
-
-    def dose(s: Score) -> float:
-        found = s.recovery.deliveries if s.recovery is not None else ()
-        return float(sum(d.hits for d in found if getattr(d, by) == name))
-
-    return dose
-
-
-def dose_response(scores: Iterable[Score], dose: Callable[[Score], float | None] = intensity) -> DoseResponse:
-    """Success at each dose.
-
-    Args:
-        scores: The scores.
-        dose: Gives the dose of a score; None leaves the episode out. By default the preset's place on the scale.
-    """
+def dose_response(scores: Iterable[Score]) -> DoseResponse:
+    """Success at each intensity; episodes that have none, under an outage or a plan, are left out."""
     groups: dict[float, list[Score]] = {}
     for s in scores:
-        at = dose(s) if s.valid else None
+        at = intensity(s) if s.valid else None
         if at is not None:
             groups.setdefault(at, []).append(s)
     points = tuple((at, clustered_share((s.task, s.success) for s in groups[at])) for at in sorted(groups))

@@ -15,7 +15,6 @@ from faultgym.eval.scoring.metrics import (
     BY,
     dose_response,
     grouped,
-    hits_of,
     recovery_summary,
     robustness,
     summarize,
@@ -303,17 +302,6 @@ def test_dose_response_by_intensity():
     found = dose_response(score(f, won, faults=f) for f, won in doses)
     assert [(dose, at.value) for dose, at in found.points] == [(0, 1.0), (1, 1.0), (3, 0.0)]
     assert found.auc == pytest.approx((1 + 1) / 3)
-
-
-def test_dose_response_by_hits_of_one_kind():
-    scores = [
-        score("a"),
-        met(delivery(hits=2), task="b", success=False),
-        met(delivery(hits=1, kind="gone", contract="REROUTE"), task="c"),
-    ]
-    found = dose_response(scores, hits_of("kind", "server_error"))
-    assert [(dose, at.value) for dose, at in found.points] == [(0, 1.0), (2, 0.0)]
-    assert found.auc == 0.5
 
 
 def test_a_summary_is_json():
