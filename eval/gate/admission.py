@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.play import run_episode
+from faultgym.agents.scripted.harms import without_key
+from faultgym.agents.scripted.wrong_calls import replaced
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.run import MAX_MOVES, Reference
@@ -101,9 +102,7 @@ def _drop(task: Task, move: ReferenceStep) -> list[ReferenceStep]:
 
 def _double(task: Task, move: ReferenceStep) -> list[ReferenceStep]:
     """The write as it is, then again as a careless agent would: without the key that makes it safe."""
-    call = move.call
-    arguments = {k: v for k, v in (call.arguments or {}).items() if k not in ("idempotency_key", "headers", "if_match")}
-    return [move, replace(move, call=replace(call, id=f"{call.id}b", arguments=arguments))]
+    return [move, replace(move, call=without_key(move.call))]
 
 
 def _aside(task: Task, move: ReferenceStep) -> list[ReferenceStep]:
@@ -112,7 +111,7 @@ def _aside(task: Task, move: ReferenceStep) -> list[ReferenceStep]:
     for found in suite_named(task.suite).identifiers.found(text):
         other = _neighbour(task, found)
         if other is not None:
-            arguments: Any = _replaced(move.call.arguments or {}, found, other)
+            arguments = replaced(move.call.arguments or {}, found, other)
             return [replace(move, call=replace(move.call, arguments=arguments))]
     return []
 
@@ -124,12 +123,6 @@ def _neighbour(task: Task, key: str) -> str | None:
         if key in keys:
             return keys[(keys.index(key) + 1) % len(keys)]
     return None
-
-
-def _replaced(value: object, old: str, new: str) -> object:
-    if isinstance(value, dict):
-        return {k: _replaced(v, old, new) for k, v in value.items()}
-    return value.replace(old, new) if isinstance(value, str) else value
 
 
 _SPOILERS: dict[str, Spoil] = {"dropped": _drop, "doubled": _double, "neighbour": _aside}
