@@ -9,7 +9,7 @@ An opening holds what a model may know. The task, with its goal and its referenc
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from faultgym.envs.episode import StepRecord
 from faultgym.envs.messages.turn import Message, Observation, Turn
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule
-from faultgym.tools.types import ToolSpec
+from faultgym.tools.types import ToolResult, ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,22 @@ def start(policy: Policy, task: Task, schedule: FaultSchedule, opening: Opening)
         return policy.start(opening)
     actor: Actor = start_with(task, schedule, opening)
     return actor
+
+
+def heard_and_said(opening: Opening, steps: Iterable[StepRecord]) -> Iterator[tuple[Observation, StepRecord]]:
+    """An episode so far as an actor that is to go on with it has to hear it.
+
+    Args:
+        opening: What the episode began with.
+        steps: The turns so far, from the first.
+
+    Yields:
+        What was heard before a turn, and the step of that turn. The last step's results are still to be heard.
+    """
+    heard: tuple[Message | ToolResult, ...] = opening.messages
+    for step in steps:
+        yield Observation(heard), step
+        heard = tuple(record.result for record in step.calls)
 
 
 def is_resumable(policy: Policy) -> bool:

@@ -165,9 +165,8 @@ def pass_at_k(n: int, c: int, k: int) -> float | None:
         >>> pass_at_k(4, 1, 2)
         0.5
     """
-    if n < k:
-        return None
-    return 1.0 - math.comb(n - c, k) / math.comb(n, k)
+    none = pass_hat_k(n, n - c, k)
+    return None if none is None else 1.0 - none
 
 
 def pass_hat_k(n: int, c: int, k: int) -> float | None:

@@ -23,14 +23,14 @@ from faultgym.agents.models.openai import continued
 from faultgym.agents.models.prompts import system_text
 from faultgym.agents.models.reply import numbered, with_confidence
 from faultgym.agents.models.sampling import Count, PromptOptions, Sampling, filled, known_options, options
-from faultgym.agents.policy import Opening
+from faultgym.agents.policy import Opening, heard_and_said
 from faultgym.core.errors import UserError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.core.text import storable
 from faultgym.envs.episode import StepRecord
-from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Message, Observation, Turn
-from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
+from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Observation, Turn
+from faultgym.tools.types import ToolCall, ToolSpec
 
 HASHED_BYTES = 1 << 20
 """So much of the beginning and of the end of each of a model's files goes into its fingerprint."""
@@ -182,10 +182,8 @@ class LocalPolicy:
             steps: The turns so far, from the first.
         """
         actor = LocalActor(self, opening)
-        heard: tuple[Message | ToolResult, ...] = opening.messages
-        for step in steps:
-            actor.recall(Observation(heard), step.turn)
-            heard = tuple(record.result for record in step.calls)
+        for heard, step in heard_and_said(opening, steps):
+            actor.recall(heard, step.turn)
         return actor
 
     def prepare(self) -> None:

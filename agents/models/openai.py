@@ -25,7 +25,7 @@ from faultgym.agents.models.prompts import system_text
 from faultgym.agents.models.replicas import Replica, ReplicaPool, RequestRefused, RetryPolicy, too_long
 from faultgym.agents.models.reply import ChatResponse, read_reply, with_confidence
 from faultgym.agents.models.sampling import PromptOptions, Sampling, filled, known_options, options
-from faultgym.agents.policy import Opening
+from faultgym.agents.policy import Opening, heard_and_said
 from faultgym.agents.rollouts.stop import Sleep
 from faultgym.agents.traces.chat import chat_messages
 from faultgym.core.errors import HarnessError, UserError
@@ -135,10 +135,8 @@ class OpenAIPolicy:
             steps: The turns so far, from the first.
         """
         actor = ChatActor(self, opening)
-        heard: tuple[Message | ToolResult, ...] = opening.messages
-        for step in steps:
-            actor.recall(Observation(heard), chat_messages((), [step])[0])
-            heard = tuple(record.result for record in step.calls)
+        for heard, step in heard_and_said(opening, steps):
+            actor.recall(heard, chat_messages((), [step])[0])
         return actor
 
     async def fleet(self) -> ReplicaPool:
