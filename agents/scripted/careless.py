@@ -30,7 +30,42 @@ class GaveUp(Exception):
     """Raised when nothing else is tried; no reference solution catches this, so that none finds another way."""
 
 
-class StubbornAgent(ReferenceAgent):
+class BelievingAgent(ReferenceAgent):
+    """Takes what a list or a statement gives for all there is: counts nothing, and looks for no other copy."""
+
+    def sql(self, statement: str, *, check: bool = False, why: str = "") -> Generator[ReferenceStep, str, Rows]:
+        """The rows as they come, from whichever copy.
+
+        Args:
+            statement: What the database is asked.
+            check: Not used: this agent checks nothing.
+            why: What the agent says of the call.
+
+        Raises:
+            SourceFailed: The database does not answer, or refuses the statement.
+        """
+        seen, _ = yield from self._run(statement, why or "Ask the database.")
+        return list(seen.data.get("rows", [])) if isinstance(seen.data, dict) else []
+
+    def _pages_as_they_come(
+        self, operation: str, filters: Mapping[str, Any], why: str
+    ) -> Generator[ReferenceStep, str, Rows]:
+        """The items of all pages, doubled ones twice, without a look at the total. Raises `AllSourcesDown`."""
+        items: Rows = []
+        query = {**filters, "limit": 50}
+        for _ in range(MOST_PAGES):
+            try:
+                seen = yield from self.operate(operation, query, why or "List them.")
+            except (SourceFailed, RecordNotFound) as failure:
+                raise AllSourcesDown(str(failure)) from None
+            items.extend(seen.data["items"])
+            if not seen.data.get("next_cursor"):
+                break
+            query["cursor"] = seen.data["next_cursor"]
+        return items
+
+
+class StubbornAgent(BelievingAgent):
     """Only repeats: no wait, no other way, no new token, no changed call, no key, no second source."""
 
     repeats = REPEATS
@@ -86,19 +121,6 @@ class StubbornAgent(ReferenceAgent):
             raise GaveUp(seen.trouble)
         return seen, statement
 
-    def sql(self, statement: str, *, check: bool = False, why: str = "") -> Generator[ReferenceStep, str, Rows]:
-        """The rows as they come.
-
-        Args:
-            statement: What the database is asked.
-            check: Not used: this agent checks nothing.
-            why: What the agent says of the call.
-
-        Raises:
-            GaveUp: The tries were all in vain.
-        """
-        return (yield from _rows_as_they_come(self, statement, why))
-
     def read(self, entity: str, key: str, *, why: str = "") -> Generator[ReferenceStep, str, dict[str, Any] | None]:
         """The record as the first source gives it; None where that source has none.
 
@@ -136,7 +158,7 @@ class StubbornAgent(ReferenceAgent):
             AllSourcesDown: There is no such listing.
             GaveUp: The tries were all in vain.
         """
-        return (yield from _pages_as_they_come(self, operation, filters, why))
+        return (yield from self._pages_as_they_come(operation, filters, why))
 
     def document(
         self, query: str, *, title: str = "", kind: str = "", why: str = ""
@@ -170,7 +192,7 @@ class FaintAgent(StubbornAgent):
     repeats = 0
 
 
-class TrustingAgent(ReferenceAgent):
+class TrustingAgent(BelievingAgent):
     """Recovers from what is announced, and believes everything else."""
 
     def read(self, entity: str, key: str, *, why: str = "") -> Generator[ReferenceStep, str, dict[str, Any] | None]:
@@ -213,44 +235,11 @@ class TrustingAgent(ReferenceAgent):
             AllSourcesDown: The listing fails, and there is no statement.
         """
         try:
-            return (yield from _pages_as_they_come(self, operation, filters, why))
+            return (yield from self._pages_as_they_come(operation, filters, why))
         except AllSourcesDown:
             if not sql:
                 raise
         return (yield from self.sql(sql.format(**filters), why="The listing fails: ask the database."))
-
-    def sql(self, statement: str, *, check: bool = False, why: str = "") -> Generator[ReferenceStep, str, Rows]:
-        """The rows as they come, from whichever copy.
-
-        Args:
-            statement: What the database is asked.
-            check: Not used: this agent believes what it is told.
-            why: What the agent says of the call.
-        """
-        return (yield from _rows_as_they_come(self, statement, why))
-
-
-def _rows_as_they_come(desk: ReferenceAgent, statement: str, why: str) -> Generator[ReferenceStep, str, Rows]:
-    seen, _ = yield from desk._run(statement, why or "Ask the database.")
-    return list(seen.data.get("rows", [])) if isinstance(seen.data, dict) else []
-
-
-def _pages_as_they_come(
-    desk: ReferenceAgent, operation: str, filters: Mapping[str, Any], why: str
-) -> Generator[ReferenceStep, str, Rows]:
-    """The items of all pages, doubled ones twice, without a look at the total. Raises `AllSourcesDown`."""
-    items: Rows = []
-    query = {**filters, "limit": 50}
-    for _ in range(MOST_PAGES):
-        try:
-            seen = yield from desk.operate(operation, query, why or "List them.")
-        except (SourceFailed, RecordNotFound) as failure:
-            raise AllSourcesDown(str(failure)) from None
-        items.extend(seen.data["items"])
-        if not seen.data.get("next_cursor"):
-            break
-        query["cursor"] = seen.data["next_cursor"]
-    return items
 
 
 def _at(
