@@ -180,6 +180,21 @@ def raised(error: Exception) -> str:
     return f"{type(error).__name__}: {said(error)[:200]}"
 
 
+def order_dependent(value: Callable[[Probe], object]) -> str:
+    """Where what an entry makes of an episode depends on the episodes before it.
+
+    Args:
+        value: What the entry makes of a probe.
+
+    Returns:
+        The first such episode, for messages; empty where there is none.
+    """
+    forward = [value(probe) for probe in probes()]
+    backward = [value(probe) for probe in reversed(probes())]
+    again = zip(probes(), forward, reversed(backward), strict=True)
+    return next((probe.where for probe, one, two in again if one != two), "")
+
+
 def unsound_name(name: object) -> str:
     """What is wrong with the name of an entry; empty where nothing is.
 

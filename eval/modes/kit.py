@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from faultgym.eval.conformance import Check, Probe, conform, probes, raised, unsound_name, unsound_sentence
+from faultgym.eval.conformance import (
+    Check,
+    Probe,
+    conform,
+    order_dependent,
+    probes,
+    raised,
+    unsound_name,
+    unsound_sentence,
+)
 from faultgym.eval.modes.evidence import Mode, ModeContext, Rule
 
 
@@ -53,14 +62,11 @@ def _deterministic(name: str, rule: Rule) -> str:
 
 def _pure(name: str, rule: Rule) -> str:
     """It leaves the trace as it is, and what it says of one episode does not depend on the others."""
-    forward = {probe.where: _raised(rule, probe) for probe in probes()}
-    backward = {probe.where: _raised(rule, probe) for probe in reversed(probes())}
-    for probe in probes():
-        if probe.changed:
-            return f"it changed the trace of {probe.where}"
-        if forward[probe.where] != backward[probe.where]:
-            return f"{probe.where}, after other episodes"
-    return ""
+    where = order_dependent(lambda probe: _raised(rule, probe))
+    changed = next((probe.where for probe in probes() if probe.changed), "")
+    if changed:
+        return f"it changed the trace of {changed}"
+    return f"{where}, after other episodes" if where else ""
 
 
 def _evidence(name: str, rule: Rule) -> str:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 
 from faultgym.core.bank import banked
-from faultgym.eval.conformance import Check, Probe, conform, probes, raised, unsound_name, unsound_sentence
+from faultgym.eval.conformance import (
+    Check,
+    Probe,
+    conform,
+    order_dependent,
+    probes,
+    raised,
+    unsound_name,
+    unsound_sentence,
+)
 from faultgym.eval.scoring.record import Metric, Number, Score
 from faultgym.eval.scoring.standard import standard_score, unscored
 
@@ -26,9 +34,9 @@ def check_metric(name: str, metric: Metric) -> None:
 
 
 @banked("tasks", 1)
-def _scores() -> tuple[Score, ...]:
-    """The scores of the probes, in their order."""
-    return tuple(standard_score(probe.context) for probe in probes())
+def _scores() -> dict[str, Score]:
+    """The scores of the probes, by what the probes are called."""
+    return {probe.where: standard_score(probe.context) for probe in probes()}
 
 
 def _name(name: str, metric: Metric) -> str:
@@ -53,9 +61,9 @@ def _direction(name: str, metric: Metric) -> str:
 
 def _numbers(name: str, metric: Metric) -> str:
     """It takes any ended episode, and gives None or a finite number, that of a share within [0, 1], without raising."""
-    for probe, score in _both():
+    for probe in probes():
         try:
-            value = _value(metric, probe, score)
+            value = _value(metric, probe)
         except Exception as error:  # a metric under test may raise anything: that is the finding
             return f"it raised {raised(error)}, on {probe.where}"
         if value is None:
@@ -81,27 +89,20 @@ def _undefined(name: str, metric: Metric) -> str:
 
 def _deterministic(name: str, metric: Metric) -> str:
     """The same episode gives the same number each time, whatever came before it."""
-    forward = [_value(metric, probe, score) for probe, score in _both()]
-    backward = [_value(metric, probe, score) for probe, score in reversed(list(_both()))]
-    again = zip(probes(), forward, reversed(backward), strict=True)
-    return next((probe.where for probe, one, two in again if one != two), "")
+    return order_dependent(lambda probe: _value(metric, probe))
 
 
 def _pure(name: str, metric: Metric) -> str:
     """It leaves the trace as it is."""
-    for probe, score in _both():
-        _value(metric, probe, score)
+    for probe in probes():
+        _value(metric, probe)
         if probe.changed:
             return probe.where
     return ""
 
 
-def _both() -> Iterator[tuple[Probe, Score]]:
-    return zip(probes(), _scores(), strict=True)
-
-
-def _value(metric: Metric, probe: Probe, score: Score) -> Number | None:
-    return metric.of_trace(probe.context) if metric.of_trace is not None else metric.value(score)
+def _value(metric: Metric, probe: Probe) -> Number | None:
+    return metric.of_trace(probe.context) if metric.of_trace is not None else metric.value(_scores()[probe.where])
 
 
 CHECKS: tuple[Check[Metric], ...] = (_name, _summary, _direction, _numbers, _undefined, _deterministic, _pure)
