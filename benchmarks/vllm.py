@@ -69,7 +69,7 @@ class Record:
     """When for the first time fewer episodes were left than the server takes at a time."""
 
 
-class HeardFleet(ReplicaPool):
+class HeardPool(ReplicaPool):
     """A pool that writes down what its servers are asked.
 
     Args:
@@ -113,7 +113,7 @@ async def played(server: Server, per_template: int, folder: Path) -> tuple[Lap, 
     asked = RolloutRequest(per_template=per_template, faults=("rough",))
     plan = RolloutPlan.make(asked, Limits(turns=MAX_TURNS))
     record = Record()
-    policy = OpenAIPolicy(server.name, (server.url,), SAMPLING, make_fleet=partial(HeardFleet, record))
+    policy = OpenAIPolicy(server.name, (server.url,), SAMPLING, make_pool=partial(HeardPool, record))
 
     def on_progress(progress: Progress) -> None:
         if not record.thin and progress.pending < SEQUENCES:
@@ -139,9 +139,9 @@ async def replayed(server: Server, bodies: list[bytes]) -> Lap:
         HarnessError: The server failed.
         RequestRefused: The server will not serve a request.
     """
-    fleet = await OpenAIPolicy(server.name, (server.url,), SAMPLING).fleet()
+    pool = await OpenAIPolicy(server.name, (server.url,), SAMPLING).pool()
     begun = time.perf_counter()
-    answers = await asyncio.gather(*(fleet.ask(fleet.replicas[0], body, read_reply) for body in bodies))
+    answers = await asyncio.gather(*(pool.ask(pool.replicas[0], body, read_reply) for body in bodies))
     return Lap(sum(_tokens(said) for said, _ in answers), time.perf_counter() - begun)
 
 

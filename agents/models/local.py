@@ -113,7 +113,7 @@ class LocalPolicy:
         model: An embedded model's name, a folder, or a hub id.
         load: Loads the model.
         sampling: How tokens are chosen.
-        manner: What the model is told, and how its text is read.
+        prompting: What the model is told, and how its text is read.
         loading: How the model is loaded.
 
     Raises:
@@ -124,16 +124,16 @@ class LocalPolicy:
     model: str
     load: Callable[[str, LoadOptions], LoadedModel]
     sampling: Sampling = field(default_factory=Sampling)
-    manner: PromptOptions = field(default_factory=PromptOptions)
+    prompting: PromptOptions = field(default_factory=PromptOptions)
     loading: LoadOptions = field(default_factory=LoadOptions)
     _loaded: dict[asyncio.AbstractEventLoop, LoadedModel] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.model:
             raise UserError(f"policy {self.kind}: names no model: it is written {self.kind}:MODEL?option=value")
-        if self.manner.guided != "none":
+        if self.prompting.guided != "none":
             raise UserError(
-                f"policy {self.kind}: takes no guided={self.manner.guided}; openai: does, with a vLLM server"
+                f"policy {self.kind}: takes no guided={self.prompting.guided}; openai: does, with a vLLM server"
             )
         if self.loading.adapter and not (Path(self.loading.adapter) / "adapter_config.json").is_file():
             raise UserError(f"policy option adapter: there is no adapter in {self.loading.adapter}")
@@ -159,14 +159,14 @@ class LocalPolicy:
             "max_model_len": self.loading.max_model_len,
             **({"batch": self.loading.batch} if self.loading.batch > 1 else {}),
             "sampling": {**self.sampling.data(), "seeded": self.sampling.seeded},
-            **self.manner.data(),
+            **self.prompting.data(),
             "format": self.format.name,
         }
 
     @property
     def format(self) -> Format:
         """How the model writes tool calls."""
-        return FORMATS["hermes" if self.manner.format == "server" else self.manner.format]
+        return FORMATS["hermes" if self.prompting.format == "server" else self.prompting.format]
 
     def start(self, opening: Opening) -> LocalActor:
         """An actor for a new episode."""
@@ -273,11 +273,11 @@ class LocalActor:
         self._turns += 1
 
     def _heard(self, observation: Observation) -> Iterator[JSON]:
-        manner = self._policy.manner
+        prompting = self._policy.prompting
         for message in observation.messages:
             data = message.openai()
             if data["role"] == "system" and not self._turns:
-                data["content"] = system_text(data["content"], manner.prompt, manner.confidence)
+                data["content"] = system_text(data["content"], prompting.prompt, prompting.confidence)
             yield {name: storable(value) for name, value in data.items()}
 
     def _prompt(self, model: LoadedModel, tools: list[JSON], said: int) -> list[int]:
@@ -323,7 +323,7 @@ class LocalActor:
         self._messages.append(message)
         self._chain, self._written = chain, (text, sampled.ended)
         self._turns += 1
-        return with_confidence(turn) if self._policy.manner.confidence else turn
+        return with_confidence(turn) if self._policy.prompting.confidence else turn
 
 
 def _asked(call: ToolCall) -> JSON:

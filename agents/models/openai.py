@@ -83,14 +83,14 @@ class OpenAIPolicy:
     model: str
     urls: tuple[str, ...]
     sampling: Sampling = field(default_factory=Sampling)
-    manner: PromptOptions = field(default_factory=PromptOptions)
-    asking: RequestOptions = field(default_factory=RequestOptions)
+    prompting: PromptOptions = field(default_factory=PromptOptions)
+    request: RequestOptions = field(default_factory=RequestOptions)
     patience: RetryPolicy = field(default_factory=RetryPolicy)
     sleep: Sleep = asyncio.sleep
-    make_fleet: Callable[..., ReplicaPool] = ReplicaPool
+    make_pool: Callable[..., ReplicaPool] = ReplicaPool
     """Where somebody wants to see what is asked: a class of his own."""
     api_key: str = field(default="", repr=False)
-    _fleets: dict[asyncio.AbstractEventLoop, ReplicaPool] = field(default_factory=dict, repr=False, compare=False)
+    _pools: dict[asyncio.AbstractEventLoop, ReplicaPool] = field(default_factory=dict, repr=False, compare=False)
     _tails: dict[tuple[tuple[ToolSpec, ...], bool], bytes] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -98,10 +98,10 @@ class OpenAIPolicy:
             raise UserError("an openai policy needs a model's name and a server's URL")
         if not self.api_key.isascii() or not self.api_key.isprintable():
             raise UserError("the API key holds characters that no HTTP header takes")
-        if self.manner.guided == "tags" and self.manner.format not in ("server", "hermes", "qwen"):
+        if self.prompting.guided == "tags" and self.prompting.format not in ("server", "hermes", "qwen"):
             raise UserError(
-                f"policy option guided=tags binds calls in <tool_call> tags, which format={self.manner.format} does not"
-                " write: leave one of the two out"
+                f"policy option guided=tags binds calls in <tool_call> tags, which format={self.prompting.format} does"
+                " not write: leave one of the two out"
             )
         for url in self.urls:
             Address.of(url)
@@ -119,8 +119,8 @@ class OpenAIPolicy:
             "kind": "openai",
             "model": self.model,
             "sampling": {**self.sampling.data(), "seeded": self.sampling.seeded},
-            **self.manner.data(),
-            "request": self.asking.data(),
+            **self.prompting.data(),
+            "request": self.request.data(),
         }
 
     def start(self, opening: Opening) -> ChatActor:
@@ -139,16 +139,16 @@ class OpenAIPolicy:
             actor.recall(heard, chat_messages((), [step])[0])
         return actor
 
-    async def fleet(self) -> ReplicaPool:
+    async def pool(self) -> ReplicaPool:
         """The servers, as the running event loop uses them."""
         loop = asyncio.get_running_loop()
-        found = self._fleets.get(loop)
+        found = self._pools.get(loop)
         if found is None:
-            for ended in [known for known in self._fleets if known.is_closed()]:
-                del self._fleets[ended]
+            for ended in [known for known in self._pools if known.is_closed()]:
+                del self._pools[ended]
             _allow_files()
-            found = self.make_fleet(self.urls, "/chat/completions", self.api_key, self.patience, self.sleep)
-            self._fleets[loop] = found
+            found = self.make_pool(self.urls, "/chat/completions", self.api_key, self.patience, self.sleep)
+            self._pools[loop] = found
             await found.guard()
         return found
 
@@ -161,13 +161,13 @@ class OpenAIPolicy:
         """
         found = self._tails.get((tools, all_room))
         if found is None:
-            rest = {"model": self.model, **self.sampling.data(), **self.asking.data()}
+            rest = {"model": self.model, **self.sampling.data(), **self.request.data()}
             if all_room:
                 rest.pop("max_tokens", None)
             if tools:
                 rest["tools"] = [tool.openai() for tool in tools]
-                rest.update(_unparsed(self.manner.format))
-                rest.update(guide(self.manner.guided, tools))
+                rest.update(_unparsed(self.prompting.format))
+                rest.update(guide(self.prompting.guided, tools))
             found = self._tails[tools, all_room] = b"]," + orjson.dumps(rest)[1:-1]
         return found
 
@@ -185,13 +185,13 @@ class OpenAIPolicy:
     @property
     def format(self) -> Format | None:
         """How the model writes tool calls; None when the server parses them."""
-        return FORMATS.get(self.manner.format)
+        return FORMATS.get(self.prompting.format)
 
 
 class ChatActor:
     """One episode's chat with the model. What was said is kept as the bytes in which it is sent again."""
 
-    __slots__ = ("_chain", "_chat", "_fleet", "_policy", "_prefix", "_replica", "_seed", "_turns")
+    __slots__ = ("_chain", "_chat", "_policy", "_pool", "_prefix", "_replica", "_seed", "_turns")
 
     def __init__(self, policy: OpenAIPolicy, opening: Opening):
         self._policy = policy
@@ -199,7 +199,7 @@ class ChatActor:
         self._chat = bytearray(b'{"messages":[')
         self._chain: array[int] | None = None
         """Token ids of the last prompt and what was sampled after it."""
-        self._fleet: ReplicaPool | None = None
+        self._pool: ReplicaPool | None = None
         self._replica: Replica | None = None
         self._prefix = 0
         self._turns = 0
@@ -210,11 +210,11 @@ class ChatActor:
         Raises:
             HarnessError: No server could be made to give a turn.
         """
-        if self._fleet is None:
-            self._fleet = await self._policy.fleet()
+        if self._pool is None:
+            self._pool = await self._policy.pool()
         self._hear(observation)
         if self._replica is None:
-            self._replica = self._fleet.home(self._prefix)
+            self._replica = self._pool.home(self._prefix)
         limits = (False, True) if self._policy.sampling.max_tokens is not None else (False,)
         for all_room in limits:  # a server may count `max_tokens` against a prompt that would fit with less
             try:
@@ -227,12 +227,12 @@ class ChatActor:
         return Turn(finish_reason=CONTEXT_OVERFLOW)
 
     async def _said(self, tools: tuple[ToolSpec, ...], all_room: bool) -> ChatResponse:
-        assert self._fleet is not None
+        assert self._pool is not None
         assert self._replica is not None
         seed = b',"seed":%d' % (stable_hash("turn", self._seed, self._turns) >> 33) if self._seeded else b""
         body = b"".join((self._chat, self._policy.tail(tools, all_room=all_room), seed, b"}"))
         format, number = self._policy.format, self._turns
-        said, self._replica = await self._fleet.ask(
+        said, self._replica = await self._pool.ask(
             self._replica, body, lambda reply: read_reply(reply, format, number), self._seed, number
         )
         return said
@@ -263,8 +263,8 @@ class ChatActor:
             self._prefix = int.from_bytes(digest, "big")
 
     def _system(self, message: Message) -> str:
-        manner = self._policy.manner
-        return storable(system_text(message.content, manner.prompt, manner.confidence))
+        prompting = self._policy.prompting
+        return storable(system_text(message.content, prompting.prompt, prompting.confidence))
 
     def _add(self, message: JSON) -> None:
         if self._chat[-1:] != b"[":
@@ -279,7 +279,7 @@ class ChatActor:
         if said.prompt_ids is not None:
             new, kept, self._chain = continued(self._chain, said.prompt_ids, turn.token_ids or ())
             turn = replace(turn, prompt_ids=new, prompt_kept=kept)
-        return with_confidence(turn) if self._policy.manner.confidence else turn
+        return with_confidence(turn) if self._policy.prompting.confidence else turn
 
 
 def continued(

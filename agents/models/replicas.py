@@ -89,12 +89,12 @@ class Replica:
         api_key: Sent as a bearer token; empty for none.
     """
 
-    __slots__ = ("connections", "failed", "gate", "given", "rests_until", "url")
+    __slots__ = ("connections", "failed", "given", "limiter", "rests_until", "url")
 
     def __init__(self, url: str, path: str, api_key: str):
         self.url = url
         self.connections = Connections(Address.of(url), path, api_key)
-        self.gate = ConcurrencyLimiter()
+        self.limiter = ConcurrencyLimiter()
         self.rests_until = float("-inf")
         self.given = 0
         """Episodes that were given to it."""
@@ -157,7 +157,7 @@ class ReplicaPool:
         """
         least = self._least_loaded(None)
         known = self._homes.get(prefix)
-        if known is None or known.gate.load > least.gate.load * 1.25 + 8 or known.rests_until > self.clock():
+        if known is None or known.limiter.load > least.limiter.load * 1.25 + 8 or known.rests_until > self.clock():
             self._homes[prefix] = known = least
             if len(self._homes) > PREFIXES:
                 self._homes.popitem(last=False)
@@ -173,7 +173,7 @@ class ReplicaPool:
         now = self.clock()
         others = [r for r in self.replicas if r is not beside]
         up = [r for r in others if r.rests_until <= now] or others
-        return min(up, key=lambda r: (r.gate.load, r.given))
+        return min(up, key=lambda r: (r.limiter.load, r.given))
 
     async def ask(self, replica: Replica, body: bytes, read: Callable[[bytes], T], *salt: object) -> tuple[T, Replica]:
         """Send a request until a server answers or patience is at its end.
@@ -220,8 +220,8 @@ class ReplicaPool:
         return True
 
     async def _once(self, replica: Replica, body: bytes, read: Callable[[bytes], T]) -> T:
-        gate, timeout, stop = replica.gate, self.patience.timeout, CURRENT.get()
-        cuts = await gate.enter()
+        limiter, timeout, stop = replica.limiter, self.patience.timeout, CURRENT.get()
+        cuts = await limiter.enter()
         begun = self.clock()
         try:
             if stop is not None and stop.asked:  # it stood in a queue meanwhile
@@ -231,19 +231,19 @@ class ReplicaPool:
                     reply = await replica.connections.post(body)
             if reply.status != 200:
                 if reply.status in (429, 503):
-                    gate.crowded(cuts)
+                    limiter.crowded(cuts)
                 raise trouble(reply)
             value = read(reply.body)
             replica.failed = 0
             if self.clock() - begun > timeout / 2:
-                gate.crowded(cuts)  # it stood in a queue: more requests would only run into the timeout
+                limiter.crowded(cuts)  # it stood in a queue: more requests would only run into the timeout
             else:
-                gate.served()
+                limiter.served()
             return value
         except TimeoutError:
             if stop is not None and stop.asked:
                 raise HarnessError(f"the run is being stopped: {replica.url} is not waited for") from None
-            gate.crowded(cuts)
+            limiter.crowded(cuts)
             raise _Again(f"no reply within {timeout:g} seconds", lost=True) from None
         except Broken as error:
             replica.rests_until = self.clock() + REST_SECONDS
@@ -251,7 +251,7 @@ class ReplicaPool:
         except UnreadableReply as error:
             raise _Again(str(error)) from error
         finally:
-            gate.leave()
+            limiter.leave()
 
 
 class _Again(Exception):

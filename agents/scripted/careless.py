@@ -1,6 +1,6 @@
 """Policies that know one reaction only: repeat, give up, believe, or hurry.
 
-They do the tasks as the reference solutions do, at a desk that lacks the recovery they lack.
+They follow the reference solutions, which are written for an agent that recovers: theirs lacks some of that.
 """
 
 from __future__ import annotations
@@ -242,13 +242,13 @@ class TrustingAgent(BelievingAgent):
         return (yield from self.sql(sql.format(**filters), why="The listing fails: ask the database."))
 
 
-def _at(
-    desk: type[ReferenceAgent], report: Callable[[ScriptContext, str], str], *, waits: bool = True
+def _with(
+    agent: type[ReferenceAgent], report: Callable[[ScriptContext, str], str], *, waits: bool = True
 ) -> Callable[[ScriptContext], Script]:
-    """A script that does the task at this kind of desk."""
+    """A script that follows the reference solution with this kind of agent."""
 
     def script(stage: ScriptContext) -> Script:
-        stage.reference.desk = desk(stage.suite, stage.task, set())
+        stage.reference.desk = agent(stage.suite, stage.task, set())
         text: str | None = None
         while True:
             try:
@@ -278,19 +278,19 @@ def _with_apology(stage: ScriptContext, text: str) -> str:
 
 def repeater() -> Scripted:
     """After any trouble makes the same call again, a few times, then reports or answers from what it has."""
-    return Scripted("repeater", _at(StubbornAgent, _as_it_is))
+    return Scripted("repeater", _with(StubbornAgent, _as_it_is))
 
 
 def quitter() -> Scripted:
     """Apologises at the first error."""
-    return Scripted("quitter", _at(FaintAgent, _with_apology))
+    return Scripted("quitter", _with(FaintAgent, _with_apology))
 
 
 def trusting() -> Scripted:
     """Believes every answer that is not an error; never asks a second source."""
-    return Scripted("trusting", _at(TrustingAgent, _as_it_is))
+    return Scripted("trusting", _with(TrustingAgent, _as_it_is))
 
 
 def impatient() -> Scripted:
     """The expert without patience: never waits before it tries again."""
-    return Scripted("impatient", _at(ReferenceAgent, _as_it_is, waits=False))
+    return Scripted("impatient", _with(ReferenceAgent, _as_it_is, waits=False))

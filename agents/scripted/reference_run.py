@@ -144,12 +144,12 @@ def find_harmful_call(task: Task, alternatives: Alternatives, wrong: Wrong) -> t
     Returns:
         The first found: the write in the form of `CallIntent.normalized`, and the call; None where there is none.
     """
-    rehearsal = reference_run(task)
+    reference = reference_run(task)
     episode = Episode(task)
     try:
-        for n, record in enumerate(rehearsal.records):
+        for n, record in enumerate(reference.records):
             episode.step(Turn("", (record.call,)))
-            if n not in rehearsal.writes:
+            if n not in reference.writes:
                 continue
             for call in alternatives(record.call):
                 trial = episode.fork()

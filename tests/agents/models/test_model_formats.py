@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - the characters are DeepSeek's
-"""Calls in text, prompts by name, policy options, and the gate in front of a server: what needs no server."""
+"""Calls in text, prompts by name, policy options, and the limiter in front of a server: what needs no server."""
 
 import asyncio
 
@@ -202,36 +202,36 @@ def test_the_words_of_servers_for_a_full_context_are_known():
         assert not too_long(text)
 
 
-# ---- the gate ---------------------------------------------------------------------------------------
+# ---- the limiter ---------------------------------------------------------------------------------------
 
 
-def test_the_gate_is_open_until_the_server_is_crowded_and_then_follows_it():
+def test_the_limiter_lets_all_in_until_the_server_is_crowded_and_then_follows_it():
     async def run():
-        gate = ConcurrencyLimiter()
-        cuts = [await gate.enter() for _ in range(100)]
+        limiter = ConcurrencyLimiter()
+        cuts = [await limiter.enter() for _ in range(100)]
         for cut in cuts:
-            gate.crowded(cut)
-        assert gate.limit == 50  # a burst of refusals cuts it once
+            limiter.crowded(cut)
+        assert limiter.limit == 50  # a burst of refusals cuts it once
         for _ in cuts:
-            gate.leave()
+            limiter.leave()
         for _ in range(50):
-            gate.served()
-        assert 50.9 < gate.limit <= 51
-        gate.crowded(await gate.enter())
-        assert gate.limit == 1
+            limiter.served()
+        assert 50.9 < limiter.limit <= 51
+        limiter.crowded(await limiter.enter())
+        assert limiter.limit == 1
 
     asyncio.run(run())
 
 
 @settings(deadline=None, max_examples=examples(60))
 @given(st.lists(st.sampled_from(["enter", "leave", "crowd", "cancel", "serve"]), max_size=80))
-def test_the_gate_lets_in_no_more_than_its_limit_in_order_and_forgets_nobody(steps):
+def test_the_limiter_lets_in_no_more_than_its_limit_in_order_and_forgets_nobody(steps):
     async def run():
-        gate = ConcurrencyLimiter()
+        limiter = ConcurrencyLimiter()
         waiting, inside, log = [], [], []
 
         async def visit(number):
-            inside.append((number, await gate.enter()))
+            inside.append((number, await limiter.enter()))
             log.append(number)
 
         for number, step in enumerate(steps):
@@ -239,24 +239,24 @@ def test_the_gate_lets_in_no_more_than_its_limit_in_order_and_forgets_nobody(ste
                 waiting.append(asyncio.ensure_future(visit(number)))
             elif step == "leave" and inside:
                 inside.pop(0)
-                gate.leave()
+                limiter.leave()
             elif step == "crowd" and inside:
-                gate.crowded(inside[-1][1])
+                limiter.crowded(inside[-1][1])
             elif step == "serve":
-                gate.served()
+                limiter.served()
             elif step == "cancel" and waiting:
                 waiting.pop().cancel()
             for _ in range(3):
                 await asyncio.sleep(0)
-            assert gate.inside == len(inside)
+            assert limiter.inside == len(inside)
         assert log == sorted(log)
         while inside:
             inside.pop()
-            gate.leave()
+            limiter.leave()
             for _ in range(3):
                 await asyncio.sleep(0)
         assert all(task.done() for task in waiting)
-        assert gate.inside == 0
+        assert limiter.inside == 0
 
     asyncio.run(run())
 

@@ -222,12 +222,12 @@ def test_a_server_that_takes_only_eight_at_a_time_serves_them_all(players, tmp_p
         async with Stub(answer) as stub:
             made = policy(stub, patience=RetryPolicy(retries=40))
             await rollout(make_plan(32), made, tmp_path / "run", in_flight=128, sleep=no_sleep)
-            (fleet,) = made._fleets.values()
-            return fleet.replicas[0].gate, len(stub.requests)
+            (pool,) = made._pools.values()
+            return pool.replicas[0].limiter, len(stub.requests)
 
-    gate, asked = asyncio.run(run())
+    limiter, asked = asyncio.run(run())
     assert refused
-    assert gate.limit < 64
+    assert limiter.limit < 64
     assert len(refused) < asked / 2
     assert not any(trace.harness_error for trace in traces(tmp_path / "run"))
 
@@ -241,12 +241,12 @@ def test_a_server_at_which_requests_stand_in_a_queue_is_sent_fewer():
             return said("done")
 
         async with Stub(answer) as stub:
-            fleet = ReplicaPool((stub.url,), "/chat/completions", "", RetryPolicy(timeout=10), no_sleep, lambda: now[0])
-            (replica,) = fleet.replicas
-            replica.gate.inside = 3  # others that are under way
-            await fleet.ask(replica, b"{}", read_reply)
+            pool = ReplicaPool((stub.url,), "/chat/completions", "", RetryPolicy(timeout=10), no_sleep, lambda: now[0])
+            (replica,) = pool.replicas
+            replica.limiter.inside = 3  # others that are under way
+            await pool.ask(replica, b"{}", read_reply)
             replica.connections.close()
-            return replica.gate.limit
+            return replica.limiter.limit
 
     assert asyncio.run(run()) == 2
 
