@@ -1,19 +1,17 @@
 """Stored traces of scripted policies, played for real once a session, and runs made of them."""
 
-import asyncio
 from dataclasses import replace
 from functools import cache
 
 from faultgym.agents.registry import policy_named
-from faultgym.agents.rollouts.engine import Engine
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.spec import EpisodeSpec, identity
 from faultgym.agents.traces.trace import Trace
-from faultgym.envs.limits import Limits
 from faultgym.training.builds.check import ExampleCheck
 from faultgym.training.examples import Origin, SFTExample
 from faultgym.training.filters.decontaminate import held_out
 from faultgym.training.filters.select import select
+from helpers.recorded import recorded
 
 TEST_TASKS = 2
 """Test tasks of each template whose words are compared here: enough to be found, and quickly drawn."""
@@ -22,10 +20,7 @@ TEST_TASKS = 2
 @cache
 def played(task, faults="clean", policy="expert", seed=1):
     """The trace of one episode."""
-    actor = policy_named(policy)
-    trace = asyncio.run(Engine(actor, Limits()).play(EpisodeSpec(task, faults, seed), actor.describe()))
-    assert trace is not None
-    return trace
+    return recorded(policy_named(policy), EpisodeSpec(task, faults, seed))
 
 
 def example(task, faults="clean", seed=1):

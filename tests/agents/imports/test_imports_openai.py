@@ -1,6 +1,5 @@
 """Chat logs are read in all their variants, refused where they do not hold, and proven by re-execution only."""
 
-import asyncio
 import copy
 import json
 from contextlib import suppress
@@ -9,6 +8,7 @@ from dataclasses import replace
 import orjson
 import pytest
 from helpers.levels import examples
+from helpers.recorded import recorded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +19,6 @@ from faultgym.agents.imports.openai_chat import openai_conversation
 from faultgym.agents.imports.reading import BadRecord, LogValue, UnreadableRecord, read_values
 from faultgym.agents.imports.reexecute import reexecute
 from faultgym.agents.imports.taking import chats
-from faultgym.agents.rollouts.engine import Engine
 from faultgym.agents.traces.chat import arguments_text
 from faultgym.agents.traces.replay import replay
 from faultgym.agents.traces.spec import EpisodeSpec
@@ -37,17 +36,11 @@ SAID = {"role": "assistant", "content": "It rains."}
 PLAIN = [ASK, {"role": "assistant", "content": None, "tool_calls": [CALL]}, RESULT, SAID]
 
 
-def play(policy, spec: EpisodeSpec, limits: Limits | None = None) -> Trace:
-    trace = asyncio.run(Engine(policy, limits or Limits()).play(spec, policy.describe()))
-    assert trace is not None
-    return trace
-
-
 @pytest.fixture(scope="module")
 def traces(players):
     names = [f"bookshelf/{t}/test/{n}" for t in ("price", "lend") for n in range(3)]
     specs = [EpisodeSpec(name, preset, n, n) for name in names for n, preset in enumerate(PRESETS)]
-    return [play(players.clerk, spec) for spec in specs]
+    return [recorded(players.clerk, spec) for spec in specs]
 
 
 @pytest.fixture
@@ -289,7 +282,7 @@ def test_an_exported_trace_comes_back_verified(traces):
 
 
 def test_an_episode_that_a_limit_ended_comes_back_verified(players):
-    trace = play(players.clerk, EpisodeSpec("bookshelf/lend/test/1", "hostile"), Limits(turns=1))
+    trace = recorded(players.clerk, EpisodeSpec("bookshelf/lend/test/1", "hostile"), Limits(turns=1))
     assert trace.stop == "turn_limit"
     result = reexecute(chat(openai_log(trace)))
     assert result.trace is not None, result.difference

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from helpers.levels import rest
 from helpers.real_vllm import MARKS, PYTHON, serving
+from helpers.served import traces
 
 from faultgym.agents.models.server import served
 from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.engine import rollout
 from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
-from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import UserError
 from faultgym.envs.limits import Limits
@@ -49,10 +49,6 @@ def done(child: subprocess.Popen) -> str:
     said, _ = child.communicate(timeout=DEADLINE)
     assert child.returncode == 0, said
     return said
-
-
-def traces(folder: Path) -> list[Trace]:
-    return [Trace.from_record(record) for record in RunDirectory.open(folder).records()]
 
 
 def stored(folder: Path) -> int:

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 from helpers.run_folders import compacted, ids_on_disk
+from helpers.served import no_sleep
 
 from faultgym.agents.rollouts.engine import broken_by_harness, rollout
 from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
@@ -22,10 +23,6 @@ PLAN = ("bookshelf",)
 @pytest.fixture(scope="module")
 def plan(players) -> RolloutPlan:
     return RolloutPlan.make(RolloutRequest(PLAN, per_template=6, faults=("clean", "rough")))
-
-
-async def no_sleep(seconds):
-    await asyncio.sleep(0)
 
 
 def play(plan, policy, folder, **more):

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from helpers.recorded import recorded
 
-from faultgym.agents.rollouts.engine import Engine
 from faultgym.agents.traces.parts import Fingerprints, HarnessFailure
 from faultgym.agents.traces.replay import replay
 from faultgym.agents.traces.spec import EpisodeSpec
@@ -21,17 +21,11 @@ from faultgym.tools.types import ToolCall
 PRESETS = ("clean", "mild", "rough", "hostile", "outage")
 
 
-def play(policy, spec: EpisodeSpec, limits: Limits | None = None) -> Trace:
-    trace = asyncio.run(Engine(policy, limits or Limits()).play(spec, policy.describe()))
-    assert trace is not None
-    return trace
-
-
 @pytest.fixture(scope="module")
 def written(players):
     """An episode with two faults, two steps or more, and a write at its last call."""
     rules = [{"kind": "server_error", "trigger": {"nth": 1}}, {"kind": "timeout", "trigger": {"nth": 7}}]
-    trace = play(players.clerk, EpisodeSpec("bookshelf/lend/test/1:http", FaultPlan.from_rules(rules)))
+    trace = recorded(players.clerk, EpisodeSpec("bookshelf/lend/test/1:http", FaultPlan.from_rules(rules)))
     assert trace.verdict is not None
     assert trace.verdict.success
     assert len(trace.steps) >= 3
@@ -55,7 +49,7 @@ def with_step(trace: Trace, step: int, **changes) -> Trace:
 @pytest.mark.parametrize("template", ["price", "lend"])
 def test_real_traces_are_proven_also_after_being_stored(players, template, preset):
     for n in range(6):
-        trace = play(players.clerk, EpisodeSpec(f"bookshelf/{template}/test/{n}", preset, n, n))
+        trace = recorded(players.clerk, EpisodeSpec(f"bookshelf/{template}/test/{n}", preset, n, n))
         result = replay(Trace.from_record(trace.to_record()))
         assert result.difference is None
         assert result.notes == ()
@@ -81,7 +75,7 @@ def test_whatever_a_model_sends_replays_the_same(players):
         def act(self, observation, tools):
             return self.turns.pop(0)
 
-    trace = play(players.Player(Wild), EpisodeSpec("bookshelf/price/test/0"))
+    trace = recorded(players.Player(Wild), EpisodeSpec("bookshelf/price/test/0"))
     again = Trace.from_record(trace.to_record())
     assert again == trace
     assert replay(again).difference is None
@@ -98,7 +92,7 @@ def test_whatever_a_model_sends_replays_the_same(players):
 )
 def test_an_episode_that_a_budget_ended_is_proven_with_its_stop_reason(players, limits, stop):
     plan = FaultPlan.from_rules([{"kind": "timeout", "trigger": {"from": 1}}])
-    trace = play(players.clerk, EpisodeSpec("bookshelf/price/test/2:http", plan), limits)
+    trace = recorded(players.clerk, EpisodeSpec("bookshelf/price/test/2:http", plan), limits)
     assert trace.stop == stop
     assert len(trace.steps) == 1
     assert replay(trace).difference is None
@@ -120,7 +114,7 @@ def test_an_episode_that_real_time_ended_is_proven_up_to_there(players):
             return self.clerk.act(observation, tools)
 
     plan = FaultPlan.from_rules([{"kind": "timeout", "trigger": {"from": 1}}])
-    trace = play(players.Player(Never), EpisodeSpec("bookshelf/price/test/2", plan), Limits(wall_seconds=0.05))
+    trace = recorded(players.Player(Never), EpisodeSpec("bookshelf/price/test/2", plan), Limits(wall_seconds=0.05))
     assert (trace.stop, len(trace.steps)) == ("wall_limit", 1)
     result = replay(trace)
     assert result.proven

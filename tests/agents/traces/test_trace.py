@@ -1,6 +1,5 @@
 """A trace keeps everything, says what is wrong with one that does not hold, and is named by what defines it."""
 
-import asyncio
 import copy
 import json
 from dataclasses import replace
@@ -10,10 +9,10 @@ import jsonschema
 import orjson
 import pytest
 from helpers.levels import examples
+from helpers.recorded import recorded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faultgym.agents.rollouts.engine import Engine
 from faultgym.agents.storage.lines import encode, parse
 from faultgym.agents.traces.chat import arguments_text
 from faultgym.agents.traces.parts import HarnessFailure
@@ -35,13 +34,6 @@ SCHEMA_FILE = Path(__file__).parents[3] / "docs" / "trace.schema.json"
 PRESETS = ("clean", "mild", "rough", "hostile", "outage")
 
 
-def play(players, spec: EpisodeSpec, policy=None, limits=None) -> Trace:
-    policy = policy or players.clerk
-    trace = asyncio.run(Engine(policy, limits or Limits()).play(spec, policy.describe()))
-    assert trace is not None
-    return trace
-
-
 def specs():
     names = [f"bookshelf/{t}/test/{n}" for t in ("price", "lend") for n in range(4)]
     return [EpisodeSpec(name, preset, n, n) for name in names for n, preset in enumerate(PRESETS)]
@@ -49,7 +41,7 @@ def specs():
 
 @pytest.fixture(scope="module")
 def traces(players):
-    return [play(players, spec) for spec in specs()]
+    return [recorded(players.clerk, spec) for spec in specs()]
 
 
 @pytest.fixture
@@ -209,14 +201,14 @@ def test_an_episode_id_is_the_same_on_every_machine_and_in_every_version():
 
 def test_a_plan_of_faults_survives_in_the_trace(players):
     plan = FaultPlan.from_rules([{"kind": "server_error", "trigger": {"nth": 1}}], "one")
-    trace = play(players, EpisodeSpec("bookshelf/price/test/0:http", plan))
+    trace = recorded(players.clerk, EpisodeSpec("bookshelf/price/test/0:http", plan))
     assert [e.kind for e in trace.events] == ["server_error"]
     assert faults_of(Trace.from_record(trace.to_record()).faults) == plan
 
 
 def test_a_removed_tool_is_not_among_those_offered_later(players):
     plan = FaultPlan.from_rules([{"kind": "tool_removed", "tool": "http", "trigger": {"nth": 1}}])
-    trace = play(players, EpisodeSpec("bookshelf/price/test/0:http", plan))
+    trace = recorded(players.clerk, EpisodeSpec("bookshelf/price/test/0:http", plan))
     assert trace.removed == {"http": 1}
     assert "http" in {s.name for s in trace.tools_at(0)}
     assert "http" not in {s.name for s in trace.tools_at(1)}
