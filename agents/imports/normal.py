@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from faultgym.agents.imports.named import NamedTask
 from faultgym.agents.imports.reading import BadRecord
 from faultgym.core.json import JSON
 from faultgym.tools.types import ToolSpec
+
+
+class ListedFunction(BaseModel):
+    """A function as logs of either form list it among the tools."""
+
+    model_config = ConfigDict(extra="ignore")
+    name: Annotated[str, Field(min_length=1)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+    @property
+    def spec(self) -> ToolSpec:
+        """The tool; one without parameters takes none."""
+        return ToolSpec(self.name, self.description or "", self.parameters or {"type": "object", "properties": {}})
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,17 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from faultgym.agents.imports.named import named_task
-from faultgym.agents.imports.normal import Conversation, ImportedCall, ImportedMessage, ImportedResult, Part, chat_of
+from faultgym.agents.imports.normal import (
+    Conversation,
+    ImportedCall,
+    ImportedMessage,
+    ImportedResult,
+    ListedFunction,
+    Part,
+    chat_of,
+)
 from faultgym.agents.imports.reading import BadRecord, explained, loads
 from faultgym.agents.traces.chat import arguments_text
-from faultgym.core.json import JSON
 from faultgym.tools.types import ToolSpec
 
 
@@ -61,15 +68,9 @@ class _Message(_In):
     function_call: _Function | None = None
 
 
-class _FunctionSpec(_In):
-    name: Annotated[str, Field(min_length=1)]
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-
-
 class _Tool(_In):
     type: Literal["function"] | None = "function"
-    function: _FunctionSpec
+    function: ListedFunction
 
 
 class _Choice(_In):
@@ -83,8 +84,8 @@ class _Response(_In):
 
 class _Record(_In):
     messages: Annotated[list[_Message], Field(min_length=1, fail_fast=True)]
-    tools: Annotated[list[_Tool | _FunctionSpec], Field(fail_fast=True)] | None = None
-    functions: Annotated[list[_FunctionSpec], Field(fail_fast=True)] | None = None
+    tools: Annotated[list[_Tool | ListedFunction], Field(fail_fast=True)] | None = None
+    functions: Annotated[list[ListedFunction], Field(fail_fast=True)] | None = None
     model: str | None = None
     metadata: dict[str, Any] | None = None
     id: str | int | None = None
@@ -194,10 +195,6 @@ def _arguments(function: _Function) -> str:
     return function.arguments or "{}"
 
 
-def tool_specs(tools: list[_Tool | _FunctionSpec] | list[_FunctionSpec]) -> tuple[ToolSpec, ...]:
-    """The tools that a log lists; those without parameters take none."""
-    functions = [tool.function if isinstance(tool, _Tool) else tool for tool in tools]
-    return tuple(ToolSpec(f.name, f.description or "", f.parameters or _NO_PARAMETERS) for f in functions)
-
-
-_NO_PARAMETERS: JSON = {"type": "object", "properties": {}}
+def tool_specs(tools: list[_Tool | ListedFunction] | list[ListedFunction]) -> tuple[ToolSpec, ...]:
+    """The tools that a log lists."""
+    return tuple(tool.function.spec if isinstance(tool, _Tool) else tool.spec for tool in tools)

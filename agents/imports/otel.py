@@ -19,7 +19,15 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from faultgym.agents.imports.named import PREFIX, named_task
-from faultgym.agents.imports.normal import Conversation, ImportedCall, ImportedMessage, ImportedResult, Part, chat_of
+from faultgym.agents.imports.normal import (
+    Conversation,
+    ImportedCall,
+    ImportedMessage,
+    ImportedResult,
+    ListedFunction,
+    Part,
+    chat_of,
+)
 from faultgym.agents.imports.otlp import Record
 from faultgym.agents.imports.reading import BadRecord, explained, loads
 from faultgym.agents.traces.chat import arguments_text
@@ -50,16 +58,9 @@ class _Message(BaseModel):
     parts: Annotated[list[_Part], Field(fail_fast=True)]
 
 
-class _Definition(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    name: Annotated[str, Field(min_length=1)]
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-
-
 _MESSAGES = TypeAdapter(Annotated[list[_Message], Field(fail_fast=True)])
 _PARTS = TypeAdapter(Annotated[list[_Part], Field(fail_fast=True)])
-_DEFINITIONS = TypeAdapter(Annotated[list[_Definition], Field(fail_fast=True)])
+_DEFINITIONS = TypeAdapter(Annotated[list[ListedFunction], Field(fail_fast=True)])
 
 
 @dataclass(slots=True)
@@ -252,9 +253,7 @@ def _arguments(value: Any) -> str:
 
 
 def _tools(attributes: JSON) -> tuple[ToolSpec, ...]:
-    found = _checked(_DEFINITIONS, attributes, TOOLS)
-    empty: JSON = {"type": "object", "properties": {}}
-    return tuple(ToolSpec(d.name, d.description or "", d.parameters or empty) for d in found)
+    return tuple(listed.spec for listed in _checked(_DEFINITIONS, attributes, TOOLS))
 
 
 def _text_of(attributes: JSON, *names: str) -> str:
