@@ -68,7 +68,19 @@ def play(
 
 
 def _ask(prompt: str) -> str:
-    return input(prompt)
+    """The next line of the input.
+
+    Raises:
+        EOFError: There is none.
+    """
+    if sys.stdin.isatty():
+        return input(prompt)  # with line editing
+    # Not for a pipe: `input` drops what its flush of the output raises, and with it an interrupt.
+    print(prompt, end="", flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.removesuffix("\n")
 
 
 def _say(text: str) -> None:

@@ -116,6 +116,22 @@ def test_an_interrupt_keeps_the_turns_so_far(tmp_path, number):
     assert (trace.stop, len(trace.steps)) == ("left", 1)
 
 
+def test_an_interrupt_while_the_prompt_is_written_is_not_lost(tmp_path, monkeypatch):
+    class Interrupted(io.StringIO):
+        once = True
+
+        def flush(self):
+            if self.once and "next (" in self.getvalue().partition("turn 2")[2]:
+                self.once = False
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed(LOOK)), "utf-8"))
+    monkeypatch.setattr(sys, "stdout", Interrupted())
+    assert main(["play", TASK, "--out", str(tmp_path / "played")]) == 130
+    (trace,) = traces(tmp_path)
+    assert (trace.stop, len(trace.steps)) == ("left", 1)
+
+
 def test_bytes_that_are_no_text_are_taken_and_the_trace_still_holds(play, tmp_path, capsys):
     code, _, err = play(["sql", "caf\udcff", "SELECT '\udcfe'", *ANSWER], TASK)
     assert (code, err) == (0, "")
