@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from faultgym.agents.imports.imported import IMPORT_SCHEMA_VERSION, KIND, ChatSource, ImportedChat
 from faultgym.agents.imports.openai_chat import openai_conversation
@@ -135,8 +135,7 @@ def take(
         chosen = _Folder(collection(out, KIND, IMPORT_SCHEMA_VERSION), stack)
         proven = _Folder(collection(out / VERIFIED, VERIFIED, SCHEMA_VERSION, OLDEST_VERSION), stack)
         refused = stack.enter_context((out / "refused.jsonl").open("a+b"))
-        refused.seek(0)
-        noted = set(refused)  # by an import before: the same refusal stands there once
+        noted = _noted(refused)
         taken = ImportReport()
         for found in (each for path in files for each in chats(path, format)):
             what = found if isinstance(found, UnreadableRecord) else _taken(found, chosen, proven, taken)
@@ -150,6 +149,16 @@ def take(
                 if on_refused is not None:
                     on_refused(what)
     return taken
+
+
+def _noted(refused: BinaryIO) -> set[bytes]:
+    """The refusals of imports before, a line each; what a crash cut short at the end is cut off."""
+    refused.seek(0)
+    lines = refused.readlines()
+    if lines and not lines[-1].endswith(b"\n"):
+        refused.truncate(sum(map(len, lines[:-1])))
+        del lines[-1]
+    return set(lines)
 
 
 class _Folder:

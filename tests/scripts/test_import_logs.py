@@ -83,6 +83,17 @@ def test_a_refusal_is_kept_once_however_often_its_file_is_imported(faultgym, tmp
     assert kept == [1, 2]
 
 
+def test_a_refusal_that_a_crash_cut_short_is_written_anew(faultgym, tmp_path):
+    log, out = tmp_path / "log.jsonl", tmp_path / "out"
+    log.write_text('{"a": 1}\n[]\n')
+    faultgym("import", log, "--out", out)
+    whole = (out / "refused.jsonl").read_bytes()
+    for cut in (1, len(whole) // 2 + 1, len(whole) - 1):
+        (out / "refused.jsonl").write_bytes(whole[:cut])
+        faultgym("import", log, "--out", out)
+        assert (out / "refused.jsonl").read_bytes() == whole
+
+
 def test_many_refusals_are_counted_not_printed(faultgym, tmp_path):
     (tmp_path / "log.jsonl").write_text('{"a": 1}\n' * 1000)
     code, _, err = faultgym("import", tmp_path / "log.jsonl", "--out", tmp_path / "out")
