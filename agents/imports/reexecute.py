@@ -60,7 +60,7 @@ def reexecute(chat: ImportedChat) -> Reexecuted:
 def _trace(chat: ImportedChat, named: NamedTask) -> Trace:
     try:
         task = task_by_id(named.task)
-    except (TaskError, ValueError, OverflowError) as error:  # its number may have a thousand digits
+    except TaskError as error:
         raise _Otherwise(f"task: {error}") from None
     spec, schedule = _planned(named, task)
     try:
