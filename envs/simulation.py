@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from faultgym.core.text import has_surrogates, storable
-from faultgym.core.values import fast_init
+from faultgym.core.values import fast_init, maker
 from faultgym.envs.messages.turn import Observation, Turn
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
@@ -31,6 +31,9 @@ class StepRecord:
     calls: tuple[CallRecord, ...]
     digest: str
     """Of the customer-visible state after the turn."""
+
+
+_step, _observation = maker(StepRecord), maker(Observation)
 
 
 class Simulation:
@@ -112,8 +115,8 @@ class Simulation:
         else:
             records = tuple(call(c) for c in turn.tool_calls[:MAX_CALLS_PER_TURN])
             records += tuple(self.toolbox.refuse(c, MAX_CALLS_PER_TURN) for c in turn.tool_calls[MAX_CALLS_PER_TURN:])
-        self.turns.append(StepRecord(turn, records, self.world.digest()))
-        return Observation(tuple([r.result for r in records]))
+        self.turns.append(_step(turn, records, self.world.digest()))
+        return _observation(tuple([r.result for r in records]))
 
     def end(self, stop: str) -> None:
         """End the simulation.

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import orjson
 
 from faultgym.core.bank import banked
+from faultgym.core.values import maker
 from faultgym.tools.channels.http.service import Operation, Service, ServiceError
 from faultgym.tools.context import WorldView
 from faultgym.tools.exchange import HttpRequest, HttpResponse
@@ -25,6 +26,9 @@ class CallOutcome(NamedTuple):
     """The tables that the call was about; for the scorer."""
     write: bool = False
     """Whether the call was meant to change the world."""
+
+
+_request = maker(HttpRequest)
 
 
 class Session:
@@ -69,7 +73,7 @@ class Session:
         """
         if self.token and "authorization" not in request.headers:
             headers = {**request.headers, "authorization": f"Bearer {self.token}"}
-            request = HttpRequest(request.method, request.path, query=request.query, headers=headers, body=request.body)
+            request = _request(request.method, request.path, query=request.query, headers=headers, body=request.body)
         site = http_site(self.service, tool, request)
         response = exchange_http(self.world, self.service, self.layer, site, request)
         if site.route == "issue_token" and response.status == 201:

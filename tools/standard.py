@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import orjson
 from pydantic import Field
 
+from faultgym.core.values import maker
 from faultgym.tools.context import WorldView
 from faultgym.tools.exchange import (
     HttpRequest,
@@ -142,6 +143,7 @@ def render_sql(reply: SqlReply, writes: bool) -> str:
 
 
 Scalar = str | int | float | bool
+_request = maker(HttpRequest)
 
 
 def http(
@@ -180,12 +182,16 @@ def http_request(
         >>> http_request("GET", "/v1/orders?limit=5", {"paid": True}, {}, None).query
         {'limit': '5', 'paid': 'true'}
     """
-    clean = {name: _query_text(value) for name, value in query.items()}
+    clean = {name: _query_text(value) for name, value in query.items()} if query else {}
     if "?" in path or "://" in path or "%" in path or "#" in path:
         path, inside = split_path(path)
         clean = {**inside, **clean}
-    return HttpRequest(
-        method, path, query=clean, headers=lower_names(headers), body=b"" if body is None else orjson.dumps(body)
+    return _request(
+        method,
+        path,
+        query=clean,
+        headers=lower_names(headers) if headers else {},
+        body=b"" if body is None else orjson.dumps(body),
     )
 
 

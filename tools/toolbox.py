@@ -15,7 +15,7 @@ from pydantic import Field
 
 from faultgym.core.json import MAX_INTEGER, unfit
 from faultgym.core.suggest import did_you_mean
-from faultgym.core.values import fast_init
+from faultgym.core.values import fast_init, maker
 from faultgym.tools.channels.http.service import Operation, Service
 from faultgym.tools.context import Effect
 from faultgym.tools.declare import BadArguments, Declaration, declare
@@ -67,6 +67,8 @@ class CallRecord:
     at: float = 0.0
     """Virtual time in seconds when it returned."""
 
+
+_record, _result = maker(CallRecord), maker(ToolResult)
 
 STANDARD = {f.__name__: Tool(declare(f), f) for f in (search, sql, http, wait)}
 """The standard tools by name."""
@@ -191,11 +193,11 @@ class Toolbox:
         else:
             outcome = self._run(call)
         if result is None:
-            result = ToolResult(call.id, call.name, capped(outcome.content), outcome.code)
-        elif len(result.content) > MAX_CONTENT:
+            result = _result(call.id, call.name, outcome.content, outcome.code)
+        if len(result.content) > MAX_CONTENT:
             result = ToolResult(result.call_id, result.name, capped(result.content), result.code)
         layer.call += 1
-        return CallRecord(
+        return _record(
             call,
             result,
             tables=outcome.tables,

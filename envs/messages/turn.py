@@ -12,6 +12,7 @@ CONTEXT_OVERFLOW = "context_overflow"
 """The finish reason of a turn that could not be played: the chat no longer fits into the model."""
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Message:
     """A system or user message."""

@@ -64,7 +64,7 @@ class FaultLayer:
         twin.events = list(self.events)
         twin.step = self.step
         twin.call = self.call
-        twin._armed = {
+        twin._armed = self._armed and {  # an empty one never changes
             channel: [(fault, found, state.copy()) for fault, found, state in entries]
             for channel, entries in self._armed.items()
         }

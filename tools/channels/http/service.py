@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Any, get_type_hints
 
 import orjson
 from pydantic import Field
 
 from faultgym.core.json import JSON
+from faultgym.core.values import maker
 from faultgym.tools.context import WorldView
 from faultgym.tools.declare import BadArguments, Declaration, declare
 from faultgym.tools.exchange import HttpRequest, HttpResponse
@@ -58,9 +59,12 @@ class ServiceError(Exception):
         )
 
 
-@dataclass(frozen=True, slots=True)
+_response = maker(HttpResponse)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Operation:
-    """One route: a typed function and what the pipeline has to know of it."""
+    """One route: a typed function and what the pipeline has to know of it. Equal to itself alone, as a function is."""
 
     name: str
     """The operationId, and the name of the typed tool."""
@@ -70,7 +74,7 @@ class Operation:
     """With parameters in braces: `/v1/orders/{order_id}`."""
     function: Callable[..., Any]
     """Takes the world, then the parameters by name; returns the body, or raises `ServiceError`."""
-    declaration: Declaration = field(hash=False, compare=False)
+    declaration: Declaration
     tables: tuple[str, ...] = ()
     """The tables whose facts it gives or changes; for the scorer."""
     status: int = 200
@@ -211,7 +215,7 @@ class Service:
             if "full" not in str(error):
                 raise
             return ServiceError(507, "Insufficient Storage", "there is no room for more").response()
-        return HttpResponse(op.status, _headers(op, body), orjson.dumps(body))
+        return _response(op.status, _headers(op, body), orjson.dumps(body))
 
 
 def _headers(op: Operation, body: JSON) -> dict[str, str]:

@@ -26,6 +26,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from faultgym.core.bank import banked
+from faultgym.core.values import maker
 from faultgym.tools.channels.sql import time as sqltime
 from faultgym.tools.channels.sql.policy import (
     HINT,
@@ -58,6 +59,7 @@ _TICK = 1_000
 _SECONDS = 0.5
 _GROWTH = 64 << 20
 """Bytes by which the process may grow during one statement."""
+_reply = maker(SqlReply)
 
 
 class GuardedConnection:
@@ -135,10 +137,10 @@ class GuardedConnection:
                 columns = verdict.columns = tuple([c[0] for c in described]) if described else ()
             rows, truncated = _collect(cursor, self._policy) if columns else ((), False)
             if not verdict.writes:
-                return SqlReply(columns, rows, truncated=truncated, tables=verdict.tables)
+                return _reply(columns, rows, truncated=truncated, tables=verdict.tables)
             for _ in cursor:  # a write counts its rows once its RETURNING rows are read to the end
                 pass
-            return SqlReply(columns, rows, changes=max(cursor.rowcount, 0), truncated=truncated, tables=verdict.tables)
+            return _reply(columns, rows, changes=max(cursor.rowcount, 0), truncated=truncated, tables=verdict.tables)
         except _BY_STATEMENT as error:
             return SqlReply(error=message(error), tables=verdict.tables)
         except sqlite3.DatabaseError:
