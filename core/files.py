@@ -26,23 +26,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def files_sha256(paths: Iterable[Path], below: Path) -> str:
-    """One SHA-256 for several files: of their names relative to `below` and their bytes, in the order of the names.
-
-    Args:
-        paths: The files, in any order.
-        below: The folder that all of them are in.
-
-    Raises:
-        ValueError: A path is not below the folder.
-        OSError: A file cannot be read.
-    """
-    digest = hashlib.sha256()
-    for name, path in sorted((path.relative_to(below).as_posix(), path) for path in paths):
-        digest.update(f"{name} {file_sha256(path)}\n".encode())
-    return digest.hexdigest()
-
-
 def contents_sha256(paths: Iterable[Path], end: str = "") -> str:
     """One SHA-256 over several files in the order given: of each its name without folders, `end`, and its bytes.
 

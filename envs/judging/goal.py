@@ -83,17 +83,6 @@ def compare(goal: Goal, found: Iterable[Change]) -> tuple[list[Change], list[Cha
     return missing, [c for c in surplus if c not in duplicate], duplicate
 
 
-def goal_reached(goal: Goal, world: World) -> bool:
-    """Whether the state alone is as the goal wants it.
-
-    Args:
-        goal: The goal; only its changes count.
-        world: The world at the end.
-    """
-    missing, extra, duplicate = compare(goal, changes(world))
-    return not (missing or extra or duplicate)
-
-
 def judge(
     goal: Goal, world: World, text: str, *, looked_up: bool, blocked: bool, injections: Iterable[Injection] = ()
 ) -> Verdict:

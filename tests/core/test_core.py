@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from faultgym.core import bank, registry
 from faultgym.core.errors import UserError
-from faultgym.core.files import file_sha256, files_sha256
+from faultgym.core.files import file_sha256
 from faultgym.core.json import canonical, deeper_than
 from faultgym.core.registry import Registry
 from faultgym.core.text import has_surrogates, joined, storable
@@ -63,13 +63,11 @@ def test_depth_is_found_without_recursion():
     assert deeper_than(value, 32)
 
 
-def test_a_folder_of_files_has_one_hash_that_names_and_bytes_change(tmp_path):
+def test_the_hash_of_a_file_is_of_its_bytes_alone(tmp_path):
     (tmp_path / "a").write_bytes(b"1")
     (tmp_path / "b").write_bytes(b"2")
-    both = files_sha256([tmp_path / "b", tmp_path / "a"], tmp_path)
-    assert both == files_sha256([tmp_path / "a", tmp_path / "b"], tmp_path)
+    assert file_sha256(tmp_path / "a") != file_sha256(tmp_path / "b")
     (tmp_path / "a").write_bytes(b"2")
-    assert both != files_sha256([tmp_path / "a", tmp_path / "b"], tmp_path)
     assert file_sha256(tmp_path / "a") == file_sha256(tmp_path / "b")
 
 
