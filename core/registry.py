@@ -9,6 +9,7 @@ somebody asks for a name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
@@ -102,24 +103,37 @@ class Registry(Mapping[str, T], Generic[T]):
             raise self._error(f"there is a {self.noun} named {name!r} already; choose another name")
         if self._check is not None:
             self._check(name, entry)
-        self._points.pop(name, None)
         self._entries[name] = entry
 
-    def put(self, name: str, entry: T) -> None:
-        """Take an entry that the caller has checked, in the place of any other of that name."""
+    @contextmanager
+    def holding(self, name: str, entry: T) -> Iterator[None]:
+        """Within the context an entry has the name, unchecked; what had the name before returns afterwards.
+
+        Args:
+            name: The name of the entry.
+            entry: The entry.
+        """
         self._load()
-        self._points.pop(name, None)
+        before = self._entries.get(name)
         self._entries[name] = entry
+        try:
+            yield
+        finally:
+            if before is None:
+                self._entries.pop(name, None)
+            else:
+                self._entries[name] = before
 
     def held(self, name: str) -> T | None:
         """The entry of that name if it has been imported, else None; imports nothing."""
         return self._entries.get(name)
 
     def unregister(self, name: str) -> None:
-        """Forget an entry; no error where there is none."""
+        """Forget what was registered under a name; a built-in or installed entry that it replaced returns."""
         self._load()
         self._entries.pop(name, None)
-        self._points.pop(name, None)
+        if name in self._own:
+            self._entries[name] = self._own[name]
 
     def __getitem__(self, name: str) -> T:
         """The entry of that name; raises KeyError. `named` raises what a person can read."""

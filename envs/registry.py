@@ -74,18 +74,9 @@ def register_suite(suite: Suite) -> Suite:
     Raises:
         TaskError: The suite could not work; see `check_shape`.
     """
-    return _put(suite, check=True)
-
-
-def _put(suite: Suite, *, check: bool) -> Suite:
-    if SUITES.held(suite.name) is suite:
-        return suite
-    if SUITES.held(suite.name) is not None:
-        bank.forget("tasks", "worlds")  # what was kept of the other suite's tasks is found by their ids
-    if check:
+    if SUITES.held(suite.name) is not suite:
         SUITES.register(suite.name, suite, replace=True)
-    else:
-        SUITES.put(suite.name, suite)
+        _forget_tasks()
     return suite
 
 
@@ -99,16 +90,20 @@ def registered(suite: Suite) -> Iterator[Suite]:
     Yields:
         The suite itself.
     """
-    before = SUITES.held(suite.name)
-    _put(suite, check=False)
-    try:
+    if SUITES.held(suite.name) is suite:
         yield suite
+        return
+    try:
+        with SUITES.holding(suite.name, suite):
+            _forget_tasks()
+            yield suite
     finally:
-        if before is None:
-            SUITES.unregister(suite.name)
-            bank.forget("tasks", "worlds")
-        else:
-            _put(before, check=False)
+        _forget_tasks()
+
+
+def _forget_tasks() -> None:
+    """Forget what was made of tasks: it is found by their ids, which another suite of the same name has too."""
+    bank.forget("tasks", "worlds")
 
 
 def suite_named(name: str) -> Suite:

@@ -2,6 +2,8 @@
 
 import json
 import math
+import sys
+from contextlib import suppress
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -108,6 +110,30 @@ def test_what_others_add_is_not_among_the_built_in():
     found.register("two", 2)
     found.register("one", 11, replace=True)
     assert dict(found.own) == {"one": 1}
+
+
+@pytest.mark.parametrize("imported", [False, True])
+@pytest.mark.parametrize("name", ["one", "depth"])
+def test_what_an_entry_replaced_for_a_while_returns(name, imported):
+    found: Registry[int] = Registry("number", "faultgym.test_numbers", check=only_ints, lazy={"depth": "sys:maxsize"})
+    found.add("one", 1)
+    if imported:
+        assert found[name]
+    with found.holding(name, 7):
+        assert found[name] == 7
+    assert dict(found) == {"one": 1, "depth": sys.maxsize}
+    found.register(name, 8, replace=True)
+    assert found[name] == 8
+    found.unregister(name)
+    assert dict(found) == {"one": 1, "depth": sys.maxsize}
+
+
+def test_a_name_that_was_held_for_a_while_is_gone_afterwards():
+    found = numbers()
+    with suppress(ZeroDivisionError), found.holding("two", 2):
+        assert list(found) == ["one", "two"]
+        raise ZeroDivisionError
+    assert list(found) == ["one"]
 
 
 def test_entry_points_extend_a_registry_and_are_checked_when_asked_for(monkeypatch):

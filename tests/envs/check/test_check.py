@@ -16,6 +16,7 @@ from faultgym.envs.check import CONDUCT, RULES, check_env, check_suite
 from faultgym.envs.gym.registration import SUITES, environment_ids
 from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
+from faultgym.envs.registry import SUITES as REGISTRY
 from faultgym.envs.registry import suite_named
 from faultgym.envs.suite import Drawn, Suite
 from faultgym.envs.suites.common import service
@@ -47,6 +48,13 @@ def test_a_suite_of_a_third_party_holds_every_rule(bookshelf):
     report = check_suite(bookshelf)
     assert report.ok, str(report)
     assert len(report.findings) == len(RULES) == 18
+
+
+def test_a_built_in_suite_that_nobody_has_asked_for_survives_the_check_of_another_of_its_name(bookshelf):
+    built_in = suite_named("incidents")
+    REGISTRY.unregister("incidents")  # as it is before somebody asks for it
+    check_suite(replace(bookshelf, name="incidents"), RULES[:1])
+    assert suite_named("incidents") is built_in
 
 
 def test_an_environment_is_checked_without_its_wrappers(bookshelf):
