@@ -7,9 +7,10 @@ Both are small custom spaces. Vector environments batch them to tuples, and carr
 from __future__ import annotations
 
 import random
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -23,10 +24,38 @@ from faultgym.envs.suite import Suite
 from faultgym.tools.toolbox import STANDARD
 from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
 
+T = TypeVar("T")
 Seed = int | np.random.Generator | None
 
 
-class TurnSpace(gym.Space[Turn]):
+class DrawnSpace(gym.Space[T]):
+    """A space of values that are drawn one by one, and that no array holds."""
+
+    @property
+    def is_np_flattenable(self) -> bool:
+        """Whether the space can be flattened to a box: no."""
+        return False
+
+    def sample(self, mask: None = None, probability: None = None) -> T:
+        """Draw a value from the space's own generator.
+
+        Args:
+            mask: None: the space has no masks.
+            probability: None, likewise.
+
+        Raises:
+            ValueError: A mask or a probability is given.
+        """
+        if mask is not None or probability is not None:
+            raise ValueError("this space has no masks: call sample() without arguments")
+        return self.draw(random.Random(int(self.np_random.integers(2**63))))
+
+    @abstractmethod
+    def draw(self, rng: random.Random) -> T:
+        """Draw a value from a generator."""
+
+
+class TurnSpace(DrawnSpace[Turn]):
     """All turns. `sample` gives turns that an untrained policy of this suite might take.
 
     Of ten samples about eight call one or two of the suite's tools with arguments that fit, one calls
@@ -47,23 +76,8 @@ class TurnSpace(gym.Space[Turn]):
         super().__init__(seed=seed)
         self.tools, self._suggestions = _known(suite)
 
-    @property
-    def is_np_flattenable(self) -> bool:
-        """Whether the space can be flattened to a box: no."""
-        return False
-
-    def sample(self, mask: None = None, probability: None = None) -> Turn:
-        """Draw a turn from the space's own generator.
-
-        Args:
-            mask: None: the space has no masks.
-            probability: None, likewise.
-
-        Raises:
-            ValueError: A mask or a probability is given.
-        """
-        _refuse_masks(mask, probability)
-        rng = random.Random(int(self.np_random.integers(2**63)))
+    def draw(self, rng: random.Random) -> Turn:
+        """Draw a turn from a generator."""
         chance = rng.random()
         if chance < 0.1:
             return Turn(text=some_text(rng, 8), confidence=rng.choice((None, 0.25, 1.0)))
@@ -108,7 +122,7 @@ class TurnSpace(gym.Space[Turn]):
         return f"TurnSpace({len(self.tools)} tools)"
 
 
-class ObservationSpace(gym.Space[Observation]):
+class ObservationSpace(DrawnSpace[Observation]):
     """All observations.
 
     Args:
@@ -118,23 +132,8 @@ class ObservationSpace(gym.Space[Observation]):
     def __init__(self, seed: Seed = None):
         super().__init__(seed=seed)
 
-    @property
-    def is_np_flattenable(self) -> bool:
-        """Whether the space can be flattened to a box: no."""
-        return False
-
-    def sample(self, mask: None = None, probability: None = None) -> Observation:
-        """Draw an observation from the space's own generator.
-
-        Args:
-            mask: None: the space has no masks.
-            probability: None, likewise.
-
-        Raises:
-            ValueError: A mask or a probability is given.
-        """
-        _refuse_masks(mask, probability)
-        rng = random.Random(int(self.np_random.integers(2**63)))
+    def draw(self, rng: random.Random) -> Observation:
+        """Draw an observation from a generator."""
         if rng.random() < 0.2:
             return Observation((Message("system", some_text(rng, 8)), Message("user", some_text(rng, 8))))
         results = (ToolResult(f"call_{n}", "sql", some_text(rng, 8)) for n in range(rng.randrange(1, 3)))
@@ -199,11 +198,6 @@ def _turn(item: Mapping[str, Any]) -> Turn:
     calls = tuple(ToolCall(**call) for call in item["tool_calls"])
     lists = {name: None if item[name] is None else tuple(item[name]) for name in ("token_ids", "logprobs")}
     return Turn(**{**item, "tool_calls": calls, **lists})
-
-
-def _refuse_masks(mask: object, probability: object) -> None:
-    if mask is not None or probability is not None:
-        raise ValueError("this space has no masks: call sample() without arguments")
 
 
 def _is_call(call: object) -> bool:

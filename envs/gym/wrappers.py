@@ -9,6 +9,7 @@ never both true: a final turn terminates, also one that uses a budget up.
 from __future__ import annotations
 
 import copy
+import random
 from typing import Any, SupportsFloat, TypeVar, cast
 
 import gymnasium as gym
@@ -16,7 +17,7 @@ import gymnasium as gym
 from faultgym.envs.defaults import MAX_TURNS
 from faultgym.envs.episode import Episode
 from faultgym.envs.gym.env import BAD_CALLS, ToolEnv
-from faultgym.envs.gym.spaces import Seed, TurnSpace
+from faultgym.envs.gym.spaces import DrawnSpace, Seed, TurnSpace
 from faultgym.envs.limits import Limits, turn_tokens
 from faultgym.envs.messages.hermes import format_hermes, parse_hermes
 from faultgym.envs.messages.turn import Observation, Turn
@@ -156,38 +157,21 @@ class TimeBudget(gym.utils.RecordConstructorArgs, _Budget[A]):
         _Budget.__init__(self, env, Limits(turns=None, virtual_seconds=self.seconds))
 
 
-class TextSpace(gym.Space[str]):
+class TextSpace(DrawnSpace[str]):
     """Assistant messages as text. `sample` writes the turns of a `TurnSpace` in the Hermes form.
 
     Args:
         turns: The space of the turns that are written.
-        seed: A number seeds that space; None leaves its generator as it is.
+        seed: Seeds the space's own generator; None takes the one of `turns`.
     """
 
     def __init__(self, turns: TurnSpace, seed: Seed = None):
         self.turns = turns
-        super().__init__(seed=seed)
+        super().__init__(seed=turns.np_random if seed is None else seed)
 
-    @property
-    def is_np_flattenable(self) -> bool:
-        """Whether the space can be flattened to a box: no."""
-        return False
-
-    def seed(self, seed: int | None = None) -> int:
-        """Seed the space of the turns that are written; returns the seed."""
-        return int(self.turns.seed(seed))
-
-    def sample(self, mask: None = None, probability: None = None) -> str:
-        """Draw a message.
-
-        Args:
-            mask: None: the space has no masks.
-            probability: None, likewise.
-
-        Raises:
-            ValueError: A mask or a probability is given.
-        """
-        return format_hermes(self.turns.sample(mask, probability))
+    def draw(self, rng: random.Random) -> str:
+        """Draw a message from a generator."""
+        return format_hermes(self.turns.draw(rng))
 
     def contains(self, x: Any) -> bool:
         """Whether `x` is a text: every text is a message."""

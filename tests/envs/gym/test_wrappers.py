@@ -1,14 +1,17 @@
 """The wrappers: budgets, raw text, shaped rewards, forks of wrapped environments."""
 
 import gymnasium as gym
+import numpy as np
 import pytest
 from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faultgym.envs.gym.env import ToolEnv
+from faultgym.envs.gym.spaces import TurnSpace
 from faultgym.envs.gym.wrappers import HermesText, RewardShaping, TextSpace, TimeBudget, TokenBudget, TurnLimit, forked
 from faultgym.envs.limits import turn_tokens
+from faultgym.envs.messages.hermes import format_hermes
 from faultgym.envs.messages.turn import Turn
 from faultgym.tools.types import ToolCall
 
@@ -189,6 +192,17 @@ def test_sampled_texts_are_contained_and_seeded(env):
     space.seed(4)
     assert samples == [space.sample() for _ in range(50)]
     assert 1 not in space
+
+
+@pytest.mark.parametrize("seed", [int, np.random.default_rng])
+def test_a_space_of_texts_draws_what_a_space_of_turns_draws_with_the_same_seed(bookshelf, seed):
+    texts, turns = TextSpace(TurnSpace(bookshelf, seed=5), seed(4)), TurnSpace(bookshelf, seed(4))
+    assert [texts.sample() for _ in range(20)] == [format_hermes(turns.sample()) for _ in range(20)]
+
+
+def test_a_space_of_texts_without_a_seed_takes_the_generator_of_its_turns(bookshelf):
+    texts, turns = TextSpace(TurnSpace(bookshelf, seed=5)), TurnSpace(bookshelf, seed=5)
+    assert [texts.sample() for _ in range(20)] == [format_hermes(turns.sample()) for _ in range(20)]
 
 
 def test_shaping_adds_each_part_and_says_so(env, bookshelf):
