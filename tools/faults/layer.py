@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from faultgym.core.json import unfit
 from faultgym.tools.context import WorldView
 from faultgym.tools.exchange import HttpRequest, Reply, Request, SearchRequest, SqlRequest
 from faultgym.tools.faults.registry import kind_named
 from faultgym.tools.faults.types import FaultContext, FaultEvent, FaultState, Kind, ScheduledFault, Site
-from faultgym.tools.types import ToolCall, ToolResult
+from faultgym.tools.types import MAX_ARGUMENTS, MAX_DEPTH, ToolCall, ToolResult
 
 A = TypeVar("A", bound=Request | ToolCall)
 B = TypeVar("B", bound=Reply | ToolResult)
@@ -170,7 +171,8 @@ def request_text(request: Request | ToolCall) -> dict[str, str]:
     """The parts of a request as text by name: what a rule's `match` is held against.
 
     Args:
-        request: What passes the fault layer; of a tool's call, the arguments are the parts.
+        request: What passes the fault layer. Of a tool's call, the arguments are the parts, unless the toolbox is going
+            to refuse them.
 
     Example:
         >>> request_text(SearchRequest("refund policy", {"kind": "note"}))
@@ -183,11 +185,7 @@ def request_text(request: Request | ToolCall) -> dict[str, str]:
         return {"statement": request.statement}
     if isinstance(request, SearchRequest):
         return {"query": request.query, **request.filters}
-    return {name: _text(value) for name, value in (request.arguments or {}).items()}
-
-
-def _text(value: object) -> str:
-    try:
-        return str(value)
-    except RecursionError:  # arguments that the toolbox is going to refuse
-        return ""
+    arguments = request.arguments or {}
+    if unfit(arguments, levels=MAX_DEPTH, size=MAX_ARGUMENTS):
+        return {}
+    return {name: str(value) for name, value in arguments.items()}

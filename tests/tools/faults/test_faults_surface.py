@@ -85,6 +85,7 @@ def test_an_injected_instruction_is_added_once_and_changes_nothing_else(lab: Any
         ToolCall("c", "sql", None, '{"query": "x' + "y" * 200_000 + '"}'),
         ToolCall("c", "sql", {"query": "\ud800"}),
         ToolCall("c", "sql", {"n": 10**30}),
+        ToolCall("c", "sql", {"query": 10**5000}),
         ToolCall("c", "no such tool", {"a": float("nan")}),
     ],
 )
