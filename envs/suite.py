@@ -29,7 +29,9 @@ from faultgym.tools.toolbox import STANDARD, Tool, endpoint_tools
 
 HELD_OUT = 2
 """The last phrasings of every template are kept for the split `unseen_phrasings`."""
-_INDEX = re.compile(r"[0-9]{1,15}", re.ASCII)
+INDEX_DIGITS = 15
+"""Digits that the index of a task has at most."""
+_INDEX = re.compile(rf"[0-9]{{1,{INDEX_DIGITS}}}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +109,11 @@ class Suite(Domain):
         Args:
             template: The name of one of `templates`.
             split: A split in which the template has tasks.
-            index: Which of its tasks, from 0 on.
+            index: Which of its tasks, from 0 on; at most 15 digits.
             style: By default the one that the index gives.
 
         Raises:
-            TaskError: The template has no tasks in the split, or the index is below 0.
+            TaskError: The template has no tasks in the split, or the index is below 0 or has more digits.
         """
         return _task(self, template, split, index, style)
 
@@ -196,6 +198,8 @@ def _task(suite: Suite, name: str, split: str, index: int, style: Style | None) 
         )
     if index < 0:
         raise TaskError(f"the index of a task counts from 0, not {index}")
+    if index >= 10**INDEX_DIGITS:
+        raise TaskError(f"the index of a task has at most {INDEX_DIGITS} digits: no id with a longer one can be read")
     template = suite.templates[name]
     image = world_image(suite, split, index % WORLDS[split])
     rng = random.Random(stable_hash("task", suite.name, name, split, index))

@@ -47,6 +47,14 @@ def test_a_suite_registered_again_gives_its_own_tasks(bookshelf):
     assert before.system != after.system
 
 
+@pytest.mark.parametrize("index", [-1, 10**15, 10**5000], ids=["below", "above", "far above"])
+def test_a_task_whose_id_could_not_be_read_again_is_not_drawn(bookshelf, index):
+    with pytest.raises(TaskError, match="the index of a task"):
+        bookshelf.task("price", "train", index)
+    longest = bookshelf.task("price", "train", 10**15 - 1)
+    assert bookshelf.task_by_id(longest.id) == longest
+
+
 def test_a_suite_that_could_not_work_is_not_registered(bookshelf):
     for broken, why in (
         (replace(bookshelf, name="a/b"), "task ids"),
