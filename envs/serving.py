@@ -80,9 +80,10 @@ class ServiceApp:
         faults: What breaks in sessions that do not say: a preset or a plan.
         split: Where sessions without a task take theirs from.
         seed: What the tasks of such sessions, and the schedules of faults, are drawn by.
-        max_sessions: How many sessions are kept; beyond that number the one unused for longest is closed.
+        max_sessions: How many sessions are kept, at least 1; beyond that number the one unused for longest is closed.
 
     Raises:
+        UserError: `max_sessions` is less than 1.
         PlanError: `faults` names no preset.
 
     Example:
@@ -102,6 +103,8 @@ class ServiceApp:
         seed: int = 0,
         max_sessions: int = MAX_SESSIONS,
     ):
+        if max_sessions < 1:
+            raise UserError(f"max_sessions must be at least 1, not {max_sessions}: a session is closed to open another")
         self.suite = suite
         self.max_sessions = max_sessions
         self.faults = check_faults(faults)

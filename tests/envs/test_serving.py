@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from faultgym.core.errors import UserError
 from faultgym.envs.episode import Episode
 from faultgym.envs.registry import suite_named
 from faultgym.envs.serving import ServiceApp, SessionError
@@ -201,6 +202,11 @@ def test_the_session_unused_for_longest_is_evicted_and_says_so() -> None:
     assert app.episode("a")
     with pytest.raises(SessionError, match="'b' is closed"):
         app.episode("b")
+
+
+def test_an_application_that_may_keep_no_session_is_refused() -> None:
+    with pytest.raises(UserError, match="max_sessions must be at least 1, not 0"):
+        ServiceApp(suite_named("orders"), max_sessions=0)
 
 
 @pytest.mark.parametrize("name", ["x" * 101, ""])
