@@ -226,7 +226,16 @@ def send(session: Session, tool: str, request: HttpRequest) -> CallOutcome:
     Returns:
         The response as `render_http` shows it, or an error where none arrived; with the code `http_STATUS` from 300 on.
     """
-    response, site = session.send(tool, request)
+    return http_outcome(*session.send(tool, request))
+
+
+def http_outcome(response: HttpResponse, site: Site) -> CallOutcome:
+    """What a call of `http` gives back for a response.
+
+    Args:
+        response: The response as the faults left it.
+        site: Where the request passed them.
+    """
     if response.status == 0:
         return CallOutcome(f"error: {response.transport}", response.transport.split(":")[0], site.tables, site.write)
     code = "ok" if response.status < 300 else f"http_{response.status}"

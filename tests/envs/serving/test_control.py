@@ -1,0 +1,200 @@
+"""The control plane: what it answers with the key, and that it answers nothing without."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+from helpers.serving import KEY, TASK, Server, bearer, order_of
+
+from faultgym.core.errors import UserError
+from faultgym.envs.episode import run_reference
+from faultgym.envs.registry import suite_named, task_by_id
+from faultgym.envs.serving import ControlApp, ServiceApp, SessionError
+
+ROUTES = [
+    ("POST", "/sessions"),
+    ("GET", "/sessions/there"),
+    ("GET", "/sessions/not-there"),
+    ("DELETE", "/sessions/there"),
+    ("POST", "/sessions/there/wait"),
+    ("POST", "/sessions/there/verdict"),
+    ("GET", "/openapi.json"),
+    ("GET", "/nowhere"),
+    ("PUT", "/sessions"),
+    ("OPTIONS", "/sessions"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize(
+    "sent",
+    [
+        None,
+        "",
+        KEY,
+        "Bearer",
+        f"Bearer {KEY[:-1]}",
+        f"Bearer {KEY}x",
+        f"Basic {KEY}",
+        "Bearer \xff",
+        "the service's",
+    ],
+)
+def test_without_the_key_every_request_has_one_answer(
+    shop: Server, there: dict[str, str], method: str, path: str, sent: str | None
+) -> None:
+    headers = {} if sent is None else {b"Authorization": sent.encode("latin-1")}
+    if sent == "the service's":
+        headers = {b"Authorization": bearer(there)["Authorization"].encode()}
+    answer = httpx.request(method, shop.control.base_url.join(path), headers=headers)
+    assert answer.status_code == 401
+    assert answer.json()["detail"] == "send the control key, as `Authorization: Bearer KEY`"
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.fixture(scope="module")
+def there(shop: Server) -> dict[str, str]:
+    return shop.session(id="there")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/sessions", b"{", 400),
+        ("POST", "/sessions", b"[]", 400),
+        ("POST", "/sessions", b"[" * 100_000, 400),
+        ("POST", "/sessions", b'{"task": "orders/nothing/dev/0"}', 400),
+        ("POST", "/sessions", b'{"task": "incidents/service_status/dev/0"}', 400),
+        ("POST", "/sessions", b'{"faults": "mild-ish"}', 400),
+        ("POST", "/sessions", b'{"faults": "/etc/hostname"}', 400),
+        ("POST", "/sessions", b'{"faults": 3}', 400),
+        ("POST", "/sessions", b'{"seed": "x"}', 400),
+        ("POST", "/sessions", b'{"seed": true}', 400),
+        ("POST", "/sessions", b'{"tasks": "orders/order_status/dev/0"}', 400),
+        ("POST", "/sessions", b" " * ((1 << 20) + 1), 413),
+        ("POST", "/sessions/nobody/wait", b'{"seconds": 1}', 404),
+        ("POST", "/sessions/there/wait", b'{"seconds": 1e999}', 400),
+        ("POST", "/sessions/there/wait", b'{"seconds": -1}', 400),
+        ("POST", "/sessions/there/verdict", b"{}", 400),
+        ("GET", "/sessions/nobody", b"", 404),
+    ],
+)
+def test_wrong_input_is_refused_with_a_problem_document(
+    shop: Server, there: dict[str, str], method: str, path: str, body: bytes, status: int
+) -> None:
+    response = shop.control.request(method, path, content=body)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["detail"]
+
+
+@pytest.mark.parametrize("name", ["x" * 101, "a/b", "..", ".", " ", "a\r\nb", "-a", "é", ["a"]])
+def test_an_id_that_no_path_can_carry_is_refused(shop: Server, name: object) -> None:
+    answer = shop.control.post("/sessions", json={"id": name})
+    assert answer.status_code == 400
+    assert "a session id has letters" in answer.json()["detail"]
+
+
+def test_an_unknown_field_is_told_the_nearest(shop: Server) -> None:
+    assert shop.control.post("/sessions", json={"tsak": TASK}).json()["detail"] == (
+        "a session has no field 'tsak'; did you mean task?"
+    )
+
+
+def test_an_id_never_returns_once_its_session_is_deleted(shop: Server) -> None:
+    one, two = shop.session(), shop.session()
+    assert shop.control.delete(f"/sessions/{one['id']}").status_code == 204
+    assert shop.session()["id"] not in (one["id"], two["id"])
+    for answer in (
+        shop.control.post("/sessions", json={"id": one["id"]}),
+        shop.control.get(f"/sessions/{one['id']}"),
+        shop.control.delete(f"/sessions/{one['id']}"),
+    ):
+        assert answer.status_code == 410
+        assert "never returns" in answer.json()["detail"]
+
+
+def test_an_id_in_use_is_refused_and_its_session_goes_on(shop: Server) -> None:
+    session = shop.session(id="taken")
+    answer = shop.control.post("/sessions", json={"id": "taken"})
+    assert answer.status_code == 409
+    assert "in use" in answer.json()["detail"]
+    assert shop.control.get("/sessions/taken").json()["task"] == session["task"]
+    assert shop.agent.get(f"{session['base_url']}/v1/openapi", headers=bearer(session)).status_code == 200
+
+
+def test_the_session_unused_for_longest_is_evicted_and_says_so() -> None:
+    sessions = ServiceApp(suite_named("orders"), max_sessions=2).sessions
+    first = sessions.open({"id": "a"})
+    second = sessions.open({"id": "b"})
+    sessions.reached(first["base_url"].removeprefix("/s/"))
+    sessions.open({"id": "c"})
+    assert sessions.named("a")
+    with pytest.raises(SessionError, match="'b' is closed"):
+        sessions.named("b")
+    with pytest.raises(SessionError, match="this session is closed"):
+        sessions.reached(second["base_url"].removeprefix("/s/"))
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_an_application_that_may_keep_no_session_is_refused(number: int) -> None:
+    with pytest.raises(UserError, match=f"max_sessions must be at least 1, not {number}"):
+        ServiceApp(suite_named("orders"), max_sessions=number)
+
+
+@pytest.mark.parametrize(
+    "key", ["", "short", "fifteen-chars-x", "sixteen chars it", "sixteen-chars-\xe9t", "0123456789abcdef\n"]
+)
+def test_a_key_that_keeps_nobody_out_or_cannot_be_sent_is_refused(key: str) -> None:
+    with pytest.raises(UserError, match="the control key has"):
+        ControlApp(ServiceApp(suite_named("orders")).sessions, key)
+
+
+def test_a_verdict_is_that_of_an_episode_and_is_given_once(shop: Server) -> None:
+    task = task_by_id(TASK)
+    right = run_reference(task)[1]
+    shop.session(id="judged", task=TASK)
+    assert shop.control.get("/sessions/judged").json()["verdict"] is None
+    verdict = shop.control.post("/sessions/judged/verdict", json={"text": right}).json()
+    assert (verdict["success"], verdict["reason"]) == (True, "the goal was reached")
+    assert shop.control.post("/sessions/judged/verdict", json={"text": right}).status_code == 409
+    assert shop.control.get("/sessions/judged").json()["verdict"] == verdict
+
+
+def test_a_verdict_sees_a_write_that_nobody_asked_for(shop: Server) -> None:
+    session = shop.session(id="harmed", task=TASK)
+    url = f"{session['base_url']}/v1/orders/{order_of(shop, session)}/cancel"
+    shop.agent.post(url, headers=bearer(session), json={"reason": "customer_request"})
+    right = run_reference(task_by_id(TASK))[1]
+    verdict = shop.control.post("/sessions/harmed/verdict", json={"text": right}).json()
+    assert (verdict["success"], len(verdict["extra_changes"])) == (False, 1)
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_who_says_that_there_is_none_must_have_asked_for_it_over_the_socket(shop: Server, looks: bool) -> None:
+    task = task_by_id("orders/unknown_order/dev/0")
+    session = shop.session(task=task.id)
+    if looks:
+        url = f"{session['base_url']}/v1/orders/{task.goal.about[0]}"
+        assert shop.agent.get(url, headers=bearer(session)).status_code == 404
+    text = run_reference(task)[1]
+    verdict = shop.control.post(f"/sessions/{session['id']}/verdict", json={"text": text}).json()
+    assert verdict["success"] is looks
+
+
+def test_in_process_both_applications_answer_without_a_socket() -> None:
+    app = ServiceApp(suite_named("orders"))
+    control = ControlApp(app.sessions, KEY)
+
+    async def use() -> tuple[int, int]:
+        key = {"Authorization": f"Bearer {KEY}"}
+        over = httpx.ASGITransport
+        async with httpx.AsyncClient(transport=over(control), base_url="http://control", headers=key) as client:
+            session = (await client.post("/sessions", json={"task": TASK})).json()
+        async with httpx.AsyncClient(transport=over(app), base_url=f"http://shop{session['base_url']}") as client:
+            found = await client.get("/v1/openapi", headers=bearer(session))
+            return found.status_code, (await client.get("/v1/nothing", headers=bearer(session))).status_code
+
+    assert asyncio.run(use()) == (200, 404)
