@@ -6,7 +6,7 @@ A package adds a suite with an entry point of the group `faultgym.suites`, whose
     library = "my_package.library:SUITE"
 
 What is added is looked at quickly when it is taken, so that asking for a suite stays cheap; the whole conformance kit
-is `python -m faultgym.envs.check library`.
+and the gate are `faultgym tasks --check --suite library`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import copyreg
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from faultgym.core import bank
@@ -82,7 +83,7 @@ def register_suite(suite: Suite) -> Suite:
 
 @contextmanager
 def registered(suite: Suite) -> Iterator[Suite]:
-    """Keep a suite registered, unchecked, for a while: for the conformance kit, which is to find what is wrong.
+    """Keep a suite registered, unchecked, for a while: for checks, which are to find what is wrong.
 
     Args:
         suite: The suite; an earlier suite of its name returns afterwards.
@@ -114,6 +115,24 @@ def suite_named(name: str) -> Suite:
             imported or does not pass `check_shape`.
     """
     return SUITES.named(name)
+
+
+def find_suite(name: str) -> Suite:
+    """The suite at `module:NAME`, or the one registered under this name.
+
+    Raises:
+        TaskError: The module cannot be imported or has no such suite, or no suite is registered under the name.
+    """
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        return suite_named(name)
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:  # ValueError: the name of no module
+        raise TaskError(f"{name} cannot be imported: {error}") from error
+    if not isinstance(found, Suite):
+        raise TaskError(f"{name} is a {type(found).__name__}, not a Suite")
+    return found
 
 
 def suites() -> dict[str, Suite]:

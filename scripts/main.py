@@ -50,7 +50,7 @@ class Verb(NamedTuple):
 
 
 VERBS = (
-    Verb("tasks", "List the suites' tasks; --check runs the gate over them."),
+    Verb("tasks", "List the suites' tasks; --check runs conformance kit and gate."),
     Verb("rollout", "Run episodes of a policy and store their traces."),
     Verb("score", "Score stored traces again, offline."),
     Verb("compare", "Compare policies on the same tasks and faults: better, worse, or not shown."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +28,7 @@ from faultgym.cli.support.calling import command
 from faultgym.cli.support.faults import faults_named
 from faultgym.cli.support.printing import say
 from faultgym.cli.support.progress import rollout_progress
-from faultgym.cli.support.task_options import FAULTS, TASKS, StyleName, Suites, Templates
+from faultgym.cli.support.task_options import FAULTS, TASKS, StyleName, Suites, Templates, find_modules_here
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.core.values import shallow
@@ -129,12 +128,6 @@ def rollout(
 def given(options: JSON) -> JSON:
     """The options that were given on the command line."""
     return {name: value for name, value in options.items() if value is not None and value != []}
-
-
-def find_modules_here(policy: str) -> None:
-    """Let `module:attribute` name a module in the current folder."""
-    if ":" in policy and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
 
 
 def make_plan(policy: str, asked: JSON, limits: JSON, old: JSON) -> RolloutPlan:

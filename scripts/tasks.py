@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Annotated
 
 import orjson
@@ -14,7 +15,9 @@ from rich.table import Table
 
 from faultgym.cli.support.calling import command
 from faultgym.cli.support.printing import grid, say, stdout_console
-from faultgym.envs.registry import suite_named, suites, task_by_id
+from faultgym.cli.support.task_options import find_modules_here
+from faultgym.envs.check.kit import check_suite
+from faultgym.envs.registry import find_suite, registered, suites, task_by_id
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
 from faultgym.eval.gate.admission import GateRow, gate
@@ -29,24 +32,30 @@ def tasks(
     ids: Annotated[
         list[str] | None, typer.Argument(help="Tasks to show whole, such as orders/order_status/dev/0")
     ] = None,
-    suite: Annotated[str, typer.Option(help="Only this suite")] = "",
+    suite: Annotated[str, typer.Option(help="Only this suite: its name, or module:SUITE")] = "",
     split: Annotated[str, typer.Option(help="The split whose templates are listed")] = "train",
-    check: Annotated[bool, typer.Option("--check", help="Run gate and confusion matrix; exit 1 unless clean")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Run conformance kit, gate and confusion matrix; exit 1 unless clean")
+    ] = False,
     per_template: Annotated[int, typer.Option(min=1, help="Tasks of each template that --check tries")] = 2,
     faults: Annotated[bool, typer.Option("--faults", help="List the kinds of faults and how one recovers")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line")] = False,
 ) -> None:
     """List task templates, show tasks, list fault kinds, or check that every task holds."""
     console = stdout_console()
-    chosen = [suite_named(suite)] if suite else list(suites().values())
+    find_modules_here(suite)
+    chosen = [find_suite(suite)] if suite else list(suites().values())
     if ids:
         for name in ids:
             _show(console, task_by_id(name), json)
     elif faults:
         _faults(console, json)
     elif check:
-        if not _check(console, chosen, per_template):
-            raise typer.Exit(1)
+        with ExitStack() as stack:
+            for each in chosen:
+                stack.enter_context(registered(each))
+            if not (_conformant(console, chosen) and _check(console, chosen, per_template)):
+                raise typer.Exit(1)
     else:
         for each in chosen:
             _list(console, each, split, json)
@@ -105,9 +114,24 @@ def _faults(console: Console, json: bool) -> None:
         console.print(table)
 
 
-def _check(console: Console, chosen: Iterable[Suite], per_template: int) -> bool:
+def _conformant(console: Console, chosen: Sequence[Suite]) -> bool:
+    """Print what came of the conformance kit, rule by rule where one is violated; whether all of them hold."""
+    clean = True
+    for suite in chosen:
+        with console.status(f"the conformance kit: {suite.name}"):
+            report = check_suite(suite)
+        if report.ok:
+            console.print(f"{suite.name}: the {len(report.findings)} rules of the conformance kit hold")
+        else:
+            console.print(escape(str(report)), soft_wrap=True, highlight=False)
+        clean = clean and report.ok
+    if not clean:
+        console.print("[red]not clean[/]: the gate is for suites whose rules hold")
+    return clean
+
+
+def _check(console: Console, chosen: Sequence[Suite], per_template: int) -> bool:
     """Print the gate's table and the confusion matrix; whether both are clean."""
-    chosen = list(chosen)
     rows = []
     with console.status("the gate") as status:
         for suite in chosen:

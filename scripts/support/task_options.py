@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -14,3 +16,9 @@ Templates = Annotated[
 ]
 StyleName = Annotated[str | None, typer.Option("--style", help="http or tools, for all tasks.", **TASKS)]
 FAULTS = "A preset, or a plan's name or JSON file; may be repeated."
+
+
+def find_modules_here(name: str) -> None:
+    """Let `module:attribute` name a module in the current folder."""
+    if ":" in name and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
