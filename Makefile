@@ -3,7 +3,9 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Python compiles what is imported when it is imported: a fraction of what is installed.
+# Python compiles what is imported when it is imported: a fraction of what is installed. It has to be allowed to keep
+# that (images of containers often forbid it), or every process that a test starts compiles torch anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --no-compile
 PYTEST = $(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal
