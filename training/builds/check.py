@@ -77,7 +77,7 @@ class TraceCheck:
         """The first thing in a trace that belongs to a test split; None where nothing does.
 
         Raises:
-            TaskError: There is no such suite.
+            TaskError: There is no such suite, template or task.
         """
         return contamination(trace, self.held_out(trace.task.suite))
 

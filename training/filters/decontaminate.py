@@ -20,6 +20,7 @@ from typing import Any
 
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.bank import banked
+from faultgym.core.errors import TaskError
 from faultgym.core.json import JSON
 from faultgym.envs.registry import suite_named, task_by_id
 from faultgym.envs.suite import HELD_OUT, Suite
@@ -188,9 +189,11 @@ def contamination(trace: Trace, held: HeldOut) -> Rejected | None:
         held: What the test splits of the trace's suite hold.
 
     Raises:
-        TaskError: There is no such suite or task.
+        TaskError: There is no such suite, template or task.
     """
-    template = suite_named(trace.task.suite).templates[trace.task.template]
+    template = suite_named(trace.task.suite).templates.get(trace.task.template)
+    if template is None:  # a trace may outlive a template
+        raise TaskError(f"suite {trace.task.suite!r} has no template {trace.task.template!r}")
     if trace.task.phrasing >= len(template.phrasings) - HELD_OUT:
         return Rejected("held_out_phrasing", trace.episode_id, f"phrasing {trace.task.phrasing}")
     kinds = sorted({event.kind for event in trace.events} & HELD_OUT_KINDS)

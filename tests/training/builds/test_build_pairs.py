@@ -158,6 +158,13 @@ def test_a_success_that_is_only_claimed_is_not_forked(tmp_path):
     assert build_pairs([folder], tmp_path / "set", OPTIONS).rejected == {"not_proven": 1}
 
 
+def test_a_trace_of_a_template_that_is_gone_is_of_an_unknown_task(tmp_path):
+    trace = stored.played("orders/order_status/train/0:http")
+    gone = replace(trace, task=replace(trace.task, id="orders/teleport/train/0", template="teleport"))
+    folder = stored.store(tmp_path / "run", [stored.with_own_id(gone)])
+    assert build_pairs([folder], tmp_path / "set", OPTIONS).rejected == {"unknown_task": 1}
+
+
 def test_one_trace_that_breaks_does_not_keep_the_others_from_being_used(runs, tmp_path, monkeypatch):
     def breaks(trace, *args, **kwargs):
         raise ZeroDivisionError("a bug")

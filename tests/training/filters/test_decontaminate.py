@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from helpers import stored
 
+from faultgym.core.errors import TaskError
 from faultgym.envs.registry import suite_named
 from faultgym.envs.worlds.world import world_image
 from faultgym.training.filters.decontaminate import (
@@ -115,6 +116,13 @@ def test_phrasings_and_worlds_that_are_kept_for_tests_are_found(held):
     world = world_image(suite_named("orders"), "test", 5).fingerprint
     prints = replace(trace.fingerprints, world=world)
     assert contamination(replace(trace, fingerprints=prints), held).reason == "test_world"
+
+
+def test_a_template_that_is_gone_is_an_unknown_task(held):
+    trace = stored.played(STATUS)
+    gone = replace(trace, task=replace(trace.task, id="orders/teleport/train/0", template="teleport"))
+    with pytest.raises(TaskError, match="no template 'teleport'"):
+        contamination(gone, held)
 
 
 def test_a_shorter_ngram_finds_no_less():
