@@ -73,7 +73,8 @@ def table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         | recovery | 400 | 25.0% |
     """
     rows = list(rows)
-    marks = ["---:" if rows and isinstance(rows[0][n], int | float) else "---" for n in range(len(names))]
+    numeric = [bool(rows) and all(isinstance(row[n], int | float) for row in rows) for n in range(len(names))]
+    marks = ["---:" if right else "---" for right in numeric]
     lines = [f"| {' | '.join(names)} |", f"|{'|'.join(marks)}|"]
     lines += [f"| {' | '.join(_cell(value) for value in row)} |" for row in rows]
     return "\n".join(lines)
