@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import fcntl
 import gc
 import os
@@ -15,9 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from faultgym.core.errors import UserError
+from faultgym.core.files import DISK_FULL
 from faultgym.training.configs.estimate import MIB, free_memory
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FULL_WORDS = (
     "no space left",
     "os error 28",
@@ -25,6 +24,7 @@ _FULL_WORDS = (
     "file too large",
     "disk quota",
     "pytorchstreamwriter failed",
+    "unexpected pos ",  # PyTorch's writer, closing a file in which it could not write all
     "iostream error",
 )
 """What libraries that write in other languages say instead of raising OSError."""
@@ -141,7 +141,7 @@ def understood(work: Path) -> Iterator[None]:
     except Exception as error:
         causes = list(_chain(error))
         text = " ".join(f"{type(one).__name__}: {one}".lower() for one in causes)
-        if any(getattr(one, "errno", None) in _FULL for one in causes) or any(word in text for word in _FULL_WORDS):
+        if any(getattr(one, "errno", None) in DISK_FULL for one in causes) or any(word in text for word in _FULL_WORDS):
             raise UserError(
                 f"the disk of {work.parent} is full, or a file may not grow so large: free some of it, then go on from"
                 " the last whole checkpoint with --resume"

@@ -143,6 +143,7 @@ def test_only_whole_checkpoints_are_kept_and_found(tmp_path):
     [
         (OSError(28, "No space left on device"), "is full"),
         (RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/0"), "is full"),
+        (RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 128 vs 22"), "is full"),
         (RuntimeError("basic_ios::clear: iostream error"), "is full"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "memory was not enough"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "memory was not enough"),
