@@ -7,10 +7,7 @@ nothing of them touches the caller's. Each contender is a process that holds its
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -23,8 +20,9 @@ from types import TracebackType
 
 import gymnasium
 
+from benchmarks.installed import python_with
 from benchmarks.table import Row, medians, number
-from faultgym.core.errors import HarnessError, UserError
+from faultgym.core.errors import HarnessError
 from faultgym.envs.gym.env import ToolEnv
 
 CONTENDER = Path(__file__).parent / "contenders" / "step.py"
@@ -70,16 +68,10 @@ STEPS = {"bare": 10_000, "faultgym": 2000, "gem": 2000, "openenv-session": 20, "
 """Steps in one lap, which takes each of them some tens of milliseconds."""
 
 
-def default_cache() -> Path:
-    """The folder for what can be built again: `$XDG_CACHE_HOME/faultgym`, else `~/.cache/faultgym`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "faultgym"
-
-
-def peers(cache: Path, repeat: int) -> list[PeerResult]:
+def peers(repeat: int) -> list[PeerResult]:
     """Time every contender on the same statement over the same world's database, in turn.
 
     Args:
-        cache: Where the peers' virtual environment is kept; built on first use, about half a minute.
         repeat: Rounds; each figure is a median over them.
 
     Raises:
@@ -88,7 +80,7 @@ def peers(cache: Path, repeat: int) -> list[PeerResult]:
     """
     image = orders_world()
     statement, expected = keyed_select(image)
-    other = peer_python(cache)
+    other = peer_python()
     pythons = {name: other if name not in ("bare", "faultgym") else Path(sys.executable) for name in TITLES}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faultgym-bench-")))
@@ -195,49 +187,13 @@ class ContenderProcess:
         self.close()
 
 
-def peer_python(cache: Path) -> Path:
-    """The interpreter of the peers' virtual environment, which is built where missing.
-
-    Args:
-        cache: The folder for what can be built again.
+def peer_python() -> Path:
+    """The interpreter that has the peers; its virtual environment is built where missing, in about half a minute.
 
     Raises:
         UserError: The environment could not be built.
     """
-    wanted = json.dumps([PEERS, NEEDED, sys.version, sys.base_prefix])
-    folder = cache / "peers" / hashlib.sha256(wanted.encode()).hexdigest()[:12]
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    built = folder / "built.json"
-    if built.exists():
-        return python
-    # An installation that was cut short is worth nothing.
-    shutil.rmtree(folder, ignore_errors=True)
-    run_step("create a virtual environment for the peers", [sys.executable, "-m", "venv", str(folder)])
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1"]
-    what = f"install {' and '.join(PEERS)}"
-    run_step(what, [*pip, "--no-deps", "--ignore-requires-python", *PEERS], "you need access to PyPI")
-    run_step(what, [*pip, *NEEDED], "you need access to PyPI")
-    built.write_text(wanted)
-    return python
-
-
-def run_step(what: str, command: Sequence[str], advice: str = "") -> None:
-    """Run a step of the installation.
-
-    Args:
-        what: What the step does, as in "could not ...".
-        command: The command line.
-        advice: What to do about a failure.
-
-    Raises:
-        UserError: The command failed; the message holds what it said.
-    """
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = (done.stderr + done.stdout).splitlines()
-        errors = [line for line in said if "ERROR" in line]
-        reason = errors[-1] if errors else " ".join(said)[:400] or f"exit code {done.returncode}"
-        raise UserError(f"could not {what}: {reason}" + (f" ({advice})" if advice else ""))
+    return python_with("peers", PEERS, ("--no-deps", "--ignore-requires-python", *PEERS), NEEDED)
 
 
 def orders_world() -> bytes:

@@ -8,11 +8,8 @@ CPU, and, since the stub is Python too, the stub's. Beside it the same three tur
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.peers import run_step
+from benchmarks.installed import python_with
 from benchmarks.table import Row, number
 from faultgym.core.errors import HarnessError
 
@@ -108,28 +105,6 @@ def lap(name: str, python: str, episodes: int, in_flight: int) -> Lap:
         return Lap(**said, stub=float(server.stdout.readline()))
 
 
-def peers_python(cache: Path) -> str:
-    """The interpreter that has the peers; its virtual environment is built where missing.
-
-    Args:
-        cache: The folder for what can be built again.
-
-    Raises:
-        UserError: The environment could not be built.
-    """
-    wanted = json.dumps([PEERS, sys.version, sys.base_prefix])
-    folder = cache / "rollout-peers" / hashlib.sha256(wanted.encode()).hexdigest()[:12]
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    built = folder / "built.json"
-    if not built.exists():
-        shutil.rmtree(folder, ignore_errors=True)  # an installation that was cut short is worth nothing
-        run_step("create a virtual environment for the peers", [sys.executable, "-m", "venv", str(folder)])
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        run_step(f"install {' and '.join(PEERS)}", [*pip, *PEERS], "you need access to PyPI")
-        built.write_text(wanted)
-    return str(python)
-
-
 def engine_rows() -> list[Row]:
     """The engine at 100, 1,000 and 4,000 episodes in flight beside the ideal."""
     rows = []
@@ -153,17 +128,14 @@ def not_compared(reason: str) -> Row:
     return Row.at_least(COMPARED, math.nan, BOUND, note=reason)
 
 
-def side_by_side(cache: Path) -> list[Row]:
+def side_by_side() -> list[Row]:
     """faultgym beside the peers at 1,000 in flight.
-
-    Args:
-        cache: The folder for what can be built again.
 
     Raises:
         UserError: The peers could not be installed.
         HarnessError: A contender failed.
     """
-    theirs = peers_python(cache)
+    theirs = str(python_with("rollout-peers", PEERS))
     laps = {
         name: lap(name, python, SIDE_BY_SIDE, SIDE_BY_SIDE)
         for name, python in (("verifiers", theirs), ("inspect-ai", theirs), ("faultgym", sys.executable))

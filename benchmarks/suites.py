@@ -24,14 +24,14 @@ class BenchOptions:
 
 def peer_rows(options: BenchOptions) -> Sequence[Row]:
     """The gym's step beside other packages' steps; needs PyPI the first time."""
-    return peers.rows(peers.peers(peers.default_cache(), options.rounds))
+    return peers.rows(peers.peers(options.rounds))
 
 
 def rollout_rows(options: BenchOptions) -> Sequence[Row]:
     """The rollout engine against a stub model server, beside the ideal and other packages; one round."""
     rows = rollout.engine_rows()
     try:
-        return rows + rollout.side_by_side(peers.default_cache())
+        return rows + rollout.side_by_side()
     except (HarnessError, UserError) as error:  # what was measured until then shall not be lost
         return [*rows, rollout.not_compared(str(error))]
 

@@ -137,7 +137,7 @@ def _move(made: Path, folder: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """The folder for models that are made here: `FAULTGYM_CACHE`, or `faultgym` in the user's cache folder."""
+    """The folder for what can be made again: `FAULTGYM_CACHE`, or `faultgym` in the user's cache folder."""
     if told := os.environ.get("FAULTGYM_CACHE"):
         return Path(told)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "faultgym"

@@ -52,11 +52,13 @@ def test_a_contender_that_cannot_answer_says_why(database: Path) -> None:
 
 
 def test_without_an_index_the_installation_says_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAULTGYM_CACHE", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     with pytest.raises(UserError, match=r"could not install openenv-core.*you need access to PyPI"):
-        peer_python(tmp_path)
+        peer_python()
+    assert (tmp_path / "peers").is_dir()
 
 
 def test_the_bounds_compare_faultgym_with_each_peer() -> None:

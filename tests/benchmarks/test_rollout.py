@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from benchmarks.rollout import TURNS, lap, not_compared, peers_python
+from benchmarks.rollout import TURNS, lap, not_compared, side_by_side
 from faultgym.core.errors import HarnessError, UserError
 
 
@@ -23,11 +23,13 @@ def test_a_contender_that_cannot_play_says_why():
 
 
 def test_without_an_index_the_installation_says_what_is_needed(tmp_path, monkeypatch):
+    monkeypatch.setenv("FAULTGYM_CACHE", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     with pytest.raises(UserError, match=r"could not install verifiers.*you need access to PyPI"):
-        peers_python(tmp_path)
+        side_by_side()
+    assert (tmp_path / "rollout-peers").is_dir()
 
 
 def test_a_comparison_that_did_not_come_about_misses_its_bound_and_says_why():
