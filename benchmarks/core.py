@@ -19,7 +19,6 @@ from typing import Any
 from benchmarks.table import Row, interleaved, medians, timed
 from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.play import run_episode
-from faultgym.agents.storage.lines import encode
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
@@ -207,14 +206,14 @@ def _rss() -> int:
 
 def store_rows(rounds: int) -> list[Row]:
     """The store beside writing the same bytes and syncing at the same batch; then with the encoding."""
-    records = []
+    traces = []
     names = suite_named(SUITE).names("train")
     for n in range(BATCH):
         task = _task(n, names[n % len(names)])
         spec = EpisodeSpec(task.id, "rough", fault_seed=n)
         episode = run_episode(policy_named("expert"), task, schedule_for(task, "rough", n))
-        records.append(Trace.from_episode(episode, spec, policy_named("expert").describe()).to_record())
-    lines = [encode(record) for record in records]
+        traces.append(Trace.from_episode(episode, spec, policy_named("expert").describe()))
+    lines = [trace.to_line() for trace in traces]
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         run = RunDirectory.create(Path(folder) / "run", {})
         with run.writer("bench", 2 * BATCH) as writer, (Path(folder) / "raw").open("wb", buffering=0) as raw:
@@ -230,8 +229,8 @@ def store_rows(rounds: int) -> list[Row]:
                 writer.sync()
 
             def encode_and_store() -> None:
-                for record in records:
-                    writer.append(record)
+                for trace in traces:
+                    writer.append(trace.to_line())
                 writer.sync()
 
             took = interleaved({"raw": raw_write, "store": store, "encoded": encode_and_store}, rounds, 4)
