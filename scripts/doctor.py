@@ -74,7 +74,7 @@ def _requirements(needs: list[Need]) -> Table:
 
 
 def _works(capabilities: list[Capability]) -> Table:
-    table = grid(None, ("what", "works", ""))
+    table = grid(None, ("what", "works", "how, or why not"), prose=("how, or why not",))
     for one in capabilities:
         table.add_row(one.name, Text("yes", "green") if one.works else Text("no", "red"), Text(one.detail))
     return table

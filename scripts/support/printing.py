@@ -13,6 +13,9 @@ from rich.text import Text
 PIPE_WIDTH = 1000
 """Columns that a table may take where no terminal bounds it: whoever reads a pipe wants names and ids whole."""
 
+PROSE_WIDTH = 80
+"""Columns that sentences in a table take at most."""
+
 
 def stdout_console() -> Console:
     """The console for what a verb answers: as wide as the terminal, and in a pipe as wide as it takes.
@@ -36,6 +39,7 @@ def grid(
     *,
     numbers: Sequence[str] = (),
     whole: Sequence[str] = (),
+    prose: Sequence[str] = (),
     box: Box = SIMPLE_HEAD,
 ) -> Table:
     """An empty table whose first column is never broken, for that is the one that is copied.
@@ -45,6 +49,7 @@ def grid(
         columns: The names of the columns.
         numbers: Which of them hold numbers: aligned to the right and never broken.
         whole: Which others are never broken either.
+        prose: Which hold sentences: broken between words after `PROSE_WIDTH`, however wide the console is.
         box: The lines between cells.
     """
     # As text, for names in it may look like markup; and whole, though the table be narrower.
@@ -53,7 +58,13 @@ def grid(
     for at, name in enumerate(columns):
         number = name in numbers
         whole_cells = at == 0 or number or name in whole
-        table.add_column(Text(name), justify="right" if number else "left", no_wrap=whole_cells, overflow="fold")
+        table.add_column(
+            Text(name),
+            justify="right" if number else "left",
+            no_wrap=whole_cells,
+            overflow="fold",
+            max_width=PROSE_WIDTH if name in prose else None,
+        )
     return table
 
 

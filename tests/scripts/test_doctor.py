@@ -50,6 +50,18 @@ def test_a_command_is_never_wrapped(found, capsys, monkeypatch):
             assert one.fix in shown
 
 
+def test_what_is_missing_is_wrapped_in_a_pipe_and_its_names_stay_whole(found, capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    names = [f"requirement-{n} missing" for n in range(12)]
+    lacking = [replace(one, works=False, detail=", ".join(names)) for one in found.capabilities]
+    monkeypatch.setattr(doctor_module, "diagnose", lambda: replace(found, capabilities=lacking))
+    main(["doctor"])
+    shown = capsys.readouterr().out
+    rows = shown[shown.index("what ") : shown.index("To get the rest:" if "To get the rest:" in shown else "The core")]
+    assert max(map(len, rows.splitlines())) <= 120
+    assert all(shown.count(name.split()[0]) >= len(lacking) for name in names)
+
+
 def test_a_core_that_does_not_work_exits_with_1(found, capsys, monkeypatch):
     broken = [replace(one, works=one.name != "search") for one in found.capabilities]
     monkeypatch.setattr(doctor_module, "diagnose", lambda: replace(found, capabilities=broken))

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from faultgym.cli.support.printing import PIPE_WIDTH, grid, stdout_console
+from faultgym.cli.support.printing import PIPE_WIDTH, PROSE_WIDTH, grid, stdout_console
 
 NAME = "a_name_of_a_template_that_is_longer_than_some_terminals_are_wide_" * 2
 
@@ -35,6 +35,16 @@ def test_the_first_column_is_never_broken_while_others_can_be():
     table.add_row(NAME[:70], "words " * 40)
     console.print(table)
     assert NAME[:70] in console.file.getvalue()
+
+
+def test_prose_is_broken_between_words_also_in_a_pipe(no_columns, capsys):
+    words = [f"word-{n}-of-the-sentence" for n in range(20)]
+    table = grid(None, ("name", "words"), prose=("words",))
+    table.add_row(NAME, " ".join(words))
+    stdout_console().print(table)
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= len(NAME) + PROSE_WIDTH + 4
+    assert all(name in shown for name in (NAME, *words))
 
 
 def test_what_looks_like_markup_in_a_title_is_text():
