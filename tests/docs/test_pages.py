@@ -40,6 +40,14 @@ def test_what_a_page_on_a_concept_shows_runs(page, tmp_path):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_what_a_page_imports_from_faultgym_is_there(page):
+    for line in re.findall(
+        r"^ *(from faultgym\S* import .+)$", "\n".join(BLOCK.findall(page.read_text())), re.MULTILINE
+    ):
+        exec(line.strip(), {})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_link_leads_somewhere(page):
     text = re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):

@@ -12,7 +12,7 @@ from typing import Literal
 
 Method = Literal["sft", "dpo", "orpo", "kto", "grpo"]
 METHODS: tuple[Method, ...] = ("sft", "dpo", "orpo", "kto")
-"""Those that learn from data sets; `grpo` learns from playing (see `grpo_config`)."""
+"""Those that learn from data sets; `grpo` learns from playing (see `configs.grpo`)."""
 Adapter = Literal["none", "lora", "qlora", "dora", "qdora"]
 ADAPTERS: tuple[Adapter, ...] = ("none", "lora", "qlora", "dora", "qdora")
 
