@@ -17,7 +17,7 @@ class BenchOptions:
     """What all suites are given; each takes what it needs."""
 
     rounds: int
-    """Rounds of A B C A B C ...; figures are medians over them."""
+    """Rounds in which the contenders take turns; times are medians over them."""
     model: str = "tiny-random"
     """For `vllm`: an embedded model, a folder, or a hub id."""
 

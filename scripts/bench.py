@@ -37,7 +37,9 @@ def bench(
     json_path: Annotated[
         Path | None, typer.Option("--json", metavar="PATH", help="Also write the figures to this file.")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of A B C A B C ...; figures are medians over them.")] = 11,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Rounds in which the contenders take turns; times are medians over them.")
+    ] = 11,
     model: Annotated[
         str, typer.Option(help="For vllm: what it serves; an embedded model, a folder, or a hub id.")
     ] = "tiny-random",

@@ -86,7 +86,7 @@ Filters = Annotated[
     list[str] | None,
     typer.Option("--filter", metavar="NAME", help="A further data filter, by name. May be repeated."),
 ]
-Workers = Annotated[int, typer.Option(min=1, help="Processes.", rich_help_panel=WORK)]
+Workers = Annotated[int, typer.Option(min=1, help="Processes that read traces.", rich_help_panel=WORK)]
 Seed = Annotated[int, typer.Option(help="Which of several are taken, and their order.", rich_help_panel=SIZE)]
 Push = Annotated[
     str, typer.Option("--push-to-hub", metavar="OWNER/NAME", help="Also upload it, as a private data set.")
@@ -105,7 +105,7 @@ def sft(
     filters: Filters = None,
     mix: Annotated[
         str,
-        typer.Option(help="Shares of the kinds, or all to keep everything.", rich_help_panel=SIZE),
+        typer.Option(help="Shares of the kinds of examples, or all to keep everything.", rich_help_panel=SIZE),
     ] = MixWeights().text(),
     max_call_ratio: Annotated[
         float,
@@ -119,7 +119,12 @@ def sft(
     ] = SampleCaps().per_template,
     seed: Seed = 0,
     reasoning: Think = Kept.KEEP,
-    format: Annotated[Rows, typer.Option(help="What a row is.", rich_help_panel=SHAPE)] = Rows.MESSAGES,
+    format: Annotated[
+        Rows,
+        typer.Option(
+            help="A row: an episode, one of its turns with all before it, or rendered text.", rich_help_panel=SHAPE
+        ),
+    ] = Rows.MESSAGES,
     tokenizer: Annotated[
         str,
         typer.Option(help="For --format text: a tokenizer to render with.", rich_help_panel=SHAPE),
@@ -153,7 +158,9 @@ def sft(
 PairPolicy = Annotated[
     str, typer.Option(help="The policy whose traces these are, to sample continuations from.", rich_help_panel=SIZE)
 ]
-Samples = Annotated[int, typer.Option(min=0, help="Continuations it is asked for per fork.", rich_help_panel=SIZE)]
+Samples = Annotated[
+    int, typer.Option(min=0, help="Continuations that --policy is asked for at each fork.", rich_help_panel=SIZE)
+]
 Checks = Annotated[
     int, typer.Option(min=0, help="Further continuations that verify a chosen one.", rich_help_panel=SIZE)
 ]
@@ -168,8 +175,8 @@ Source = Annotated[
 Preferred = Annotated[
     SourceRuns,
     typer.Option(
-        help="Which success is chosen. own: the policy's before the expert's; best: only if it is as good; expert: "
-        "the expert's.",
+        help="Which success is chosen. own: the policy's before the expert's; best: that only if it is as good; "
+        "expert: the expert's.",
         rich_help_panel=SIZE,
     ),
 ]

@@ -45,28 +45,49 @@ Set = Annotated[
 ]
 Rounds = Annotated[int | None, typer.Option(help="Rounds in all; may be raised later. (default: 1)")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on; what is not given is as the loop was begun.")]
-Episodes = Annotated[int | None, typer.Option(help="Of each round. (default: 400)", rich_help_panel=WHAT)]
+Episodes = Annotated[
+    int | None, typer.Option(help="Episodes that a round rolls out. (default: 400)", rich_help_panel=WHAT)
+]
 Target = Annotated[
-    float | None, typer.Option(help="Share of them that should succeed. (default: 0.5)", rich_help_panel=WHAT)
+    float | None, typer.Option(help="Share of the episodes that should succeed. (default: 0.5)", rich_help_panel=WHAT)
 ]
-EngineOption = Annotated[EngineName | None, typer.Option(help="Who samples. (default: hf)", rich_help_panel=WHAT)]
-Samples = Annotated[int | None, typer.Option(help="At each fork. (default: 4)", rich_help_panel=LEARNED)]
+EngineOption = Annotated[
+    EngineName | None,
+    typer.Option(
+        help="What samples: transformers (hf), vLLM in this process, or its server. (default: hf)", rich_help_panel=WHAT
+    ),
+]
+Samples = Annotated[
+    int | None,
+    typer.Option(help="Continuations that the model is asked for at each fork. (default: 4)", rich_help_panel=LEARNED),
+]
 Replay = Annotated[
-    float | None, typer.Option(help="Share from earlier rounds. (default: 0.25)", rich_help_panel=LEARNED)
+    float | None,
+    typer.Option(help="Share of what is learned that is from earlier rounds. (default: 0.25)", rich_help_panel=LEARNED),
 ]
-Adapter = Annotated[AdapterName | None, typer.Option(help="Default: lora.", rich_help_panel=LEARNED)]
-Method = Annotated[PreferenceName | None, typer.Option(help="After SFT. (default: dpo)", rich_help_panel=LEARNED)]
+Adapter = Annotated[
+    AdapterName | None,
+    typer.Option(help="The adapter that is trained; none for all weights. (default: lora)", rich_help_panel=LEARNED),
+]
+Method = Annotated[
+    PreferenceName | None, typer.Option(help="The stage after SFT. (default: dpo)", rich_help_panel=LEARNED)
+]
 Unaudited = Annotated[
-    bool | None, typer.Option("--unaudited", help="Learn from pairs that fail their audit.", rich_help_panel=LEARNED)
+    bool | None,
+    typer.Option("--unaudited", help="Learn from pairs that fail their balance audit.", rich_help_panel=LEARNED),
 ]
 DevTasks = Annotated[
-    int | None, typer.Option(help="Of each template, in each round. (default: 200 in all)", rich_help_panel=JUDGED)
+    int | None,
+    typer.Option(
+        help="Tasks of each template on which the candidate is compared. (default: 200 in all)", rich_help_panel=JUDGED
+    ),
 ]
 CleanMargin = Annotated[
-    float | None, typer.Option(help="Accepted loss of success without faults.", rich_help_panel=JUDGED)
+    float | None, typer.Option(help="Accepted loss of success without faults. (default: 0.05)", rich_help_panel=JUDGED)
 ]
 TextMargin = Annotated[
-    float | None, typer.Option(help="Accepted loss on general text, bits a byte.", rich_help_panel=JUDGED)
+    float | None,
+    typer.Option(help="Accepted loss on general text, in bits per byte. (default: 0.02)", rich_help_panel=JUDGED),
 ]
 Alpha = Annotated[
     float | None, typer.Option(help="Chance of a false promotion. (default: 0.05)", rich_help_panel=JUDGED)
@@ -96,7 +117,7 @@ def run(
     clean_margin: CleanMargin = None,
     text_margin: TextMargin = None,
     alpha: Alpha = None,
-    seed: Annotated[int | None, typer.Option(help="Default: 0.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the tasks, the faults and the training. (default: 0)")] = None,
 ) -> None:
     """Do rounds: roll out, find failures, put them right, train, compare, and promote what is better.
 

@@ -43,11 +43,11 @@ def play(
     task: Annotated[
         str, typer.Argument(help="Such as orders/order_status/train/0. (default: the first not yet played)")
     ] = "",
-    faults: Annotated[str, typer.Option(help="A preset, or a plan's JSON file.")] = "clean",
+    faults: Annotated[str, typer.Option(help="A preset, or a plan's name or JSON file.")] = "clean",
     out: Annotated[Path, typer.Option(help="The folder for demonstrations; it may hold earlier ones.")] = Path(
         "runs/played"
     ),
-    suite: Annotated[str, typer.Option(help="Where the task comes from when none is named.")] = "orders",
+    suite: Annotated[str, typer.Option(help="The suite of the task, when none is named.")] = "orders",
     seed: Annotated[int, typer.Option(help="For the faults.")] = 0,
     player: Annotated[str, typer.Option(help="Who plays, if the trace is to say so.")] = "",
 ) -> None:

@@ -57,7 +57,7 @@ def serve(
     suite: Annotated[str, typer.Option(help="The suite to serve (default: the task's, or orders)")] = "",
     task: TaskId = "",
     faults: Annotated[str, typer.Option(help="A preset, or a plan's name or JSON file")] = "clean",
-    split: Annotated[str, typer.Option(help="Where sessions without a task take theirs from")] = "dev",
+    split: Annotated[str, typer.Option(help="The split whose tasks sessions get that name none")] = "dev",
     seed: Annotated[int, typer.Option(help="Seed of the fault schedules")] = 0,
     host: Annotated[str, typer.Option(help="Address that agents reach")] = "127.0.0.1",
     port: PortNumber = 8765,

@@ -18,9 +18,14 @@ More = Annotated[list[str] | None, typer.Argument(help="After --: options for vL
 Adapters = Annotated[list[Path] | None, typer.Option("--adapter", help="A LoRA adapter's folder; may be repeated.")]
 Replicas = Annotated[int, typer.Option(min=1, help="Servers, on this port and those that follow.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
-Python = Annotated[str, typer.Option(help="The interpreter of an environment with vLLM. (default: here, .venv-vllm)")]
+Python = Annotated[
+    str, typer.Option(help="The interpreter that has vLLM. (default: this one, else that of .venv-vllm)")
+]
 Parser = Annotated[str, typer.Option(help="How the model writes tool calls, as vLLM calls it; '' leaves the text.")]
-Length = Annotated[int | None, typer.Option(min=1, help="Tokens of a prompt and its completion.")]
+Length = Annotated[
+    int | None,
+    typer.Option(min=1, help="Tokens of a prompt and its completion at most. (default: what the model reads)"),
+]
 Logs = Annotated[Path | None, typer.Option(help="The folder for the servers' logs. (default: a temporary one)")]
 
 
@@ -29,7 +34,7 @@ def serve_model(
     more: More = None,
     adapter: Adapters = None,
     replicas: Replicas = 1,
-    host: Annotated[str, typer.Option()] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Port = 8000,
     python: Python = "",
     tool_call_parser: Parser = "hermes",

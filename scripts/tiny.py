@@ -25,7 +25,7 @@ def tiny(name: Name = "tiny", out: Out = None, seed: Seed = 0) -> None:
 
     A Llama of 1.2 million parameters with a tokenizer of its own. Its first two
     layers begin with heads that look back and copy (see docs/models.md).
-    It does six templates, under --style http. It takes no hub and no GPU.
+    It does six templates, under --style http. It needs no hub and no GPU.
     """
     if name not in RECIPES:
         raise UserError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}")

@@ -22,22 +22,29 @@ Faults = Annotated[list[str] | None, typer.Option("--faults", help=f"{FAULTS} (d
 PerTemplate = Annotated[
     int | None, typer.Option(help="Tasks of each template. (default: as many as the steps need)", **TASKS)
 ]
-Prompt = Annotated[str | None, typer.Option(help="none, plain, best, few_shot, or a file.", **PLAY)]
+Prompt = Annotated[
+    str | None, typer.Option(help="The system prompt: none, plain, best, few_shot, or a file. (default: plain)", **PLAY)
+]
 Group = Annotated[int | None, typer.Option(help="Episodes that are compared with each other. (default: 8)", **PLAY)]
-Turns = Annotated[int | None, typer.Option(help="Of an episode. (default: 12)", **PLAY)]
+Turns = Annotated[int | None, typer.Option(help="Turns of an episode at most. (default: 12)", **PLAY)]
 Completion = Annotated[
-    int | None, typer.Option(help="Tokens after the prompt, tool results included. (default: 2048)", **PLAY)
+    int | None, typer.Option(help="Tokens after the prompt at most, tool results included. (default: 2048)", **PLAY)
 ]
-Temperature = Annotated[float | None, typer.Option(help="Default: 1.", **PLAY)]
-Vllm = Annotated[str | None, typer.Option(help="Who samples: off (transformers), colocate, or server.", **PLAY)]
-VllmUrl = Annotated[str | None, typer.Option(help="Of the server.", **PLAY)]
+Temperature = Annotated[float | None, typer.Option(help="Of the sampling. (default: 1)", **PLAY)]
+Vllm = Annotated[
+    str | None, typer.Option(help="What samples: off (transformers), colocate, or server. (default: off)", **PLAY)
+]
+VllmUrl = Annotated[str | None, typer.Option(help="The address of the server, for --vllm server.", **PLAY)]
 Steps = Annotated[
-    int | None, typer.Option("--steps", "--max-steps", help="Default: 50.", rich_help_panel=options.STEPS)
+    int | None,
+    typer.Option("--steps", "--max-steps", help="Steps of the optimizer. (default: 50)", rich_help_panel=options.STEPS),
 ]
-BatchSize = Annotated[int | None, typer.Option(help="Episodes at a time.", rich_help_panel=options.STEPS)]
+BatchSize = Annotated[int | None, typer.Option(help="Episodes at a time on one device.", rich_help_panel=options.STEPS)]
 ChatTemplate = Annotated[
     str | None,
-    typer.Option("--chat-template", help="A training template, where the model's own marks no turns: chatml, ..."),
+    typer.Option(
+        "--chat-template", help="The chat template, where the model's own marks no assistant turns: chatml, ..."
+    ),
 ]
 
 

@@ -23,34 +23,49 @@ AdapterName = StrEnum("AdapterName", {name.upper(): name for name in ADAPTERS}) 
 Data = Annotated[list[Path] | None, typer.Argument(help="Folders that `faultgym build` made.")]
 Model = Annotated[str | None, typer.Option(help="tiny, smollm2, a folder, a hub id, or an adapter's folder.")]
 Out = Annotated[Path | None, typer.Option(help="The result's folder: new, or with --resume the same as before.")]
-AdapterOption = Annotated[AdapterName | None, typer.Option(help="Default: lora.", rich_help_panel=SHAPE)]
+AdapterOption = Annotated[
+    AdapterName | None,
+    typer.Option(help="The adapter that is trained; none for all weights. (default: lora)", rich_help_panel=SHAPE),
+]
 InitAdapter = Annotated[
     Path | None, typer.Option(help="An adapter of this model to train further.", rich_help_panel=SHAPE)
 ]
-Rank = Annotated[int | None, typer.Option(help="Rank of a new adapter.", rich_help_panel=SHAPE)]
+Rank = Annotated[int | None, typer.Option(help="Rank of a new adapter. (default: 16)", rich_help_panel=SHAPE)]
 Merge = Annotated[
-    bool | None, typer.Option("--merge", help="Also write OUT/merged: whole weights.", rich_help_panel=SHAPE)
+    bool | None,
+    typer.Option("--merge", help="Also write OUT/merged: whole weights, the adapter in them.", rich_help_panel=SHAPE),
 ]
 Template = Annotated[
-    str | None, typer.Option(help="A training template, where the model's own marks no turns: chatml, qwen3, ...")
+    str | None,
+    typer.Option(help="The chat template, where the model's own marks no assistant turns: chatml, qwen3, ..."),
 ]
 Config = Annotated[Path | None, typer.Option("--config", help="A YAML file of settings.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting of docs/training.md.")]
-Epochs = Annotated[float | None, typer.Option(rich_help_panel=STEPS)]
-MaxSteps = Annotated[int | None, typer.Option(help="Instead of --epochs.", rich_help_panel=STEPS)]
-BatchSize = Annotated[int | None, typer.Option(help="Rows at a time.", rich_help_panel=STEPS)]
-LearningRate = Annotated[float | None, typer.Option(rich_help_panel=STEPS)]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any setting (docs/training.md, docs/grpo.md); may be repeated."),
+]
+Epochs = Annotated[float | None, typer.Option(help="Passes over the data.", rich_help_panel=STEPS)]
+MaxSteps = Annotated[
+    int | None, typer.Option(help="Steps of the optimizer, instead of --epochs.", rich_help_panel=STEPS)
+]
+BatchSize = Annotated[int | None, typer.Option(help="Rows at a time on one device.", rich_help_panel=STEPS)]
+LearningRate = Annotated[
+    float | None, typer.Option(help="The highest; it rises and falls by schedule.", rich_help_panel=STEPS)
+]
 MaxLength = Annotated[
     int | None, typer.Option(help="Longest row, in tokens. (default: what the model reads)", rich_help_panel=STEPS)
 ]
-Seed = Annotated[int | None, typer.Option(rich_help_panel=STEPS)]
-Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.", rich_help_panel=WORK)]
+Seed = Annotated[int | None, typer.Option(help="Of the order and of new weights. (default: 0)", rich_help_panel=STEPS)]
+Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda. (default: auto)", rich_help_panel=WORK)]
 Resume = Annotated[
     bool | None, typer.Option("--resume", help="Go on with a run that was stopped.", rich_help_panel=WORK)
 ]
-SaveSteps = Annotated[int | None, typer.Option(help="Steps between checkpoints.", rich_help_panel=WORK)]
+SaveSteps = Annotated[
+    int | None, typer.Option(help="Steps between checkpoints. (default: four in all)", rich_help_panel=WORK)
+]
 ReportTo = Annotated[
-    list[str] | None, typer.Option(help="tensorboard (the default), wandb, ..., none.", rich_help_panel=WORK)
+    list[str] | None,
+    typer.Option(help="tensorboard, wandb, ..., or none. (default: tensorboard)", rich_help_panel=WORK),
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Estimate memory and time, and train nothing.", rich_help_panel=WORK)
