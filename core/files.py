@@ -74,6 +74,31 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file that was written and closed outlast a power cut.
+
+    Raises:
+        OSError: The file cannot be opened or synced.
+    """
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_tree(folder: Path, names: Iterable[str]) -> None:
+    """Make files of a folder, and their entries in it, outlast a power cut.
+
+    Args:
+        folder: The folder.
+        names: The files, relative to the folder.
+
+    Raises:
+        OSError: A file or a folder cannot be opened or synced.
+    """
+    for name in names:
+        sync_file(folder / name)
+        sync_folder((folder / name).parent)
+
+
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A file that takes its name only when it is whole and on the disk.

@@ -12,11 +12,11 @@ from typing import Any
 import orjson
 
 from faultgym.core.errors import UserError
-from faultgym.core.files import DISK_FULL
+from faultgym.core.files import DISK_FULL, sync_tree
 from faultgym.core.json import JSON
 from faultgym.training.builds.index import FORMAT, Index
 from faultgym.training.builds.inputs import Inputs
-from faultgym.training.builds.shards import Shard, sync_tree
+from faultgym.training.builds.shards import Shard
 
 SUMMARY = "build.json"
 """All figures of the card, for programs."""

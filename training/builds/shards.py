@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from faultgym.core.files import file_sha256, sync_folder
+from faultgym.core.files import file_sha256
 from faultgym.core.json import JSON
 from faultgym.training.rows.columns import Form, features
 
@@ -95,19 +94,6 @@ def _named(data: Path, number: int, total: int, rows: int) -> Shard:
 def parquet_files(folder: Path) -> list[Path]:
     """The Parquet files of a data set, in their order; none where the folder is no data set."""
     return sorted([*folder.glob("data/*.parquet"), *folder.glob("*.parquet")])
-
-
-def sync_tree(folder: Path, names: Sequence[str]) -> None:
-    """Make files of a folder outlast a power cut.
-
-    Args:
-        folder: The folder.
-        names: The files, relative to the folder.
-    """
-    for name in names:
-        with (folder / name).open("rb") as file:
-            os.fsync(file.fileno())
-        sync_folder((folder / name).parent)
 
 
 def push_to_hub(folder: Path, name: str) -> str:

@@ -23,7 +23,7 @@ import orjson
 
 from faultgym.agents.rollouts.plan import plan_difference
 from faultgym.core.errors import UserError
-from faultgym.core.files import atomic_file, file_sha256, sync_folder
+from faultgym.core.files import atomic_file, file_sha256, sync_file, sync_folder
 from faultgym.core.json import JSON
 from faultgym.training.trainers.machine import understood
 
@@ -194,8 +194,7 @@ def damage(folder: Path) -> str:
 
 def _print_of(path: Path) -> tuple[int, str]:
     """Size and hash of a file, seen onto the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    sync_file(path)
     return path.stat().st_size, file_sha256(path)
 
 

@@ -6,14 +6,13 @@ the one before is taken. A sealed checkpoint whose files have changed since is d
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import orjson
 
 from faultgym.core.errors import UserError
-from faultgym.core.files import file_sha256, sync_folder
+from faultgym.core.files import atomic_file, file_sha256, sync_file
 
 SEAL = "sealed.json"
 FOLDER = "checkpoints"
@@ -36,19 +35,13 @@ def seal(checkpoint: Path, seconds: float) -> None:
     (checkpoint / _ELAPSED).write_bytes(orjson.dumps({"seconds": seconds}))
     files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != SEAL)
     record = {path.relative_to(checkpoint).as_posix(): _written(path) for path in files}
-    unfinished = checkpoint / f".{SEAL}"
-    with unfinished.open("wb") as out:
-        out.write(orjson.dumps(record, option=orjson.OPT_INDENT_2))
-        out.flush()
-        os.fsync(out.fileno())
-    unfinished.rename(checkpoint / SEAL)
-    sync_folder(checkpoint)
+    with atomic_file(checkpoint / SEAL) as file:
+        file.write(orjson.dumps(record, option=orjson.OPT_INDENT_2))
 
 
 def _written(path: Path) -> str:
     """The hash of a file that is on the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    sync_file(path)
     return file_sha256(path)
 
 

@@ -20,8 +20,8 @@ import orjson
 
 from faultgym.agents.models.files import MERGED
 from faultgym.core.errors import UserError
+from faultgym.core.files import sync_tree
 from faultgym.core.json import JSON
-from faultgym.training.builds.shards import sync_tree
 from faultgym.training.builds.work import publish, work_folder, workplace
 from faultgym.training.configs import estimate
 from faultgym.training.configs.train import TrainConfig
