@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from faultgym.agents.traces.trace import Trace
 from faultgym.core.json import JSON
+from faultgym.eval.scoring.record import faults_name
 
 ExampleKind = Literal["clean", "recovery", "no_tool", "abstention", "report"]
 """A success without faults; one past faults; an answer that needed no tool; an honest "there is none";
@@ -43,6 +45,19 @@ class Origin:
     policy: str
     faults: str
     """Name of the preset, or `plan`."""
+
+    @classmethod
+    def of(cls, trace: Trace) -> Origin:
+        """The origin of what is made from a trace."""
+        return cls(
+            episode_id=trace.episode_id,
+            task=trace.task.id,
+            suite=trace.task.suite,
+            template=trace.task.template,
+            split=trace.task.split,
+            policy=str(trace.policy.get("name", "")),
+            faults=faults_name(trace.faults),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from faultgym.envs.judging.claims import claims_absence
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import suite_named, task_by_id
 from faultgym.envs.task import Task
-from faultgym.eval.scoring.score import Score, faults_name, score
+from faultgym.eval.scoring.score import Score, score
 from faultgym.tools.faults.plan import listed
 from faultgym.training.examples import ExampleKind, Origin, SFTExample
 from faultgym.training.filters.rejection import Reason, Rejected
@@ -147,21 +147,12 @@ def _example(trace: Trace, task: Task, scored: Score) -> SFTExample:
     assert scored.cost is not None
     deliveries = () if scored.recovery is None else scored.recovery.deliveries
     contracts = tuple(sorted({d.contract for d in deliveries if d.recovered}))
-    origin = Origin(
-        episode_id=trace.episode_id,
-        task=trace.task.id,
-        suite=trace.task.suite,
-        template=trace.task.template,
-        split=trace.task.split,
-        policy=str(trace.policy.get("name", "")),
-        faults=faults_name(trace.faults),
-    )
     return SFTExample(
         messages=tuple(trace.messages),
         tools=tuple(spec.openai() for spec in trace.tools),
         kind=example_kind(trace, task, contracts),
         contracts=contracts,
-        origin=origin,
+        origin=Origin.of(trace),
         calls=scored.cost.calls,
         optimal=scored.cost.optimal,
     )

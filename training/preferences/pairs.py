@@ -35,7 +35,6 @@ from faultgym.core.errors import TraceError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.envs.messages.turn import Turn
-from faultgym.eval.scoring.score import faults_name
 from faultgym.training.examples import Origin, PairKind, PreferencePair
 from faultgym.training.forks.branch_point import BranchPoint
 from faultgym.training.forks.first_error import first_error
@@ -277,7 +276,7 @@ def _tried(wrong: _Wrong, whole: bool) -> PreferencePair | None:
         fork_step=at.step,
         chosen_id=at.right.trace.episode_id,
         rejected_id=made.trace.episode_id,
-        origin=origin_of(at.forks.trace),
+        origin=Origin.of(at.forks.trace),
         source=at.right.source,
         critical_step=at.forks.critical,
     )
@@ -308,18 +307,3 @@ def without_reasoning(messages: Sequence[JSON]) -> tuple[JSON, ...]:
         ({'role': 'assistant', 'content': 'Done.'},)
     """
     return tuple({k: v for k, v in m.items() if k != "reasoning_content"} for m in messages)
-
-
-def origin_of(trace: Trace) -> Origin:
-    """The origin of what is made from a trace."""
-    t = trace.task
-    name = str(trace.policy.get("name", ""))
-    return Origin(
-        episode_id=trace.episode_id,
-        task=t.id,
-        suite=t.suite,
-        template=t.template,
-        split=t.split,
-        policy=name,
-        faults=faults_name(trace.faults),
-    )
