@@ -135,6 +135,29 @@ def rebuild(verb: str, runs: Sequence[Path], out: Path, options: Mapping[str, ob
     return f"```\n{shlex.join(words)}\n```"
 
 
+def provenance(command: str, segments: Iterable[JSON], shards: Iterable[Shard]) -> list[str]:
+    """The card's sections on how to make the data set again, of what, and on its files.
+
+    Args:
+        command: What `rebuild` gave.
+        segments: The input files, as `Segment.to_record` gives them.
+        shards: The files that were written.
+
+    Raises:
+        PackageNotFoundError: A library of the extra `data` is not installed.
+    """
+    inputs = ([f"{s['run']}/{s['name']}", s["lines"], f"`{s['sha256']}`"] for s in segments)
+    return [
+        "## How to make it again",
+        command,
+        f"Made with {made_with()}. The same traces and versions give the same bytes, in any order of the runs and with"
+        " any number of workers.",
+        "## Inputs and files",
+        table(["input", "traces", "SHA-256"], inputs),
+        table(["file", "rows", "bytes", "SHA-256"], ([s.name, s.rows, s.bytes, f"`{s.sha256}`"] for s in shards)),
+    ]
+
+
 def made_with() -> str:
     """The versions that the files depend on: of faultgym and of the libraries that write them.
 

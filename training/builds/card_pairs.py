@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from faultgym.core.json import JSON
-from faultgym.training.builds.card import header, made_with, rebuild, table
+from faultgym.training.builds.card import header, provenance, rebuild, table
 from faultgym.training.builds.pair_options import VERBS, PairForm, PairOptions, PairReport
 from faultgym.training.builds.shards import Shard
 
@@ -67,16 +67,7 @@ def pair_card(
         *([_rejected(report)] if report.rejected else []),
         "## Balance audit",
         "\n".join(report.audit.lines()),
-        "## How to make it again",
-        rebuild(VERBS[form], runs, out, options.command()),
-        f"Made with {made_with()}. The same traces and versions give the same bytes, in any order of the runs and with"
-        " any number of workers.",
-        "## Inputs and files",
-        table(
-            ["input", "traces", "SHA-256"],
-            ([f"{s['run']}/{s['name']}", s["lines"], f"`{s['sha256']}`"] for s in segments),
-        ),
-        table(["file", "rows", "bytes", "SHA-256"], ([s.name, s.rows, s.bytes, f"`{s.sha256}`"] for s in shards)),
+        *provenance(rebuild(VERBS[form], runs, out, options.command()), segments, shards),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from faultgym.core.json import JSON
 from faultgym.envs.worlds.names import SPLITS
-from faultgym.training.builds.card import header, made_with, rebuild, shares, table
+from faultgym.training.builds.card import header, provenance, rebuild, shares, table
 from faultgym.training.builds.sft_options import DUPLICATES, SFTOptions, SFTReport
 from faultgym.training.builds.shards import Shard
 from faultgym.training.filters.decontaminate import TRAINING_SPLITS
@@ -49,16 +49,7 @@ def sft_card(
         *_contents(options, report),
         "## What is not in it",
         *_rejections(options, report, firsts),
-        "## How to make it again",
-        rebuild("sft", runs, out, options.command()),
-        f"Made with {made_with()}. The same traces and versions give the same bytes, in any order of the runs and with"
-        " any number of workers.",
-        "## Inputs and files",
-        table(
-            ["input", "traces", "SHA-256"],
-            ([f"{s['run']}/{s['name']}", s["lines"], f"`{s['sha256']}`"] for s in segments),
-        ),
-        table(["file", "rows", "bytes", "SHA-256"], ([s.name, s.rows, s.bytes, f"`{s.sha256}`"] for s in shards)),
+        *provenance(rebuild("sft", runs, out, options.command()), segments, shards),
     ]
     return "\n\n".join(parts) + "\n"
 
