@@ -25,7 +25,17 @@ from faultgym.core.suggest import did_you_mean
 from faultgym.envs.limits import Limits
 from faultgym.envs.task import Style
 from faultgym.tools.faults.named import load_plan
-from faultgym.training.configs.settings import SETTINGS, FilledNames, Names, NoTruth, OrNone, Text, names_of, refusing
+from faultgym.training.configs.settings import (
+    SETTINGS,
+    FilledNames,
+    Names,
+    NoTruth,
+    OrNone,
+    Text,
+    as_record,
+    names_of,
+    refusing,
+)
 from faultgym.training.configs.train import TrainConfig
 from faultgym.training.environments.factory import faults_from
 from faultgym.training.environments.rewards import Reward
@@ -225,9 +235,8 @@ class GrpoConfig:
 
     def to_record(self) -> JSON:
         """The settings as JSON, those of every training first."""
-        rest = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("train", "reward")}
-        record = self.train.to_record() | {n: list(v) if isinstance(v, tuple) else v for n, v in rest.items()}
-        return record | {"reward": {one.name: getattr(self.reward, one.name) for one in fields(Reward)}}
+        own = {name: value for name, value in as_record(self).items() if name not in ("train", "reward")}
+        return {**self.train.to_record(), **own, "reward": as_record(self.reward)}
 
     def difference(self, record: JSON) -> str:
         """The first setting of an earlier run that would make another result.

@@ -7,6 +7,7 @@ true and false, and for lists (`a,b`). A message names the setting, the value, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -14,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from faultgym.core.errors import UserError
+from faultgym.core.json import JSON
 from faultgym.core.settings import refusal
 
 T = TypeVar("T")
@@ -42,6 +44,16 @@ def refusing(kind: type[T]) -> type[T]:
 
     setattr(kind, "__init__", init)  # noqa: B010 - mypy lets no method be assigned
     return kind
+
+
+def as_record(settings: Any) -> JSON:
+    """The fields of a dataclass of settings as JSON gives them back: a list for each tuple.
+
+    Args:
+        settings: The dataclass; values that are dataclasses are left as they are.
+    """
+    values = {one.name: getattr(settings, one.name) for one in fields(settings)}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _no_truth(value: Any) -> Any:

@@ -27,6 +27,7 @@ from faultgym.training.configs.settings import (
     OrNone,
     SeparateNames,
     Text,
+    as_record,
     refusing,
 )
 
@@ -171,8 +172,7 @@ class TrainConfig:
 
     def to_record(self) -> JSON:
         """The settings as JSON."""
-        record = {one.name: getattr(self, one.name) for one in fields(self)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in record.items()}
+        return as_record(self)
 
     def difference(self, record: JSON) -> str:
         """The first setting of an earlier run that would make another result.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import field, fields
+from dataclasses import field
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -27,7 +27,7 @@ from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Style
 from faultgym.eval.comparison.noninferior import CLEAN_MARGIN, TEXT_MARGIN
 from faultgym.eval.comparison.paired import most_likely_share
-from faultgym.training.configs.settings import SETTINGS, FilledNames, FilledText, Names, NoTruth, refusing
+from faultgym.training.configs.settings import SETTINGS, FilledNames, FilledText, Names, NoTruth, as_record, refusing
 from faultgym.training.configs.train import Adapter, TrainConfig
 from faultgym.training.filters.mix import MixWeights, parse_mix
 from faultgym.training.preferences.pairs import At
@@ -213,8 +213,7 @@ class LoopConfig:
 
     def to_record(self) -> JSON:
         """The settings as JSON."""
-        record = {one.name: getattr(self, one.name) for one in fields(self)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in record.items()}
+        return as_record(self)
 
     def difference(self, record: JSON) -> str:
         """The first setting in which an earlier configuration differs, in words; empty where the loop may be resumed.
