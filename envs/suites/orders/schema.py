@@ -11,7 +11,6 @@ TIERS = ("standard", "silver", "gold")
 CATEGORIES = ("kitchen", "lighting", "garden", "audio", "luggage")
 CHANNELS = ("email", "phone", "chat")
 CANCEL_REASONS = ("customer_request", "out_of_stock", "duplicate", "wrong_address")
-REFUND_REASONS = ("return", "damaged", "late", "goodwill", "double_charge")
 TAGS = ("priority", "gift", "fragile", "callback", "inspect", "vip")
 
 SCHEMA = (

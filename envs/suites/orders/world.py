@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from faultgym.envs.suites.orders.documents import TODAY, write_documents
-from faultgym.envs.suites.orders.schema import CATEGORIES, CHANNELS, TAGS, TIERS
+from faultgym.envs.suites.orders.schema import CANCEL_REASONS, CATEGORIES, CHANNELS, TAGS, TIERS
 from faultgym.envs.worlds.names import Names
 
 CUSTOMERS, PRODUCTS_EACH, TOWNS = 40, 6, 8
@@ -29,7 +29,6 @@ _NOTES = (
     "customer asked for the delivery day", "left a message with a neighbour", "wants an invoice by post",
     "asked whether the colour is right", "confirmed the address", "no reply to the first call",
 )  # fmt: skip
-_REASONS = ("customer_request", "out_of_stock", "duplicate", "wrong_address")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ class Builder:
         items = self.items()
         total = sum(quantity * unit for _, quantity, unit in items)
         address = self.addresses[customer]
-        reason = rng.choice(_REASONS) if status == "cancelled" else ""
+        reason = rng.choice(CANCEL_REASONS) if status == "cancelled" else ""
         delivered = dates.delivered.isoformat() if dates.delivered else None
         self.insert(
             "orders", key, customer, status, total, "EUR", dates.placed.isoformat(), delivered, address, reason, 1
