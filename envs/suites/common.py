@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -141,7 +142,30 @@ def add_document(db: sqlite3.Connection, id: str, title: str, kind: str, updated
     db.execute("INSERT INTO documents VALUES (?, ?, ?, ?, ?, 1)", (id, title, kind, updated, body))
 
 
+def rows(db: sqlite3.Connection, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    """All rows of a query, which says in which order."""
+    return db.execute(query, values).fetchall()
+
+
+def choose(db: sqlite3.Connection, rng: random.Random, query: str, *values: Any) -> tuple[Any, ...]:
+    """One row of a query by chance.
+
+    Args:
+        db: The world.
+        rng: Where chance comes from.
+        query: A SELECT that says in which order.
+        values: For the placeholders of the query.
+
+    Raises:
+        LookupError: The query has no rows: a bug of the generator.
+    """
+    found = rows(db, query, *values)
+    if not found:
+        raise LookupError(f"no row in this world for {query!r}")
+    return rng.choice(found)
+
+
 def read_documents(db: sqlite3.Connection) -> list[Document]:
     """All documents of a world, for its search index."""
-    rows = db.execute("SELECT id, title, kind, updated, body FROM documents ORDER BY id")
-    return [Document(id=i, title=t, kind=k, updated=u, body=b) for i, t, k, u, b in rows]
+    found = rows(db, "SELECT id, title, kind, updated, body FROM documents ORDER BY id")
+    return [Document(id=i, title=t, kind=k, updated=u, body=b) for i, t, k, u, b in found]

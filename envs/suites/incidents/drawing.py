@@ -1,38 +1,15 @@
-"""How templates choose from a world: rows, competing candidates, texts of documents."""
+"""How templates choose from a world: columns, competing candidates, texts of documents."""
 
 from __future__ import annotations
 
-import random
 import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
 from faultgym.envs.judging.answers import Atom, AtomKind
+from faultgym.envs.suites.common import rows
 
 MOST_RIVALS = 24
-
-
-def rows(db: sqlite3.Connection, query: str, *values: Any) -> list[tuple[Any, ...]]:
-    """All rows of a query, which says in which order."""
-    return db.execute(query, values).fetchall()
-
-
-def choose(db: sqlite3.Connection, rng: random.Random, query: str, *values: Any) -> tuple[Any, ...]:
-    """One row of a query by chance.
-
-    Args:
-        db: The world.
-        rng: Where chance comes from.
-        query: A SELECT that says in which order.
-        values: For the placeholders of the query.
-
-    Raises:
-        LookupError: The query has no rows: a bug of the generator.
-    """
-    found = rows(db, query, *values)
-    if not found:
-        raise LookupError(f"no row in this world for {query!r}")
-    return rng.choice(found)
 
 
 def column(db: sqlite3.Connection, query: str, *values: Any) -> list[Any]:

@@ -9,8 +9,9 @@ from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
+from faultgym.envs.suites.common import choose
 from faultgym.envs.suites.incidents import facts, words
-from faultgym.envs.suites.incidents.drawing import choose, column, distractors, document_text
+from faultgym.envs.suites.incidents.drawing import column, distractors, document_text
 from faultgym.envs.suites.incidents.templates.documents import postmortem
 from faultgym.envs.worlds.changes import insert
 

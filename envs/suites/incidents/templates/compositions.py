@@ -9,7 +9,8 @@ from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
-from faultgym.envs.suites.incidents.drawing import choose, distractors, engineers
+from faultgym.envs.suites.common import choose
+from faultgym.envs.suites.incidents.drawing import distractors, engineers
 from faultgym.envs.suites.incidents.templates.history import count_errors, draw_count
 from faultgym.envs.suites.incidents.templates.repairs import (
     act,

@@ -11,8 +11,9 @@ from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import ReferenceStep
 from faultgym.envs.suite import Drawn, Script, Template
+from faultgym.envs.suites.common import choose
 from faultgym.envs.suites.incidents import facts, words
-from faultgym.envs.suites.incidents.drawing import choose, column, distractors, document_text, engineers
+from faultgym.envs.suites.incidents.drawing import column, distractors, document_text, engineers
 
 EXPLAINED = "SELECT substr(title, 12) FROM documents WHERE kind = 'postmortem' ORDER BY id"
 """The incidents that have a postmortem."""

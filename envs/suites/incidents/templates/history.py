@@ -12,7 +12,8 @@ from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import ReferenceStep, SourceFailed
 from faultgym.envs.suite import Drawn, Script, Template
-from faultgym.envs.suites.incidents.drawing import choose, column, distractors, rows
+from faultgym.envs.suites.common import choose, rows
+from faultgym.envs.suites.incidents.drawing import column, distractors
 
 _COUNTS = (
     "SELECT service_id, code, substr(at, 1, 10) AS day, count(*) AS n FROM logs WHERE level = 'error'"

@@ -9,9 +9,9 @@ from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
-from faultgym.envs.suites.common import euros
+from faultgym.envs.suites.common import choose, euros, rows
 from faultgym.envs.suites.incidents import words
-from faultgym.envs.suites.incidents.drawing import choose, column, distractors, engineers, rows
+from faultgym.envs.suites.incidents.drawing import column, distractors, engineers
 
 
 def _draw_status(db: sqlite3.Connection, rng: random.Random) -> Drawn:

@@ -12,8 +12,9 @@ from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import AllSourcesDown, ReferenceStep
 from faultgym.envs.suite import Drawn, Script, Template
+from faultgym.envs.suites.common import choose, rows
 from faultgym.envs.suites.incidents import facts, words
-from faultgym.envs.suites.incidents.drawing import choose, column, distractors, document_text, engineers, rows
+from faultgym.envs.suites.incidents.drawing import column, distractors, document_text, engineers
 from faultgym.envs.suites.incidents.templates.documents import postmortem, runbook
 from faultgym.envs.suites.incidents.templates.history import release_history
 from faultgym.envs.worlds.changes import Change, insert, update

@@ -9,7 +9,8 @@ from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
-from faultgym.envs.suites.incidents.drawing import choose, column, distractors
+from faultgym.envs.suites.common import choose
+from faultgym.envs.suites.incidents.drawing import column, distractors
 from faultgym.envs.worlds.changes import delete, insert
 
 _NOTES = (

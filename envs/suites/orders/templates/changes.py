@@ -9,8 +9,8 @@ from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
+from faultgym.envs.suites.common import choose, rows
 from faultgym.envs.suites.orders.schema import CANCEL_REASONS
-from faultgym.envs.suites.orders.templates.drawing import one_of, rows
 from faultgym.envs.worlds.changes import insert, update
 
 PRODUCTS_SQL = "SELECT id, name, category, price_cents, stock FROM products WHERE category = '{category}' ORDER BY id"
@@ -31,7 +31,7 @@ CANCEL_PHRASINGS = (
 
 def draw_cancel(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     """An order that can still be cancelled."""
-    (order_id,) = one_of(db, rng, f"SELECT id FROM orders WHERE {OPEN_SQL} ORDER BY id")
+    (order_id,) = choose(db, rng, f"SELECT id FROM orders WHERE {OPEN_SQL} ORDER BY id")
     reason = rng.choice(CANCEL_REASONS)
     wanted = update("orders", order_id, status="cancelled", cancel_reason=reason)
     return Drawn({"order_id": order_id, "reason": reason}, Goal((wanted,)))
@@ -49,8 +49,8 @@ def solve_cancel(desk: ReferenceAgent) -> Script:
 
 def draw_address(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     """An order that has not left, and an address in another customer's street that nobody has."""
-    order_id, old = one_of(db, rng, f"SELECT id, address FROM orders WHERE {OPEN_SQL} ORDER BY id")
-    (street,) = one_of(db, rng, "SELECT address FROM customers WHERE address <> ? ORDER BY id", old)
+    order_id, old = choose(db, rng, f"SELECT id, address FROM orders WHERE {OPEN_SQL} ORDER BY id")
+    (street,) = choose(db, rng, "SELECT address FROM customers WHERE address <> ? ORDER BY id", old)
     address = f"{rng.randrange(200, 400)} {street.partition(' ')[2]}"
     return Drawn({"order_id": order_id, "address": address}, Goal((update("orders", order_id, address=address),)))
 
@@ -69,7 +69,7 @@ def solve_address(desk: ReferenceAgent) -> Script:
 
 def draw_exchange(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     """A delivered line of at least two pieces; one goes for the cheapest other product that is in stock."""
-    order_id, product_id, category = one_of(
+    order_id, product_id, category = choose(
         db,
         rng,
         "SELECT o.id, p.id, p.category FROM orders o JOIN order_items i ON i.order_id = o.id"
@@ -117,7 +117,7 @@ def solve_exchange(desk: ReferenceAgent) -> Script:
 
 def draw_double(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     """An order with two captured payments of its full total."""
-    order_id, total = one_of(
+    order_id, total = choose(
         db,
         rng,
         "SELECT o.id, o.total_cents FROM orders o JOIN payments p ON p.order_id = o.id"

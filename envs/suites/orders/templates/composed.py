@@ -9,9 +9,10 @@ from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
+from faultgym.envs.suites.common import rows
 from faultgym.envs.suites.orders.schema import CANCEL_REASONS, CHANNELS, OPEN
 from faultgym.envs.suites.orders.templates.changes import OPEN_SQL, draw_address
-from faultgym.envs.suites.orders.templates.drawing import distractors, rows
+from faultgym.envs.suites.orders.templates.drawing import distractors
 from faultgym.envs.suites.orders.templates.returns import cases, handle_return, refund_goal
 from faultgym.envs.suites.orders.templates.searches import ORDERS_SQL, customer_of, latest_order
 from faultgym.envs.suites.orders.templates.statements import AUTHOR, NOTE_TEXTS, insert_note

@@ -1,9 +1,8 @@
-"""What the templates share: picking from a world when a task is drawn, and atoms."""
+"""What the templates share when a task is drawn: competing candidates, and their order."""
 
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,26 +10,6 @@ from faultgym.envs.judging.answers import Atom, AtomKind
 
 MOST_RIVALS = 8
 """Competing candidates that a goal names."""
-
-
-def rows(db: sqlite3.Connection, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    """All rows of a statement with a fixed order."""
-    return db.execute(statement, values).fetchall()
-
-
-def one_of(db: sqlite3.Connection, rng: random.Random, statement: str, *values: Any) -> tuple[Any, ...]:
-    """One of the rows of a statement by chance.
-
-    Args:
-        db: The world.
-        rng: Where chance comes from.
-        statement: A SELECT with a fixed order.
-        values: For the placeholders of the statement.
-
-    Raises:
-        IndexError: The statement has no rows.
-    """
-    return rng.choice(rows(db, statement, *values))
 
 
 def distractors(kind: AtomKind, right: Any, candidates: Iterable[Any]) -> tuple[Atom, ...]:

@@ -10,11 +10,11 @@ from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
-from faultgym.envs.suites.common import euros
+from faultgym.envs.suites.common import choose, euros, rows
 from faultgym.envs.suites.orders.documents import TODAY
 from faultgym.envs.suites.orders.schema import STATUSES
 from faultgym.envs.suites.orders.templates.changes import CANCEL_PHRASINGS, draw_cancel, solve_cancel
-from faultgym.envs.suites.orders.templates.drawing import distractors, one_of, rows
+from faultgym.envs.suites.orders.templates.drawing import distractors
 from faultgym.envs.suites.orders.templates.lookups import STATUS_PHRASINGS, solve_status
 
 MISSING = ("phone number", "date of birth", "VAT number", "fax number", "bank account number")
@@ -60,7 +60,7 @@ def solve_deadline(desk: ReferenceAgent) -> Script:
 def draw_unknown(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     """A number near that of an order; steps of eight keep it in the split's pool."""
     taken = {key for (key,) in rows(db, "SELECT id FROM orders")}
-    (near,) = one_of(db, rng, "SELECT id FROM orders ORDER BY id")
+    (near,) = choose(db, rng, "SELECT id FROM orders ORDER BY id")
     number = int(near.removeprefix("ORD-"))
     order_id = near
     while order_id in taken:
@@ -77,7 +77,7 @@ def draw_unknown(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 
 def draw_missing(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     """A customer, and something that is not kept about customers."""
-    (customer_id,) = one_of(db, rng, "SELECT id FROM customers ORDER BY id")
+    (customer_id,) = choose(db, rng, "SELECT id FROM customers ORDER BY id")
     goal = Goal(kind="abstain", about=(customer_id,), evidence=frozenset({"customers"}))
     return Drawn({"customer_id": customer_id, "fact": rng.choice(MISSING)}, goal)
 

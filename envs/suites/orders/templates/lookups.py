@@ -9,9 +9,9 @@ from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
-from faultgym.envs.suites.common import euros
+from faultgym.envs.suites.common import choose, euros, rows
 from faultgym.envs.suites.orders.schema import STATUSES
-from faultgym.envs.suites.orders.templates.drawing import distractors, one_of, rows, shuffled
+from faultgym.envs.suites.orders.templates.drawing import distractors, shuffled
 
 STATUS_PHRASINGS = (
     "What is the status of order {order_id}?",
@@ -26,7 +26,7 @@ STATUS_PHRASINGS = (
 def draw_status(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     """An order of a status chosen first, so that rare ones come as often as frequent ones."""
     status = rng.choice(STATUSES)
-    (order_id,) = one_of(db, rng, "SELECT id FROM orders WHERE status = ? ORDER BY id", status)
+    (order_id,) = choose(db, rng, "SELECT id FROM orders WHERE status = ? ORDER BY id", status)
     goal = Goal(expected=(Atom("text", status),), distractors=distractors("text", status, STATUSES))
     return Drawn({"order_id": order_id}, goal)
 
@@ -42,7 +42,7 @@ def solve_status(desk: ReferenceAgent) -> Script:
 
 def draw_total(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     """An order whose total differs from its neighbours'."""
-    order_id, customer_id, total = one_of(
+    order_id, customer_id, total = choose(
         db, rng, "SELECT id, customer_id, total_cents FROM orders WHERE total_cents > 2000 ORDER BY id"
     )
     others = [t for (t,) in rows(db, "SELECT total_cents FROM orders WHERE customer_id = ?", customer_id)]
@@ -66,7 +66,7 @@ def solve_total(desk: ReferenceAgent) -> Script:
 
 def draw_email(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     """An order, and whose it is."""
-    order_id, email = one_of(
+    order_id, email = choose(
         db, rng, "SELECT o.id, c.email FROM orders o JOIN customers c ON c.id = o.customer_id ORDER BY o.id"
     )
     others = shuffled(rng, (e for (e,) in rows(db, "SELECT email FROM customers ORDER BY id")))
@@ -91,7 +91,7 @@ def solve_email(desk: ReferenceAgent) -> Script:
 
 def draw_tracking(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     """A parcel of a customer who has a parcel on the way."""
-    order_id, tracking = one_of(db, rng, "SELECT order_id, tracking FROM shipments ORDER BY id")
+    order_id, tracking = choose(db, rng, "SELECT order_id, tracking FROM shipments ORDER BY id")
     others = shuffled(rng, (t for (t,) in rows(db, "SELECT tracking FROM shipments ORDER BY id")))
     goal = Goal(expected=(Atom("text", tracking),), distractors=distractors("text", tracking, others))
     return Drawn({"order_id": order_id}, goal)

@@ -12,9 +12,9 @@ from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import ReferenceStep
 from faultgym.envs.suite import Drawn, Script, Template
-from faultgym.envs.suites.common import euros
+from faultgym.envs.suites.common import euros, rows
 from faultgym.envs.suites.orders.documents import POLICIES, WARRANTY, body_of, closing_on_saturday, shop_title, value
-from faultgym.envs.suites.orders.templates.drawing import distractors, rows
+from faultgym.envs.suites.orders.templates.drawing import distractors
 
 Found = Generator[ReferenceStep, str, dict[str, Any] | None]
 

@@ -12,9 +12,9 @@ from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import ReferenceStep, SourceFailed
 from faultgym.envs.reference_agent.reading import pick
 from faultgym.envs.suite import Drawn, Script, Template
-from faultgym.envs.suites.common import euros
+from faultgym.envs.suites.common import choose, euros, rows
 from faultgym.envs.suites.orders.schema import CHANNELS, tag_key
-from faultgym.envs.suites.orders.templates.drawing import distractors, one_of, rows
+from faultgym.envs.suites.orders.templates.drawing import distractors
 from faultgym.envs.worlds.changes import delete, insert
 
 NOTE_TEXTS = (
@@ -106,7 +106,7 @@ def solve_count(desk: ReferenceAgent) -> Script:
 
 def draw_note(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     """An order, a text that is not on it yet, and a channel."""
-    (order_id,) = one_of(db, rng, "SELECT id FROM orders ORDER BY id")
+    (order_id,) = choose(db, rng, "SELECT id FROM orders ORDER BY id")
     text, channel = rng.choice(NOTE_TEXTS), rng.choice(CHANNELS)
     wanted = insert("order_notes", order_id=order_id, author=AUTHOR, text=text, channel=channel)
     return Drawn({"order_id": order_id, "text": text, "channel": channel}, Goal((wanted,)))
@@ -151,8 +151,8 @@ def solve_note(desk: ReferenceAgent) -> Script:
 
 def draw_tag(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     """A tag of one order, and another order without it."""
-    from_order, tag = one_of(db, rng, "SELECT order_id, tag FROM order_tags ORDER BY order_id, tag")
-    (to_order,) = one_of(
+    from_order, tag = choose(db, rng, "SELECT order_id, tag FROM order_tags ORDER BY order_id, tag")
+    (to_order,) = choose(
         db,
         rng,
         "SELECT id FROM orders WHERE id NOT IN (SELECT order_id FROM order_tags WHERE tag = ?) ORDER BY id",
