@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from collections.abc import Generator
 
 from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
+from faultgym.envs.reference_agent.client import ReferenceStep
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import choose, rows
 from faultgym.envs.suites.orders.schema import CANCEL_REASONS
@@ -55,16 +57,23 @@ def draw_address(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({"order_id": order_id, "address": address}, Goal((update("orders", order_id, address=address),)))
 
 
-def solve_address(desk: ReferenceAgent) -> Script:
-    """Look at the order first, then change its address."""
+def change_address(desk: ReferenceAgent) -> Generator[ReferenceStep, str, bool]:
+    """Look at the order first, then change its address; whether there is such an order."""
     order_id, address = desk.p["order_id"], desk.p["address"]
     order = yield from desk.read("order", order_id, why=f"See whether {order_id} is still here.")
     if order is None:
-        return desk.absent("order", order_id)
+        return False
     yield from desk.write(
         "change_address", order_id=order_id, address=address, why=f"It is {order['status']}: change the address."
     )
-    return f"Order {order_id} now goes to {address}."
+    return True
+
+
+def solve_address(desk: ReferenceAgent) -> Script:
+    """Change the address."""
+    if not (yield from change_address(desk)):
+        return desk.absent("order", desk.p["order_id"])
+    return f"Order {desk.p['order_id']} now goes to {desk.p['address']}."
 
 
 def draw_exchange(db: sqlite3.Connection, rng: random.Random) -> Drawn:

@@ -11,7 +11,7 @@ from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import rows
 from faultgym.envs.suites.orders.schema import CANCEL_REASONS, CHANNELS, OPEN
-from faultgym.envs.suites.orders.templates.changes import OPEN_SQL, draw_address
+from faultgym.envs.suites.orders.templates.changes import OPEN_SQL, change_address, draw_address
 from faultgym.envs.suites.orders.templates.drawing import distractors
 from faultgym.envs.suites.orders.templates.returns import cases, handle_return, refund_goal
 from faultgym.envs.suites.orders.templates.searches import ORDERS_SQL, customer_of, latest_order
@@ -90,12 +90,8 @@ def draw_address_note(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 def solve_address_note(desk: ReferenceAgent) -> Script:
     """The address through the API, the note in SQL."""
     order_id, address = desk.p["order_id"], desk.p["address"]
-    order = yield from desk.read("order", order_id, why=f"See whether {order_id} is still here.")
-    if order is None:
+    if not (yield from change_address(desk)):
         return desk.absent("order", order_id)
-    yield from desk.write(
-        "change_address", order_id=order_id, address=address, why=f"It is {order['status']}: change the address."
-    )
     yield from insert_note(desk, order_id, desk.p["text"], desk.p["channel"], "The address is changed: add the note.")
     return f"Order {order_id} now goes to {address}, and the note is on it."
 
