@@ -1,7 +1,7 @@
 """What a call asks for, whichever way it is sent.
 
 `http` GET /v1/orders/10422, the typed tool `get_order` with "ORD-10422" and a SELECT on that order ask for the
-same fact. Scores, and whoever goes on with an episode, compare calls by this and not by their text.
+same fact. Scores and continuations of an episode compare calls by this and not by their text.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ imported later, the environments are registered at the end of that import.
     gymnasium.make("faultgym:faultgym/Orders-v0", faults="rough")
 
 Vector environments give and take tuples. An episode ends with its verdict, so it is best reset by
-whoever runs it, and there are no arrays for processes to share:
+the caller, and there are no arrays for processes to share:
 
     gymnasium.make_vec(
         "faultgym:faultgym/Orders-v0", num_envs=8, vectorization_mode="async",

@@ -1,4 +1,4 @@
-"""The one seam where faults are injected: between whoever calls a backend and the backend.
+"""The one seam where faults are injected: between the callers of a backend and the backend.
 
 Every request of every channel passes `FaultLayer.exchange`. The layer holds the schedule's entries
 and counters of one episode; with an empty schedule it is the bare backend.

@@ -9,7 +9,8 @@ from typing import Any
 from faultgym.envs.judging.answers import Atom, AtomKind
 from faultgym.envs.suites.common import rows
 
-MOST_RIVALS = 24
+MAX_DISTRACTORS = 24
+"""Competing candidates that a goal names."""
 
 
 def column(db: sqlite3.Connection, query: str, *values: Any) -> list[Any]:
@@ -18,7 +19,7 @@ def column(db: sqlite3.Connection, query: str, *values: Any) -> list[Any]:
 
 
 def distractors(kind: AtomKind, right: Iterable[Any], candidates: Iterable[Any]) -> tuple[Atom, ...]:
-    """Atoms for the candidates that are not right, each once and at most `MOST_RIVALS` of them.
+    """Atoms for the candidates that are not right, each once and at most `MAX_DISTRACTORS` of them.
 
     Args:
         kind: The kind of the atoms.
@@ -27,7 +28,7 @@ def distractors(kind: AtomKind, right: Iterable[Any], candidates: Iterable[Any])
     """
     truth = {str(value) for value in right}
     others = dict.fromkeys(str(c) for c in candidates if str(c) and str(c) not in truth)
-    return tuple(Atom(kind, text) for text in others)[:MOST_RIVALS]
+    return tuple(Atom(kind, text) for text in others)[:MAX_DISTRACTORS]
 
 
 def document_text(db: sqlite3.Connection, title: str) -> str:

@@ -21,7 +21,7 @@ from faultgym.tools.context import WorldView
 from faultgym.tools.declare import BadArguments, Declaration, declare
 from faultgym.tools.exchange import HttpRequest, HttpResponse
 
-LONGEST_KEY = 255
+MAX_KEY_LENGTH = 255
 """Characters of an idempotency key: the service keeps each one."""
 TOKEN_SECONDS = 3600
 """Lifetime of a bearer token in virtual seconds."""
@@ -290,8 +290,8 @@ def _json_body(request: HttpRequest) -> JSON:
 def _write(world: WorldView, op: Operation, arguments: dict[str, Any], request: HttpRequest) -> HttpResponse:
     """Run a writing operation: idempotency, precondition, savepoint."""
     key = request.headers.get("idempotency-key", "")
-    if len(key) > LONGEST_KEY:
-        raise ServiceError(400, "Bad Request", f"the Idempotency-Key is longer than {LONGEST_KEY} characters")
+    if len(key) > MAX_KEY_LENGTH:
+        raise ServiceError(400, "Bad Request", f"the Idempotency-Key is longer than {MAX_KEY_LENGTH} characters")
     fingerprint = f"{op.name} {orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS).decode()}"
     if key:
         row = world.db.execute("SELECT request, status, body FROM _idempotency WHERE key = ?", (key,)).fetchone()

@@ -31,7 +31,7 @@ from faultgym.tools.channels.sql import time as sqltime
 from faultgym.tools.channels.sql.policy import (
     HINT,
     LIMITS,
-    LONGEST_VALUE,
+    MAX_VALUE_BYTES,
     SCHEMA_TABLE,
     Allowed,
     Sketch,
@@ -128,7 +128,7 @@ class GuardedConnection:
         guard.active = True
         guard.ticks = 0
         guard.now = now
-        raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
+        raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
         try:
             cursor = raw.execute(verdict.text)
             columns = verdict.columns

@@ -30,7 +30,7 @@ FUNCTIONS = sqltime.FUNCTIONS | frozenset(
 )
 """What a model may call: pure, and at most as long as their arguments or the length limit."""
 
-LONGEST_VALUE = 16_384
+MAX_VALUE_BYTES = 16_384
 """Bytes of one string or row while the guarded door is open."""
 LIMITS = {
     sqlite3.SQLITE_LIMIT_ATTACHED: 0,
@@ -254,7 +254,7 @@ def message(error: BaseException) -> str:
     if isinstance(error, MemoryError):  # SQLite's answer to a program longer than its opcode limit
         return "statement too complex: split it into simpler ones"
     if text == "string or blob too big":
-        return f"{text}: at most {LONGEST_VALUE} bytes per value or row"
+        return f"{text}: at most {MAX_VALUE_BYTES} bytes per value or row"
     return text
 
 

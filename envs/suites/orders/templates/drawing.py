@@ -8,12 +8,12 @@ from typing import Any
 
 from faultgym.envs.judging.answers import Atom, AtomKind
 
-MOST_RIVALS = 8
+MAX_DISTRACTORS = 8
 """Competing candidates that a goal names."""
 
 
 def distractors(kind: AtomKind, right: Any, candidates: Iterable[Any]) -> tuple[Atom, ...]:
-    """Atoms for the candidates that are not the right answer, each once and at most `MOST_RIVALS` of them.
+    """Atoms for the candidates that are not the right answer, each once and at most `MAX_DISTRACTORS` of them.
 
     Args:
         kind: The kind of the atoms.
@@ -21,7 +21,7 @@ def distractors(kind: AtomKind, right: Any, candidates: Iterable[Any]) -> tuple[
         candidates: Values that compete with it; None among them is left out.
     """
     others = dict.fromkeys(str(c) for c in candidates if c is not None and str(c) != str(right))
-    return tuple(Atom(kind, text) for text in list(others)[:MOST_RIVALS])
+    return tuple(Atom(kind, text) for text in list(others)[:MAX_DISTRACTORS])
 
 
 def shuffled(rng: random.Random, items: Iterable[Any]) -> list[Any]:
