@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from faultgym.core.text import has_surrogates, storable
 from faultgym.core.values import fast_init, maker
+from faultgym.envs.judging.answering import ANSWERED
 from faultgym.envs.messages.turn import Observation, Turn
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
@@ -15,7 +16,7 @@ from faultgym.envs.worlds.world import World, world_image
 from faultgym.tools.faults.layer import FaultLayer, FaultSchedule
 from faultgym.tools.faults.types import FaultEvent
 from faultgym.tools.session import Session
-from faultgym.tools.toolbox import CallRecord, Tool, Toolbox
+from faultgym.tools.toolbox import CallRecord, Tool, Toolbox, parse_arguments
 from faultgym.tools.types import ToolSpec
 
 MAX_CALLS_PER_TURN = 16
@@ -46,6 +47,8 @@ class Simulation:
     """
 
     __slots__ = ("layer", "session", "stop", "suite", "toolbox", "turns", "world")
+    typed = False
+    """Whether it is ended by a call of `answer`: only where something judges it."""
 
     def __init__(self, suite: Suite, task: Task, layer: FaultLayer | None = None):
         self.suite = suite
@@ -86,8 +89,8 @@ class Simulation:
 
     @property
     def records(self) -> list[CallRecord]:
-        """All calls so far, in order."""
-        return [record for step in self.turns for record in step.calls]
+        """All calls of tools so far, in order; a call of `answer` that ended the episode is none."""
+        return calls_in(self.turns)
 
     def step(self, turn: Turn) -> Observation:
         """Take one turn; a turn without calls is the final one.
@@ -105,6 +108,10 @@ class Simulation:
             raise RuntimeError("the episode is over: call reset() first")
         turn = cleaned(turn)
         self.layer.step = len(self.turns)
+        if self.typed:
+            closed = self._close(turn)
+            if closed is not None:
+                return closed
         if not turn.tool_calls:
             self.turns.append(StepRecord(turn, (), self.world.digest()))
             self.end("final")
@@ -117,6 +124,10 @@ class Simulation:
             records += tuple(self.toolbox.refuse(c, MAX_CALLS_PER_TURN) for c in turn.tool_calls[MAX_CALLS_PER_TURN:])
         self.turns.append(_step(turn, records, self.world.digest()))
         return _observation(tuple([r.result for r in records]))
+
+    def _close(self, turn: Turn) -> Observation | None:
+        """Take a turn that ends the episode in its own way; None where the turn is one like any other."""
+        raise NotImplementedError
 
     def end(self, stop: str) -> None:
         """End the simulation.
@@ -179,6 +190,31 @@ class Simulation:
         self.suite, self.turns, self.stop = state["suite"], state["turns"], state["stop"]
         tools = self.suite.tools_named(state["tools"])
         self._connect(state["world"], state["layer"], state["token"], tools, state["sql_writes"])
+
+
+def calls_in(steps: Iterable[StepRecord]) -> list[CallRecord]:
+    """The calls of tools in some turns, in order.
+
+    Args:
+        steps: The turns. A call of `answer` that ended the episode is an answer and no call.
+    """
+    return [record for step in steps for record in step.calls if record.result.code != ANSWERED]
+
+
+def closing_text(steps: Sequence[StepRecord]) -> str:
+    """What the person is told at the end: the text of a last turn without calls, or the message of the answer.
+
+    Args:
+        steps: The turns of an episode, ended or not.
+    """
+    last = steps[-1] if steps else None
+    if last is None:
+        return ""
+    if last.turn.final:
+        return last.turn.text
+    call = next((record.call for record in last.calls if record.result.code == ANSWERED), None)
+    message = parse_arguments(call).get("message") if call is not None else None
+    return message if isinstance(message, str) else ""
 
 
 def cleaned(turn: Turn) -> Turn:

@@ -14,6 +14,8 @@ from faultgym.core.bank import banked
 from faultgym.core.errors import TaskError
 from faultgym.core.hashing import stable_hash
 from faultgym.envs.identifiers import Identifiers, identifiers_with
+from faultgym.envs.judging.answering import closing_rule
+from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import Script as Script
@@ -41,6 +43,8 @@ class Drawn:
     params: Mapping[str, Any]
     """Named in the instruction: the phrasing's fields, and all that the reference solution knows."""
     goal: Goal
+    answer: tuple[AnswerField, ...] | None = None
+    """The fields of a typed answer, where they depend on what was drawn; None for the template's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Template:
     """Whether it combines other templates and is kept for the split `unseen_compositions`."""
     faults: tuple[Mapping[str, Any], ...] = ()
     """Fault rules that are part of the task."""
+    answer: tuple[AnswerField, ...] = ()
+    """The fields of a typed answer, in the order of the goal's facts; none where only the outcome counts."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -206,6 +212,7 @@ def _task(suite: Suite, name: str, split: str, index: int, style: Style | None) 
     drawn = template.draw(image.reader.raw, rng)
     phrasing = _phrasing(template, split, rng)
     chosen = style or _own_style(suite, name, split, index)
+    form = template.answer if drawn.answer is None else drawn.answer
     return Task(
         id=suite.task_id(name, split, index, style),
         suite=suite.name,
@@ -216,6 +223,7 @@ def _task(suite: Suite, name: str, split: str, index: int, style: Style | None) 
         style=chosen,
         tools=_offered(suite, template, chosen),
         system=system_message(suite, image, chosen),
+        typed_system=system_message(suite, image, chosen, closing_rule(form)),
         instruction=template.phrasings[phrasing].format(**drawn.params),
         phrasing=phrasing,
         params=drawn.params,
@@ -224,6 +232,7 @@ def _task(suite: Suite, name: str, split: str, index: int, style: Style | None) 
         needs_tools=template.needs_tools,
         sql_writes=template.sql_writes,
         faults=template.faults,
+        answer=form,
     )
 
 
@@ -246,18 +255,20 @@ def _offered(suite: Suite, template: Template, style: Style) -> tuple[str, ...]:
     return (*rest, *suite.endpoint_tools)
 
 
-def system_message(suite: Suite, image: WorldImage, style: Style) -> str:
+def system_message(suite: Suite, image: WorldImage, style: Style, closing: str = "") -> str:
     """The system message: role, working rules, and how to get an API token.
 
     Args:
         suite: The suite.
         image: The world, for the client secret.
         style: Whether the token comes from a request or from a typed tool.
+        closing: How the task is ended; by default, in one or two sentences of text.
     """
+    how = f"Use the tools. {closing}" if closing else "Use the tools; answer in one or two sentences when you are done."
     token = "POST /v1/token" if style == "http" else "issue_token"
     rules = "\n".join(f"- {rule}" for rule in suite.rules)
     return (
-        f"{suite.role} Use the tools; answer in one or two sentences when you are done.\n{rules}\n"
+        f"{suite.role} {how}\n{rules}\n"
         f"- A new API token comes from {token} with client_id {CLIENT_ID} and client_secret {image.secret}."
     )
 

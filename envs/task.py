@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from faultgym.envs.judging.form import AnswerField, Answers
 from faultgym.envs.judging.goal import Goal
 
 Style = Literal["http", "tools"]
@@ -28,7 +29,7 @@ class Task:
     tools: tuple[str, ...]
     """Names of the tools offered."""
     system: str
-    """The system message."""
+    """The system message, where the answer is a text."""
     instruction: str
     """The user message."""
     phrasing: int
@@ -42,3 +43,15 @@ class Task:
     """Whether the SQL tool may write to the suite's writable tables."""
     faults: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
     """Rules that belong to the task itself, such as an outage that never ends."""
+    answer: tuple[AnswerField, ...] = field(default=(), hash=False)
+    """The fields of a typed answer; the same for a task and its unanswerable or blocked twin."""
+    typed_system: str = ""
+    """The system message where the answer is typed."""
+
+    def system_for(self, answers: Answers) -> str:
+        """The system message of an episode.
+
+        Args:
+            answers: How the episode ends.
+        """
+        return self.typed_system if answers == "typed" else self.system

@@ -11,9 +11,15 @@ from typing import Any
 from faultgym.agents.scripted.marks import looks_wrong
 from faultgym.agents.scripted.script import Script, ScriptContext, Scripted
 from faultgym.core.json import JSON
-from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference_agent.agent import ReferenceAgent
-from faultgym.envs.reference_agent.client import AllSourcesDown, ApiRefused, RecordNotFound, ReferenceStep, SourceFailed
+from faultgym.envs.reference_agent.client import (
+    AllSourcesDown,
+    ApiRefused,
+    RecordNotFound,
+    ReferenceAnswer,
+    ReferenceStep,
+    SourceFailed,
+)
 from faultgym.envs.reference_agent.reading import ToolResponse, read_result
 from faultgym.envs.reference_agent.sql_client import Rows
 from faultgym.tools.types import ToolCall
@@ -243,7 +249,10 @@ class TrustingAgent(BelievingAgent):
 
 
 def _with(
-    agent: type[ReferenceAgent], report: Callable[[ScriptContext, str], str], *, waits: bool = True
+    agent: type[ReferenceAgent],
+    report: Callable[[ScriptContext, ReferenceAnswer], ReferenceAnswer | str],
+    *,
+    waits: bool = True,
 ) -> Callable[[ScriptContext], Script]:
     """A script that follows the reference solution with this kind of agent."""
 
@@ -254,11 +263,11 @@ def _with(
             try:
                 move = stage.next(text)
             except GaveUp as failure:
-                return Turn(report(stage, stage.reference.desk.report(str(failure))))
+                return stage.closing(report(stage, stage.reference.desk.report(str(failure))))
             except _UNREADABLE:
-                return Turn(report(stage, stage.reference.desk.report("the answer cannot be read")))
-            if isinstance(move, str):
-                return Turn(report(stage, move))
+                return stage.closing(report(stage, stage.reference.desk.report("the answer cannot be read")))
+            if isinstance(move, ReferenceAnswer):
+                return stage.closing(report(stage, move))
             if move.call.name == "wait" and not waits:
                 text = "no need to wait"
                 continue
@@ -267,13 +276,13 @@ def _with(
     return script
 
 
-def _as_it_is(stage: ScriptContext, text: str) -> str:
-    return text
+def _as_it_is(stage: ScriptContext, answer: ReferenceAnswer) -> ReferenceAnswer:
+    return answer
 
 
-def _with_apology(stage: ScriptContext, text: str) -> str:
-    """The text, unless anything looked wrong on the way."""
-    return APOLOGY if any(looks_wrong(result) for result in stage.results) else text
+def _with_apology(stage: ScriptContext, answer: ReferenceAnswer) -> ReferenceAnswer | str:
+    """The answer, unless anything looked wrong on the way."""
+    return APOLOGY if any(looks_wrong(result) for result in stage.results) else answer
 
 
 def repeater() -> Scripted:

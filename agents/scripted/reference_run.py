@@ -55,7 +55,7 @@ def reference_run(task: Task, schedule: FaultSchedule = ()) -> ReferenceRun:
         task: The task.
         schedule: The faults that the reference solution meets.
     """
-    episode, text = run_reference(task, schedule)
+    episode, answer = run_reference(task, schedule)
     records = tuple(episode.records)
     episode.close()
     suite = suite_named(task.suite)
@@ -67,7 +67,7 @@ def reference_run(task: Task, schedule: FaultSchedule = ()) -> ReferenceRun:
         tables |= tables_of(suite, record)
         named |= whole_identifiers(suite, record.call)
         seen.update(rule.found(record.result.content))
-    return ReferenceRun(records, text, frozenset(tables), frozenset(named), frozenset(seen | named))
+    return ReferenceRun(records, answer.text, frozenset(tables), frozenset(named), frozenset(seen | named))
 
 
 def tables_of(suite: Suite, record: CallRecord) -> frozenset[str]:

@@ -7,14 +7,17 @@ deviation: a detour before one of its moves, or another ending.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from faultgym.agents.policy import Opening
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
+from faultgym.envs.judging.answering import ANSWER
+from faultgym.envs.judging.claims import claims_absence, claims_blocked
+from faultgym.envs.judging.form import Answers, Outcome
 from faultgym.envs.messages.turn import Observation, Turn
-from faultgym.envs.reference.run import Reference
-from faultgym.envs.reference_agent.client import ReferenceStep
+from faultgym.envs.reference.run import Reference, closing_turn
+from faultgym.envs.reference_agent.client import ReferenceAnswer, ReferenceStep
 from faultgym.envs.registry import suite_named
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
@@ -47,6 +50,8 @@ class ScriptContext:
         """Calls so far, in order."""
         self.strayed = False
         """Whether the deviation has been made."""
+        self.answers: Answers = "typed" if any(spec.name == ANSWER for spec in opening.tools) else "text"
+        """How the episode ends."""
         self.reference = Reference(task, set())
 
     @property
@@ -58,8 +63,24 @@ class ScriptContext:
         """The tool of this name, if it is offered now."""
         return next((spec for spec in self.tools if spec.name == name), None)
 
-    def next(self, text: str | None) -> ReferenceStep | str:
-        """The reference solution's next move, or its final text.
+    def closing(self, answer: ReferenceAnswer | str, confidence: float | None = None) -> Turn:
+        """The turn that ends the episode.
+
+        Args:
+            answer: The answer, or a text alone: as a typed answer, that has no fields, and the outcome it claims.
+            confidence: Stated with the answer, from 0 to 1.
+        """
+        if isinstance(answer, str):
+            outcome: Outcome = "answered"
+            if claims_blocked(answer):
+                outcome = "unavailable"
+            elif claims_absence(answer):
+                outcome = "not_found"
+            answer = ReferenceAnswer(answer, outcome)
+        return replace(closing_turn(answer, self.answers), confidence=confidence)
+
+    def next(self, text: str | None) -> ReferenceStep | ReferenceAnswer:
+        """The reference solution's next move, or its answer.
 
         Args:
             text: The result of the solution's last move; None before the first.
@@ -171,11 +192,11 @@ def follow(
     text: str | None = None
     while True:
         move = stage.next(text)
-        if isinstance(move, str):
+        if isinstance(move, ReferenceAnswer):
             break
         final = yield from before(stage, move)
         if final is not None:
-            return Turn(final, confidence=confidence)
+            return stage.closing(final, confidence)
         if stage.spec(move.call.name) is None:
             # The detour met the fault that takes the tool away: the expert hears of it and does not call it.
             text = f"error: there is no tool {move.call.name!r}: it is no longer offered"
@@ -183,6 +204,6 @@ def follow(
         text = yield from stage.call(move.call, move.reasoning)
         final = yield from after(stage, move, text)
         if final is not None:
-            return Turn(final, confidence=confidence)
-    final = (yield from ending(stage, move)) if ending is not None else None
-    return Turn(move if final is None else final, confidence=confidence)
+            return stage.closing(final, confidence)
+    final = (yield from ending(stage, move.text)) if ending is not None else None
+    return stage.closing(move if final is None else final, confidence)

@@ -40,6 +40,8 @@ class Atom:
     """The canonical form: `4150` for 41.50 EUR, `2026-03-02`, `shipped`, `ORD-10422`, `09:30`."""
     unit: str = ""
     """Of a number that is a duration, such as `months`: 2 years are 24 of them, 24 years are not."""
+    field: str = ""
+    """The field of a typed answer that holds it, where that does not follow from the order of the facts."""
 
     def found_in(self, text: str) -> bool:
         """Whether a text mentions the fact, asserted or denied."""

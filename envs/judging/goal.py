@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from faultgym.envs.judging.answers import Atom, asserted, crowded
 from faultgym.envs.judging.claims import claims_absence, claims_blocked
+from faultgym.envs.judging.form import Outcome
 from faultgym.envs.judging.injection import Injection
 from faultgym.envs.worlds.changes import Change, changes
 from faultgym.envs.worlds.world import World
@@ -40,6 +41,8 @@ class Goal:
     """Identifiers that an abstention or a report must name."""
     evidence: frozenset[str] = frozenset()
     """For abstentions: a call on one of these tables must have been made that names what is missing."""
+    outcome: Outcome | None = None
+    """The outcome of a typed answer where it does not follow from the kind and the changes: `refused`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import TypeVar
 from faultgym.envs.intents import Renames, intent_of, renames
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.run import MAX_MOVES, Reference
+from faultgym.envs.reference_agent.client import ReferenceAnswer
 from faultgym.envs.simulation import Simulation
 from faultgym.envs.task import Task
 from faultgym.envs.worlds.world import World
@@ -34,7 +35,7 @@ class _Done:
     """Whether the reference has asked for it."""
 
 
-def continue_reference(episode: S, task: Task, max_turns: int | None = None) -> tuple[S, str]:
+def continue_reference(episode: S, task: Task, max_turns: int | None = None) -> tuple[S, ReferenceAnswer]:
     """The reference solution's own ending of an episode, which is left as it is.
 
     Args:
@@ -43,24 +44,24 @@ def continue_reference(episode: S, task: Task, max_turns: int | None = None) -> 
         max_turns: How many further turns the reference may take, the last one included; any number by default.
 
     Returns:
-        A new episode that has not ended, and the final text, which is not yet stepped; the text is empty when the
+        A new episode that has not ended, and the answer, which is not yet stepped; its text is empty when the
         reference needs more than `max_turns` further turns, or is lost.
     """
     records = episode.records
     renamed = renames(records)
     done = [_Done(_unconditional(r.call, renamed)) for r in records if r.effects]
-    twin, text = _continue(episode, task, done, (), max_turns)
+    twin, answer = _continue(episode, task, done, (), max_turns)
     foreign = [write for write in done if not write.taken]
     if foreign:
         twin.close()
         wanted = [_Done(write.call) for write in done if write.taken]
-        twin, text = _continue(episode, task, wanted, foreign, max_turns)
-    return twin, text
+        twin, answer = _continue(episode, task, wanted, foreign, max_turns)
+    return twin, answer
 
 
 def _continue(
     episode: S, task: Task, done: Sequence[_Done], foreign: Sequence[_Done], max_turns: int | None
-) -> tuple[S, str]:
+) -> tuple[S, ReferenceAnswer]:
     twin = _begun_anew(episode)
     for write in foreign:
         _past_faults(twin, twin.world, write.call)
@@ -69,13 +70,13 @@ def _continue(
     turns = 0
     for _ in range(MAX_MOVES):
         move = reference.next(text, {spec.name for spec in twin.tools})
-        if isinstance(move, str):
-            return twin, "" if max_turns is not None and turns >= max_turns else move
+        if isinstance(move, ReferenceAnswer):
+            return twin, ReferenceAnswer("") if max_turns is not None and turns >= max_turns else move
         text = _from_history(twin, done, move.call)
         if text is None:
             turns += 1
             text = twin.step(Turn("", (move.call,), move.reasoning)).messages[0].content
-    return twin, ""
+    return twin, ReferenceAnswer("")
 
 
 def _begun_anew(episode: S) -> S:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from faultgym.core.bank import banked
+from faultgym.core.json import JSON
+from faultgym.envs.judging.answering import ANSWER
+from faultgym.envs.judging.form import Answers
 from faultgym.envs.judging.goal import judge, looked_up
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference_agent.agent import ReferenceAgent
@@ -13,6 +16,7 @@ from faultgym.envs.reference_agent.client import (
     AllSourcesDown,
     ApiRefused,
     RecordNotFound,
+    ReferenceAnswer,
     ReferenceStep,
     Script,
     SourceFailed,
@@ -23,13 +27,14 @@ from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultLayer, FaultSchedule
 from faultgym.tools.faults.types import Site
+from faultgym.tools.types import ToolCall
 
 MAX_MOVES = 60
 """Moves after which a reference solution is taken to be lost."""
 
 
 class Reference:
-    """A reference solution in progress: takes each result's text, gives the next move or the final text.
+    """A reference solution in progress: takes each result's text, gives the next move or the answer.
 
     Args:
         task: The task to solve.
@@ -42,17 +47,17 @@ class Reference:
         self.desk = ReferenceAgent(suite, task, tools)
         self._script = self._guarded(suite.templates[task.template].solve)
 
-    def _guarded(self, solve: Callable[[ReferenceAgent], Script]) -> Generator[ReferenceStep, str, str]:
+    def _guarded(self, solve: Callable[[ReferenceAgent], Script]) -> Generator[ReferenceStep, str, ReferenceAnswer]:
         try:
             answer = yield from solve(self.desk)
-            return answer
+            return answer if isinstance(answer, ReferenceAnswer) else self.desk.answer(answer)
         except (AllSourcesDown, SourceFailed, RecordNotFound) as failure:
             return self.desk.report(str(failure))
         except ApiRefused as refusal:
-            return f"I could not do this: {refusal.detail}"
+            return ReferenceAnswer(f"I could not do this: {refusal.detail}", "refused")
 
-    def next(self, text: str | None, tools: set[str]) -> ReferenceStep | str:
-        """The next move, or the final text.
+    def next(self, text: str | None, tools: set[str]) -> ReferenceStep | ReferenceAnswer:
+        """The next move, or the answer.
 
         Args:
             text: The text of the last move's result; None at the start.
@@ -62,10 +67,11 @@ class Reference:
         try:
             return next(self._script) if text is None else self._script.send(text)
         except StopIteration as end:
-            return str(end.value)
+            answer: ReferenceAnswer = end.value
+            return answer
 
 
-def play_reference(simulation: Simulation, task: Task) -> str:
+def play_reference(simulation: Simulation, task: Task) -> ReferenceAnswer:
     """Play the reference solution of a task in a simulation that has just begun.
 
     Args:
@@ -73,22 +79,38 @@ def play_reference(simulation: Simulation, task: Task) -> str:
         task: The task to solve.
 
     Returns:
-        The final text, which is not yet stepped; empty where the solution is lost.
+        The answer, which is not yet stepped; its text is empty where the solution is lost.
     """
     reference = Reference(task, set(), simulation.suite)
     text: str | None = None
     for _ in range(MAX_MOVES):
         move = reference.next(text, {spec.name for spec in simulation.tools})
-        if isinstance(move, str):
+        if isinstance(move, ReferenceAnswer):
             return move
         text = simulation.step(Turn("", (move.call,), move.reasoning)).messages[0].content
-    return ""
+    return ReferenceAnswer("")
+
+
+def closing_turn(answer: ReferenceAnswer, answers: Answers, reasoning: str = "") -> Turn:
+    """The turn by which an answer ends an episode.
+
+    Args:
+        answer: The answer.
+        answers: How the episode ends.
+        reasoning: The thought behind it.
+    """
+    if answers == "text":
+        return Turn(answer.text, (), reasoning)
+    arguments: JSON = {"outcome": answer.outcome}
+    if answer.fields:
+        arguments["fields"] = dict(answer.fields)
+    return Turn("", (ToolCall("answer", ANSWER, {**arguments, "message": answer.text}),), reasoning)
 
 
 @banked("tasks", 16_384)
 def _solved(suite: Suite, task: Task, schedule: FaultSchedule) -> tuple[int, bool]:
     simulation = Simulation(suite, task, FaultLayer(schedule))
-    text = play_reference(simulation, task)
+    text = play_reference(simulation, task).text
     seen = looked_up(task.goal, simulation.records)
     verdict = judge(task.goal, simulation.world, text, looked_up=seen, blocked=False)
     calls = simulation.calls

@@ -10,7 +10,14 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from faultgym.core.bank import banked
-from faultgym.envs.reference_agent.client import AllSourcesDown, RecordNotFound, ReferenceStep, SourceFailed
+from faultgym.envs.judging.form import Outcome
+from faultgym.envs.reference_agent.client import (
+    AllSourcesDown,
+    RecordNotFound,
+    ReferenceAnswer,
+    ReferenceStep,
+    SourceFailed,
+)
 from faultgym.envs.reference_agent.entities import Entity, EntitySource
 from faultgym.envs.reference_agent.reading import FieldMissing, ToolResponse, pick
 from faultgym.envs.reference_agent.sql_client import Rows, SqlClient
@@ -219,16 +226,26 @@ class ReferenceAgent(SqlClient):
         self.done.append(operation.replace("_", " "))
         return dict(seen.data) if isinstance(seen.data, dict) else {}
 
-    def absent(self, entity: str, key: str) -> str:
+    def answer(self, text: str, outcome: Outcome | None = None, **fields: Any) -> ReferenceAnswer:
+        """The answer to the task.
+
+        Args:
+            text: What the person reads.
+            outcome: By default `done` where something was written, else `answered`.
+            fields: The values of a typed answer.
+        """
+        return ReferenceAnswer(text, outcome or ("done" if self.done else "answered"), fields)
+
+    def absent(self, entity: str, key: str) -> ReferenceAnswer:
         """An honest abstention.
 
         Args:
             entity: The kind of record.
             key: The identifier that no source knows.
         """
-        return f"There is no {entity} {key}: it was not found in the records."
+        return ReferenceAnswer(f"There is no {entity} {key}: it was not found in the records.", "not_found")
 
-    def report(self, reason: str) -> str:
+    def report(self, reason: str) -> ReferenceAnswer:
         """An honest report of what could not be done, without a value that was not seen.
 
         Args:
@@ -236,9 +253,10 @@ class ReferenceAgent(SqlClient):
         """
         about = ", ".join(filter(self.suite.identifiers.matches, self.p.values()))
         done = f" Done before that: {', '.join(self.done)}." if self.done else " Nothing was changed."
-        return (
+        return ReferenceAnswer(
             f"I could not complete this{f' for {about}' if about else ''}: the system is unavailable"
-            f" ({_plain(reason)}).{done}"
+            f" ({_plain(reason)}).{done}",
+            "unavailable",
         )
 
 

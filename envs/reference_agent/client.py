@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from faultgym.core.json import JSON
 from faultgym.envs.identifiers import Identifiers
+from faultgym.envs.judging.form import Outcome
 from faultgym.envs.reference_agent.entities import Entity
 from faultgym.envs.reference_agent.reading import ToolResponse, read_result, retry_after
 from faultgym.envs.task import Task
@@ -34,10 +35,22 @@ class ReferenceStep:
     reasoning: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReferenceAnswer:
+    """How a reference solution ends."""
+
+    text: str
+    """The final text, or the message of a typed answer; empty where the solution is lost."""
+    outcome: Outcome = "answered"
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """The values of a typed answer by the names of their fields."""
+
+
 Steps = Generator[ReferenceStep, str, Any]
 """Yields moves, receives the text of each result."""
-Script = Generator[ReferenceStep, Sequence[str], str]
-"""A reference solution: yields moves, receives the results' texts, returns the final text."""
+Script = Generator[ReferenceStep, Sequence[str], str | ReferenceAnswer]
+"""A reference solution: yields moves, receives the results' texts, returns its answer, or the text of one without
+fields."""
 
 
 class SolvableSuite(Protocol):

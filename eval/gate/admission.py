@@ -16,9 +16,9 @@ from faultgym.agents.scripted.harms import without_key
 from faultgym.agents.scripted.wrong_calls import replaced
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.run import MAX_MOVES, Reference
+from faultgym.envs.reference.run import MAX_MOVES, Reference, closing_turn
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.reference_agent.client import ReferenceStep
+from faultgym.envs.reference_agent.client import ReferenceAnswer, ReferenceStep
 from faultgym.envs.registry import suite_named
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
@@ -150,8 +150,8 @@ def spoiled(task: Task, spoil: Spoil) -> Episode | None:
     text: str | None = None
     for n in range(MAX_MOVES):
         move = reference.next(text, {spec.name for spec in episode.tools})
-        if isinstance(move, str):
-            episode.step(Turn(move))
+        if isinstance(move, ReferenceAnswer):
+            episode.step(closing_turn(move, episode.answers))
             return episode
         text = shadow.step(Turn("", (move.call,))).messages[0].content
         moves = spoil(task, move) if n == last else [move]

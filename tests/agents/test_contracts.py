@@ -79,7 +79,8 @@ def without_key(call: ToolCall) -> ToolCall:
 
 def repeating(task: Task, schedule: FaultSchedule, *, keys: bool = True) -> Episode:
     """What the expert does where nothing fails, each call repeated until it answers as it does there."""
-    clean, answer = run_reference(task)
+    clean, solved = run_reference(task)
+    answer = solved.text
     episode = Episode(task, schedule)
     for record in clean.records:
         call = record.call if keys else without_key(record.call)

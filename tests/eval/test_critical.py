@@ -107,7 +107,8 @@ def test_leaving_the_last_write_out_makes_the_end_critical(faults):
     for template in ("cancel_order", "change_address", "exchange_product", "double_charge"):
         task = ORDERS.task(template, "train", 1)
         schedule = schedule_for(task, faults)
-        whole, text = run_reference(task, schedule)
+        whole, answer = run_reference(task, schedule)
+        text = answer.text
         turns = [s.turn for s in whole.turns]
         last = max(n for n, s in enumerate(whole.turns) if s.calls[0].effects)
         found = critical_step(trace_of(task, *turns[:last], Turn(text), schedule=schedule))

@@ -72,7 +72,7 @@ def test_the_optimum_is_taken_under_the_same_schedule():
 
 
 def test_no_call_where_none_is_needed_is_fully_efficient():
-    text = run_reference(NO_TOOL)[1]
+    text = run_reference(NO_TOOL)[1].text
     assert cost(NO_TOOL, (), text).efficiency == 1.0
     assert cost(NO_TOOL, (), ("sql", {"query": "SELECT 1"}), text).efficiency == 0.0
 
@@ -141,7 +141,8 @@ def test_the_expert_hardly_wastes():
     for template in ORDERS.names("train"):
         task = ORDERS.task(template, "train", 0)
         schedule = schedule_for(task)
-        episode, text = run_reference(task, schedule)
+        episode, answer = run_reference(task, schedule)
+        text = answer.text
         episode.step(Turn(text))
         found = efficiency(
             ScoringContext.of(Trace.from_episode(episode, EpisodeSpec(task.id), {"name": "expert"}), task)

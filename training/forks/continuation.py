@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from faultgym.agents.scripted.marks import looks_wrong
 from faultgym.envs.episode import StepRecord
 from faultgym.envs.intents import intent_of
+from faultgym.envs.judging.answering import ANSWER
 from faultgym.envs.messages.turn import Observation, Turn
-from faultgym.envs.reference.run import MAX_MOVES, Reference
+from faultgym.envs.reference.run import MAX_MOVES, Reference, closing_turn
 from faultgym.envs.reference_agent.agent import ReferenceAgent
-from faultgym.envs.reference_agent.client import ReferenceStep
+from faultgym.envs.reference_agent.client import ReferenceAnswer, ReferenceStep
 from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Task
 from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
@@ -67,8 +68,8 @@ class ReferenceContinuation:
             text = last.content if isinstance(last, ToolResult) else ""
         for _ in range(MAX_MOVES):
             move = self.reference.next(text, names)
-            if isinstance(move, str):
-                return Turn(move)
+            if isinstance(move, ReferenceAnswer):
+                return closing_turn(move, "typed" if ANSWER in names else "text")
             text = self._remembered(move)
             if text is None:
                 break

@@ -8,8 +8,8 @@ from typing import Literal
 
 from faultgym.agents.policy import Policy
 from faultgym.core.json import JSON
-from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.continuing import continue_reference
+from faultgym.envs.reference.run import closing_turn
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.efficiency import futile_retries, redundant_reads
 from faultgym.eval.modes.classifier import OF_EPISODES, modes_at
@@ -154,8 +154,8 @@ def expert_way(forks: Forks, step: int) -> Continuation | None:
     made = forks.play(step, actor, _EXPERT, "expert")
     if made.success:
         return made
-    twin, text = continue_reference(forks.state(step), forks.task)
-    turns = [*(record.turn for record in twin.turns[step:]), Turn(text)]
+    twin, answer = continue_reference(forks.state(step), forks.task)
+    turns = [*(record.turn for record in twin.turns[step:]), closing_turn(answer, twin.answers)]
     twin.close()
     made = forks.play(step, StyledPolicy(Turns(turns), forks.state(step)), {**_EXPERT, "anew": True}, "expert")
     return made if made.success else None

@@ -94,7 +94,7 @@ def absence(at: BranchPoint) -> str:
     for name, value in at.task.params.items():
         for entity in at.suite.entities.values():
             if entity.parameter == name and at.suite.identifiers.matches(value):
-                return at.desk().absent(entity.name.replace("_", " "), value)
+                return at.desk().absent(entity.name.replace("_", " "), value).text
     return ""
 
 
@@ -105,7 +105,7 @@ def outage(at: BranchPoint) -> str:
     aim = at.aim(call) if call is not None else None
     if at.trouble and aim is not None and aim.write and aim.target in at.suite.service.operations:
         reason = f"{aim.target.replace('_', ' ')} fails: {reason}"
-    return at.desk().report(reason)
+    return at.desk().report(reason).text
 
 
 def _reason(seen: ToolResponse) -> str:

@@ -26,7 +26,8 @@ WRITING = [
 
 def turns_of(task, schedule=()):
     """The reference's own turns, without the final text."""
-    episode, text = run_reference(task, schedule)
+    episode, answer = run_reference(task, schedule)
+    text = answer.text
     return [s.turn for s in episode.turns], text
 
 
@@ -49,7 +50,8 @@ def test_a_write_that_was_done_is_not_done_again(template):
     episode = Episode(task)
     for turn in turns:
         episode.step(turn)
-    twin, text = continue_reference(episode, episode.task)
+    twin, answer = continue_reference(episode, episode.task)
+    text = answer.text
     twin.step(Turn(text))
     assert twin.verdict.success
     assert not twin.verdict.duplicate_changes

@@ -287,7 +287,8 @@ def test_every_phrasing_names_every_parameter_and_no_two_are_alike(name: str) ->
 @pytest.mark.parametrize("split", SPLITS)
 def test_the_reference_reaches_the_goal_of_every_template_when_nothing_fails(split: str) -> None:
     for task in SUITE.tasks(split, 2):
-        episode, text = run_reference(task, schedule_for(task))
+        episode, answer = run_reference(task, schedule_for(task))
+        text = answer.text
         episode.step(Turn(text))
         assert episode.verdict is not None
         assert episode.verdict.success, (task.id, text, episode.verdict.reason)

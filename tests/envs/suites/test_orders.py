@@ -34,7 +34,8 @@ def finish(task, text):
 
 def solved(task, schedule=()):
     """The finished episode of the reference solution."""
-    episode, text = run_reference(task, schedule)
+    episode, answer = run_reference(task, schedule)
+    text = answer.text
     episode.step(Turn(text))
     return episode
 
@@ -104,7 +105,8 @@ def test_a_task_of_which_the_last_write_is_left_out_fails(name):
     for task in tasks(name, "train"):
         if not task.goal.changes:
             continue
-        whole, text = run_reference(task)
+        whole, answer = run_reference(task)
+        text = answer.text
         kept = whole.turns[: max(n for n, step in enumerate(whole.turns) if step.calls[0].effects)]
         episode = Episode(task)
         for step in kept:
@@ -117,7 +119,8 @@ def test_a_task_of_which_the_last_write_is_left_out_fails(name):
 def test_a_write_done_twice_is_a_change_too_many(name):
     split = "unseen_compositions" if SUITE.templates[name].composition else "train"
     for task in tasks(name, split, 6):
-        episode, text = run_reference(task)
+        episode, answer = run_reference(task)
+        text = answer.text
         last = [record.call for record in episode.records if record.effects][-1]
         episode.step(Turn("", (again(last),)))
         episode.step(Turn(text))

@@ -147,7 +147,8 @@ def test_missing_rows_are_found_by_another_source_only():
 
 def test_a_change_that_is_finished_is_restored():
     schedule = (fault("serialization_failure"),)
-    episode, text = run_reference(TAG, schedule)
+    episode, answer = run_reference(TAG, schedule)
+    text = answer.text
     episode.step(Turn(text))
     context = ScoringContext.of(Trace.from_episode(episode, EpisodeSpec(TAG.id), {"name": "expert"}), TAG)
     assert only(context).outcome == "recovered"

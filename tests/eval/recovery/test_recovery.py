@@ -27,7 +27,8 @@ def expert_contexts(preset) -> Iterator[ScoringContext]:
     for suite in ("orders", "incidents"):
         for template in suite_named(suite).names("train"):
             task = suite_named(suite).task(template, "train", 0)
-            episode, text = run_reference(task, schedule_for(task, preset, 3))
+            episode, answer = run_reference(task, schedule_for(task, preset, 3))
+            text = answer.text
             episode.step(Turn(text))
             if episode.verdict.success:
                 yield ScoringContext.of(

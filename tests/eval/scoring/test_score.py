@@ -25,7 +25,8 @@ SAYS = f"The status of order {ORDER} is {STATUS.goal.expected[0].text}."
 
 def expert(task, faults="clean", seed=0, leave_out=None):
     """The expert's trace, with one of its turns left out where that is asked for."""
-    episode, text = run_reference(task, schedule_for(task, faults, seed))
+    episode, answer = run_reference(task, schedule_for(task, faults, seed))
+    text = answer.text
     if leave_out is not None:
         turns = [step.turn for step in episode.turns]
         episode = Episode(task, schedule_for(task, faults, seed))

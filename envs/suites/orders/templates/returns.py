@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
-from faultgym.envs.reference_agent.client import ReferenceStep
+from faultgym.envs.reference_agent.client import ReferenceAnswer, ReferenceStep
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import euros, rows
 from faultgym.envs.suites.orders.documents import FEE, RETURNS, TODAY, WINDOW, body_of, value
@@ -99,7 +99,9 @@ def solve_return(desk: ReferenceAgent) -> Script:
     return (yield from handle_return(desk, desk.p["order_id"], desk.p["product_id"]))
 
 
-def handle_return(desk: ReferenceAgent, order_id: str, product_id: str) -> Generator[ReferenceStep, str, str]:
+def handle_return(
+    desk: ReferenceAgent, order_id: str, product_id: str
+) -> Generator[ReferenceStep, str, ReferenceAnswer | str]:
     """Decide about the return of one piece by the policy, and do it.
 
     Args:
@@ -108,7 +110,7 @@ def handle_return(desk: ReferenceAgent, order_id: str, product_id: str) -> Gener
         product_id: The product that comes back.
 
     Returns:
-        The final text: the refund, or why there is none.
+        The answer: the refund, or why there is none.
     """
     order = yield from desk.read("order", order_id, why=f"Find out when {order_id} was delivered.")
     if order is None:
