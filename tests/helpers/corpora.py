@@ -39,6 +39,11 @@ def courses(lines: Iterable[Line]) -> list[Line]:
     return list({course(line): line for line in lines}.values())
 
 
+def _call(n: int, name: str, given: Any) -> ToolCall:
+    """A call whose arguments are a text was written so by the agent and has still to be parsed."""
+    return ToolCall(f"c{n}", name, raw=given) if isinstance(given, str) else ToolCall(f"c{n}", name, given)
+
+
 def replayed(line: Line) -> Episode:
     """Play the turns of a line; the final text of an answer is not among them.
 
@@ -48,6 +53,6 @@ def replayed(line: Line) -> Episode:
     task = task_by_id(line["task"])
     episode = Episode(task, schedule_for(task, line["faults"], line["fault_seed"]))
     for turn in line["turns"]:
-        calls = tuple(ToolCall(f"c{n}", name, given) for n, (name, given) in enumerate(turn.get("calls", ())))
-        episode.step(Turn(turn.get("text", ""), calls))
+        calls = tuple(_call(n, *call) for n, call in enumerate(turn.get("calls", ())))
+        episode.step(Turn(turn.get("text", ""), calls, confidence=turn.get("confidence")))
     return episode
