@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "FAULTGYM_CONTROL_KEY"
 GRACE_SECONDS = 2
 """How long a stop waits for requests under way; a client that never ends its own cannot hold it up."""
+IDLE_SECONDS = 600
+"""How long a connection may lie idle. uvicorn's own 5 s end it while a model thinks: a reset that no plan has."""
 
 PortNumber = Annotated[int, typer.Option(min=0, max=65535, help="Agents' port; 0 takes a free one")]
 ControlPort = Annotated[int, typer.Option(min=0, max=65535, help="The control plane's port; 0 takes a free one")]
@@ -117,6 +119,7 @@ def server_of(app: Ports | ServiceApp) -> uvicorn.Server:
             proxy_headers=False,
             server_header=False,
             date_header=False,  # it would give a time that is not the world's
+            timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )

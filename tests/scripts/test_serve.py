@@ -15,8 +15,10 @@ import httpx
 import pytest
 
 from faultgym.cli.main import main
-from faultgym.cli.serve import listen, port_of, url_of
+from faultgym.cli.serve import listen, port_of, server_of, url_of
 from faultgym.core.errors import UserError
+from faultgym.envs.registry import suite_named
+from faultgym.envs.serving import ServiceApp
 
 KEY = "a-key-of-the-tests"
 FREE = ("--port", "0", "--control-port", "0")
@@ -103,6 +105,10 @@ def test_wrong_input_is_refused_before_anything_is_printed(
 def test_answers_are_sent_at_once() -> None:
     with listen("127.0.0.1", 0, "--port") as listener:
         assert listener.proto == socket.IPPROTO_TCP  # only then does asyncio set TCP_NODELAY
+
+
+def test_a_connection_may_lie_idle_for_as_long_as_a_model_thinks() -> None:
+    assert server_of(ServiceApp(suite_named("orders"))).config.timeout_keep_alive >= 600
 
 
 @pytest.mark.parametrize(

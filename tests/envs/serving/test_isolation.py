@@ -139,6 +139,7 @@ def test_one_connection_serves_two_sessions_without_mixing_them(shop: Server) ->
     assert read == ["cancelled", "paid", "cancelled"]
 
 
+@pytest.mark.slow
 def test_two_hundred_sessions_at_once_each_see_their_own_writes(shop: Server) -> None:
     sessions = [shop.session(task=TASK) for _ in range(200)]
     order = order_of(shop, sessions[0])
