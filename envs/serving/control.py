@@ -92,6 +92,7 @@ class ControlApp:
                 Route("/sessions/{name}/verdict", _answer(self._verdict), methods=["POST"]),
             ],
             redirect_slashes=False,
+            default=_nowhere,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -141,6 +142,14 @@ class ControlApp:
 
     def _episode(self, request: Request) -> Episode:
         return self._sessions.named(request.path_params["name"])
+
+
+async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    """What no route of the control plane is for."""
+    error = SessionError(
+        404, "Not Found", "there are /sessions, /sessions/ID, its /wait and /verdict, and /openapi.json"
+    )
+    await refusal(error)(scope, receive, send)
 
 
 def _answer(endpoint: Endpoint) -> Endpoint:

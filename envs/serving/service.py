@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from contextlib import suppress
 from typing import Any, Unpack
 from urllib.parse import quote
 
@@ -176,20 +175,32 @@ def refusal(error: UserError, headers: Mapping[str, str] | None = None) -> Respo
 
 
 async def _send(response: HttpResponse, base: str, send: Send) -> None:
-    """Send what the faults left of a response, or break the connection."""
+    """Send what the faults left of a response, and break the connection where they do."""
+    exchange = getattr(send, "__self__", None)
+    if not hasattr(exchange, "transport"):  # in process there is no connection to break
+        exchange = None
     if response.status == 0:
-        transport = getattr(getattr(send, "__self__", None), "transport", None)
-        if transport is not None:
-            transport.abort() if response.transport.startswith("reset") else transport.close()
+        if exchange is not None:
+            _break(exchange, reset=response.transport.startswith("reset"))
             return
         response = HttpResponse(504, {"content-type": "text/plain"}, response.transport.encode())
     names = {"content-length": str(len(response.body)), **response.headers}
     headers = [(n.encode("latin-1"), _value(n, v, base).encode("latin-1", "replace")) for n, v in names.items()]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    # uvicorn raises when a body is shorter than its Content-Length, and then closes the connection:
-    # that is the very fault.
-    with suppress(RuntimeError):
-        await send({"type": "http.response.body", "body": response.body})
+    cut = exchange is not None and int(names["content-length"]) > len(response.body)
+    await send({"type": "http.response.body", "body": response.body, "more_body": cut})
+    if cut:
+        _break(exchange)
+
+
+def _break(exchange: Any, *, reset: bool = False) -> None:
+    """Break the connection of one of uvicorn's exchanges, on purpose.
+
+    uvicorn tells only the last request of a connection that it is gone, and would report the response of any other as
+    an error of ours: one that never began, or is shorter than its Content-Length.
+    """
+    exchange.disconnected = True
+    exchange.transport.abort() if reset else exchange.transport.close()
 
 
 def _value(name: str, value: str, base: str) -> str:

@@ -79,6 +79,8 @@ def there(shop: Server) -> dict[str, str]:
         ("POST", "/sessions/there/wait", b'{"seconds": -1}', 400),
         ("POST", "/sessions/there/verdict", b"{}", 400),
         ("GET", "/sessions/nobody", b"", 404),
+        ("GET", "/sessions/", b"", 404),
+        ("GET", "/nowhere", b"", 404),
     ],
 )
 def test_wrong_input_is_refused_with_a_problem_document(

@@ -83,12 +83,28 @@ def test_on_a_clock_a_rate_limit_ends_for_a_client_that_only_waited() -> None:
 
 
 @pytest.mark.parametrize("kind", ["timeout", "reset", "partial_chunk"])
-def test_a_lost_response_breaks_the_connection(shop: Server, kind: str) -> None:
+def test_a_lost_response_breaks_the_connection_and_is_no_error_of_the_server(
+    shop: Server, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
     session = shop.session(faults=plan(kind))
     url = f"{session['base_url']}/v1/orders/{order_of(shop, session)}"
     with pytest.raises(httpx.TransportError):
         shop.agent.get(url, headers=bearer(session))
     assert shop.agent.get(url, headers=bearer(session)).status_code == 200
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("kind", ["timeout", "reset", "partial_chunk"])
+def test_what_a_client_sent_behind_a_lost_response_is_lost_too(
+    shop: Server, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    session = shop.session(id=f"pipelined-{kind}", faults=plan(kind))
+    path = f"{httpx.URL(session['base_url']).path}/v1/orders/{order_of(shop, session)}"
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer(session)['Authorization']}\r\n\r\n"
+    with suppress(ConnectionResetError):
+        assert raw(session["base_url"], (request * 3).encode()).count(b"HTTP/1.1") == (kind == "partial_chunk")
+    assert shop.control.get(f"/sessions/pipelined-{kind}").json()["requests"] == 1
+    assert not caplog.records
 
 
 def test_a_write_whose_acknowledgement_is_lost_was_done_once_under_its_key(shop: Server) -> None:
