@@ -241,7 +241,7 @@ def store_rows(rounds: int) -> list[Row]:
             "the store / raw write + fdatasync of the same bytes", took["raw"] / took["store"], 0.5, note=note
         ),
         Row(
-            "  the same, and the JSON is made too",
+            "  the same, and the trace is written as JSON too",
             took["raw"] / took["encoded"],
             note=f"{BATCH / took['encoded']:,.0f} traces/s",
         ),
