@@ -15,7 +15,6 @@ MIRRORS: dict[PairKind, PairKind] = {
 }
 """Each kind with the one in which the same move is wrong. `right_vs_wrong_arguments` and `answer_vs_fabricate` are
 their own mirror images: what is right in one task is, word for word, what is wrong in another."""
-OWN_MIRRORS: tuple[PairKind, ...] = ("right_vs_wrong_arguments", "answer_vs_fabricate")
 
 
 def mirror(kind: PairKind) -> PairKind:

@@ -35,7 +35,7 @@ from faultgym.training.forks.positives import Sources, branch_points, expert_way
 from faultgym.training.forks.reasoning_style import restyled
 from faultgym.training.forks.waiting import wait_for
 from faultgym.training.preferences.audit import shares_prefix
-from faultgym.training.preferences.kinds import MIRRORS, OWN_MIRRORS, mirror
+from faultgym.training.preferences.kinds import MIRRORS, mirror
 from faultgym.training.preferences.pairs import pairs_from, pairs_of
 
 KINDS = get_args(PairKind)
@@ -50,7 +50,7 @@ def test_every_kind_comes_out_of_a_small_run_beside_its_mirror_image(kind):
 
 
 def test_every_kind_has_a_mirror_image_and_is_the_mirror_image_of_that():
-    assert {*MIRRORS, *MIRRORS.values(), *OWN_MIRRORS} == set(KINDS)
+    assert {*MIRRORS, *MIRRORS.values(), "right_vs_wrong_arguments", "answer_vs_fabricate"} == set(KINDS)
     assert all(mirror(mirror(kind)) == kind for kind in KINDS)
 
 
