@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +16,8 @@ from faultgym.training.builds.sft import SFTOptions, build_sft
 from faultgym.training.builds.shards import push_to_hub
 from faultgym.training.filters.mix import MixWeights, SampleCaps, parse_mix
 from faultgym.training.filters.select import MAX_CALL_RATIO
+from faultgym.training.forks.positives import Kind, Prefer
+from faultgym.training.preferences.pairs import At
 from faultgym.training.rows import Form, Reasoning
 from faultgym.training.rows.rendering import Rendering
 
@@ -26,50 +27,10 @@ SIZE = "How much"
 SHAPE = "Form of the rows"
 WORK = "Running"
 
-
-class Kept(StrEnum):
-    """What becomes of reasoning."""
-
-    KEEP = "keep"
-    INLINE = "inline"
-    DROP = "drop"
-
-
-class Rows(StrEnum):
-    """What a row is."""
-
-    MESSAGES = "messages"
-    TURNS = "prompt-completion"
-    TEXT = "text"
-
-
-class Sourced(StrEnum):
-    """Who makes continuations."""
-
-    MIXED = "mixed"
-    OWN = "own"
-    SCRIPTED = "scripted"
-
-
-class SourceRuns(StrEnum):
-    """Whose success is chosen."""
-
-    OWN = "own"
-    BEST = "best"
-    EXPERT = "expert"
-
-
-class Forked(StrEnum):
-    """Where traces are forked."""
-
-    EVERY = "every"
-    CRITICAL = "critical"
-    FIRST_ERROR = "first_error"
-    ANCHORED = "anchored"
-
-
-FORMS: dict[Rows, Form] = {Rows.MESSAGES: "messages", Rows.TURNS: "turns", Rows.TEXT: "text"}
-REASONING: dict[Kept, Reasoning] = {Kept.KEEP: "field", Kept.INLINE: "inline", Kept.DROP: "drop"}
+FormName = Literal["messages", "prompt-completion", "text"]
+FORMS: dict[FormName, Form] = {"messages": "messages", "prompt-completion": "turns", "text": "text"}
+ReasoningName = Literal["keep", "inline", "drop"]
+REASONING: dict[ReasoningName, Reasoning] = {"keep": "field", "inline": "inline", "drop": "drop"}
 
 Runs = Annotated[list[Path], typer.Argument(help="Folders of runs.")]
 Out = Annotated[Path, typer.Option(help="The data set's folder: new, or with --resume the same as before.")]
@@ -92,8 +53,10 @@ Push = Annotated[
     str, typer.Option("--push-to-hub", metavar="OWNER/NAME", help="Also upload it, as a private data set.")
 ]
 Think = Annotated[
-    Kept,
-    typer.Option(help="keep: as reasoning_content; inline: as <think> in the content.", rich_help_panel=SHAPE),
+    ReasoningName,
+    typer.Option(
+        help="keep: as reasoning_content; inline: as <think> in the content; drop: not at all.", rich_help_panel=SHAPE
+    ),
 ]
 
 
@@ -118,13 +81,13 @@ def sft(
         int, typer.Option(min=1, help="Most examples of one template.", rich_help_panel=SIZE)
     ] = SampleCaps().per_template,
     seed: Seed = 0,
-    reasoning: Think = Kept.KEEP,
+    reasoning: Think = "keep",
     format: Annotated[
-        Rows,
+        FormName,
         typer.Option(
             help="A row: an episode, one of its turns with all before it, or rendered text.", rich_help_panel=SHAPE
         ),
-    ] = Rows.MESSAGES,
+    ] = "messages",
     tokenizer: Annotated[
         str,
         typer.Option(help="For --format text: a tokenizer to render with.", rich_help_panel=SHAPE),
@@ -165,7 +128,7 @@ Checks = Annotated[
     int, typer.Option(min=0, help="Further continuations that verify a chosen one.", rich_help_panel=SIZE)
 ]
 Source = Annotated[
-    Sourced,
+    Kind,
     typer.Option(
         help="mixed: the policy's own continuations, the expert's and wrong moves; own: the policy's alone; scripted: "
         "all but the policy's.",
@@ -173,7 +136,7 @@ Source = Annotated[
     ),
 ]
 Preferred = Annotated[
-    SourceRuns,
+    Prefer,
     typer.Option(
         help="Which success is chosen. own: the policy's before the expert's; best: that only if it is as good; "
         "expert: the expert's.",
@@ -181,7 +144,7 @@ Preferred = Annotated[
     ),
 ]
 Where = Annotated[
-    Forked,
+    At,
     typer.Option(
         help="Where traces are forked. every: at every step; critical: at the first critical step of a failure; "
         "first_error: at the first turn that is not worth imitating; anchored: there, and at every step of a trace "
@@ -203,10 +166,10 @@ def _paired(form: Literal["pairs", "labels"]) -> Callable[..., None]:
         policy: PairPolicy = "",
         samples: Samples = 0,
         checks: Checks = 0,
-        source: Source = Sourced.MIXED,
-        prefer: Preferred = SourceRuns.OWN,
-        at: Where = Forked.EVERY,
-        reasoning: Think = Kept.KEEP,
+        source: Source = "mixed",
+        prefer: Preferred = "own",
+        at: Where = "every",
+        reasoning: Think = "keep",
         seed: Seed = 0,
         workers: Workers = 1,
         resume: Resume = False,
@@ -219,9 +182,9 @@ def _paired(form: Literal["pairs", "labels"]) -> Callable[..., None]:
             checks=checks,
             reasoning=REASONING[reasoning],
             seed=seed,
-            source=source.value,
-            prefer=prefer.value,
-            at=at.value,
+            source=source,
+            prefer=prefer,
+            at=at,
             policies=policy_names(policies or ()),
             filters=tuple(filters or ()),
         )

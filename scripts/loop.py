@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,7 +16,7 @@ from faultgym.cli.support.printing import say
 from faultgym.cli.support.task_options import StyleName, Suites, Templates
 from faultgym.core.errors import UserError
 from faultgym.training.configs.settings import read_yaml, settings
-from faultgym.training.configs.train import ADAPTERS
+from faultgym.training.configs.train import Adapter
 from faultgym.training.loop.config import Engine, LoopConfig, Preference, nested
 from faultgym.training.loop.round import LoopCallbacks
 from faultgym.training.loop.run import opened, run_loop
@@ -30,10 +29,6 @@ loop = typer.Typer(no_args_is_help=True, help="Rounds of rollouts, data, trainin
 WHAT = "What is practised"
 LEARNED = "What is learned"
 JUDGED = "What a candidate has to stand"
-
-EngineName = StrEnum("EngineName", {name.upper(): name for name in get_args(Engine)})  # type: ignore[misc]
-PreferenceName = StrEnum("PreferenceName", {n.upper(): n for n in get_args(Preference)})  # type: ignore[misc]
-AdapterName = StrEnum("AdapterName", {name.upper(): name for name in ADAPTERS})  # type: ignore[misc]
 
 Folder = Annotated[Path, typer.Argument(metavar="LOOP", help="The loop's folder.")]
 Out = Annotated[Path, typer.Option(help="The loop's folder: new, or with --resume the same as before.")]
@@ -52,7 +47,7 @@ Target = Annotated[
     float | None, typer.Option(help="Share of the episodes that should succeed. (default: 0.5)", rich_help_panel=WHAT)
 ]
 EngineOption = Annotated[
-    EngineName | None,
+    Engine | None,
     typer.Option(
         help="What samples: transformers (hf), vLLM in this process, or its server. (default: hf)", rich_help_panel=WHAT
     ),
@@ -65,13 +60,11 @@ Replay = Annotated[
     float | None,
     typer.Option(help="Share of what is learned that is from earlier rounds. (default: 0.25)", rich_help_panel=LEARNED),
 ]
-Adapter = Annotated[
-    AdapterName | None,
+AdapterOption = Annotated[
+    Adapter | None,
     typer.Option(help="The adapter that is trained; none for all weights. (default: lora)", rich_help_panel=LEARNED),
 ]
-Method = Annotated[
-    PreferenceName | None, typer.Option(help="The stage after SFT. (default: dpo)", rich_help_panel=LEARNED)
-]
+Method = Annotated[Preference | None, typer.Option(help="The stage after SFT. (default: dpo)", rich_help_panel=LEARNED)]
 Unaudited = Annotated[
     bool | None,
     typer.Option("--unaudited", help="Learn from pairs that fail their balance audit.", rich_help_panel=LEARNED),
@@ -110,7 +103,7 @@ def run(
     engine: EngineOption = None,
     samples: Samples = None,
     replay: Replay = None,
-    adapter: Adapter = None,
+    adapter: AdapterOption = None,
     preference: Method = None,
     unaudited: Unaudited = None,
     dev_tasks: DevTasks = None,

@@ -5,26 +5,23 @@ What is given on the command line comes before `--set`, that before the YAML fil
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from faultgym.training.configs.settings import read_yaml, settings
-from faultgym.training.configs.train import ADAPTERS, TrainConfig
+from faultgym.training.configs.train import Adapter, TrainConfig
 
 STEPS = "Steps and rates (what is not given follows from the model's size)"
 SHAPE = "Adapter"
 WORK = "Running"
 
-AdapterName = StrEnum("AdapterName", {name.upper(): name for name in ADAPTERS})  # type: ignore[misc]
-
 Data = Annotated[list[Path] | None, typer.Argument(help="Folders that `faultgym build` made.")]
 Model = Annotated[str | None, typer.Option(help="tiny, smollm2, a folder, a hub id, or an adapter's folder.")]
 Out = Annotated[Path | None, typer.Option(help="The result's folder: new, or with --resume the same as before.")]
 AdapterOption = Annotated[
-    AdapterName | None,
+    Adapter | None,
     typer.Option(help="The adapter that is trained; none for all weights. (default: lora)", rich_help_panel=SHAPE),
 ]
 InitAdapter = Annotated[
