@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from faultgym.envs.episode import Episode
+from faultgym.envs.judging.goal import compare
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import task_by_id
+from faultgym.envs.worlds.changes import changes
 from faultgym.tools.types import ToolCall
 
 FOLDER = Path(__file__).parent.parent / "data" / "judge"
@@ -56,3 +58,10 @@ def replayed(line: Line) -> Episode:
         calls = tuple(_call(n, *call) for n, call in enumerate(turn.get("calls", ())))
         episode.step(Turn(turn.get("text", ""), calls, confidence=turn.get("confidence")))
     return episode
+
+
+def may_be_right(episode: Episode) -> bool:
+    """Whether the state allows success: as the task wants it, or untouched where an outage was met."""
+    made = changes(episode.world)
+    met = {event.kind for event in episode.layer.events}
+    return compare(episode.task.goal, made) == ([], [], []) or (not made and "outage" in met)
