@@ -156,7 +156,7 @@ def test_a_key_that_keeps_nobody_out_or_cannot_be_sent_is_refused(key: str) -> N
 
 def test_a_verdict_is_that_of_an_episode_and_is_given_once(shop: Server) -> None:
     task = task_by_id(TASK)
-    right = run_reference(task)[1]
+    right = run_reference(task)[1].text
     shop.session(id="judged", task=TASK)
     assert shop.control.get("/sessions/judged").json()["verdict"] is None
     verdict = shop.control.post("/sessions/judged/verdict", json={"text": right}).json()
@@ -169,7 +169,7 @@ def test_a_verdict_sees_a_write_that_nobody_asked_for(shop: Server) -> None:
     session = shop.session(id="harmed", task=TASK)
     url = f"{session['base_url']}/v1/orders/{order_of(shop, session)}/cancel"
     shop.agent.post(url, headers=bearer(session), json={"reason": "customer_request"})
-    right = run_reference(task_by_id(TASK))[1]
+    right = run_reference(task_by_id(TASK))[1].text
     verdict = shop.control.post("/sessions/harmed/verdict", json={"text": right}).json()
     assert (verdict["success"], len(verdict["extra_changes"])) == (False, 1)
 
@@ -181,7 +181,7 @@ def test_who_says_that_there_is_none_must_have_asked_for_it_over_the_socket(shop
     if looks:
         url = f"{session['base_url']}/v1/orders/{task.goal.about[0]}"
         assert shop.agent.get(url, headers=bearer(session)).status_code == 404
-    text = run_reference(task)[1]
+    text = run_reference(task)[1].text
     verdict = shop.control.post(f"/sessions/{session['id']}/verdict", json={"text": text}).json()
     assert verdict["success"] is looks
 
