@@ -23,6 +23,7 @@ TRIAL = Trial(
     episodes=6,
     pair_episodes=12,
     per_template=1,
+    dev_tasks=1,
     sft=STEPS,
     pref=STEPS,
 )
