@@ -58,7 +58,14 @@ class AnswerField:
             schema["enum"] = list(self.values)
         if self.many:
             schema = {"type": "array", "items": schema, "maxItems": MAX_VALUES}
-        return {**schema, "description": f"{self.description}{_FORMS[self.kind].format(unit=self.unit)}"}
+        return {**schema, "description": self.described}
+
+    @property
+    def described(self) -> str:
+        """The description, and how the value is written."""
+        if self.kind == "id" and not self.unit:
+            return self.description
+        return f"{self.description}{_FORMS[self.kind].format(unit=self.unit)}"
 
     def normalised(self, value: Any) -> Value:
         """A value that was sent, in the form in which two equal ones are the same text.
@@ -262,7 +269,7 @@ def outline(form: Sequence[AnswerField]) -> str:
     """
     parts = []
     for field in form:
-        text = f"{field.description}{_FORMS[field.kind].format(unit=field.unit)}"
+        text = field.described
         listed = f": {' | '.join(field.values)}" if field.values else ""
         several = "list of: " if field.many else ""
         parts.append(f"{field.name} ({several}{text[:1].lower()}{text[1:]}{listed})")

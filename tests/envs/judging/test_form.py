@@ -94,3 +94,9 @@ def test_any_json_value_is_taken_or_refused(field, value):
 def test_money_keeps_its_cents(cents):
     sign, whole, rest = "-" * (cents < 0), abs(cents) // 100, abs(cents) % 100
     assert TOTAL.normalised(f"{sign}{whole}.{rest:02d} EUR") == TOTAL.normalised(cents / 100) == str(cents)
+
+
+def test_an_id_without_a_prefix_is_shown_without_an_example():
+    tracking = AnswerField("tracking", "id", "The tracking number")
+    assert tracking.schema["description"] == "The tracking number"
+    assert tracking.normalised("p9011330854") == "P9011330854"

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Generator
 
 from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import ReferenceStep
@@ -46,7 +47,7 @@ def solve_cancel(desk: ReferenceAgent) -> Script:
     if order is None:
         return desk.absent("order", order_id)
     yield from desk.write("cancel_order", order_id=order_id, reason=reason, why=f"It is {order['status']}: cancel it.")
-    return f"Order {order_id} is cancelled, with the reason {reason}."
+    return desk.answer(f"Order {order_id} is cancelled, with the reason {reason}.")
 
 
 def draw_address(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -73,7 +74,7 @@ def solve_address(desk: ReferenceAgent) -> Script:
     """Change the address."""
     if not (yield from change_address(desk)):
         return desk.absent("order", desk.p["order_id"])
-    return f"Order {desk.p['order_id']} now goes to {desk.p['address']}."
+    return desk.answer(f"Order {desk.p['order_id']} now goes to {desk.p['address']}.")
 
 
 def draw_exchange(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -111,7 +112,9 @@ def solve_exchange(desk: ReferenceAgent) -> Script:
     )
     shelf = [p for p in listed if p["stock"] > 0 and p["id"] != product_id]
     if not shelf:
-        return f"Nothing was exchanged: there is no other product of the category {category} in stock."
+        return desk.answer(
+            f"Nothing was exchanged: there is no other product of the category {category} in stock.", "not_found"
+        )
     target = min(shelf, key=lambda p: int(p["price_cents"]))
     yield from desk.write(
         "create_exchange",
@@ -121,7 +124,9 @@ def solve_exchange(desk: ReferenceAgent) -> Script:
         quantity=1,
         why=f"{target['id']} is the cheapest in stock: exchange one piece for it.",
     )
-    return f"One piece of {product_id} from order {order_id} is exchanged for {target['id']}."
+    return desk.answer(
+        f"One piece of {product_id} from order {order_id} is exchanged for {target['id']}.", product=target["id"]
+    )
 
 
 def draw_double(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -155,7 +160,7 @@ def solve_double(desk: ReferenceAgent) -> Script:
     )
     full = [p for p in payments if p["status"] == "captured" and p["amount_cents"] == order["total_cents"]]
     if len(full) < 2:
-        return f"Nothing was refunded: order {order_id} was not charged twice."
+        return desk.answer(f"Nothing was refunded: order {order_id} was not charged twice.", "refused")
     later = max(full, key=lambda p: str(p["charged_on"]))
     yield from desk.write(
         "refund_payment",
@@ -163,7 +168,9 @@ def solve_double(desk: ReferenceAgent) -> Script:
         reason="double_charge",
         why=f"{later['id']} of {later['charged_on']} is the later of the two: refund that one.",
     )
-    return f"The double charge of order {order_id} was refunded: payment {later['id']}."
+    return desk.answer(
+        f"The double charge of order {order_id} was refunded: payment {later['id']}.", payment=later["id"]
+    )
 
 
 CHANGES = (
@@ -201,6 +208,7 @@ CHANGES = (
         ),
         draw_exchange,
         solve_exchange,
+        answer=(AnswerField("product", "id", "The product that the customer gets", unit="SKU"),),
     ),
     Template(
         "double_charge",
@@ -221,6 +229,7 @@ CHANGES = (
         ),
         draw_double,
         solve_double,
+        answer=(AnswerField("payment", "id", "The payment that was refunded", unit="PAY"),),
     ),
 )
 """Writes through the API."""

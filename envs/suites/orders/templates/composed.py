@@ -6,6 +6,7 @@ import random
 import sqlite3
 
 from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
@@ -13,7 +14,7 @@ from faultgym.envs.suites.common import rows
 from faultgym.envs.suites.orders.schema import CANCEL_REASONS, CHANNELS, OPEN
 from faultgym.envs.suites.orders.templates.changes import OPEN_SQL, change_address, draw_address
 from faultgym.envs.suites.orders.templates.drawing import distractors
-from faultgym.envs.suites.orders.templates.returns import cases, handle_return, refund_goal
+from faultgym.envs.suites.orders.templates.returns import RETURN_FIELDS, cases, handle_return, refund_goal
 from faultgym.envs.suites.orders.templates.searches import ORDERS_SQL, customer_of, latest_order
 from faultgym.envs.suites.orders.templates.statements import AUTHOR, NOTE_TEXTS, insert_note
 from faultgym.envs.worlds.changes import insert, update
@@ -43,7 +44,7 @@ def solve_cancel_all(desk: ReferenceAgent) -> Script:
     email, reason = desk.p["email"], desk.p["reason"]
     customer = yield from customer_of(desk, email)
     if customer is None:
-        return f"There is no customer with the address {email}."
+        return desk.answer(f"There is no customer with the address {email}.", "not_found")
     orders = yield from desk.list(
         "list_orders", {"customer_id": customer["id"]}, ORDERS_SQL, why=f"That is {customer['id']}: list the orders."
     )
@@ -52,7 +53,7 @@ def solve_cancel_all(desk: ReferenceAgent) -> Script:
         yield from desk.write(
             "cancel_order", order_id=order_id, reason=reason, why=f"Open order {n} of {len(wanted)}: cancel it."
         )
-    return f"I cancelled {len(wanted)} orders of {email}."
+    return desk.answer(f"I cancelled {len(wanted)} orders of {email}.", cancelled=len(wanted))
 
 
 def draw_latest_return(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -74,7 +75,7 @@ def solve_latest_return(desk: ReferenceAgent) -> Script:
     email = desk.p["email"]
     order = yield from latest_order(desk, email, "delivered")
     if order is None:
-        return f"There is no customer with a delivered order under {email}."
+        return desk.answer(f"There is no customer with a delivered order under {email}.", "not_found")
     return (yield from handle_return(desk, order["id"], desk.p["product_id"]))
 
 
@@ -93,7 +94,7 @@ def solve_address_note(desk: ReferenceAgent) -> Script:
     if not (yield from change_address(desk)):
         return desk.absent("order", order_id)
     yield from insert_note(desk, order_id, desk.p["text"], desk.p["channel"], "The address is changed: add the note.")
-    return f"Order {order_id} now goes to {address}, and the note is on it."
+    return desk.answer(f"Order {order_id} now goes to {address}, and the note is on it.", "done")
 
 
 COMPOSED = (
@@ -113,6 +114,7 @@ COMPOSED = (
         ),
         draw_cancel_all,
         solve_cancel_all,
+        answer=(AnswerField("cancelled", "integer", "How many orders were cancelled"),),
         composition=True,
     ),
     Template(
@@ -132,6 +134,7 @@ COMPOSED = (
         ),
         draw_latest_return,
         solve_latest_return,
+        answer=RETURN_FIELDS,
         composition=True,
     ),
     Template(

@@ -7,6 +7,7 @@ import sqlite3
 from datetime import date, timedelta
 
 from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
@@ -15,7 +16,7 @@ from faultgym.envs.suites.orders.documents import TODAY
 from faultgym.envs.suites.orders.schema import STATUSES
 from faultgym.envs.suites.orders.templates.changes import CANCEL_PHRASINGS, draw_cancel, solve_cancel
 from faultgym.envs.suites.orders.templates.drawing import distractors
-from faultgym.envs.suites.orders.templates.lookups import STATUS_PHRASINGS, solve_status
+from faultgym.envs.suites.orders.templates.lookups import STATUS_FIELDS, STATUS_PHRASINGS, solve_status
 
 MISSING = ("phone number", "date of birth", "VAT number", "fax number", "bank account number")
 """What no table has a column for."""
@@ -37,7 +38,8 @@ def solve_basket(desk: ReferenceAgent) -> Script:
     """Everything is in the instruction."""
     cents = {name: int(text.removesuffix(" EUR").replace(".", "")) for name, text in desk.p.items()}
     yield from ()
-    return f"The sum is {euros(cents['first'] + cents['second'] + cents['third'] - cents['off'])}."
+    total = cents["first"] + cents["second"] + cents["third"] - cents["off"]
+    return desk.answer(f"The sum is {euros(total)}.", total=total / 100)
 
 
 def draw_deadline(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -54,7 +56,7 @@ def solve_deadline(desk: ReferenceAgent) -> Script:
     """Everything is in the instruction."""
     last = date.fromisoformat(desk.p["start"]) + timedelta(days=int(desk.p["days"]))
     yield from ()
-    return f"That is {last.isoformat()}."
+    return desk.answer(f"That is {last.isoformat()}.", date=last.isoformat())
 
 
 def draw_unknown(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -90,7 +92,7 @@ def solve_missing(desk: ReferenceAgent) -> Script:
     )
     if customer is None:
         return desk.absent("customer", customer_id)
-    return f"There is no {fact} on record for customer {customer_id}."
+    return desk.answer(f"There is no {fact} on record for customer {customer_id}.", "not_found")
 
 
 def draw_blocked(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -116,6 +118,7 @@ HONEST = (
         ),
         draw_basket,
         solve_basket,
+        answer=(AnswerField("total", "money", "What is left to pay", unit="EUR"),),
         needs_tools=False,
     ),
     Template(
@@ -132,6 +135,7 @@ HONEST = (
         ),
         draw_deadline,
         solve_deadline,
+        answer=(AnswerField("date", "date", "The date that is asked for"),),
         needs_tools=False,
     ),
     Template(
@@ -140,6 +144,7 @@ HONEST = (
         STATUS_PHRASINGS,
         draw_unknown,
         solve_status,
+        answer=STATUS_FIELDS,
         answerable=False,
     ),
     Template(
@@ -155,6 +160,7 @@ HONEST = (
         ),
         draw_missing,
         solve_missing,
+        answer=(AnswerField("fact", "text", "What is asked for about the customer"),),
         answerable=False,
     ),
     Template(

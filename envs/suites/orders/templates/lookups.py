@@ -6,6 +6,7 @@ import random
 import sqlite3
 
 from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
@@ -23,6 +24,9 @@ STATUS_PHRASINGS = (
 )
 
 
+STATUS_FIELDS = (AnswerField("status", "enum", "The status of the order", values=STATUSES),)
+
+
 def draw_status(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     """An order of a status chosen first, so that rare ones come as often as frequent ones."""
     status = rng.choice(STATUSES)
@@ -37,7 +41,8 @@ def solve_status(desk: ReferenceAgent) -> Script:
     order = yield from desk.read("order", order_id, why=f"The status stands in order {order_id}: read it.")
     if order is None:
         return desk.absent("order", order_id)
-    return f"The status of order {order_id} is {order['status']}."
+    status = order["status"]
+    return desk.answer(f"The status of order {order_id} is {status}.", status=status)
 
 
 def draw_total(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -61,7 +66,8 @@ def solve_total(desk: ReferenceAgent) -> Script:
     order = yield from desk.read("order", order_id, why=f"The total stands in order {order_id}: read it.")
     if order is None:
         return desk.absent("order", order_id)
-    return f"The total of order {order_id} is {euros(order['total_cents'])}."
+    cents = int(order["total_cents"])
+    return desk.answer(f"The total of order {order_id} is {euros(cents)}.", total=cents / 100)
 
 
 def draw_email(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -86,7 +92,8 @@ def solve_email(desk: ReferenceAgent) -> Script:
     )
     if customer is None:
         return desk.absent("customer", customer_id)
-    return f"The e-mail address of the customer of order {order_id} is {customer['email']}."
+    email = customer["email"]
+    return desk.answer(f"The e-mail address of the customer of order {order_id} is {email}.", email=email)
 
 
 def draw_tracking(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -102,12 +109,20 @@ def solve_tracking(desk: ReferenceAgent) -> Script:
     order_id = desk.p["order_id"]
     shipment = yield from desk.read("shipment", order_id, why=f"Read the parcel of order {order_id}.")
     if shipment is None:
-        return f"There is no shipment for order {order_id} on record."
-    return f"The parcel of order {order_id} has the tracking number {shipment['tracking']}."
+        return desk.answer(f"There is no shipment for order {order_id} on record.", "not_found")
+    tracking = shipment["tracking"]
+    return desk.answer(f"The parcel of order {order_id} has the tracking number {tracking}.", tracking=tracking)
 
 
 LOOKUPS = (
-    Template("order_status", "read an order's status", STATUS_PHRASINGS, draw_status, solve_status),
+    Template(
+        "order_status",
+        "read an order's status",
+        STATUS_PHRASINGS,
+        draw_status,
+        solve_status,
+        answer=STATUS_FIELDS,
+    ),
     Template(
         "order_total",
         "read an order's total",
@@ -121,6 +136,7 @@ LOOKUPS = (
         ),
         draw_total,
         solve_total,
+        answer=(AnswerField("total", "money", "The total of the order", unit="EUR"),),
     ),
     Template(
         "customer_email",
@@ -135,6 +151,7 @@ LOOKUPS = (
         ),
         draw_email,
         solve_email,
+        answer=(AnswerField("email", "text", "The e-mail address of the customer"),),
     ),
     Template(
         "order_tracking",
@@ -149,6 +166,7 @@ LOOKUPS = (
         ),
         draw_tracking,
         solve_tracking,
+        answer=(AnswerField("tracking", "id", "The tracking number of the parcel"),),
     ),
 )
 """Single reads and short hops."""

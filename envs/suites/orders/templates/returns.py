@@ -8,6 +8,7 @@ from collections.abc import Generator
 from datetime import date, timedelta
 
 from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import ReferenceAnswer, ReferenceStep
@@ -41,6 +42,12 @@ PHRASINGS = (
     " (reason return) and its amount in euros as your answer; too late means no refund and the deadline's date as your"
     " answer.",
 )
+
+RETURN_FIELDS = (
+    AnswerField("amount", "money", "What was refunded, where the return is in time", unit="EUR"),
+    AnswerField("last_day", "date", "The last day of the return window, where the return is too late"),
+)
+"""The same for every return: which of the two is filled in, the policy says."""
 
 _DELIVERED = (
     "SELECT o.id, i.product_id, i.unit_cents, o.delivered_on, o.total_cents FROM orders o"
@@ -90,7 +97,11 @@ def draw_late(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     window = value(body_of(db, RETURNS), WINDOW)
     others = [(last + timedelta(days=n - window)).isoformat() for n in (7, 10, 14, 15, 20, 30, 60, 90) if n != window]
     near = [(last + timedelta(days=n)).isoformat() for n in (1, -1)]
-    goal = Goal((), (Atom("date", last.isoformat()),), distractors("date", last.isoformat(), [*near, *others]))
+    goal = Goal(
+        expected=(Atom("date", last.isoformat(), field="last_day"),),
+        distractors=distractors("date", last.isoformat(), [*near, *others]),
+        outcome="refused",
+    )
     return Drawn({"order_id": order_id, "product_id": product_id}, goal)
 
 
@@ -101,7 +112,7 @@ def solve_return(desk: ReferenceAgent) -> Script:
 
 def handle_return(
     desk: ReferenceAgent, order_id: str, product_id: str
-) -> Generator[ReferenceStep, str, ReferenceAnswer | str]:
+) -> Generator[ReferenceStep, str, ReferenceAnswer]:
     """Decide about the return of one piece by the policy, and do it.
 
     Args:
@@ -116,17 +127,21 @@ def handle_return(
     if order is None:
         return desk.absent("order", order_id)
     if not order["delivered_on"]:
-        return f"Nothing was refunded: order {order_id} has not been delivered."
+        return desk.answer(f"Nothing was refunded: order {order_id} has not been delivered.", "refused")
     body = yield from desk.document(
         "return policy window fee",
         title=RETURNS,
         why=f"It was delivered on {order['delivered_on']}: see what the return policy says.",
     )
     if body is None:
-        return "There is no document with the return policy, so I refunded nothing."
+        return desk.answer("There is no document with the return policy, so I refunded nothing.", "not_found")
     last = date.fromisoformat(order["delivered_on"]) + timedelta(days=value(body, WINDOW))
     if last < TODAY:
-        return f"Order {order_id} is past the return window, which ended on {last.isoformat()}: no refund was made."
+        return desk.answer(
+            f"Order {order_id} is past the return window, which ended on {last.isoformat()}: no refund was made.",
+            "refused",
+            last_day=last.isoformat(),
+        )
     lines = yield from desk.list(
         "list_order_items",
         {"order_id": order_id},
@@ -135,7 +150,7 @@ def handle_return(
     )
     paid = next((int(line["unit_cents"]) for line in lines if line["product_id"] == product_id), None)
     if paid is None:
-        return f"Nothing was refunded: there is no {product_id} in order {order_id}."
+        return desk.answer(f"Nothing was refunded: there is no {product_id} in order {order_id}.", "not_found")
     cents = paid - value(body, FEE)
     yield from desk.write(
         "create_refund",
@@ -144,11 +159,25 @@ def handle_return(
         reason="return",
         why=f"{euros(paid)} less the fee of {euros(value(body, FEE))} is {euros(cents)}: refund that.",
     )
-    return f"The refund for {product_id} of order {order_id} is {euros(cents)}."
+    return desk.answer(f"The refund for {product_id} of order {order_id} is {euros(cents)}.", amount=cents / 100)
 
 
 RETURNS_TEMPLATES = (
-    Template("refund_return", "refund a return within the policy", PHRASINGS, draw_due, solve_return),
-    Template("refuse_return", "refuse a return after the window", PHRASINGS, draw_late, solve_return),
+    Template(
+        "refund_return",
+        "refund a return within the policy",
+        PHRASINGS,
+        draw_due,
+        solve_return,
+        answer=RETURN_FIELDS,
+    ),
+    Template(
+        "refuse_return",
+        "refuse a return after the window",
+        PHRASINGS,
+        draw_late,
+        solve_return,
+        answer=RETURN_FIELDS,
+    ),
 )
 """The same words for both: only the records and the policy tell them apart."""

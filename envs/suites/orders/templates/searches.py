@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from faultgym.envs.judging.answers import Atom, AtomKind
+from faultgym.envs.judging.form import AnswerField, FieldKind
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import ReferenceStep
@@ -28,6 +29,10 @@ ITEMS_SQL = (
 )
 
 
+FIGURES: Mapping[str, FieldKind] = {"EUR": "money", "days": "duration", "months": "duration", "percent": "number"}
+"""Of which kind a figure in a policy is, by its unit."""
+
+
 def draw_policy(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     """A line of a policy; its rivals are the other lines with the same unit."""
     policy = rng.choice(POLICIES)
@@ -40,7 +45,8 @@ def draw_policy(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     kind: AtomKind = "money" if rule.unit == "EUR" else "number"
     unit = rule.unit if rule.unit in ("days", "months") else ""
     goal = Goal(expected=(Atom(kind, str(right), unit),), distractors=distractors(kind, right, others))
-    return Drawn({"title": policy.title, "fact": rule.label, "unit": rule.unit}, goal)
+    form = (AnswerField("figure", FIGURES[rule.unit], "What the document says on this point", unit=rule.unit),)
+    return Drawn({"title": policy.title, "fact": rule.label, "unit": rule.unit}, goal, form)
 
 
 def solve_policy(desk: ReferenceAgent) -> Script:
@@ -48,9 +54,12 @@ def solve_policy(desk: ReferenceAgent) -> Script:
     title, fact, unit = desk.p["title"], desk.p["fact"], desk.p["unit"]
     body = yield from desk.document(f"{title} {fact}", title=title, why=f"Search for the {title}: {fact}.")
     if body is None:
-        return f"There is no document with the title {title}."
+        return desk.answer(f"There is no document with the title {title}.", "not_found")
     found = value(body, fact)
-    return f"{fact}: {euros(found) if unit == 'EUR' else f'{found} {unit}'}, says the document {title!r}."
+    return desk.answer(
+        f"{fact}: {euros(found) if unit == 'EUR' else f'{found} {unit}'}, says the document {title!r}.",
+        figure=found / 100 if unit == "EUR" else found,
+    )
 
 
 def draw_hours(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -71,8 +80,9 @@ def solve_hours(desk: ReferenceAgent) -> Script:
         f"shop in {city} opening hours", title=shop_title(city), why=f"Search for the shop in {city}."
     )
     if body is None:
-        return f"There is no document about a shop in {city}."
-    return f"The shop in {city} closes at {closing_on_saturday(body)} on Saturdays."
+        return desk.answer(f"There is no document about a shop in {city}.", "not_found")
+    closing = closing_on_saturday(body)
+    return desk.answer(f"The shop in {city} closes at {closing} on Saturdays.", closes=closing)
 
 
 def draw_warranty(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -99,7 +109,7 @@ def solve_warranty(desk: ReferenceAgent) -> Script:
     email = desk.p["email"]
     order = yield from latest_order(desk, email)
     if order is None:
-        return f"There is no customer with an order under {email}."
+        return desk.answer(f"There is no customer with an order under {email}.", "not_found")
     lines = yield from desk.list(
         "list_order_items",
         {"order_id": order["id"]},
@@ -118,9 +128,9 @@ def solve_warranty(desk: ReferenceAgent) -> Script:
         why=f"{product['name']} is in the category {product['category']}: look up its warranty.",
     )
     if body is None:
-        return "There is no document about the warranty."
+        return desk.answer("There is no document about the warranty.", "not_found")
     months = value(body, f"Warranty for {product['category']}")
-    return f"The product of that order has a warranty of {months} months."
+    return desk.answer(f"The product of that order has a warranty of {months} months.", warranty=months)
 
 
 def customer_of(desk: ReferenceAgent, email: str) -> Found:
@@ -181,6 +191,7 @@ SEARCHES = (
         ),
         draw_hours,
         solve_hours,
+        answer=(AnswerField("closes", "time", "When the shop closes on Saturdays"),),
     ),
     Template(
         "product_warranty",
@@ -197,6 +208,7 @@ SEARCHES = (
         ),
         draw_warranty,
         solve_warranty,
+        answer=(AnswerField("warranty", "duration", "How long the warranty runs", unit="months"),),
     ),
 )
 """Searches and the multi-hop question that ends in one."""

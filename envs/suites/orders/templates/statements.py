@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Generator
 
 from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import ReferenceStep, SourceFailed
@@ -62,7 +63,7 @@ def solve_revenue(desk: ReferenceAgent) -> Script:
             "list_orders", {"placed_on": day}, why=f"The database fails ({failure}): list the orders of {day} instead."
         )
         cents = sum(int(pick(o, "total_cents")) for o in orders if pick(o, "status") != "cancelled")
-    return f"The orders placed on {day} come to {euros(cents)}."
+    return desk.answer(f"The orders placed on {day} come to {euros(cents)}.", revenue=cents / 100)
 
 
 def draw_count(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -101,7 +102,7 @@ def solve_count(desk: ReferenceAgent) -> Script:
         )
         owners = {person["id"] for person in people}
         count = sum(pick(order, "customer_id") in owners for order in orders)
-    return f"Customers from {city} have {count} orders with the status {status}."
+    return desk.answer(f"Customers from {city} have {count} orders with the status {status}.", orders=count)
 
 
 def draw_note(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -146,7 +147,7 @@ def solve_note(desk: ReferenceAgent) -> Script:
     if order is None:
         return desk.absent("order", order_id)
     yield from insert_note(desk, order_id, text, channel, f"Order {order_id} is there: add the note to it.")
-    return f"The note is on order {order_id} now."
+    return desk.answer(f"The note is on order {order_id} now.", "done")
 
 
 def draw_tag(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -170,7 +171,7 @@ def solve_tag(desk: ReferenceAgent) -> Script:
     found = yield from desk.sql(look, why=f"See which of the two orders has the tag {tag}.")
     has = {row["order_id"] for row in found}
     if source not in has:
-        return f"Nothing was moved: there is no tag {tag} on order {source}."
+        return desk.answer(f"Nothing was moved: there is no tag {tag} on order {source}.", "not_found")
     if target not in has:
         yield from desk.sql_write(
             f"INSERT INTO order_tags (order_id, tag) VALUES ('{target}', '{tag}')",
@@ -180,7 +181,7 @@ def solve_tag(desk: ReferenceAgent) -> Script:
         f"DELETE FROM order_tags WHERE order_id = '{source}' AND tag = '{tag}'",
         why=f"It is on {target} now: take it off {source}.",
     )
-    return f"The tag {tag} is on order {target} now and no longer on {source}."
+    return desk.answer(f"The tag {tag} is on order {target} now and no longer on {source}.", "done")
 
 
 STATEMENTS = (
@@ -197,6 +198,7 @@ STATEMENTS = (
         ),
         draw_revenue,
         solve_revenue,
+        answer=(AnswerField("revenue", "money", "What the orders of the day come to", unit="EUR"),),
     ),
     Template(
         "city_count",
@@ -211,6 +213,7 @@ STATEMENTS = (
         ),
         draw_count,
         solve_count,
+        answer=(AnswerField("orders", "integer", "How many orders there are"),),
     ),
     Template(
         "write_note",
