@@ -98,6 +98,17 @@ def test_pages_of_both_versions_add_up_to_all_orders(world):
         assert len(seen) == len(set(seen)) == count
 
 
+def test_the_notes_of_an_order_are_listed_page_by_page_although_their_key_is_a_number(world):
+    order = first(world, "SELECT order_id FROM order_notes ORDER BY id")[0]
+    for n in range(4):
+        ask(world, "POST", f"/v1/orders/{order}/notes", {"text": f"note {n}", "channel": "chat"})
+    _, one = ask(world, "GET", f"/v1/orders/{order}/notes")
+    _, two = ask(world, "GET", f"/v1/orders/{order}/notes?cursor={one['next_cursor']}")
+    found = [item["id"] for page in (one, two) for item in page["items"]]
+    assert found == sorted(set(found))
+    assert len(found) == one["total"] == 5
+
+
 def test_search_finds_every_document_by_its_title_and_the_api_gives_the_same_text(world):
     rows = world.db.execute("SELECT id, title, kind, body FROM documents").fetchall()
     assert len(rows) >= 35

@@ -71,10 +71,11 @@ def page(
     Raises:
         ServiceError: 400, for a cursor that this service never gave.
     """
-    after = decode_cursor(cursor) if cursor else ""
+    # Without a cursor there is no bound: a key that is a number is smaller than any text, the empty one too.
+    beyond, bound = (f" AND {key} > ?", (decode_cursor(cursor),)) if cursor else ("", ())
     rows = db.execute(
-        f"SELECT {', '.join(columns)} FROM {table} WHERE ({where}) AND {key} > ? ORDER BY {key} LIMIT ?",
-        (*values, after, limit + 1),
+        f"SELECT {', '.join(columns)} FROM {table} WHERE ({where}){beyond} ORDER BY {key} LIMIT ?",
+        (*values, *bound, limit + 1),
     ).fetchall()
     total = db.execute(f"SELECT count(*) FROM {table} WHERE {where}", tuple(values)).fetchone()[0]
     items = [dict(zip(columns, row, strict=True)) for row in rows[:limit]]
