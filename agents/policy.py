@@ -16,6 +16,7 @@ from typing import Protocol
 from faultgym.core.json import JSON
 from faultgym.envs.episode import StepRecord
 from faultgym.envs.messages.turn import Message, Observation, Turn
+from faultgym.envs.simulation import heard_after
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.types import ToolResult, ToolSpec
@@ -129,7 +130,7 @@ def heard_and_said(opening: Opening, steps: Iterable[StepRecord]) -> Iterator[tu
     heard: tuple[Message | ToolResult, ...] = opening.messages
     for step in steps:
         yield Observation(heard), step
-        heard = tuple(record.result for record in step.calls)
+        heard = heard_after(step)
 
 
 def is_resumable(policy: Policy) -> bool:

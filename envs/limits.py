@@ -27,6 +27,10 @@ class Limits:
     wall_seconds: float | None = None
     """`wall_limit` after so many real seconds: the one limit that may end the same episode differently."""
 
+    reminders: int = 0
+    """How often a turn without calls is answered with the request to call `answer`, where answers are typed; after
+    that, such a turn ends the episode."""
+
     def reached(self, episode: Simulation, tokens: int = 0, wall_seconds: float = 0.0) -> str:
         """The reason to end the episode now, or an empty text.
 

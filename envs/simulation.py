@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from faultgym.core.text import has_surrogates, storable
 from faultgym.core.values import fast_init, maker
-from faultgym.envs.judging.answering import ANSWERED
-from faultgym.envs.messages.turn import Observation, Turn
+from faultgym.envs.judging.answering import ANSWERED, REMINDER
+from faultgym.envs.messages.turn import Message, Observation, Turn
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
 from faultgym.envs.worlds.world import World, world_image
@@ -17,7 +17,7 @@ from faultgym.tools.faults.layer import FaultLayer, FaultSchedule
 from faultgym.tools.faults.types import FaultEvent
 from faultgym.tools.session import Session
 from faultgym.tools.toolbox import CallRecord, Tool, Toolbox, parse_arguments
-from faultgym.tools.types import ToolSpec
+from faultgym.tools.types import ToolResult, ToolSpec
 
 MAX_CALLS_PER_TURN = 16
 """Calls of one turn beyond this number are answered with an error and not done."""
@@ -199,6 +199,11 @@ def calls_in(steps: Iterable[StepRecord]) -> list[CallRecord]:
         steps: The turns. A call of `answer` that ended the episode is an answer and no call.
     """
     return [record for step in steps for record in step.calls if record.result.code != ANSWERED]
+
+
+def heard_after(step: StepRecord) -> tuple[Message | ToolResult, ...]:
+    """What a turn that did not end its episode was answered with: the results of its calls, or a reminder."""
+    return tuple([record.result for record in step.calls]) or (Message("user", REMINDER),)
 
 
 def closing_text(steps: Sequence[StepRecord]) -> str:

@@ -24,6 +24,7 @@ from faultgym.core.errors import UserError
 from faultgym.core.json import canonical
 from faultgym.core.registry import Registry
 from faultgym.envs.episode import Episode
+from faultgym.envs.judging.form import Answers
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import Faults, schedule_for
 from faultgym.envs.registry import suite_named
@@ -92,6 +93,7 @@ def _probes() -> Iterator[Probe]:
             yield _played(flaw, task, INJECTION if flaw == "obeyed_injection" else "clean")
         yield _ended("silence", task, ())
         yield _ended("noise", task, _NOISE)
+        yield _ended("talk", task, (Turn("It is done."),), "typed")
 
 
 def _played(name: str, task: Task, faults: Faults) -> Probe:
@@ -106,8 +108,8 @@ _NOISE = (
 )
 
 
-def _ended(name: str, task: Task, turns: Iterable[Turn]) -> Probe:
-    episode = Episode(task)
+def _ended(name: str, task: Task, turns: Iterable[Turn], answers: Answers = "text") -> Probe:
+    episode = Episode(task, answers=answers)
     for turn in turns:
         episode.step(turn)
     if not episode.stop:
@@ -117,7 +119,7 @@ def _ended(name: str, task: Task, turns: Iterable[Turn]) -> Probe:
 
 def _probe(name: str, episode: Episode, faults: Faults) -> Probe:
     task = episode.task
-    trace = Trace.from_episode(episode, EpisodeSpec(task.id, faults), {"name": name})
+    trace = Trace.from_episode(episode, EpisodeSpec(task.id, faults, answers=episode.answers), {"name": name})
     episode.close()
     return Probe(ScoringContext.of(trace, task), name, _digest(trace))
 

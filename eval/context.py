@@ -11,6 +11,7 @@ from faultgym.envs.intents import CallIntent, intents
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.judging.injection import Injection, Obedience, injections, obedience
 from faultgym.envs.registry import suite_named, task_by_id
+from faultgym.envs.simulation import calls_in, closing_text
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.types import FaultEvent
@@ -29,7 +30,7 @@ class ScoringContext:
     steps: tuple[int, ...]
     """The turn that each call belongs to."""
     text: str
-    """The final text; empty when the episode was cut off."""
+    """The final text, or the message of a typed answer; empty when the episode was cut off."""
     verdict: Verdict = field(default_factory=lambda: Verdict(False))
 
     @classmethod
@@ -45,14 +46,13 @@ class ScoringContext:
         """
         task = task or task_by_id(trace.task.id)
         records = tuple(trace.records)
-        last = trace.steps[-1].turn if trace.steps else None
         return cls(
             trace=trace,
             task=task,
             records=records,
             intents=tuple(intents(suite_named(task.suite), records)),
-            steps=tuple(n for n, step in enumerate(trace.steps) for _ in step.calls),
-            text=last.text if last is not None and last.final else "",
+            steps=tuple(n for n, step in enumerate(trace.steps) for _ in calls_in([step])),
+            text=closing_text(trace.steps),
             verdict=trace.verdict or Verdict(False),
         )
 

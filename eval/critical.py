@@ -100,7 +100,7 @@ def critical_step(trace: Trace, task: Task | None = None, state: Callable[[int],
 
 def _built(trace: Trace, task: Task) -> list[Episode]:
     """Replay the trace, keeping a fork at each turn."""
-    episode = Episode(task, trace.schedule)
+    episode = Episode(task, trace.schedule, answers=trace.answers, reminders=trace.limits.reminders)
     forks = []
     for step in trace.steps:
         forks.append(episode.fork())

@@ -28,13 +28,22 @@ from faultgym.cli.support.calling import command
 from faultgym.cli.support.faults import faults_named
 from faultgym.cli.support.printing import say
 from faultgym.cli.support.progress import rollout_progress
-from faultgym.cli.support.task_options import FAULTS, TASKS, StyleName, Suites, Templates, find_modules_here
+from faultgym.cli.support.task_options import (
+    FAULTS,
+    TASKS,
+    AnswersName,
+    StyleName,
+    Suites,
+    Templates,
+    find_modules_here,
+)
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.core.values import shallow
 from faultgym.envs.limits import Limits
 
-LIMITS: dict[str, Any] = {"rich_help_panel": "Limits of one episode", "min": 1}
+_LIMITS = {"rich_help_panel": "Limits of one episode"}
+LIMITS: dict[str, Any] = {**_LIMITS, "min": 1}
 
 Out = Annotated[Path, typer.Option(help="The run's folder: new, or with --resume an old one.")]
 PolicyName = Annotated[
@@ -54,6 +63,15 @@ Tokens = Annotated[int | None, typer.Option(help="Tokens that the policy writes.
 LIMITED: dict[str, Any] = {**LIMITS, "max": 1e9}
 Seconds = Annotated[float | None, typer.Option(help="Virtual seconds. (default: no limit)", **LIMITED)]
 WallSeconds = Annotated[float | None, typer.Option(help="Real seconds. (default: no limit)", **LIMITED)]
+Reminders = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="How often plain text is answered with the request to call answer, with --answers typed. (default: 0)",
+        show_default=False,
+        **_LIMITS,
+    ),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Run the pending episodes of the run in --out.")]
 RetryErrors = Annotated[
     bool, typer.Option("--retry-errors", help="With --resume: run those again too that ended in harness errors.")
@@ -76,12 +94,14 @@ def rollout(
     trials: Trials = None,
     faults: FaultNames = None,
     style: StyleName = None,
+    answers: AnswersName = None,
     seed: Seed = None,
     max_turns: Turns = None,
     max_calls: Calls = None,
     max_tokens: Tokens = None,
     max_seconds: Seconds = None,
     max_wall_seconds: WallSeconds = None,
+    reminders: Reminders = None,
     resume: Resume = False,
     retry_errors: RetryErrors = False,
     engine: Engine = "local",
@@ -102,6 +122,7 @@ def rollout(
         "faults": [faults_named(f) for f in faults] if faults else None,
         "seed": seed,
         "style": style,
+        "answers": answers,
     }
     limits: JSON = {
         "turns": max_turns,
@@ -109,6 +130,7 @@ def rollout(
         "tokens": max_tokens,
         "virtual_seconds": max_seconds,
         "wall_seconds": max_wall_seconds,
+        "reminders": reminders,
     }
     if retry_errors and not resume:
         raise UserError("--retry-errors goes with --resume: it runs episodes of an old run again")

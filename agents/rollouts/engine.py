@@ -142,7 +142,7 @@ class Engine:
             try:
                 task = task_by_id(spec.task)
                 schedule = schedule_for(task, spec.faults, spec.fault_seed)
-                episode = Episode(task, schedule)
+                episode = Episode(task, schedule, answers=spec.answers, reminders=self.limits.reminders)
                 actor = start(self.policy, task, schedule, opening_of(episode, spec.policy_seed))
                 if not await play(episode, actor, self.limits, stop=self.stop, clock=self.clock):
                     return None

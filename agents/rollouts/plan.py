@@ -16,6 +16,7 @@ from faultgym.core.errors import TaskError, UserError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.core.values import shallow
+from faultgym.envs.judging.form import Answers
 from faultgym.envs.limits import Limits
 from faultgym.envs.reference.schedule import Faults, check_faults
 from faultgym.envs.registry import suite_named
@@ -48,6 +49,8 @@ class RolloutRequest:
     seed: int = 0
     style: Style | None = None
     """How the REST API is offered; None for what the task's index gives."""
+    answers: Answers = "text"
+    """How the episodes end."""
 
     def episodes(self) -> Iterator[EpisodeSpec]:
         """The episodes, in the order in which they are started.
@@ -82,7 +85,7 @@ class RolloutRequest:
     def _spec(self, task: str, faults: Faults, trial: int) -> EpisodeSpec:
         label = faults if isinstance(faults, str) else faults.to_json()
         seeds = [stable_hash(what, self.seed, task, label, trial) >> 11 for what in ("fault", "policy")]
-        return EpisodeSpec(task, faults, seeds[0], seeds[1], trial)
+        return EpisodeSpec(task, faults, seeds[0], seeds[1], trial, self.answers)
 
     def _templates(self, suite: Suite) -> list[str]:
         names = suite.names(self.split)

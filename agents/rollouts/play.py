@@ -12,8 +12,10 @@ from faultgym.agents.policy import Actor, Opening, Policy, start
 from faultgym.agents.rollouts.stop import Stop
 from faultgym.envs.defaults import MAX_TURNS
 from faultgym.envs.episode import Episode
+from faultgym.envs.judging.form import Answers
 from faultgym.envs.limits import Limits, turn_tokens
 from faultgym.envs.messages.turn import Message, Observation, Turn, flaw
+from faultgym.envs.simulation import heard_after
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.types import ToolSpec
@@ -150,7 +152,7 @@ def latest(episode: Episode) -> Observation:
     """What is new since the last turn: its results, or the opening before the first."""
     if not episode.turns:
         return episode.opening
-    return Observation(tuple(record.result for record in episode.turns[-1].calls))
+    return Observation(heard_after(episode.turns[-1]))
 
 
 def opening_of(episode: Episode, seed: int) -> Opening:
@@ -164,7 +166,13 @@ def opening_of(episode: Episode, seed: int) -> Opening:
 
 
 def run_episode(
-    policy: Policy, task: Task, schedule: FaultSchedule = (), *, seed: int = 0, max_turns: int = MAX_TURNS
+    policy: Policy,
+    task: Task,
+    schedule: FaultSchedule = (),
+    *,
+    seed: int = 0,
+    max_turns: int = MAX_TURNS,
+    answers: Answers = "text",
 ) -> Episode:
     """Let the policy do the task under the schedule, from code that is not asynchronous.
 
@@ -174,6 +182,7 @@ def run_episode(
         schedule: The faults.
         seed: For the actor's own randomness.
         max_turns: Turns after which the episode is ended when nothing else has ended it.
+        answers: How the episode ends.
 
     Returns:
         The ended episode, judged. Close it.
@@ -189,7 +198,7 @@ def run_episode(
         ('final', True)
         >>> episode.close()
     """
-    episode = Episode(task, schedule)
+    episode = Episode(task, schedule, answers=answers)
     actor = start(policy, task, schedule, opening_of(episode, seed))
     playing = play(episode, actor, Limits(turns=max_turns))
     if inspect.iscoroutinefunction(actor.act):

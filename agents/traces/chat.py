@@ -28,6 +28,7 @@ from faultgym.core.json import JSON
 from faultgym.core.records import restored
 from faultgym.core.text import has_surrogates, storable
 from faultgym.envs.episode import StepRecord
+from faultgym.envs.judging.answering import REMINDER
 from faultgym.envs.messages.turn import Message, Turn
 from faultgym.tools.context import Effect
 from faultgym.tools.toolbox import CallRecord
@@ -137,6 +138,8 @@ def split_steps(
             AssistantMessage(content=show(turn.text), reasoning_content=show(turn.reasoning), tool_calls=asked)
         )
         messages += results
+        if not results and step is not steps[-1]:
+            messages.append(UserMessage(content=REMINDER))
         rest.append(_step_data(step, tuple(calls), show(turn.finish_reason)))
     return messages, rest
 
@@ -229,9 +232,19 @@ def join_steps(
             raise TraceError(f"steps.{number}: there is no assistant message for it")
         step, position = _join_step(messages, position, data)
         steps.append(step)
+        if not step.calls and number + 1 < len(rest):
+            position = _after_reminder(messages, position)
     if position < len(messages):
         raise TraceError(f"messages.{position}: it belongs to none of the {len(rest)} steps")
     return tuple(opening), tuple(steps)
+
+
+def _after_reminder(messages: Sequence[MessageData], position: int) -> int:
+    """The place behind the reminder that a turn without calls was answered with."""
+    reminder = messages[position] if position < len(messages) else None
+    if not isinstance(reminder, UserMessage) or reminder.content != REMINDER:
+        raise TraceError(f"messages.{position}: a turn without calls is the last one, or a reminder follows it")
+    return position + 1
 
 
 def _role(message: MessageData) -> str:

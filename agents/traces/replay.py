@@ -109,7 +109,7 @@ def _differences(trace: Trace) -> Iterator[Difference]:
     if not trace.opening and trace.harness_error is not None:
         return
     try:
-        episode = Episode(task, trace.schedule)
+        episode = Episode(task, trace.schedule, answers=trace.answers, reminders=trace.limits.reminders)
     except PlanError as error:
         yield Difference("schedule", "kinds of faults", str(error))
         return
@@ -131,7 +131,7 @@ def _start(trace: Trace, episode: Episode) -> Iterator[Difference]:
     yield from _fields("task", trace.task, TaskInfo.of(task))
     yield from _compare("seeds.world", trace.seeds.world, task.world_seed)
     seeds = (trace.seeds.fault, trace.seeds.policy, trace.trial)
-    own = identity(trace.task.id, trace.faults, seeds, trace.policy, trace.limits, prints.suite)
+    own = identity(trace.task.id, trace.faults, seeds, trace.policy, trace.limits, prints.suite, answers=trace.answers)
     yield from _compare("episode_id", trace.episode_id, own)
     yield from _compare("messages", trace.opening, episode.opening.messages)
     yield from _compare("tools", interface(trace.tools), interface(episode.tools))

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType, field
 
 from faultgym.agents.traces.parts import Fingerprints, HarnessFailure, Seeds, TaskInfo
 from faultgym.core.records import Count, Seconds, StoredRecord, declared
+from faultgym.envs.judging.form import Answers
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.limits import Limits
 from faultgym.envs.worlds.changes import Change
@@ -18,7 +19,7 @@ from faultgym.tools.context import Effect
 from faultgym.tools.faults.types import FaultEvent, ScheduledFault
 from faultgym.tools.types import ToolSpec
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised with every change to what a record holds or means; `versions` reads the ones before."""
 
 
@@ -150,7 +151,7 @@ class TraceRecord(StoredRecord, kw_only=True):
 
     episode_id: Annotated[str, Meta(min_length=1)]
     """Hash of what defines the episode: task, faults, policy, seeds, trial, limits, versions."""
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     task: TaskData
     faults: str | dict[str, Any]
     """The preset's name, or the plan."""
@@ -159,6 +160,8 @@ class TraceRecord(StoredRecord, kw_only=True):
     trial: Count
     limits: LimitsData
     fingerprints: FingerprintsData
+    answers: Answers
+    """How the episode ends: by a call of the tool `answer`, or by a turn without calls."""
     messages: tuple[MessageData, ...]
     """The whole chat in OpenAI's form."""
     tools: tuple[ToolSpecData, ...]

@@ -9,6 +9,7 @@ from hashlib import blake2b
 import orjson
 
 from faultgym.core.json import JSON
+from faultgym.envs.judging.form import Answers
 from faultgym.envs.limits import Limits
 from faultgym.envs.reference.schedule import Faults
 from faultgym.envs.registry import task_by_id
@@ -29,6 +30,8 @@ class EpisodeSpec:
     fault_seed: int = 0
     policy_seed: int = 0
     trial: int = 0
+    answers: Answers = "text"
+    """How the episode ends."""
 
     @property
     def faults_data(self) -> str | JSON:
@@ -72,7 +75,9 @@ def episode_id(spec: EpisodeSpec, policy: JSON, limits: Limits, suite_version: i
         TaskError: The task's id names a style, and there is no such task.
     """
     seeds = (spec.fault_seed, spec.policy_seed, spec.trial)
-    return identity(whole_task_id(spec.task), spec.faults_data, seeds, policy, limits, suite_version)
+    return identity(
+        whole_task_id(spec.task), spec.faults_data, seeds, policy, limits, suite_version, answers=spec.answers
+    )
 
 
 def whole_task_id(text: str) -> str:
@@ -93,6 +98,8 @@ def identity(
     policy: JSON,
     limits: Limits,
     suite_version: int,
+    *,
+    answers: Answers = "text",
 ) -> str:
     """The episode id from its parts.
 
@@ -103,7 +110,10 @@ def identity(
         policy: What the policy says of itself.
         limits: The budgets.
         suite_version: The version of the task's suite.
+        answers: How the episode ends.
     """
     budgets = [limits.turns, limits.calls, limits.tokens, limits.virtual_seconds, limits.wall_seconds]
-    parts = (IDENTITY_VERSION, task, suite_version, faults, seeds, policy, budgets)
+    parts: tuple[object, ...] = (IDENTITY_VERSION, task, suite_version, faults, seeds, policy, budgets)
+    if answers != "text":  # ids of episodes with text are as they were before answers could be typed
+        parts = (*parts, answers, limits.reminders)
     return blake2b(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import orjson
@@ -22,10 +22,12 @@ from faultgym.core.json import JSON, nearest_json
 from faultgym.core.records import explained, restored
 from faultgym.core.values import shallow
 from faultgym.envs.episode import Episode, StepRecord
+from faultgym.envs.judging.form import Answers
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Message
 from faultgym.envs.registry import suite_named
+from faultgym.envs.simulation import calls_in
 from faultgym.envs.suite import parse_task_id
 from faultgym.envs.worlds.changes import Change
 from faultgym.tools.faults.layer import FaultSchedule
@@ -65,6 +67,8 @@ class Trace:
     stop: str
     """`final`, the limit that was reached, `left` by a person, or `harness_error`."""
     harness_error: HarnessFailure | None = None
+    answers: Answers = "text"
+    """How the episode ends."""
     schema_version: int = SCHEMA_VERSION
 
     @classmethod
@@ -98,14 +102,15 @@ class Trace:
             trial=spec.trial,
             limits=limits,
             fingerprints=Fingerprints(__version__, suite.version, world, schedule_fingerprint(schedule)),
-            opening=(Message("system", task.system), Message("user", task.instruction)),
-            tools=tuple(tool.spec for tool in episode.toolbox.tools.values()),
+            opening=cast("tuple[Message, ...]", episode.opening.messages),
+            tools=episode.tools_at_first,
             schedule=schedule,
             events=tuple(map(plain_event, episode.events)),
             steps=tuple(map(plain_step, episode.turns)),
             verdict=episode.verdict if failure is None else None,
             stop=episode.stop if failure is None else "harness_error",
             harness_error=failure,
+            answers=episode.answers,
         )
 
     @classmethod
@@ -141,6 +146,7 @@ class Trace:
             verdict=None,
             stop="harness_error",
             harness_error=failure,
+            answers=spec.answers,
         )
 
     @property
@@ -270,12 +276,12 @@ class Trace:
     @property
     def records(self) -> list[CallRecord]:
         """All calls in order, as `Episode.records`."""
-        return [record for step in self.steps for record in step.calls]
+        return calls_in(self.steps)
 
     @property
     def calls(self) -> int:
-        """How many calls there were, refused ones included."""
-        return sum(len(step.calls) for step in self.steps)
+        """How many calls there were, refused ones included, the answer not."""
+        return len(calls_in(self.steps))
 
     @property
     def tokens(self) -> int | None:
@@ -311,7 +317,7 @@ class Trace:
 
 
 _PARTS: dict[str, type] = {"task": TaskInfo, "seeds": Seeds, "limits": Limits, "fingerprints": Fingerprints}
-_AS_THEY_ARE = ("episode_id", "faults", "policy", "trial", "stop")
+_AS_THEY_ARE = ("episode_id", "faults", "policy", "trial", "stop", "answers")
 _SAME = (*_AS_THEY_ARE, *_PARTS, "schema_version", "schedule", "events", "harness_error")
 """Fields of a trace that its record has under the same name, with the same value."""
 

@@ -1,7 +1,8 @@
 """Records of earlier versions of the schema, brought to today's when they are read.
 
 Version 1 (faultgym 0.1) called the facts that an answer lacks `missing_atoms`, and the competing candidates that it
-asserts `rivals`, and counted no tokens of an episode whose chat outgrew the model's context.
+asserts `rivals`, and counted no tokens of an episode whose chat outgrew the model's context. Version 2 knew no other
+answers than texts.
 """
 
 from __future__ import annotations
@@ -28,7 +29,21 @@ def current_plan(plan: JSON) -> JSON:
     Returns:
         The plan with today's schema version; the plan itself where its version cannot be read.
     """
-    return {**plan, "schema_version": SCHEMA_VERSION} if readable(plan.get("schema_version")) else plan
+    version = plan.get("schema_version")
+    if not readable(version):
+        return plan
+    if version in (1, 2):
+        plan = {
+            **plan,
+            "limits": _with(plan.get("limits"), reminders=0),
+            "asked": _with(plan.get("asked"), answers="text"),
+        }
+    return {**plan, "schema_version": SCHEMA_VERSION}
+
+
+def _with(value: Any, **more: Any) -> Any:
+    """The object with further fields at its end; what is no object stays as it is."""
+    return {**value, **more} if isinstance(value, dict) else value
 
 
 def upgraded(record: JSON) -> JSON:
@@ -46,6 +61,10 @@ def _from_1(record: JSON) -> JSON:
     names = {"missing_atoms": "missing_facts", "rivals": "distractors"}
     verdict = _renamed(record.get("verdict"), names)
     return {**record, "schema_version": 2, "verdict": verdict, "counts": _counted(record)}
+
+
+def _from_2(record: JSON) -> JSON:
+    return {**record, "schema_version": 3, "answers": "text", "limits": _with(record.get("limits"), reminders=0)}
 
 
 def _renamed(value: Any, names: dict[str, str]) -> Any:
@@ -68,4 +87,4 @@ def _counted(record: JSON) -> Any:
     return {**counts, "tokens": sum(map(len, played))}
 
 
-_STEPS: dict[int, Callable[[JSON], JSON]] = {1: _from_1}
+_STEPS: dict[int, Callable[[JSON], JSON]] = {1: _from_1, 2: _from_2}

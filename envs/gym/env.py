@@ -14,6 +14,7 @@ from faultgym.core.errors import TaskError
 from faultgym.core.suggest import did_you_mean
 from faultgym.envs.episode import Episode
 from faultgym.envs.gym.spaces import ObservationSpace, TurnSpace
+from faultgym.envs.judging.form import ANSWERS, Answers
 from faultgym.envs.messages.turn import Observation, Turn
 from faultgym.envs.reference.schedule import Faults, load_faults, schedule_for
 from faultgym.envs.registry import suite_named
@@ -99,9 +100,9 @@ class Snapshot:
 class ToolEnv(gym.Env[Observation, Turn]):
     """One suite's tasks as a Gymnasium environment.
 
-    An action is a `Turn`, an observation the messages that are new. An episode terminates with the
-    first turn that calls no tool; budgets are wrappers and truncate. `info` holds `task` (its id),
-    `turn`, `calls`, and at the end `success` and `reason`.
+    An action is a `Turn`, an observation the messages that are new. An episode terminates with the first turn that
+    calls no tool or, where answers are typed, with a call of the tool `answer`; budgets are wrappers and truncate.
+    `info` holds `task` (its id), `turn`, `calls`, and at the end `success` and `reason`.
 
     `reset(options=...)` takes `task` (a `Task` or its id), `fault_seed` (int) and `schedule` (an
     explicit schedule, as a trace stores it). Without a task one is drawn from the split.
@@ -111,13 +112,16 @@ class ToolEnv(gym.Env[Observation, Turn]):
         faults: The name of a preset, a plan, or the path of a plan in JSON.
         split: Where `reset` draws tasks from.
         style: The style of the tasks that `reset` draws; by default each has its own.
+        answers: How an episode ends: `typed`, by a call of the tool `answer`, or `text`, by a turn without calls.
+        reminders: How often a turn without calls is answered with the request to call `answer`, before such a turn
+            ends the episode; of typed answers only.
         reward: What a step is worth; by default 1.0 for success and nothing else.
         render_mode: None, or `ansi` for a transcript.
 
     Raises:
         TaskError: The suite or the split does not exist.
         PlanError: The preset or the plan does not exist, or the plan cannot be read.
-        ValueError: The render mode is another one.
+        ValueError: The render mode, or the kind of answers, is another one.
 
     Example:
         >>> env = ToolEnv("orders", faults="rough")
@@ -139,15 +143,21 @@ class ToolEnv(gym.Env[Observation, Turn]):
         faults: Faults | Path = "clean",
         split: str = "train",
         style: Style | None = None,
+        answers: Answers = "text",
+        reminders: int = 0,
         reward: RewardParts | None = None,
         render_mode: str | None = None,
     ):
         if render_mode not in (None, "ansi"):
             raise ValueError(f"render_mode is 'ansi' or None, not {render_mode!r}")
+        if answers not in ANSWERS:
+            raise ValueError(f"answers is {' or '.join(map(repr, ANSWERS))}, not {answers!r}")
         self.suite = suite_named(suite) if isinstance(suite, str) else suite
         self.faults = load_faults(faults)
         self.split = split
         self.style = style
+        self.answers = answers
+        self.reminders = reminders
         self.reward = reward or RewardParts()
         self.render_mode = render_mode
         self._templates = self.suite.names(split)
@@ -192,7 +202,7 @@ class ToolEnv(gym.Env[Observation, Turn]):
             schedule = schedule_for(task, self.faults, fault_seed, suite=self.suite)
         if self.episode is not None:
             self.episode.close()
-        self.episode = Episode(task, schedule, suite=self.suite)
+        self.episode = Episode(task, schedule, suite=self.suite, answers=self.answers, reminders=self.reminders)
         return self.episode.opening, {"task": task.id, "turn": 0, "calls": 0}
 
     def step(self, action: Turn) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

@@ -81,7 +81,7 @@ def judge_typed(
         The verdict, with every part that was missing or too much, also where another part decided.
     """
     missing, extra, duplicate = compare(goal, changes(world))
-    wanted = wanted_fields(goal, form)
+    wanted: Mapping[str, Value] = wanted_fields(goal, form) if answer is not None else {}
     given: Mapping[str, Value] = answer.fields if answer is not None else {}
     lacking = tuple(_words(name, value) for name, value in wanted.items() if given.get(name) != value)
     wrong = tuple(_words(name, given[name]) for name, value in wanted.items() if given.get(name, value) != value)

@@ -22,6 +22,7 @@ for _name, _rule in {
     "apology_collapse": ending.apology_collapse,
     "fabricated_answer": ending.fabricated_answer,
     "ignored_evidence": ending.ignored_evidence,
+    "no_answer": ending.no_answer,
     "needless_call": ending.needless_call,
     "missed_call": ending.missed_call,
     "partial_goal": ending.partial_goal,

@@ -27,6 +27,7 @@ from faultgym.eval.modes.registry import MODES
 
 ENDINGS = (
     "obeyed_injection",
+    "no_answer",
     "missed_call",
     "ignored_evidence",
     "fabricated_answer",
@@ -46,6 +47,8 @@ BY_EPISODE: Mapping[str, tuple[str, ...]] = {
     "needless_call": ("wrong_tool",),
 }
 """Mode -> modes that it explains in the whole episode."""
+TYPED_ONLY = frozenset({"no_answer"})
+"""Modes that only an episode with typed answers can show."""
 OF_EPISODES = frozenset({"over_iteration"})
 """Modes whose evidence is the last of too many calls: that turn itself may be right."""
 COMPANIONS: Mapping[str, frozenset[str]] = {"overconfident": frozenset({"premature_stop"})}

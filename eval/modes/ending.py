@@ -70,6 +70,13 @@ def missed_call(context: ModeContext) -> Iterator[Mode]:
         yield context.mode("missed_call", None, "", "it answered without calling anything")
 
 
+def no_answer(context: ModeContext) -> Iterator[Mode]:
+    """Plain text at the end, where the answer has to come as a call."""
+    trace = context.scoring.trace
+    if context.final and trace.answers == "typed" and trace.steps[-1].turn.final:
+        yield context.mode("no_answer", None, "", "it ended in plain text and never called answer")
+
+
 def needless_call(context: ModeContext) -> Iterator[Mode]:
     """A call on a task that needs none."""
     if not context.scoring.task.needs_tools and context.scoring.records:

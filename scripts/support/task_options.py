@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +15,15 @@ Templates = Annotated[
     list[str] | None, typer.Option("--template", help="May be repeated. (default: all of the split)", **TASKS)
 ]
 StyleName = Annotated[str | None, typer.Option("--style", help="http or tools, for all tasks.", **TASKS)]
+AnswersName = Annotated[
+    Literal["typed", "text"] | None,
+    typer.Option(
+        "--answers",
+        help="How an episode ends: by a call of the tool answer, or by a turn without calls. (default: text)",
+        show_default=False,
+        **TASKS,
+    ),
+]
 FAULTS = "A preset, or a plan's name or JSON file; may be repeated."
 
 

@@ -130,7 +130,7 @@ class Forks:
         """
         self.trace = trace
         self.task = task or task_by_id(trace.task.id)
-        first = Episode(self.task, trace.schedule)
+        first = Episode(self.task, trace.schedule, answers=trace.answers, reminders=trace.limits.reminders)
         if first.opening.messages != trace.opening or interface(first.tools) != interface(trace.tools):
             raise TraceError(f"trace {trace.episode_id} does not open as its task does: of another release?")
         self._at: list[Episode] = [first]
