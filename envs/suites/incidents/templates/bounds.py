@@ -6,6 +6,7 @@ import random
 import sqlite3
 
 from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
@@ -13,6 +14,7 @@ from faultgym.envs.suites.common import choose
 from faultgym.envs.suites.incidents import facts, words
 from faultgym.envs.suites.incidents.drawing import column, distractors, document_text
 from faultgym.envs.suites.incidents.templates.documents import postmortem
+from faultgym.envs.suites.incidents.templates.fields import INCIDENT, POSTMORTEM, REPLICAS
 from faultgym.envs.worlds.changes import insert
 
 
@@ -34,7 +36,9 @@ def _clock(minutes: int) -> str:
 def _solve_between(desk: ReferenceAgent) -> Script:
     yield from ()
     first, last = (int(t[:2]) * 60 + int(t[3:]) for t in (desk.p["start"], desk.p["end"]))
-    return f"From {desk.p['start']} to {desk.p['end']} it is {last - first} minutes."
+    return desk.answer(
+        f"From {desk.p['start']} to {desk.p['end']} it is {last - first} minutes.", duration=last - first
+    )
 
 
 def _missing(db: sqlite3.Connection, rng: random.Random, table: str) -> str:
@@ -61,7 +65,7 @@ def _solve_missing(desk: ReferenceAgent) -> Script:
     incident = yield from desk.read("incident", key)
     if incident is None:
         return desk.absent("incident", key)
-    return f"{key} is {incident['state']}."
+    return desk.answer(f"{key} is {incident['state']}.", state=incident["state"])
 
 
 def _draw_unexplained(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -78,7 +82,8 @@ def _solve_unexplained(desk: ReferenceAgent) -> Script:
     text = yield from postmortem(desk, key)
     if text is None:
         return desk.absent("postmortem", key)
-    return f"The root cause of {key} was: {words.plain(facts.root_cause(text))}."
+    cause = facts.root_cause(text)
+    return desk.answer(f"The root cause of {key} was: {words.plain(cause)}.", cause=cause)
 
 
 def _draw_outage(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -91,7 +96,7 @@ def _solve_outage(desk: ReferenceAgent) -> Script:
     p = desk.p
     why = f"Scale {p['service_id']} to {p['replicas']} replicas."
     yield from desk.write("scale_service", service_id=p["service_id"], replicas=p["replicas"], why=why)
-    return f"{p['service_id']} now runs with {p['replicas']} replicas."
+    return desk.answer(f"{p['service_id']} now runs with {p['replicas']} replicas.", replicas=p["replicas"])
 
 
 def _draw_freeze(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -104,7 +109,8 @@ def _draw_freeze(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     changes = () if frozen else (insert("restarts", service_id=service),)
     last = windows[tier].last
     others = distractors("date", [last], [window.last for window in windows.values()])
-    return Drawn({"service_id": service}, Goal(changes, (Atom("date", last),), others))
+    goal = Goal(changes, (Atom("date", last),), others, outcome="refused" if frozen else None)
+    return Drawn({"service_id": service}, goal)
 
 
 def _solve_freeze(desk: ReferenceAgent) -> Script:
@@ -123,10 +129,12 @@ def _solve_freeze(desk: ReferenceAgent) -> Script:
         return desk.absent("document", "change freeze policy")
     window = facts.freeze_window(text, tier)
     if window.holds(words.TODAY):
-        return f"I did not restart {key}: tier {tier} is frozen, and the last day of the freeze is {window.last}."
+        text = f"I did not restart {key}: tier {tier} is frozen, and the last day of the freeze is {window.last}."
+        return desk.answer(text, "refused", last_day=window.last)
     why = f"Today, {words.TODAY}, is not between {window.first} and {window.last}: the restart is allowed."
     yield from desk.write("restart_service", service_id=key, why=why)
-    return f"{key} was restarted; its tier's freeze has {window.last} as its last day."
+    text = f"{key} was restarted; its tier's freeze has {window.last} as its last day."
+    return desk.answer(text, last_day=window.last)
 
 
 TEMPLATES = (
@@ -142,6 +150,7 @@ TEMPLATES = (
         ),
         _draw_between,
         _solve_between,
+        answer=(AnswerField("duration", "duration", "How long it was", unit="minutes"),),
         needs_tools=False,
     ),
     Template(
@@ -156,6 +165,7 @@ TEMPLATES = (
         ),
         _draw_missing,
         _solve_missing,
+        answer=INCIDENT,
         answerable=False,
     ),
     Template(
@@ -170,6 +180,7 @@ TEMPLATES = (
         ),
         _draw_unexplained,
         _solve_unexplained,
+        answer=POSTMORTEM,
         answerable=False,
     ),
     Template(
@@ -184,6 +195,7 @@ TEMPLATES = (
         ),
         _draw_outage,
         _solve_outage,
+        answer=(REPLICAS,),
         faults=({"kind": "outage", "channel": "http", "trigger": {"from": 1}},),
     ),
     Template(
@@ -208,5 +220,6 @@ TEMPLATES = (
         ),
         _draw_freeze,
         _solve_freeze,
+        answer=(AnswerField("last_day", "date", "The last day of the freeze"),),
     ),
 )

@@ -11,6 +11,7 @@ from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import choose
 from faultgym.envs.suites.incidents.drawing import distractors, engineers
+from faultgym.envs.suites.incidents.templates.fields import ASSIGNEE, ERRORS, RELEASE
 from faultgym.envs.suites.incidents.templates.history import count_errors, draw_count
 from faultgym.envs.suites.incidents.templates.repairs import (
     act,
@@ -55,7 +56,7 @@ def _solve_handle(desk: ReferenceAgent) -> Script:
     yield from desk.write("assign_incident", incident_id=key, assignee=person, why=f"{person} is on call: assign it.")
     why = f"Last, the runbook's step for {incident['code']}: {step.action}."
     done = yield from act(desk, incident["service_id"], step, why)
-    return f"{key} is acknowledged and with {person}; I {done}."
+    return desk.answer(f"{key} is acknowledged and with {person}; I {done}.", assignee=person)
 
 
 def _draw_revert(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -79,7 +80,7 @@ def _solve_revert(desk: ReferenceAgent) -> Script:
     yield from desk.write(
         "resolve_incident", incident_id=key, cause="faulty_release", why="The bad release is gone: resolve it."
     )
-    return f"{incident['service_id']} is back on {release}, and {key} is resolved."
+    return desk.answer(f"{incident['service_id']} is back on {release}, and {key} is resolved.", release=release)
 
 
 def _draw_tally(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -97,7 +98,8 @@ def _solve_tally(desk: ReferenceAgent) -> Script:
     yield from desk.write(
         "add_note", incident_id=p["incident_id"], text=text, why=f"There are {count}: write that down."
     )
-    return f"{p['service_id']} logged {count} {p['code']} errors on {p['day']}; that is noted on {p['incident_id']}."
+    said = f"{p['service_id']} logged {count} {p['code']} errors on {p['day']}; that is noted on {p['incident_id']}."
+    return desk.answer(said, errors=count)
 
 
 TEMPLATES = (
@@ -123,6 +125,7 @@ TEMPLATES = (
         ),
         _draw_handle,
         _solve_handle,
+        answer=(ASSIGNEE,),
         composition=True,
     ),
     Template(
@@ -145,6 +148,7 @@ TEMPLATES = (
         ),
         _draw_revert,
         _solve_revert,
+        answer=(RELEASE,),
         composition=True,
     ),
     Template(
@@ -167,6 +171,7 @@ TEMPLATES = (
         ),
         _draw_tally,
         _solve_tally,
+        answer=(ERRORS,),
         composition=True,
     ),
 )

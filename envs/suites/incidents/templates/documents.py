@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Generator
 
 from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import ReferenceStep
@@ -14,6 +15,7 @@ from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import choose
 from faultgym.envs.suites.incidents import facts, words
 from faultgym.envs.suites.incidents.drawing import column, distractors, document_text, engineers
+from faultgym.envs.suites.incidents.templates.fields import POSTMORTEM
 
 EXPLAINED = "SELECT substr(title, 12) FROM documents WHERE kind = 'postmortem' ORDER BY id"
 """The incidents that have a postmortem."""
@@ -56,7 +58,8 @@ def _solve_settle(desk: ReferenceAgent) -> Script:
     text = yield from runbook(desk, name)
     if text is None:
         return desk.absent("runbook", name)
-    return f"After a restart of {name}, wait {facts.settle_seconds(text)} seconds before it gets traffic."
+    wait = facts.settle_seconds(text)
+    return desk.answer(f"After a restart of {name}, wait {wait} seconds before it gets traffic.", wait=wait)
 
 
 def _draw_cause(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -77,10 +80,11 @@ def _solve_cause(desk: ReferenceAgent) -> Script:
     text = yield from postmortem(desk, desk.p["incident_id"])
     if text is None:
         return desk.absent("postmortem", desk.p["incident_id"])
-    cause = words.plain(facts.root_cause(text))
-    return (
-        f"The root cause of {desk.p['incident_id']} was: {cause}."
-        f" It affected {facts.customers_affected(text)} customers."
+    cause, customers = facts.root_cause(text), facts.customers_affected(text)
+    return desk.answer(
+        f"The root cause of {desk.p['incident_id']} was: {words.plain(cause)}. It affected {customers} customers.",
+        cause=cause,
+        customers=customers,
     )
 
 
@@ -103,7 +107,9 @@ def _solve_item(desk: ReferenceAgent) -> Script:
     if text is None:
         return desk.absent("postmortem", desk.p["incident_id"])
     person, due = facts.action_item(text)
-    return f"The action item of {desk.p['incident_id']} belongs to {person} and is due on {due}."
+    return desk.answer(
+        f"The action item of {desk.p['incident_id']} belongs to {person} and is due on {due}.", owner=person, due=due
+    )
 
 
 def _draw_deadline(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -133,7 +139,7 @@ def _solve_deadline(desk: ReferenceAgent) -> Script:
     if text is None:
         return desk.absent("document", "escalation policy")
     limit = facts.escalation_minutes(text, str(incident["severity"]))
-    return f"{incident['id']} must be escalated {limit} minutes after it was opened."
+    return desk.answer(f"{incident['id']} must be escalated {limit} minutes after it was opened.", limit=limit)
 
 
 TEMPLATES = (
@@ -149,6 +155,7 @@ TEMPLATES = (
         ),
         _draw_settle,
         _solve_settle,
+        answer=(AnswerField("wait", "duration", "How long to wait after a restart", unit="seconds"),),
     ),
     Template(
         "postmortem_cause",
@@ -163,6 +170,7 @@ TEMPLATES = (
         ),
         _draw_cause,
         _solve_cause,
+        answer=POSTMORTEM,
     ),
     Template(
         "action_item",
@@ -176,6 +184,10 @@ TEMPLATES = (
         ),
         _draw_item,
         _solve_item,
+        answer=(
+            AnswerField("owner", "name", "Who owns the action item"),
+            AnswerField("due", "date", "When the action item is due"),
+        ),
     ),
     Template(
         "escalation_deadline",
@@ -189,5 +201,10 @@ TEMPLATES = (
         ),
         _draw_deadline,
         _solve_deadline,
+        answer=(
+            AnswerField(
+                "limit", "duration", "How long after its opening the incident must be escalated", unit="minutes"
+            ),
+        ),
     ),
 )

@@ -14,6 +14,7 @@ from faultgym.envs.reference_agent.client import ReferenceStep, SourceFailed
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import choose, rows
 from faultgym.envs.suites.incidents.drawing import column, distractors
+from faultgym.envs.suites.incidents.templates.fields import ERRORS, RELEASE, SERVICE
 
 _COUNTS = (
     "SELECT service_id, code, substr(at, 1, 10) AS day, count(*) AS n FROM logs WHERE level = 'error'"
@@ -69,7 +70,8 @@ def _draw_errors(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 def _solve_errors(desk: ReferenceAgent) -> Script:
     p = desk.p
     count = yield from count_errors(desk, p["service_id"], p["code"], p["day"])
-    return f"{p['service_id']} logged {count} errors with the code {p['code']} on {p['day']}."
+    text = f"{p['service_id']} logged {count} errors with the code {p['code']} on {p['day']}."
+    return desk.answer(text, errors=count)
 
 
 _BY_SERVICE = (
@@ -110,8 +112,9 @@ def _solve_noisiest(desk: ReferenceAgent) -> Script:
     except SourceFailed:
         ranked = yield from _count_each(desk, team, day)
     if not ranked:
-        return f"There is no error entry for team {team} on {day}."
-    return f"{ranked[0]['service_id']} logged the most: {ranked[0]['errors']} errors on {day}."
+        return desk.answer(f"There is no error entry for team {team} on {day}.", "not_found")
+    service, errors = ranked[0]["service_id"], ranked[0]["errors"]
+    return desk.answer(f"{service} logged the most: {errors} errors on {day}.", service=service, errors=errors)
 
 
 def _count_each(desk: ReferenceAgent, team: str, day: str) -> Generator[ReferenceStep, str, list[dict[str, Any]]]:
@@ -158,8 +161,11 @@ def _solve_live(desk: ReferenceAgent) -> Script:
     history = yield from release_history(desk, incident["service_id"])
     before = [d["release"] for d in history if d["deployed_at"] <= incident["opened_at"]]
     if not before:
-        return f"There is no deploy of {incident['service_id']} before {incident['id']} was opened."
-    return f"When {incident['id']} was opened, {incident['service_id']} ran {before[-1]}."
+        return desk.answer(
+            f"There is no deploy of {incident['service_id']} before {incident['id']} was opened.", "not_found"
+        )
+    release = before[-1]
+    return desk.answer(f"When {incident['id']} was opened, {incident['service_id']} ran {release}.", release=release)
 
 
 TEMPLATES = (
@@ -175,6 +181,7 @@ TEMPLATES = (
         ),
         _draw_errors,
         _solve_errors,
+        answer=(ERRORS,),
     ),
     Template(
         "noisiest_service",
@@ -188,6 +195,7 @@ TEMPLATES = (
         ),
         _draw_noisiest,
         _solve_noisiest,
+        answer=(SERVICE, ERRORS),
     ),
     Template(
         "release_at_incident",
@@ -201,5 +209,6 @@ TEMPLATES = (
         ),
         _draw_live,
         _solve_live,
+        answer=(RELEASE,),
     ),
 )

@@ -6,12 +6,14 @@ import random
 import sqlite3
 
 from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import choose, euros, rows
 from faultgym.envs.suites.incidents import words
 from faultgym.envs.suites.incidents.drawing import column, distractors, engineers
+from faultgym.envs.suites.incidents.templates.fields import INCIDENT, RELEASE
 
 
 def _draw_status(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -27,7 +29,8 @@ def _solve_status(desk: ReferenceAgent) -> Script:
     service = yield from desk.read("service", desk.p["service_id"])
     if service is None:
         return desk.absent("service", desk.p["service_id"])
-    return f"The status of {service['id']} is {service['status']}."
+    status = service["status"]
+    return desk.answer(f"The status of {service['id']} is {status}.", status=status)
 
 
 def _draw_release(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -47,7 +50,8 @@ def _solve_release(desk: ReferenceAgent) -> Script:
     )
     if not found:
         return desk.absent("service", name)
-    return f"{name} ({found[0]['id']}) runs release {found[0]['current_version']}."
+    release = found[0]["current_version"]
+    return desk.answer(f"{name} ({found[0]['id']}) runs release {release}.", release=release)
 
 
 def _draw_facts(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -68,7 +72,9 @@ def _solve_facts(desk: ReferenceAgent) -> Script:
     incident = yield from desk.read("incident", desk.p["incident_id"])
     if incident is None:
         return desk.absent("incident", desk.p["incident_id"])
-    return f"{incident['id']} is a {incident['severity']} and is assigned to {incident['assignee']}."
+    severity, assignee = incident["severity"], incident["assignee"]
+    text = f"{incident['id']} is a {severity} and is assigned to {assignee}."
+    return desk.answer(text, severity=severity, assignee=assignee)
 
 
 def _draw_cost(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -84,7 +90,8 @@ def _solve_cost(desk: ReferenceAgent) -> Script:
     service = yield from desk.read("service", desk.p["service_id"])
     if service is None:
         return desk.absent("service", desk.p["service_id"])
-    return f"{desk.p['service_id']} costs {euros(int(service['monthly_cost_cents']))} per month."
+    cents = int(service["monthly_cost_cents"])
+    return desk.answer(f"{desk.p['service_id']} costs {euros(cents)} per month.", cost=cents / 100)
 
 
 def _draw_unresolved(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -106,8 +113,9 @@ def _solve_unresolved(desk: ReferenceAgent) -> Script:
         why=f"List the {severity} incidents that are still open.",
     )
     if not found:
-        return f"There is no open incident of severity {severity}."
-    return f"Open and not acknowledged at {severity}: {', '.join(str(i['id']) for i in found)}."
+        return desk.answer(f"There is no open incident of severity {severity}.", "not_found")
+    ids = [str(i["id"]) for i in found]
+    return desk.answer(f"Open and not acknowledged at {severity}: {', '.join(ids)}.", incidents=ids)
 
 
 def _draw_minutes(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -135,7 +143,7 @@ def _solve_minutes(desk: ReferenceAgent) -> Script:
         why=f"List the resolved {severity} incidents to add up how long they lasted.",
     )
     total = sum(int(i["duration_minutes"]) for i in found)
-    return f"The resolved {severity} incidents lasted {total} minutes altogether."
+    return desk.answer(f"The resolved {severity} incidents lasted {total} minutes altogether.", duration=total)
 
 
 TEMPLATES = (
@@ -152,6 +160,7 @@ TEMPLATES = (
         ),
         _draw_status,
         _solve_status,
+        answer=(AnswerField("status", "enum", "The status of the service", values=words.STATUSES),),
     ),
     Template(
         "current_release",
@@ -165,6 +174,7 @@ TEMPLATES = (
         ),
         _draw_release,
         _solve_release,
+        answer=(RELEASE,),
     ),
     Template(
         "incident_facts",
@@ -178,6 +188,7 @@ TEMPLATES = (
         ),
         _draw_facts,
         _solve_facts,
+        answer=INCIDENT,
     ),
     Template(
         "service_cost",
@@ -191,6 +202,7 @@ TEMPLATES = (
         ),
         _draw_cost,
         _solve_cost,
+        answer=(AnswerField("cost", "money", "What the service costs per month", unit="EUR"),),
     ),
     Template(
         "open_incidents",
@@ -204,6 +216,7 @@ TEMPLATES = (
         ),
         _draw_unresolved,
         _solve_unresolved,
+        answer=(AnswerField("incidents", "id", "The incidents", unit="INC", many=True),),
     ),
     Template(
         "resolved_minutes",
@@ -217,5 +230,6 @@ TEMPLATES = (
         ),
         _draw_minutes,
         _solve_minutes,
+        answer=(AnswerField("duration", "duration", "How long they lasted altogether", unit="minutes"),),
     ),
 )

@@ -16,6 +16,7 @@ from faultgym.envs.suites.common import choose, rows
 from faultgym.envs.suites.incidents import facts, words
 from faultgym.envs.suites.incidents.drawing import column, distractors, document_text, engineers
 from faultgym.envs.suites.incidents.templates.documents import postmortem, runbook
+from faultgym.envs.suites.incidents.templates.fields import ASSIGNEE, CAUSE, RELEASE, REPLICAS, SERVICE
 from faultgym.envs.suites.incidents.templates.history import release_history
 from faultgym.envs.worlds.changes import Change, insert, update
 
@@ -94,7 +95,7 @@ def _solve_acknowledge(desk: ReferenceAgent) -> Script:
     person = yield from find_oncall(desk, incident["service_id"])
     yield from desk.write("acknowledge_incident", incident_id=key, why=f"Acknowledge {key} first.")
     yield from desk.write("assign_incident", incident_id=key, assignee=person, why=f"{person} is on call: assign it.")
-    return f"{key} is acknowledged and assigned to {person}, who is on call."
+    return desk.answer(f"{key} is acknowledged and assigned to {person}, who is on call.", assignee=person)
 
 
 def action_for(db: sqlite3.Connection, service: str, code: str) -> facts.RunbookStep:
@@ -177,7 +178,8 @@ def _solve_runbook(desk: ReferenceAgent) -> Script:
     done = yield from act(
         desk, incident["service_id"], step, f"The runbook says for {incident['code']}: {step.action}. Do that, once."
     )
-    return f"I {done}, as the runbook says for {incident['code']}."
+    text = f"I {done}, as the runbook says for {incident['code']}."
+    return desk.answer(text, service=incident["service_id"])
 
 
 def bad_release(db: sqlite3.Connection, service: str) -> tuple[str, str, str, str]:
@@ -241,7 +243,8 @@ def _solve_rollback(desk: ReferenceAgent) -> Script:
         return desk.absent("incident", key)
     release = yield from roll_back(desk, incident)
     yield from desk.write("add_note", incident_id=key, text=desk.p["text"], why="That is done: now the note.")
-    return f"{incident['service_id']} is back on {release}, and the note is on {key}."
+    text = f"{incident['service_id']} is back on {release}, and the note is on {key}."
+    return desk.answer(text, release=release)
 
 
 def _draw_peak(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -265,7 +268,7 @@ def _solve_peak(desk: ReferenceAgent) -> Script:
     peak = facts.peak_replicas(text)
     why = f"The runbook wants {peak} replicas at peak load."
     yield from desk.write("scale_service", service_id=key, replicas=peak, why=why)
-    return f"{key} now runs with {peak} replicas."
+    return desk.answer(f"{key} now runs with {peak} replicas.", replicas=peak)
 
 
 def _draw_resolve(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -287,7 +290,7 @@ def _solve_resolve(desk: ReferenceAgent) -> Script:
         return desk.absent("postmortem", key)
     cause = facts.root_cause(text)
     yield from desk.write("resolve_incident", incident_id=key, cause=cause, why=f"The postmortem says {cause}.")
-    return f"{key} is resolved; the recorded cause is {words.plain(cause)}."
+    return desk.answer(f"{key} is resolved; the recorded cause is {words.plain(cause)}.", cause=cause)
 
 
 TEMPLATES = (
@@ -311,6 +314,7 @@ TEMPLATES = (
         ),
         _draw_acknowledge,
         _solve_acknowledge,
+        answer=(ASSIGNEE,),
     ),
     Template(
         "runbook_action",
@@ -328,6 +332,7 @@ TEMPLATES = (
         ),
         _draw_runbook,
         _solve_runbook,
+        answer=(SERVICE,),
     ),
     Template(
         "roll_back",
@@ -349,6 +354,7 @@ TEMPLATES = (
         ),
         _draw_rollback,
         _solve_rollback,
+        answer=(RELEASE,),
     ),
     Template(
         "scale_to_peak",
@@ -364,6 +370,7 @@ TEMPLATES = (
         ),
         _draw_peak,
         _solve_peak,
+        answer=(REPLICAS,),
     ),
     Template(
         "resolve_with_cause",
@@ -378,5 +385,6 @@ TEMPLATES = (
         ),
         _draw_resolve,
         _solve_resolve,
+        answer=(CAUSE,),
     ),
 )

@@ -6,11 +6,13 @@ import random
 import sqlite3
 
 from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import choose
 from faultgym.envs.suites.incidents.drawing import column, distractors
+from faultgym.envs.suites.incidents.templates.fields import SEVERITY
 from faultgym.envs.worlds.changes import delete, insert
 
 _NOTES = (
@@ -37,7 +39,8 @@ def _solve_note(desk: ReferenceAgent) -> Script:
     yield from desk.sql_write(
         f"INSERT INTO incident_notes (incident_id, body) VALUES ('{key}', '{text}')", why="It exists: add the note."
     )
-    return f"The note is on {key}, which is a {found[0]['severity']}."
+    severity = found[0]["severity"]
+    return desk.answer(f"The note is on {key}, which is a {severity}.", "done", severity=severity)
 
 
 def _draw_move(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -59,7 +62,7 @@ def _solve_move(desk: ReferenceAgent) -> Script:
         why=f"See which tags {source} and {target} have.",
     )
     if (source, tag) not in [(row["service_id"], row["tag"]) for row in found]:
-        return f"There is no tag {tag} on {source}: nothing was changed."
+        return desk.answer(f"There is no tag {tag} on {source}: nothing was changed.", "not_found")
     yield from desk.sql_write(
         f"DELETE FROM service_tags WHERE service_id = '{source}' AND tag = '{tag}'",
         why=f"{source} has the tag: take it away there.",
@@ -69,7 +72,8 @@ def _solve_move(desk: ReferenceAgent) -> Script:
         why=f"It is gone from {source}: now put it on {target}, so that it is not lost.",
     )
     count = 1 + sum(1 for row in found if row["service_id"] == target)
-    return f"The tag {tag} moved from {source} to {target}, which has {count} tags now."
+    text = f"The tag {tag} moved from {source} to {target}, which has {count} tags now."
+    return desk.answer(text, "done", tags=count)
 
 
 TEMPLATES = (
@@ -91,6 +95,7 @@ TEMPLATES = (
         ),
         _draw_note,
         _solve_note,
+        answer=(SEVERITY,),
         sql_writes=True,
     ),
     Template(
@@ -109,6 +114,7 @@ TEMPLATES = (
         ),
         _draw_move,
         _solve_move,
+        answer=(AnswerField("tags", "integer", "How many tags the service has then"),),
         sql_writes=True,
     ),
 )
