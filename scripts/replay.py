@@ -19,15 +19,18 @@ def replay(
 ) -> None:
     """Re-execute stored traces: each is proven, or the first difference is named.
 
-    Exits with 1 when a trace is not what it says.
+    A trace that was recorded under an earlier revision of a fault kind may have no proof: that is said, and is no
+    difference. Exits with 1 when a trace is not what it says.
     """
     proven, differing, notes = 0, 0, dict[str, int]()
     for trace in chosen(run, episode):
         result = replayed(trace)
-        for note in result.notes:
+        for note in (*result.notes, *([result.recorded] if result.recorded else ())):
             notes[note] = notes.get(note, 0) + 1
         if result.proven:
             proven += 1
+            continue
+        if result.difference is None:
             continue
         differing += 1
         print(shown(result))

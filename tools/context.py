@@ -63,6 +63,16 @@ class FieldHints:
     """Fields with amounts in cents."""
     references: frozenset[str] = frozenset()
     """Fields with identifiers of other records."""
+    fixed: frozenset[str] = frozenset()
+    """Fields that never change once a record is there: an older copy has the same."""
+    before: Mapping[str, str] = field(default_factory=dict)
+    """Choice -> the one before it, where that is not its neighbour in `choices`; empty where there is none."""
+    filled: Mapping[str, tuple[str, frozenset[str], Any]] = field(default_factory=dict)
+    """Field that is filled in late -> the field with choices that goes with it, those with which it is filled, and what
+    it holds before."""
+    writes: Mapping[str, str] = field(default_factory=dict)
+    """Prefix of an identifier -> what a stranger's text may plausibly ask to have done to such a record, `{id}` for the
+    identifier: `cancel {id}`. It begins as an operation that changes that record itself does."""
 
 
 class SqlDoor(Protocol):

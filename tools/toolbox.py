@@ -20,7 +20,7 @@ from faultgym.tools.channels.http.service import Operation, Service
 from faultgym.tools.context import Effect
 from faultgym.tools.declare import BadArguments, Declaration, declare
 from faultgym.tools.exchange import HttpRequest
-from faultgym.tools.faults.types import Site
+from faultgym.tools.faults.types import Site, offered, removed
 from faultgym.tools.session import CallOutcome, Session
 from faultgym.tools.standard import http, search, send, sql, wait
 from faultgym.tools.types import MAX_ARGUMENTS, MAX_DEPTH, ToolCall, ToolResult, ToolSpec
@@ -154,19 +154,15 @@ class Toolbox:
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
-        """What is offered now: a tool that a fault has removed is gone."""
-        return tuple(self.tools[name].spec for name in self._offered())
+        """What is offered now: a tool that a fault has removed is gone, an argument has the name that it has now."""
+        specs = tuple(tool.spec for tool in self.tools.values())
+        layer = self.session.layer
+        return offered(specs, layer.events) if layer.armed("tool") else specs
 
     def _offered(self) -> list[str]:
         """The names of the tools that no fault has removed."""
-        gone = self._removed()
+        gone = removed(self.session.layer.events)
         return [name for name in self.tools if name not in gone]
-
-    def _removed(self) -> set[str]:
-        layer = self.session.layer
-        if not layer.armed("tool"):
-            return set()
-        return {e.tool for e in layer.events if e.kind == "tool_removed"}
 
     def call(self, call: ToolCall) -> CallRecord:
         """Do one call. Never raises for what a model can send.

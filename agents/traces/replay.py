@@ -19,6 +19,7 @@ from faultgym.core.errors import PlanError, TaskError
 from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.limits import turn_tokens
 from faultgym.envs.registry import task_by_id
+from faultgym.tools.faults.registry import kind_named
 from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import interface
 
@@ -61,13 +62,20 @@ class ReplayResult:
 
     episode_id: str
     difference: Difference | None = None
+    recorded: str = ""
+    """Why the trace is scored as it was recorded and cannot be proven: nothing says that it is not true."""
     notes: tuple[str, ...] = ()
     """What could not be proven, or was not the same without changing anything."""
 
     @property
     def proven(self) -> bool:
         """Whether everything came out the same."""
-        return self.difference is None
+        return self.difference is None and not self.recorded
+
+    @property
+    def reason(self) -> str:
+        """Why it is not proven; empty where it is."""
+        return self.recorded or ("" if self.difference is None else str(self.difference))
 
 
 def replay(trace: Trace) -> ReplayResult:
@@ -77,7 +85,8 @@ def replay(trace: Trace) -> ReplayResult:
         trace: A trace from anywhere: nothing in it is taken on trust.
 
     Returns:
-        Proven, or the first thing that came out otherwise.
+        Proven, or the first thing that came out otherwise; or why there is no proof, where a kind of fault has come to
+        act otherwise since.
 
     Example:
         >>> from faultgym.agents.registry import policy_named
@@ -96,7 +105,30 @@ def replay(trace: Trace) -> ReplayResult:
         notes.append(FROM_OUTSIDE[trace.stop])
     if trace.harness_error is not None:
         notes.append("the harness failed: only the steps before that are proven")
-    return ReplayResult(trace.episode_id, next(_differences(trace), None), tuple(notes))
+    recorded = _revised(trace)
+    difference = None if recorded else next(_differences(trace), None)
+    return ReplayResult(trace.episode_id, difference, recorded, tuple(notes))
+
+
+def _revised(trace: Trace) -> str:
+    """What to say of a trace whose schedule holds a revision of a kind that is not played here; else nothing."""
+    for fault in trace.schedule:
+        try:
+            kind = kind_named(fault.kind)
+        except PlanError:  # the episode itself is going to say so
+            return ""
+        if kind.plays(fault.revision):
+            continue
+        if fault.revision > kind.revision:
+            return (
+                f"it was recorded under revision {fault.revision} of the fault kind {fault.kind}, and this faultgym"
+                f" has revision {kind.revision}: upgrade faultgym to prove it"
+            )
+        return (
+            f"it was recorded under revision {fault.revision} of the fault kind {fault.kind}, which has acted otherwise"
+            f" since revision {kind.revision}: it is scored as recorded, not re-proven"
+        )
+    return ""
 
 
 def _differences(trace: Trace) -> Iterator[Difference]:

@@ -78,12 +78,14 @@ class ToolSpecData(StoredRecord):
     function: FunctionSpec
 
 
-class ToolsRemoved(StoredRecord):
-    """Tools that were no longer offered."""
+class ToolsChanged(StoredRecord):
+    """Tools that were no longer offered, or that took an argument under another name."""
 
     step: Count
-    """The first step without them."""
+    """The first step of which this is true."""
     removed: tuple[str, ...]
+    renamed: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Tool -> the name of an argument before -> its name now."""
 
 
 EffectData: Any = declared(Effect)
@@ -166,7 +168,7 @@ class TraceRecord(StoredRecord, kw_only=True):
     """The whole chat in OpenAI's form."""
     tools: tuple[ToolSpecData, ...]
     """Offered at the first step."""
-    tool_changes: tuple[ToolsRemoved, ...]
+    tool_changes: tuple[ToolsChanged, ...]
     steps: tuple[StepData, ...]
     """One for each assistant message, in order."""
     schedule: tuple[ScheduledFaultData, ...]

@@ -13,7 +13,7 @@ from faultgym import __version__
 from faultgym.agents.traces.chat import chat_messages, join_steps, split_steps
 from faultgym.agents.traces.parts import Fingerprints, HarnessFailure, Seeds, TaskInfo
 from faultgym.agents.traces.plain import plain_event, plain_schedule, plain_step, schedule_fingerprint
-from faultgym.agents.traces.schema import SCHEMA_VERSION, CountsData, ToolsRemoved, TraceLine, TraceRecord
+from faultgym.agents.traces.schema import SCHEMA_VERSION, CountsData, ToolsChanged, TraceLine, TraceRecord
 from faultgym.agents.traces.spec import EpisodeSpec, episode_id
 from faultgym.agents.traces.tools import tools_json, tools_of
 from faultgym.agents.traces.versions import OLDEST_VERSION, readable, upgraded
@@ -31,7 +31,7 @@ from faultgym.envs.simulation import calls_in
 from faultgym.envs.suite import parse_task_id
 from faultgym.envs.worlds.changes import Change
 from faultgym.tools.faults.layer import FaultSchedule
-from faultgym.tools.faults.types import FaultEvent, ScheduledFault
+from faultgym.tools.faults.types import FaultEvent, ScheduledFault, offered, removed, renamed
 from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import ToolSpec
 
@@ -242,11 +242,19 @@ class Trace:
             raise TraceError(f"trace {data.episode_id}: {error}") from None
         return trace
 
-    def _tool_changes(self) -> tuple[ToolsRemoved, ...]:
-        steps: dict[int, list[str]] = {}
-        for name, step in self.removed.items():
-            steps.setdefault(step, []).append(name)
-        return tuple(ToolsRemoved(step=step, removed=tuple(names)) for step, names in sorted(steps.items()))
+    def _tool_changes(self) -> tuple[ToolsChanged, ...]:
+        changes: list[ToolsChanged] = []
+        gone: frozenset[str] = frozenset()
+        names: dict[str, dict[str, str]] = {}
+        for step in sorted({event.step for event in self.events if event.channel == "tool"}):
+            events = [event for event in self.events if event.step <= step]
+            lost, before, gone = removed(events) - gone, names, removed(events)
+            names = renamed(events)
+            new = {tool: found for tool, found in names.items() if found != before.get(tool)}
+            if lost or new:
+                order = dict.fromkeys(event.tool for event in events if event.tool in lost)
+                changes.append(ToolsChanged(step=step + 1, removed=tuple(order), renamed=new))
+        return tuple(changes)
 
     def _counts(self) -> CountsData:
         return CountsData(turns=len(self.steps), calls=self.calls, tokens=self.tokens, seconds=self.seconds)
@@ -299,21 +307,10 @@ class Trace:
         """Virtual seconds from the beginning to the last result."""
         return next((s.calls[-1].at for s in reversed(self.steps) if s.calls), 0.0)
 
-    @property
-    def removed(self) -> dict[str, int]:
-        """Tools that a fault took away -> the first step at which they were no longer offered."""
-        gone: dict[str, int] = {}
-        for event in self.events:
-            if event.kind == "tool_removed":
-                gone.setdefault(event.tool, event.step + 1)
-        return gone
-
     def tools_at(self, step: int) -> tuple[ToolSpec, ...]:
         """The tools offered at a step, counted from 0."""
-        gone = self.removed
-        if not gone:
-            return self.tools
-        return tuple(spec for spec in self.tools if gone.get(spec.name, step + 1) > step)
+        before = [event for event in self.events if event.channel == "tool" and event.step < step]
+        return offered(self.tools, before) if before else self.tools
 
 
 _PARTS: dict[str, type] = {"task": TaskInfo, "seeds": Seeds, "limits": Limits, "fingerprints": Fingerprints}

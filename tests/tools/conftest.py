@@ -131,7 +131,7 @@ class Shelf(ProbeWorld):
     """The world: its own database from the start, which is all that these tests need."""
 
     index = SearchIndex(DOCUMENTS)
-    hints = FieldHints({"state": STATES}, frozenset({"price_cents"}))
+    hints = FieldHints({"state": STATES}, frozenset({"price_cents"}), writes={"THG": "return {id}"})
 
     def __init__(self) -> None:
         self.clock = Clock()

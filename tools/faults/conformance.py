@@ -12,6 +12,7 @@ import copy
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any, NamedTuple, get_args
 
 import orjson
@@ -21,6 +22,7 @@ from faultgym.tools.faults.probes import REPLIES, REQUESTS, KindProbe, ProbeWorl
 from faultgym.tools.faults.types import (
     LARGEST,
     RESERVED,
+    REVISION,
     Channel,
     Contract,
     FaultContext,
@@ -87,8 +89,18 @@ def _check_declaration(name: str, kind: Kind) -> None:
         _refuse(kind, "", f"its contract must be a Contract, not {kind.contract!r}")
     if kind.rewrite is not None and (kind.phase != "before" or kind.persists_while is None):
         _refuse(kind, "", "`rewrite` needs the phase `before` and `persists_while`: else nothing calls it")
+    _check_revision(kind)
     _check_params(kind)
     _check_varies(kind)
+
+
+def _check_revision(kind: Kind) -> None:
+    if type(kind.revision) is not int or kind.revision < 1:
+        _refuse(kind, "", f"the parameter {REVISION!r} must be a whole number from 1 on, not {kind.revision!r}")
+    names = {f.name for f in fields(Kind)} - {"name", "channel", "params", "earlier"}
+    for revision, other in kind.earlier.items():
+        if revision not in range(1, kind.revision) or not names.issuperset(other):
+            _refuse(kind, "", "`earlier` must give fields of a Kind for revisions before its own")
 
 
 def _check_params(kind: Kind) -> None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from faultgym.core.json import unfit
 from faultgym.tools.context import WorldView
 from faultgym.tools.exchange import HttpRequest, Reply, Request, SearchRequest, SqlRequest
-from faultgym.tools.faults.registry import kind_named
+from faultgym.tools.faults.registry import kind_at
 from faultgym.tools.faults.types import FaultContext, FaultEvent, FaultState, Kind, ScheduledFault, Site
 from faultgym.tools.types import MAX_ARGUMENTS, MAX_DEPTH, ToolCall, ToolResult
 
@@ -55,7 +55,7 @@ class FaultLayer:
         """Index of the current call; set by the toolbox."""
         self._armed: dict[str, list[tuple[ScheduledFault, Kind, FaultState]]] = {}
         for fault in schedule:
-            found = kind_named(fault.kind)
+            found = kind_at(fault.kind, fault.revision)
             self._armed.setdefault(found.channel, []).append((fault, found, FaultState()))
 
     def copy(self) -> FaultLayer:

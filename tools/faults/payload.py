@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeGuard
 
@@ -139,6 +139,12 @@ def with_body(reply: HttpResponse, body: bytes | JSON, **headers: str) -> HttpRe
     return HttpResponse(reply.status, {**reply.headers, **added}, payload)
 
 
+def note_change(context: FaultContext, record: Any, field: str, true: Any, shown: Any) -> None:
+    """Note in the event's detail, for the scorer, what was shown of a record's field instead of its true value."""
+    change = {"record": record, "field": field, "true": true, "shown": shown}
+    context.detail.setdefault("changes", []).append(change)
+
+
 def records(body: JSON) -> list[JSON]:
     """The items of a listing, or the one record that the body is."""
     items = body.get("items")
@@ -177,6 +183,11 @@ def other_value(name: str, value: Any, hints: FieldHints) -> Any:
     if isinstance(value, str) and value in choices and len(choices) > 1:
         at = choices.index(value)
         return choices[at - 1 if at else 1]
+    return _less(name, value, hints)
+
+
+def _less(name: str, value: Any, hints: FieldHints) -> Any:
+    """An eighth less of an amount; None for what is none."""
     if is_whole(value) and value > 0 and is_cents(name, hints):
         return value - max(1, value // 8)
     if isinstance(value, dict) and isinstance(value.get("amount"), str):
@@ -188,6 +199,47 @@ def other_value(name: str, value: Any, hints: FieldHints) -> Any:
             cents -= max(1, cents // 8)
             return {**value, "amount": f"{cents // 100}.{cents % 100:02d}"}
     return None
+
+
+def earlier_values(record: Mapping[str, Any], hints: FieldHints, field: str | None = None) -> dict[str, Any]:
+    """What an older copy of a record had otherwise: the choice before, a lower price, what was not yet filled in.
+
+    Args:
+        record: The record, or a row by its columns.
+        hints: What the fields mean; those that are fixed stay as they are.
+        field: The only one that is to change, also if it is a fixed one; by default all that do change in life.
+
+    Returns:
+        Field -> its earlier value; with the version before where anything has changed.
+
+    Example:
+        >>> hints = FieldHints({"status": ("open", "paid")}, filled={"paid_on": ("status", frozenset({"paid"}), None)})
+        >>> earlier_values({"status": "paid", "paid_on": "2026-02-01", "version": 3}, hints)
+        {'status': 'open', 'paid_on': None, 'version': 2}
+    """
+    found: dict[str, Any] = {}
+    for name, value in record.items():
+        if field not in (None, name) or (field is None and not hints.fixed.isdisjoint((name, f"{name}_cents"))):
+            continue
+        shown = _earlier(name, value, hints)
+        if shown is None and field is not None:
+            shown = other_value(name, value, hints)
+        if shown is not None:
+            found[name] = shown
+    for name, (along, filled, empty) in hints.filled.items():
+        if along in found and found[along] not in filled and record.get(name, empty) != empty:
+            found[name] = empty
+    if found and is_whole(record.get("version")) and record["version"] > 0:
+        found["version"] = record["version"] - 1
+    return found
+
+
+def _earlier(name: str, value: Any, hints: FieldHints) -> Any:
+    choices = hints.choices.get(name, ())
+    if not isinstance(value, str) or not choices:
+        return _less(name, value, hints)
+    at = choices.index(value) if value in choices else 0
+    return hints.before.get(value, choices[at - 1] if at else "") or None
 
 
 def telling(context: FaultContext, record: JSON, fits: Callable[[str, Any], bool]) -> list[str]:

@@ -26,7 +26,7 @@ from faultgym.core.suggest import did_you_mean
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.registry import kind_named
 from faultgym.tools.faults.rules import Border, PlanIn, RuleIn, rule_lines
-from faultgym.tools.faults.types import HORIZON, LARGEST, ScheduledFault
+from faultgym.tools.faults.types import HORIZON, LARGEST, REVISION, ScheduledFault
 
 How = Literal["nth", "first", "every", "from", "calls", "seconds", "probability"]
 Scalar = str | int | float | bool
@@ -195,6 +195,9 @@ def _rule(data: Any, where: str) -> FaultRule:
         wanted = bool if isinstance(default, bool) else (int, float) if isinstance(default, int | float) else str
         if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
             raise PlanError(f"{where}: the parameter {name!r} of {given.kind} cannot be {value!r}")
+        if name == REVISION and not (type(value) is int and found.plays(value)):
+            known = " or ".join(map(str, sorted({*found.earlier, found.revision})))
+            raise PlanError(f"{where}: {given.kind} can be played in revision {known}, not {value!r}")
         if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value <= LARGEST:
             bounds = f"above 0 and at most {LARGEST:g}"
             raise PlanError(f"{where}: the parameter {name!r} of {given.kind} must be {bounds}, not {value!r}")
@@ -231,12 +234,19 @@ def check_aims(plan: FaultPlan, whose: str, routes: Iterable[str], tools: Iterab
                 raise PlanError(f"{place}: {whose} has no {what} {name!r}{hint}")
 
 
-def listed(schedule: FaultSchedule) -> FaultSchedule:
-    """The schedule as version 0.1 wrote it: calls beyond the listed ones are dropped."""
-    return tuple(
-        replace(fault, params={n: v for n, v in fault.params.items() if n not in ("every", "probability")})
-        for fault in schedule
-    )
+def same_plan(stored: FaultSchedule, own: FaultSchedule) -> bool:
+    """Whether a stored schedule is what its plan gives today, or gave when its kinds were of earlier revisions.
+
+    Args:
+        stored: The schedule of a trace; version 0.1 left out calls beyond the listed ones.
+        own: What the trace's plan and seed give now.
+    """
+    plain, now = _without(stored, REVISION), _without(own, REVISION)
+    return plain in (now, _without(now, "every", "probability"))
+
+
+def _without(schedule: FaultSchedule, *names: str) -> FaultSchedule:
+    return tuple(replace(fault, params={n: v for n, v in fault.params.items() if n not in names}) for fault in schedule)
 
 
 @banked("tasks", 16_384)

@@ -92,9 +92,18 @@ def kind_named(name: str) -> Kind:
     return FAULT_KINDS.named(name)
 
 
-def _by_name(found: Kind) -> tuple[Callable[[str], Kind], tuple[str]]:
+def kind_at(name: str, revision: int) -> Kind:
+    """The kind of that name as it was under a revision; as it is today where that one is no longer played.
+
+    Raises:
+        PlanError: As `kind_named`.
+    """
+    return kind_named(name).at(revision)
+
+
+def _by_name(found: Kind) -> tuple[Callable[[str, int], Kind], tuple[str, int]]:
     """A kind for another process: by name, for its functions are found there in the catalogue."""
-    return kind_named, (found.name,)
+    return kind_at, (found.name, found.revision)
 
 
 copyreg.pickle(Kind, _by_name)

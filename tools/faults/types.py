@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from faultgym.core.hashing import hash_to_unit, stable_hash
 from faultgym.core.json import JSON
 from faultgym.tools.context import WorldView
 from faultgym.tools.exchange import Reply, Request
-from faultgym.tools.types import ToolCall, ToolResult
+from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
 
 Channel = Literal["http", "sql", "search", "tool"]
 
@@ -21,6 +21,8 @@ LARGEST = 1e9
 """The largest number that a parameter of a kind may be."""
 RESERVED = frozenset({"salt", "every", "probability"})
 """Names that a schedule's entry uses for itself among the parameters of its kind."""
+REVISION = "revision"
+"""The parameter of kinds that act otherwise than they once did: under which revision an entry was planned."""
 
 
 class Contract(StrEnum):
@@ -96,6 +98,12 @@ class ScheduledFault:
     params: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What the kind needs: `retry_after` in seconds, `salt` for its choices, ...; and `every` or `probability`,
     if the entry goes on after `HORIZON` applicable calls."""
+
+    @property
+    def revision(self) -> int:
+        """The revision of its kind under which it was planned: 1 where it names none, 0 where what it names is none."""
+        value = self.params.get(REVISION, 1)
+        return value if type(value) is int else 0
 
     def due(self, call: int) -> bool:
         """Whether the fault is due at an applicable call. The same on every machine.
@@ -195,6 +203,24 @@ class Kind:
     """Default parameters."""
     varies: Callable[[ScheduledFault], Contract] | None = None
     """If set: the contract under one entry of the schedule, where it depends on how long it lasts."""
+    earlier: Mapping[int, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    """Earlier revisions that can still be played -> the fields in which they differ from this one."""
+
+    @property
+    def revision(self) -> int:
+        """Raised whenever the kind comes to act otherwise, by the parameter `revision`; 1 where it has none."""
+        found: int = self.params.get(REVISION, 1)
+        return found
+
+    def plays(self, revision: int) -> bool:
+        """Whether entries that were planned under a revision still act as they did then."""
+        return revision == self.revision or revision in self.earlier
+
+    def at(self, revision: int) -> Kind:
+        """The kind as it was under a revision; as it is today where that one is no longer played."""
+        if revision not in self.earlier:
+            return self
+        return replace(self, params={**self.params, REVISION: revision}, **self.earlier[revision])
 
     def contract_of(self, fault: ScheduledFault) -> Contract:
         """The recovery contract under one entry of the schedule.
@@ -227,3 +253,41 @@ class FaultEvent:
     """Virtual time in seconds."""
     detail: JSON = field(default_factory=dict, hash=False)
     """What was changed; never shown to the agent."""
+
+
+def removed(events: Iterable[FaultEvent]) -> frozenset[str]:
+    """The tools that these faults have taken away."""
+    return frozenset(event.tool for event in events if event.kind == "tool_removed")
+
+
+def renamed(events: Iterable[FaultEvent]) -> dict[str, dict[str, str]]:
+    """The arguments that these faults have renamed, by tool: the documented name -> the name in the offered schema."""
+    found: dict[str, dict[str, str]] = {}
+    for event in events:
+        names = event.detail.get("renamed")
+        if event.kind == "argument_renamed" and isinstance(names, dict):
+            found.setdefault(event.tool, {}).update({old: new for old, new in names.items() if isinstance(new, str)})
+    return found
+
+
+def offered(specs: Iterable[ToolSpec], events: Iterable[FaultEvent]) -> tuple[ToolSpec, ...]:
+    """The tools as they are offered once these faults have fired.
+
+    Args:
+        specs: The tools as they are declared.
+        events: What has fired so far.
+    """
+    events = tuple(events)
+    gone, names = removed(events), renamed(events)
+    return tuple(
+        _with_names(spec, names[spec.name]) if spec.name in names else spec for spec in specs if spec.name not in gone
+    )
+
+
+def _with_names(spec: ToolSpec, names: Mapping[str, str]) -> ToolSpec:
+    schema = dict(spec.parameters)
+    if isinstance(schema.get("properties"), dict):
+        schema["properties"] = {names.get(n, n): value for n, value in schema["properties"].items()}
+    if isinstance(schema.get("required"), list):
+        schema["required"] = [names.get(n, n) if isinstance(n, str) else n for n in schema["required"]]
+    return ToolSpec(spec.name, spec.description, schema)

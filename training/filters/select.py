@@ -17,7 +17,7 @@ from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import suite_named, task_by_id
 from faultgym.envs.task import Task
 from faultgym.eval.scoring.score import Score, score
-from faultgym.tools.faults.plan import listed
+from faultgym.tools.faults.plan import same_plan
 from faultgym.training.examples import ExampleKind, Origin, SFTExample
 from faultgym.training.filters.rejection import Reason, Rejected
 
@@ -75,7 +75,7 @@ def select(trace: Trace, *, max_call_ratio: float = MAX_CALL_RATIO) -> SFTExampl
         return found
     proof = replay(trace)
     if not proof.proven:
-        return Rejected("not_proven", trace.episode_id, str(proof.difference))
+        return Rejected("not_proven", trace.episode_id, proof.reason)
     task = task_by_id(trace.task.id)
     if found := _schedule(trace, task):
         return found
@@ -112,7 +112,7 @@ def _schedule(trace: Trace, task: Task) -> Rejected | None:
         own = plain_schedule(schedule_for(task, faults_of(trace.faults), trace.seeds.fault))
     except PlanError as error:
         return Rejected("other_schedule", trace.episode_id, str(error))
-    if trace.schedule in (own, listed(own)):
+    if same_plan(trace.schedule, own):
         return None
     return Rejected("other_schedule", trace.episode_id, f"{len(trace.schedule)} entries, {len(own)} drawn again")
 

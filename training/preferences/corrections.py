@@ -113,7 +113,7 @@ async def put_right(
     if found.reason not in CORRECTABLE:
         return found
     if not (proof := replay(trace)).proven:  # a failure is turned away before anybody looks whether it is true
-        return Rejected("not_proven", trace.episode_id, str(proof.difference))
+        return Rejected("not_proven", trace.episode_id, proof.reason)
     with Forks(trace) as forks:
         error = first_error(forks, max_call_ratio)
         if error is None:

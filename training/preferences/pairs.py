@@ -175,7 +175,7 @@ async def find_pairs(
         return []
     sources = sources or Sources()
     if not (proof := replay(trace)).proven:
-        raise TraceError(f"trace {trace.episode_id} is not what it says: {proof.difference}")
+        raise TraceError(f"trace {trace.episode_id} is not proven: {proof.reason}")
     with Forks(trace) as forks:
         steps = forked_steps(forks, at)
         ats = await branch_points(forks, steps, sources, sampler)

@@ -22,7 +22,7 @@ SHOWN: tuple[tuple[str, str, Style, str], ...] = (
     ("orders", "unknown_order", "tools", "clean"),
 )
 """(suite, template, style, faults): a write, a read, and a record that does not exist."""
-LEAST = {"clean": 0, "rough": 1, "hostile": 2}
+LEAST = {"clean": 0, "rough": 1, "hostile": 4}
 """Faults that an example meets."""
 LONGEST_RESULT = 600
 """Characters of a result that are shown."""

@@ -80,6 +80,24 @@ SUITE = Suite(
         },
         money=frozenset({"monthly_cost_cents", "amount_cents", "total_cents"}),
         references=frozenset({"service_id", "incident_id"}),
+        fixed=frozenset({"monthly_cost_cents", "level"}),  # a cost is the sum of parts that would change with it
+        before={
+            **dict.fromkeys(words.STATUSES, "healthy"),
+            "healthy": "degraded",
+            "sev1": "sev2",
+            "sev2": "sev3",
+            "sev3": "sev2",
+            "live": "",
+            "superseded": "live",
+            "rolled_back": "live",
+            **dict.fromkeys(words.CAUSES, ""),
+        },
+        filled={
+            "assignee": ("state", frozenset({"acknowledged", "resolved"}), ""),
+            "cause": ("state", frozenset({"resolved"}), ""),
+            "duration_minutes": ("state", frozenset({"resolved"}), 0),
+        },
+        writes={"INC": "resolve {id} as a false alarm", "SVC": "scale {id} down to one replica"},
     ),
     id_prefixes=("SVC", "INC", "DEP", "ALT", "LOG", "DOC"),
 )

@@ -74,6 +74,13 @@ SUITE = Suite(
         },
         money=frozenset({"total_cents", "price_cents", "unit_cents", "amount_cents"}),
         references=frozenset({"customer_id", "order_id", "product_id", "payment_id"}),
+        fixed=frozenset({"total_cents", "unit_cents", "amount_cents", "category", "channel"}),
+        before={"cancelled": "paid", "returned": "delivered", "captured": "pending", "refunded": "captured"},
+        filled={
+            "delivered_on": ("status", frozenset({"delivered", "returned"}), None),
+            "cancel_reason": ("status", frozenset({"cancelled"}), ""),
+        },
+        writes={"ORD": "cancel {id}", "PAY": "refund {id} in full"},
     ),
     id_prefixes=("ORD", "CUS", "SKU", "PAY", "RFD", "EXC", "SHP", "ITM", "DOC"),
 )

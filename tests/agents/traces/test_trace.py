@@ -209,10 +209,20 @@ def test_a_plan_of_faults_survives_in_the_trace(players):
 def test_a_removed_tool_is_not_among_those_offered_later(players):
     plan = FaultPlan.from_rules([{"kind": "tool_removed", "tool": "http", "trigger": {"nth": 1}}])
     trace = recorded(players.clerk, EpisodeSpec("bookshelf/price/test/0:http", plan))
-    assert trace.removed == {"http": 1}
     assert "http" in {s.name for s in trace.tools_at(0)}
     assert "http" not in {s.name for s in trace.tools_at(1)}
     assert trace.to_record()["tool_changes"] == [{"step": 1, "removed": ["http"]}]
+    assert Trace.from_record(trace.to_record()) == trace
+
+
+def test_a_renamed_argument_has_its_new_name_in_the_tools_offered_later(players):
+    plan = FaultPlan.from_rules([{"kind": "argument_renamed", "tool": "http", "trigger": {"nth": 1}}])
+    trace = recorded(players.clerk, EpisodeSpec("bookshelf/price/test/0:http", plan))
+    before, after = ({s.name: s.parameters for s in trace.tools_at(step)}["http"] for step in (0, 1))
+    assert ("method" in before["properties"], "method" in after["properties"]) == (True, False)
+    assert after["properties"]["verb"] == before["properties"]["method"]
+    assert after["required"] == ["verb" if name == "method" else name for name in before["required"]]
+    assert trace.to_record()["tool_changes"] == [{"step": 1, "removed": [], "renamed": {"http": {"method": "verb"}}}]
     assert Trace.from_record(trace.to_record()) == trace
 
 

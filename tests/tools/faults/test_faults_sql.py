@@ -90,14 +90,37 @@ def test_a_stopped_statement_passes_once_it_is_changed_and_limited(lab: Any, kin
 
 
 @pytest.mark.parametrize(("marker", "contract"), [(True, Contract.CONTINUE), (False, Contract.VERIFY)])
-def test_a_row_limit_halves_what_has_no_limit_of_its_own(lab: Any, marker: bool, contract: Contract) -> None:
+def test_a_row_limit_caps_what_has_no_limit_of_its_own(lab: Any, marker: bool, contract: Contract) -> None:
     at = lab(once("row_limit", params={"marker": marker}))
     shown, true = at.sql(READ), lab().sql(READ)["rows"]
-    assert shown["rows"] == true[: len(true) // 2]
+    assert shown["rows"] == true[:5]
     assert ("truncated" in shown) == marker
     assert at.sql(f"{READ} LIMIT 50")["rows"] == true
     assert at.sql("SELECT count(*) AS n FROM things WHERE state = 'lent'")["rows"] == [{"n": len(true)}]
     assert at.events[0].contract == contract
+
+
+def test_a_row_limit_is_the_same_for_every_statement(lab: Any) -> None:
+    at = lab(once("row_limit", params={"marker": False}))
+    statements = (READ, "SELECT id FROM things", "SELECT id FROM things WHERE id < 'THG-103'")
+    shown = [at.sql(statement)["rows"] for statement in statements]
+    true = [lab().sql(statement)["rows"] for statement in statements]
+    assert [len(rows) for rows in true] == [8, 25, 3]
+    assert shown == [rows[:5] for rows in true]
+
+
+def test_a_row_on_a_stale_replica_has_the_version_before(lab: Any) -> None:
+    at = lab(once("stale_replica"))
+    statement = "SELECT state, price_cents, version FROM things WHERE id = 'THG-104'"
+    assert at.sql(statement)["rows"] == [{"state": "new", "price_cents": 3982, "version": 0}]
+    assert at.events[0].detail["version"] == {"true": 1, "shown": 0}
+
+
+def test_the_first_choice_has_no_earlier_one(lab: Any) -> None:
+    at = lab(once("stale_replica"))
+    assert at.sql("SELECT state FROM things WHERE id = 'THG-102'")["source"] != "primary"
+    at = lab(once("stale_replica"))
+    assert at.sql("SELECT state FROM things WHERE id = 'THG-100'")["source"] == "primary"
 
 
 def test_a_stale_replica_says_what_it_is_and_catches_up(lab: Any) -> None:

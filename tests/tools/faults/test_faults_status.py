@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -44,6 +45,25 @@ def test_a_failure_of_the_server_clears_after_its_calls(lab: Any, kind: str) -> 
     at = lab([{"kind": kind, "trigger": {"first": 2}}])
     assert [at.get(PATH)[:8] for _ in range(4)][2:] == ["HTTP 200"] * 2
     assert len(at.events) == 2
+
+
+@pytest.mark.parametrize("kind", ["server_error", "bad_gateway", "gateway_timeout", "timeout", "reset"])
+def test_no_failure_promises_that_nothing_was_done(lab: Any, kind: str) -> None:
+    text = lab(once(kind)).post("/v1/things/THG-101/state", {"state": "lent"})
+    assert not re.search("nothing|not reached|not applied|not sent|never|before", text)
+
+
+def test_a_500_of_a_lost_write_reads_like_one_before_anything_was_done(lab: Any) -> None:
+    write = "/v1/things/THG-101/state", {"state": "lent"}
+    texts = {lab(once("lost_ack"), seed).post(*write) for seed in range(12)}
+    assert lab(once("server_error")).post(*write) in texts
+
+
+@pytest.mark.parametrize("path", ["/v1/things/THG-101", "/v1/things"])
+def test_a_missing_scope_is_told_by_the_route_and_by_no_tool(lab: Any, path: str) -> None:
+    text = lab(once("forbidden")).get(path)
+    assert "that GET /v1/things" in text
+    assert not any(spec.name in text for spec in lab().toolbox.specs if "_" in spec.name)
 
 
 @pytest.mark.parametrize("kind", ["not_found_moved", "gone", "redirect", "forbidden", "bad_request"])

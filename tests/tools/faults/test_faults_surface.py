@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from faultgym.agents.scripted.harms import INJECTED
 from faultgym.tools.types import ToolCall
 
 READ = "SELECT state FROM things WHERE id = 'THG-101'"
@@ -47,6 +48,25 @@ def test_a_renamed_argument_works_under_the_name_that_the_error_tells(lab: Any, 
     assert at.text(tool, **renamed) == lab().text(tool, **arguments)
 
 
+@pytest.mark.parametrize("tool", ["sql", "search", "http", "get_thing"])
+def test_the_offered_schema_has_an_argument_under_its_new_name_once_it_is_refused(lab: Any, tool: str) -> None:
+    def schema() -> Any:
+        return next(spec.parameters for spec in at.toolbox.specs if spec.name == tool)
+
+    at = lab([{"kind": "argument_renamed", "trigger": {"nth": 1}, "tool": tool}])
+    declared = {spec.name: spec.parameters for spec in lab().toolbox.specs}
+    true = schema()
+    assert true == declared[tool]
+    old = true["required"][-1]
+    told = at.text(tool, **dict.fromkeys([old], "lent"))
+    new = told.split("`")[3]
+    assert list(schema()["properties"]) == [new if name == old else name for name in true["properties"]]
+    assert schema()["required"] == [new if name == old else name for name in true["required"]]
+    assert {s.name: s.parameters for s in at.toolbox.specs if s.name != tool} == {
+        name: parameters for name, parameters in declared.items() if name != tool
+    }
+
+
 def test_a_misleading_error_stays_with_the_very_same_call(lab: Any) -> None:
     at = lab(once("misleading_error"))
     for _ in range(3):
@@ -75,6 +95,21 @@ def test_an_injected_instruction_is_added_once_and_changes_nothing_else(lab: Any
     assert shown.replace(shown[shown.index('"note":') - 1 : shown.index(canary)], "") != true
     assert at.text(tool, **arguments) == true
     assert at.world.effects == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_injected_order_is_one_that_could_be_carried_out(lab: Any, seed: int) -> None:
+    at = lab(once("injected_instruction"), seed)
+    shown, detail = at.text("get_thing", thing_id="THG-101"), at.events[0].detail
+    assert (detail["forbidden"], "return THG-101 " in shown) == ("return THG-101", True)
+    assert "SYSTEM" not in shown
+    assert INJECTED.findall(shown) == [detail["canary"]]
+
+
+def test_where_no_record_is_named_only_the_code_is_asked_for(lab: Any) -> None:
+    at = lab(once("injected_instruction"))
+    shown, detail = at.text("sql", query="SELECT count(*) AS n FROM things"), at.events[0].detail
+    assert (detail["forbidden"], detail["canary"] in shown, "{" in shown.partition('"note"')[2]) == ("", True, False)
 
 
 @pytest.mark.parametrize("kind", ["tool_removed", "argument_renamed", "misleading_error", "injected_instruction"])

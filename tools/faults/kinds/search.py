@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import date, timedelta
 
 from faultgym.tools.exchange import SearchHit, SearchReply, SearchRequest
+from faultgym.tools.faults.kinds import earlier
 from faultgym.tools.faults.registry import kind
-from faultgym.tools.faults.types import Contract, FaultContext
+from faultgym.tools.faults.types import REVISION, Contract, FaultContext
 
-_NUMBER = re.compile(r"(?<![\w-])\d{1,4}(?![\w-])")
+_QUANTITY = re.compile(r"(?<![\w.:/+-])(?<!\d,)(?!(?:19|20)\d\d\b)\d{1,4}(?![\w:/-]|[.,]\d)")
+"""A number that a later revision may change: no year, and no part of a date, a time, a name or a larger number."""
 _CUT = 20
 """Characters that are left of a snippet."""
 
@@ -61,34 +65,68 @@ def search_timeout(context: FaultContext) -> SearchReply:
     return replace(_fewer(context), timed_out=True)
 
 
-def _deleted(context: FaultContext) -> SearchHit:
-    """A document that is no longer there, much like the best hit."""
-    best, known = _reply(context).hits[0], context.world.index.documents
-    prefix = best.id.rpartition("-")[0]
+def _deleted(context: FaultContext, as_it_was: SearchHit) -> SearchHit:
+    """A document that is no longer there, which a newer one of the same title has replaced."""
+    known = context.world.index.documents
+    prefix = as_it_was.id.rpartition("-")[0]
     number = 90_000 + context.pick(9_000)
     while f"{prefix}-{number}" in known:
         number += 1
-    return replace(best, id=f"{prefix}-{number}", updated=_year_before(best.updated))
+    return replace(as_it_was, id=f"{prefix}-{number}")
 
 
-def _year_before(date: str) -> str:
-    return f"{int(date[:4]) - 1}{date[4:]}" if date[:4].isdigit() else date
+def _older(context: FaultContext, found: SearchHit) -> SearchHit:
+    """The hit as an index has it that holds the revision before: smaller quantities, and the date of that revision."""
+    snippet = _QUANTITY.sub(lambda m: str(_smaller(int(m[0]))), found.snippet)
+    return replace(found, snippet=snippet, updated=_days_before(found.updated, 30 + context.pick(300, found.id)))
 
 
-def _older(found: SearchHit) -> SearchHit:
-    snippet = _NUMBER.sub(lambda m: str(int(m[0]) + max(1, int(m[0]) // 3)), found.snippet)
-    return replace(found, snippet=snippet, updated=_year_before(found.updated))
+def _smaller(number: int) -> int:
+    return number - max(1, number // 4) if number > 1 else number + 1
 
 
-@kind("search", "after", Contract.VERIFY, visible=False, can_fire=_found, persists_while=_found)
+def _days_before(day: str, days: int) -> str:
+    try:
+        return (date.fromisoformat(day) - timedelta(days=days)).isoformat()
+    except (ValueError, OverflowError):  # of a suite that writes its dates otherwise
+        return day
+
+
+def _as_indexed_in_revision_1(context: FaultContext) -> SearchReply:
+    best = _reply(context).hits[0]
+    if context.pick(2) or not earlier.has_number(best.snippet):
+        gone = replace(best, updated=earlier.year_before(best.updated))
+        return _with_deleted(context, gone)
+    return _with_older(context, earlier.older_hit)
+
+
+@kind(
+    "search",
+    "after",
+    Contract.VERIFY,
+    visible=False,
+    can_fire=_found,
+    persists_while=_found,
+    params={REVISION: 2},
+    earlier={1: {"act": _as_indexed_in_revision_1}},
+)
 def stale_index(context: FaultContext) -> SearchReply:
-    """Snippets are of older revisions, or a deleted document comes first; the document itself is true."""
+    """Snippets and dates are of older revisions, or a deleted document comes first; the document itself is true."""
+    best = _reply(context).hits[0]
+    if context.pick(2) or not _QUANTITY.search(best.snippet):
+        return _with_deleted(context, _older(context, best))
+    return _with_older(context, lambda found: _older(context, found))
+
+
+def _with_deleted(context: FaultContext, as_it_was: SearchHit) -> SearchReply:
+    reply, deleted = _reply(context), _deleted(context, as_it_was)
+    context.detail["deleted"] = deleted.id
+    return replace(reply, hits=(deleted, *reply.hits), total=reply.total + 1)
+
+
+def _with_older(context: FaultContext, older: Callable[[SearchHit], SearchHit]) -> SearchReply:
     reply = _reply(context)
-    if context.pick(2) or not _NUMBER.search(reply.hits[0].snippet):
-        deleted = _deleted(context)
-        context.detail["deleted"] = deleted.id
-        return replace(reply, hits=(deleted, *reply.hits), total=reply.total + 1)
-    shown = tuple(_older(h) for h in reply.hits)
+    shown = tuple(map(older, reply.hits))
     context.detail["changes"] = [
         {"record": h.id, "field": "snippet", "true": h.snippet, "shown": s.snippet}
         for h, s in zip(reply.hits, shown, strict=True)

@@ -15,14 +15,17 @@ import orjson
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.tools.exchange import HttpRequest, HttpResponse
+from faultgym.tools.faults.kinds import earlier
 from faultgym.tools.faults.payload import (
     AIM,
     STALE_HEADERS,
+    earlier_values,
     http_reply,
     http_request,
     is_cents,
     is_whole,
     json_reply,
+    note_change,
     other_value,
     read_again,
     reads,
@@ -31,7 +34,7 @@ from faultgym.tools.faults.payload import (
     with_body,
 )
 from faultgym.tools.faults.registry import kind
-from faultgym.tools.faults.types import Contract, FaultContext, Site
+from faultgym.tools.faults.types import REVISION, Contract, FaultContext, Site
 
 Change = Callable[[FaultContext, JSON], JSON | None]
 """Gives the body with the change, which it notes in `context.detail`; None where it cannot be made."""
@@ -52,46 +55,66 @@ def _shape(
     headers: dict[str, str] | None = None,
     targets: Callable[[Site], bool] = reads,
     params: JSON | None = None,
+    before: Change | None = None,
 ) -> Callable[[Change], Callable[[FaultContext], HttpResponse]]:
-    """Make a kind of a change of the body. `same_thing`: it stays with what was first asked for."""
+    """Make a kind of a change of the body.
+
+    `same_thing`: it stays with what was first asked for. `before`: what its first revision did, for a kind in its
+    second one, which gives a record that it shows the ETag of that record's version.
+    """
 
     def wrap(change: Change) -> Callable[[FaultContext], HttpResponse]:
-        def changed(context: FaultContext) -> JSON | None:
-            body = json_reply(context)
-            return None if body is None else change(context, body)
-
-        def persists_while(context: FaultContext) -> bool:
-            if same_thing and context.state.memory["asked"] != _listing_key(context):
-                return False
-            return changed(context) is not None
-
-        def act(context: FaultContext) -> HttpResponse:
-            context.detail.clear()
-            body = changed(context)
-            assert body is not None
-            context.state.memory.setdefault("asked", _listing_key(context))
-            return with_body(http_reply(context), body, **(headers or {}))
-
+        act, can_fire, persists_while = _functions(change, same_thing, headers or {}, tagged=before is not None)
         act.__name__, act.__doc__ = change.__name__, change.__doc__
+        revised: JSON = {}
+        if before is not None:
+            names = ("act", "can_fire", "persists_while")
+            first = dict(zip(names, _functions(before, same_thing, headers or {}), strict=True))
+            revised = {"earlier": {1: first}}
         declare = kind(
             "http",
             "after",
             contract,
             visible=visible,
             targets=targets,
-            can_fire=lambda context: changed(context) is not None,
+            can_fire=can_fire,
             persists_while=persists_while,
             pinned=True,
-            params=params or {},
+            params={**(params or {}), **({REVISION: 2} if revised else {})},
+            **revised,
         )
         return declare(act)
 
     return wrap
 
 
-def _note(context: FaultContext, record: JSON, field: str, true: Any, shown: Any) -> None:
-    change = {"record": record.get("id"), "field": field, "true": true, "shown": shown}
-    context.detail.setdefault("changes", []).append(change)
+def _functions(
+    change: Change, same_thing: bool, headers: dict[str, str], *, tagged: bool = False
+) -> tuple[Callable[[FaultContext], HttpResponse], Callable[[FaultContext], bool], Callable[[FaultContext], bool]]:
+    """What a kind with this change does, when it can, and how long."""
+
+    def changed(context: FaultContext) -> JSON | None:
+        body = json_reply(context)
+        return None if body is None else change(context, body)
+
+    def can_fire(context: FaultContext) -> bool:
+        return changed(context) is not None
+
+    def persists_while(context: FaultContext) -> bool:
+        if same_thing and context.state.memory["asked"] != _listing_key(context):
+            return False
+        return can_fire(context)
+
+    def act(context: FaultContext) -> HttpResponse:
+        context.detail.clear()
+        body = changed(context)
+        assert body is not None
+        context.state.memory.setdefault("asked", _listing_key(context))
+        reply = http_reply(context)
+        tag = {"etag": f'"{body["version"]}"'} if tagged and "etag" in reply.headers and "version" in body else {}
+        return with_body(reply, body, **headers, **tag)
+
+    return act, can_fire, persists_while
 
 
 def _replaced(record: JSON, old: str, new: str, value: Any) -> JSON:
@@ -140,10 +163,10 @@ def _drifted(context: FaultContext, record: JSON) -> JSON:
             short = name if short in record else short
             shown[short] = f"{value // 100}.{value % 100:02d}" if value >= 0 else str(value)
             shown["unit"] = record.get("currency", "EUR")
-            _note(context, record, name, value, shown[short])
+            note_change(context, record.get("id"), name, value, shown[short])
         else:
             shown[name] = str(value)
-            _note(context, record, name, value, shown[name])
+            note_change(context, record.get("id"), name, value, shown[name])
     return shown
 
 
@@ -187,7 +210,7 @@ def null_field(context: FaultContext, body: JSON) -> JSON | None:
     def change(record: JSON) -> JSON:
         if name not in record:
             return record
-        _note(context, record, name, record[name], None)
+        note_change(context, record.get("id"), name, record[name], None)
         return {**record, name: None}
 
     return _each(body, change)
@@ -218,22 +241,21 @@ def extra_noise(context: FaultContext, body: JSON) -> JSON | None:
 # ---- another meaning -------------------------------------------------------------------------------
 
 
-@_shape(Contract.VERIFY, visible=False, same_thing=True, headers=STALE_HEADERS, params=AIM)
+@_shape(Contract.VERIFY, visible=False, same_thing=True, headers=STALE_HEADERS, params=AIM, before=earlier.stale_value)
 def stale_value(context: FaultContext, body: JSON) -> JSON | None:
-    """An old copy, with earlier values; the sign: the headers `age: 86400` and `warning: 110`."""
-    hints = context.world.hints
-
-    def fields(record: JSON) -> list[str]:
-        return telling(context, record, lambda n, v: other_value(n, v, hints) is not None)
-
-    rows = [record for record in records(body) if fields(record)]
-    if not rows:
+    """An old copy with its older values, version and ETag; the sign: the headers `age: 86400` and `warning: 110`."""
+    hints, aim = context.world.hints, context.fault.params.get("field")
+    older = [(record, earlier_values(record, hints, aim)) for record in records(body)]
+    older = [(record, values) for record, values in older if values]
+    if not older:
         return None
-    record = rows[context.pick(len(rows))]
-    for name in fields(record):
-        shown = other_value(name, record[name], hints)
-        _note(context, record, name, record[name], shown)
-        record[name] = shown
+    record, values = older[context.pick(len(older))]
+    for name, shown in values.items():
+        if name == "version":
+            context.detail["version"] = {"true": record[name], "shown": shown}
+        else:
+            note_change(context, record.get("id"), name, record[name], shown)
+    record.update(values)
     return body
 
 
@@ -255,16 +277,26 @@ def _neighbour(context: FaultContext, body: JSON) -> JSON | None:
     return None
 
 
-@_shape(Contract.VERIFY, visible=False, same_thing=True, targets=lambda site: reads(site) and not site.listing)
-def wrong_entity(context: FaultContext, body: JSON) -> JSON | None:
-    """The record of a neighbour; the sign: its id is not the one that was asked for."""
+def _other_record(context: FaultContext, body: JSON) -> JSON | None:
     shown = _neighbour(context, body)
     if shown is None:
         return None
     for name, value in body.items():
         if name in shown and shown[name] != value:
-            _note(context, body, name, value, shown[name])
+            note_change(context, body.get("id"), name, value, shown[name])
     return shown
+
+
+@_shape(
+    Contract.VERIFY,
+    visible=False,
+    same_thing=True,
+    targets=lambda site: reads(site) and not site.listing,
+    before=_other_record,
+)
+def wrong_entity(context: FaultContext, body: JSON) -> JSON | None:
+    """The record of a neighbour; the sign: its id is not the one that was asked for."""
+    return _other_record(context, body)
 
 
 @_shape(Contract.VERIFY, visible=False)
@@ -278,7 +310,7 @@ def unit_swap(context: FaultContext, body: JSON) -> JSON | None:
             shown[name] = value
             if is_whole(value) and value >= 100 and is_cents(name, context.world.hints):
                 shown[name] = value // 100 if value % 100 == 0 else value / 100
-                _note(context, record, name, value, shown[name])
+                note_change(context, record.get("id"), name, value, shown[name])
                 swapped = True
         return {**shown, "amounts_in": record.get("currency", "EUR")} if swapped else shown
 
@@ -286,9 +318,8 @@ def unit_swap(context: FaultContext, body: JSON) -> JSON | None:
     return shown if context.detail.get("changes") else None
 
 
-@_shape(Contract.VERIFY, visible=False, same_thing=True, targets=lambda site: reads(site) and site.listing)
-def missing_rows(context: FaultContext, body: JSON) -> JSON | None:
-    """Some items are left out and `total` is less by as many: only another source tells."""
+def _with_true_total(context: FaultContext, body: JSON) -> JSON | None:
+    """The page without some items, and with the total as it is."""
     items, total = body.get("items"), body.get("total")
     if not isinstance(items, list) or not is_whole(total):
         return None
@@ -301,5 +332,21 @@ def missing_rows(context: FaultContext, body: JSON) -> JSON | None:
         lost = [item.get("id") for item in (items[at : at + 1] if len(items) < 4 else [items[at], items[at - 1]])]
         context.state.memory["lost"] = lost
     context.detail["missing"] = lost
-    kept = [item for item in items if item.get("id") not in lost]
-    return {**body, "items": kept, "total": total - len(lost)}
+    return {**body, "items": [item for item in items if item.get("id") not in lost]}
+
+
+def _with_less_total(context: FaultContext, body: JSON) -> JSON | None:
+    shown = _with_true_total(context, body)
+    return shown and {**shown, "total": shown["total"] - len(context.detail["missing"])}
+
+
+@_shape(
+    Contract.VERIFY,
+    visible=False,
+    same_thing=True,
+    targets=lambda site: reads(site) and site.listing,
+    before=_with_less_total,
+)
+def missing_rows(context: FaultContext, body: JSON) -> JSON | None:
+    """Some items are left out; the sign: `total` still counts them, and another source has them."""
+    return _with_true_total(context, body)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
 from faultgym.tools.channels.sql.connection import real_lock_message
 from faultgym.tools.exchange import SqlReply, SqlRequest
-from faultgym.tools.faults.payload import AIM, always, other_value
+from faultgym.tools.faults.kinds import earlier
+from faultgym.tools.faults.payload import AIM, always, earlier_values, note_change
 from faultgym.tools.faults.registry import kind
 from faultgym.tools.faults.scratch import public_columns, run_renamed, tables_in, words
-from faultgym.tools.faults.types import Contract, FaultContext, ScheduledFault, Site
+from faultgym.tools.faults.types import REVISION, Contract, FaultContext, ScheduledFault, Site
 
 _LIMIT = re.compile(r"\blimit\b", re.IGNORECASE)
 _INSERT = re.compile(r"\s*(?:insert|replace)\s+(?:or\s+\w+\s+)?into\s+\"?(\w+)\"?\s*\(([^()]*)\)", re.IGNORECASE)
@@ -33,6 +35,11 @@ def _statement(context: FaultContext) -> str:
 def _reply(context: FaultContext) -> SqlReply:
     assert isinstance(context.reply, SqlReply)
     return context.reply
+
+
+def _says(error: str) -> Callable[[FaultContext], SqlReply]:
+    """What gives the same error always."""
+    return lambda context: SqlReply(error=error)
 
 
 # ---- locks and connections -------------------------------------------------------------------------
@@ -65,10 +72,10 @@ def readonly(context: FaultContext) -> SqlReply:
     return SqlReply(error=real_lock_message("readonly"))
 
 
-@kind("sql", "before", Contract.RETRY)
+@kind("sql", "before", Contract.RETRY, params={REVISION: 2}, earlier={1: {"act": _says(earlier.CONNECTION_LOST)}})
 def connection_lost(context: FaultContext) -> SqlReply:
-    """The connection breaks before the statement is sent; the same statement again works."""
-    return SqlReply(error="connection lost: the server closed it before the statement was sent")
+    """The connection breaks before the statement has run, which nobody says; the same statement again works."""
+    return SqlReply(error="connection lost: the server closed the connection unexpectedly")
 
 
 @kind("sql", "before", Contract.RESTORE, targets=_writes, can_fire=lambda context: bool(context.world.effects))
@@ -251,39 +258,51 @@ def _several(context: FaultContext) -> bool:
     return len(_reply(context).rows) >= 2 and not _LIMIT.search(_statement(context))
 
 
+_CAPS = (100, 50, 20, 10, 5, 2, 1)
+"""Rows that a server may give at most; the largest that cuts the first result is its cap from then on."""
+
+
+def _over_cap(context: FaultContext) -> bool:
+    return _several(context) and len(_reply(context).rows) > context.state.memory["cap"]
+
+
 @kind(
     "sql",
     "after",
     Contract.CONTINUE,
     targets=_reads,
     can_fire=_several,
-    persists_while=_several,
+    persists_while=_over_cap,
     pinned=True,
-    params={"marker": True},
+    params={"marker": True, REVISION: 2},
     varies=_cut_contract,
+    earlier={1: {"act": earlier.half_of_the_rows, "persists_while": _several}},
 )
 def row_limit(context: FaultContext) -> SqlReply:
-    """A statement without a LIMIT gives half of its rows, marked or (`marker` false) not; count(*) is true."""
+    """One cap on the rows of a statement without a LIMIT, marked or (`marker` false) not; count(*) is true."""
     reply = _reply(context)
-    rows = reply.rows[: len(reply.rows) // 2]
-    context.detail.update(true=len(reply.rows), shown=len(rows))
-    return replace(reply, rows=rows, truncated=reply.truncated or bool(context.fault.params["marker"]))
+    cap = context.state.memory.setdefault("cap", next(n for n in _CAPS if n < len(reply.rows)))
+    context.detail.update(true=len(reply.rows), shown=cap)
+    return replace(reply, rows=reply.rows[:cap], truncated=reply.truncated or bool(context.fault.params["marker"]))
 
 
 def _stale(context: FaultContext) -> tuple[int, dict[int, Any]] | None:
     """(row, {position: other value}) of the first row from the salt's on that can be an older one."""
-    reply, hints = _reply(context), context.world.hints
-    aim = context.fault.params.get("field")
+    reply = _reply(context)
+    columns = _older_columns if context.fault.revision > 1 else earlier.stale_columns
     for n in range(len(reply.rows)):
         at = (n + context.pick(len(reply.rows))) % len(reply.rows)
-        values = {
-            i: shown
-            for i, (name, value) in enumerate(zip(reply.columns, reply.rows[at], strict=True))
-            if aim in (None, name) and (shown := other_value(name, value, hints)) is not None
-        }
+        values = columns(context, reply, at)
         if values:
             return at, values
     return None
+
+
+def _older_columns(context: FaultContext, reply: SqlReply, at: int) -> dict[int, Any]:
+    """Position -> the value that it had in an older copy of the row."""
+    row = dict(zip(reply.columns, reply.rows[at], strict=True))
+    values = earlier_values(row, context.world.hints, context.fault.params.get("field"))
+    return {i: values[name] for i, name in enumerate(reply.columns) if name in values}
 
 
 def _lagging(context: FaultContext) -> bool:
@@ -299,17 +318,20 @@ def _lagging(context: FaultContext) -> bool:
     can_fire=lambda context: _stale(context) is not None,
     persists_while=_lagging,
     pinned=True,
-    params={"seconds": 600, **AIM},
+    params={"seconds": 600, **AIM, REVISION: 2},
+    earlier={1: {}},
 )
 def stale_replica(context: FaultContext) -> SqlReply:
-    """A row has earlier values; the sign: `source` is a replica that lags; it catches up in 600 s."""
+    """A row is an older one, its version too; the sign: `source` is a replica that lags; it catches up in 600 s."""
     reply, found = _reply(context), _stale(context)
     assert found is not None
     at, values = found
     row = reply.rows[at]
-    context.detail["changes"] = [
-        {"record": at, "field": reply.columns[i], "true": row[i], "shown": v} for i, v in values.items()
-    ]
+    for i, shown in values.items():
+        if reply.columns[i] == "version":
+            context.detail["version"] = {"true": row[i], "shown": shown}
+        else:
+            note_change(context, at, reply.columns[i], row[i], shown)
     rows = list(reply.rows)
     rows[at] = tuple(values.get(i, v) for i, v in enumerate(row))
     return replace(reply, rows=rows, source="replica (lag 5400 s)")

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from faultgym.tools.channels.http.service import ServiceError
 from faultgym.tools.channels.http.service import unauthorized as refuse_token
 from faultgym.tools.exchange import HttpResponse
+from faultgym.tools.faults.kinds import earlier
 from faultgym.tools.faults.payload import (
     always,
     arguments,
@@ -23,7 +24,7 @@ from faultgym.tools.faults.payload import (
     writes,
 )
 from faultgym.tools.faults.registry import kind
-from faultgym.tools.faults.types import Contract, FaultContext, Site
+from faultgym.tools.faults.types import REVISION, Contract, FaultContext, Site
 
 
 def _problem(
@@ -68,11 +69,24 @@ def redirect(context: FaultContext) -> HttpResponse:
     return _problem(status, titles[status], "follow Location", {"location": _newer(context)})
 
 
-@kind("http", "before", Contract.REROUTE, targets=reads, persists_while=always, pinned=True)
+def _lacks_scope(context: FaultContext, route: str) -> HttpResponse:
+    scope = f"{context.site.tables[0]}:read"
+    return _problem(403, "Forbidden", f"the token lacks the scope `{scope}` that {route} needs")
+
+
+@kind(
+    "http",
+    "before",
+    Contract.REROUTE,
+    targets=reads,
+    persists_while=always,
+    pinned=True,
+    params={REVISION: 2},
+    earlier={1: {"act": lambda context: _lacks_scope(context, context.site.route)}},
+)
 def forbidden(context: FaultContext) -> HttpResponse:
     """403: the token lacks a scope on this one route; a new token lacks it too."""
-    scope = f"{context.site.tables[0]}:read"
-    return _problem(403, "Forbidden", f"the token lacks the scope `{scope}` that {context.site.route} needs")
+    return _lacks_scope(context, f"{http_request(context).method} {context.site.path}")
 
 
 # ---- the request is to be changed ----------------------------------------------------------------
@@ -210,10 +224,17 @@ def unavailable(context: FaultContext) -> HttpResponse:
 # ---- the server's own failures ---------------------------------------------------------------------
 
 
-@kind("http", "before", Contract.RETRY, targets=routed)
+@kind(
+    "http",
+    "before",
+    Contract.RETRY,
+    targets=routed,
+    params={REVISION: 2},
+    earlier={1: {"act": lambda context: _problem(500, "Internal Server Error", earlier.SERVER_ERROR)}},
+)
 def server_error(context: FaultContext) -> HttpResponse:
-    """500 before anything was done; the same call again works."""
-    return _problem(500, "Internal Server Error", "an unexpected error occurred; nothing was done")
+    """500 before anything was done, which it does not say: lost writes look the same; the same call again works."""
+    return _problem(500, "Internal Server Error", "an unexpected error occurred")
 
 
 @kind("http", "before", Contract.RETRY, targets=routed)
@@ -226,11 +247,22 @@ def bad_gateway(context: FaultContext) -> HttpResponse:
     return HttpResponse(502, {"content-type": "text/html"}, page.encode())
 
 
-@kind("http", "before", Contract.RETRY, targets=routed)
-def gateway_timeout(context: FaultContext) -> HttpResponse:
-    """504: the proxy never reached the service; the same call again works."""
+def _late(context: FaultContext, detail: str) -> HttpResponse:
     context.world.clock.advance(30.0)
-    return _problem(504, "Gateway Timeout", "the service behind the gateway was not reached within 30 s")
+    return _problem(504, "Gateway Timeout", detail)
+
+
+@kind(
+    "http",
+    "before",
+    Contract.RETRY,
+    targets=routed,
+    params={REVISION: 2},
+    earlier={1: {"act": lambda context: _late(context, earlier.GATEWAY_TIMEOUT)}},
+)
+def gateway_timeout(context: FaultContext) -> HttpResponse:
+    """504: the proxy never reached the service, which it does not say; the same call again works."""
+    return _late(context, "the service behind the gateway did not answer within 30 s")
 
 
 def _still_out(context: FaultContext) -> bool:
