@@ -1,7 +1,8 @@
 """Data to learn from, made of stored traces: what `faultgym build` does, as functions over plain values."""
 
 from faultgym.training.environments.factory import ToolEpisode, environments_of
-from faultgym.training.environments.rewards import Reward, reward_functions
+from faultgym.training.environments.reward import Reward
+from faultgym.training.environments.rewards import reward_functions
 from faultgym.training.environments.task_rows import task_rows
 from faultgym.training.examples import EXAMPLE_KINDS, ExampleKind, Origin, PairKind, PreferencePair, SFTExample
 from faultgym.training.filters.decontaminate import HeldOut, contamination, held_out, refused

@@ -59,6 +59,17 @@ def answer_tool(form: tuple[AnswerField, ...]) -> ToolSpec:
     return ToolSpec(ANSWER, DESCRIPTION, schema)
 
 
+@banked("code", 1)
+def open_answer_tool() -> ToolSpec:
+    """The tool for a list of tools that many tasks share: what its fields are, the system message says."""
+    spec = answer_tool(())
+    fields = {"type": "object", "description": "The values asked for, by the names that the instructions give"}
+    first, *rest = spec.parameters["properties"].items()
+    return ToolSpec(
+        ANSWER, spec.description, {**spec.parameters, "properties": dict([first, ("fields", fields), *rest])}
+    )
+
+
 def closing_rule(form: Sequence[AnswerField]) -> str:
     """What the system message says of the answer, for models that see no schema of a task's own."""
     fields = f" Its fields: {outline(form)}." if form else ""

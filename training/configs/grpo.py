@@ -38,7 +38,7 @@ from faultgym.training.configs.settings import (
 )
 from faultgym.training.configs.train import TrainConfig
 from faultgym.training.environments.factory import faults_from
-from faultgym.training.environments.rewards import Reward
+from faultgym.training.environments.reward import Reward
 
 Vllm = Literal["off", "colocate", "server"]
 MAX_TASKS = 4096

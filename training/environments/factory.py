@@ -9,8 +9,9 @@
 TRL's `environment_factory`, and what follows its form, takes a class that needs no arguments, calls `reset(**row)`,
 and offers every public method to the model: signature and docstring become the schema that the model is shown.
 Behind the methods is the same `Episode` as in a rollout: unknown arguments, values of the wrong type and faults
-look just so, and nothing that a model can send raises. The verdict needs the final text, which TRL gives to
-reward functions and not to environments: so there is no `get_reward`, but `environments.rewards`.
+look just so, and nothing that a model can send raises. Where the answer is a text, the verdict needs the final text,
+which TRL gives to reward functions and not to environments: so there is no `get_reward`, but `environments.rewards`.
+Where answers are typed, `answer` is one of the methods, and the environment gives its reward itself.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.core.text import storable
 from faultgym.envs.episode import Episode
+from faultgym.envs.judging.answering import open_answer_tool
+from faultgym.envs.judging.form import Answers
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Turn
 from faultgym.envs.reference.schedule import Faults, check_faults, schedule_for
@@ -42,6 +45,7 @@ from faultgym.tools.types import ToolCall, ToolSpec
 from faultgym.training.environments.counts import Counts
 from faultgym.training.environments.episode_log import EpisodeLog
 from faultgym.training.environments.methods import tool_method
+from faultgym.training.environments.reward import Reward
 
 TURN = "turn"
 """Key of an assistant message under which a parser of ours leaves the `Turn` that it read."""
@@ -74,6 +78,7 @@ class ToolEpisode:
 
     _suite: str = ""
     _tools: tuple[str, ...] = ()
+    _ends: Answers = "text"
 
     def __init__(self, log: EpisodeLog | None = None, limits: Limits | None = None) -> None:
         """Hold no episode yet.
@@ -99,7 +104,9 @@ class ToolEpisode:
         self._answers: list[str] = []
         self._chain: array[int] | None = None
 
-    def reset(self, *, task: str, faults: str = "clean", fault_seed: int = 0, **_row: object) -> None:
+    def reset(
+        self, *, task: str, faults: str = "clean", fault_seed: int = 0, answers: Answers = "text", **_row: object
+    ) -> None:
         """Close the episode before, and begin the one that a row names.
 
         A failure on the harness's side is not raised: the episode is stored as failed, and has no reward.
@@ -108,20 +115,24 @@ class ToolEpisode:
             task: The task's id.
             faults: A preset's name, or a plan as JSON text.
             fault_seed: Fixes when and where the faults strike.
+            answers: How the episode ends.
             **_row: The row's other columns, passed over.
 
         Raises:
-            TaskError: There is no such task, or the task has other tools than this class.
+            TaskError: There is no such task, or the task has other tools, or another way to answer, than this class.
             PlanError: There is no such preset, or the plan is wrong.
         """
         self._close()
-        spec = EpisodeSpec(task, faults_from(faults), fault_seed)
+        spec = EpisodeSpec(task, faults_from(faults), fault_seed, answers=answers)
         found = task_by_id(task)
         if (found.suite, found.tools) != (self._suite, self._tools):
             raise TaskError(f"task {task} offers other tools than {type(self).__name__} has: see environments_of")
+        if answers != self._ends:
+            raise TaskError(f"task {task} is to be answered by {answers}, and {type(self).__name__} by {self._ends}")
         self._spec = spec if self._log is None else self._log.counted(spec)
         try:
-            self._episode = Episode(found, schedule_for(found, spec.faults, spec.fault_seed))
+            schedule = schedule_for(found, spec.faults, spec.fault_seed)
+            self._episode = Episode(found, schedule, answers=answers, reminders=self._limits.reminders)
             self._budget = Budget(self._episode, self._limits)
         except Exception as error:  # one world that cannot be made must not end the training
             self._failure = HarnessFailure.of(error)
@@ -233,41 +244,64 @@ def faults_from(text: str) -> Faults:
         raise PlanError(f"the fault plan in a row is not valid JSON ({error})") from error
 
 
+class TypedEpisode(ToolEpisode):
+    """An episode that ends with a call of `answer`, and gives its reward itself.
+
+    `environment_class` adds the tools, and `answer` among them.
+    """
+
+    _ends: Answers = "typed"
+
+    def get_reward(self) -> float | None:
+        """The reward with the default costs; None for an episode that the harness broke.
+
+        Raises:
+            UserError: `reset` was not called before.
+        """
+        ended = self._end(())
+        return None if ended is None else Reward().total(ended.counts)
+
+
 @banked("tasks", 256)
-def environment_class(suite: str, tools: tuple[str, ...]) -> type[ToolEpisode]:
+def environment_class(suite: str, tools: tuple[str, ...], base: type[ToolEpisode] = ToolEpisode) -> type[ToolEpisode]:
     """The class whose methods are these tools of a suite.
 
     Args:
         suite: The suite's name.
         tools: Names of tools, as `Task.tools` has them.
+        base: What the class is derived from; of one with typed answers, `answer` is a method too.
 
     Returns:
-        A subclass of `ToolEpisode`, the same for the same arguments.
+        A subclass of `base`, the same for the same arguments.
 
     Raises:
         TaskError: There is no such suite, or a tool's name cannot be that of a method.
     """
-    found = suite_named(suite)
-    known = found.tools_named(tools)
+    suite_named(suite).tools_named(tools)
     for name in tools:
         if name in RESERVED or name.startswith("_") or not name.isidentifier():
             raise TaskError(f"tool {name!r} of suite {suite} cannot be a method: rename it")
-    methods = {name: tool_method(tool.spec) for name, tool in known.items()}
     title = "".join(part.title() for part in suite.split("_")) + "Episode"
     doc = f"Episodes of the suite {suite} with the tools {', '.join(tools)}."
-    return type(title, (ToolEpisode,), {"__doc__": doc, "_suite": suite, "_tools": tools, **methods})
+    kind: type[ToolEpisode] = type(title, (base,), {"__doc__": doc, "_suite": suite, "_tools": tools})
+    for spec in specs_of(kind):
+        setattr(kind, spec.name, tool_method(spec))
+    return kind
 
 
-def environment_name(task: Task) -> str:
-    """The name of a task's environment; tasks with the same tools have the same one."""
-    return f"{task.suite}-{len(task.tools)}-{stable_hash('tools', *task.tools) % 16**6:06x}"
+def environment_name(task: Task, answers: Answers = "text") -> str:
+    """The name of a task's environment; tasks with the same tools and way to answer have the same one."""
+    name = f"{task.suite}-{len(task.tools)}-{stable_hash('tools', *task.tools) % 16**6:06x}"
+    return name if answers == "text" else f"{name}-typed"
 
 
-def environments_of(rows: Iterable[Mapping[str, object]]) -> dict[str, type[ToolEpisode]]:
+def environments_of(rows: Iterable[Mapping[str, object]], *, own_reward: bool = True) -> dict[str, type[ToolEpisode]]:
     """Environment name -> class, for all that the rows name: what TRL's `environment_factory` takes.
 
     Args:
-        rows: Rows with the column `task`, as `task_rows` gives them.
+        rows: Rows with the column `task`, and `answers` where they are typed, as `task_rows` gives them.
+        own_reward: Whether environments with typed answers give their reward themselves (`get_reward`); no where
+            reward functions do.
 
     Returns:
         The classes, by the names in the rows' column `environment`.
@@ -282,10 +316,19 @@ def environments_of(rows: Iterable[Mapping[str, object]]) -> dict[str, type[Tool
     found = {}
     for row in rows:
         task = task_by_id(str(row["task"]))
-        found[environment_name(task)] = environment_class(task.suite, task.tools)
+        answers: Answers = "typed" if row.get("answers") == "typed" else "text"
+        base = ToolEpisode if answers == "text" else TypedEpisode if own_reward else _JudgedElsewhere
+        found[environment_name(task, answers)] = environment_class(task.suite, task.tools, base)
     return found
 
 
+class _JudgedElsewhere(ToolEpisode):
+    """Typed answers whose reward is given by reward functions."""
+
+    _ends: Answers = "typed"
+
+
 def specs_of(kind: type[ToolEpisode]) -> tuple[ToolSpec, ...]:
-    """What a rollout shows of the tools of an environment class, in the rollout's order."""
-    return tuple(tool.spec for tool in suite_named(kind._suite).tools_named(kind._tools).values())
+    """What a rollout shows of the tools of an environment class, in the rollout's order; `answer` without fields."""
+    specs = tuple(tool.spec for tool in suite_named(kind._suite).tools_named(kind._tools).values())
+    return specs if kind._ends == "text" else (*specs, open_answer_tool())

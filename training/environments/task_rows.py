@@ -21,7 +21,7 @@ def task_rows(asked: RolloutRequest, prompt: str = "plain") -> list[JSON]:
     """One row for each episode that is asked for.
 
     Columns: `prompt` (system message and instruction), `environment` (see `factory.environments_of`), `task`, `faults`
-    (a preset, or a plan as JSON text), `fault_seed`.
+    (a preset, or a plan as JSON text), `fault_seed`, `answers`.
 
     Args:
         asked: The episodes; their split has to be `train`.
@@ -61,13 +61,14 @@ def rows_of(specs: Iterable[EpisodeSpec], prompt: str = "plain") -> list[JSON]:
         rows.append(
             {
                 "prompt": [
-                    {"role": "system", "content": system_text(task.system, prompt, False)},
+                    {"role": "system", "content": system_text(task.system_for(spec.answers), prompt, False)},
                     {"role": "user", "content": task.instruction},
                 ],
-                "environment": environment_name(task),
+                "environment": environment_name(task, spec.answers),
                 "task": spec.task,
                 "faults": spec.faults if isinstance(spec.faults, str) else spec.faults.to_json(),
                 "fault_seed": spec.fault_seed,
+                "answers": spec.answers,
             }
         )
     return rows

@@ -214,7 +214,8 @@ def _check_vllm(config: GrpoConfig) -> None:
 
 
 def _longest(rows: Sequence[JSON], tokenizer: PreTrainedTokenizerBase) -> int:
-    tools = {name: [spec.openai() for spec in specs_of(kind)] for name, kind in environments_of(rows).items()}
+    kinds = environments_of(rows, own_reward=False)
+    tools = {name: [spec.openai() for spec in specs_of(kind)] for name, kind in kinds.items()}
     lengths = [
         len(
             tokenizer.apply_chat_template(
@@ -295,7 +296,8 @@ def grpo_trainer(job: GrpoJob, model: Any, folder: Path, watch: TrainingMonitor,
         beta=grpo.kl,
         **_vllm_arguments(job),
     )
-    environments = {name: partial(kind, log, limits) for name, kind in environments_of(job.rows).items()}
+    kinds = environments_of(job.rows, own_reward=False)
+    environments = {name: partial(kind, log, limits) for name, kind in kinds.items()}
     tokenizer = reads_turns(job.tokenizer, grpo.format, getattr(model, "generation_config", None))
     return watched(
         job.config,

@@ -4,7 +4,7 @@ import pytest
 
 from faultgym.core.errors import UserError
 from faultgym.training.configs.grpo import GrpoConfig
-from faultgym.training.environments.rewards import Reward
+from faultgym.training.environments.reward import Reward
 from faultgym.training.environments.task_rows import task_rows
 
 LEAST = {"model": "tiny-random", "out": "adapters/a"}

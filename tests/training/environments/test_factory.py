@@ -14,14 +14,17 @@ from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.plan import RolloutRequest
 from faultgym.agents.rollouts.play import run_episode
 from faultgym.core.errors import PlanError, TaskError, UserError
-from faultgym.envs.episode import Episode
+from faultgym.envs.episode import Episode, run_reference
+from faultgym.envs.judging.answering import ACKNOWLEDGED
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.hermes import parse_hermes
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import task_by_id
 from faultgym.tools.types import ToolCall
+from faultgym.training.environments.counts import Counts
 from faultgym.training.environments.factory import TURN, ToolEpisode, environment_class, environments_of, specs_of
+from faultgym.training.environments.reward import Reward
 from faultgym.training.environments.task_rows import task_rows
 
 RATE_LIMITED = '{"version": 1, "name": "", "rules": [{"kind": "rate_limited", "trigger": {"first": 2}}]}'
@@ -261,3 +264,38 @@ def test_the_signature_takes_arguments_by_name():
     kinds = inspect.signature(environment().http).parameters
     assert list(kinds) == ["method", "path", "query", "headers", "body"]
     assert [n for n, p in kinds.items() if p.default is p.empty] == ["method", "path"]
+
+
+def typed(template: str) -> tuple[ToolEpisode, dict]:
+    """An episode with typed answers, and its row."""
+    (row,) = task_rows(RolloutRequest(("orders",), "train", (template,), per_template=1, answers="typed"))
+    made = environments_of([row])[row["environment"]]()
+    made.reset(**row)
+    return made, row
+
+
+def test_with_typed_answers_the_environment_gives_the_reward_itself():
+    made, _ = typed("cancel_order")
+    episode = made._episode
+    solved, answer = run_reference(episode.task, episode.schedule)
+    for record in solved.records:
+        getattr(made, record.call.name)(**record.call.arguments)
+    assert made.answer(outcome=answer.outcome, message=answer.text) == ACKNOWLEDGED
+    assert made.get_reward() == Reward().total(Counts.of(made._ended.trace)) > 0.9
+
+
+def test_a_typed_episode_without_an_answer_is_worth_nothing():
+    made, _ = typed("cancel_order")
+    assert made.get_reward() == 0.0
+    assert not made._ended.trace.verdict.success
+
+
+def test_a_row_is_for_the_class_that_ends_as_it_says():
+    made, row = typed("cancel_order")
+    with pytest.raises(TaskError, match="is to be answered by text"):
+        made.reset(**{**row, "answers": "text"})
+
+
+def test_the_prompt_of_a_typed_row_names_the_tool_to_end_with():
+    _, row = typed("cancel_order")
+    assert "call the tool answer once" in row["prompt"][0]["content"]

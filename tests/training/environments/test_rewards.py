@@ -9,7 +9,8 @@ from faultgym.core.errors import UserError
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import task_by_id
 from faultgym.training.environments.counts import Counts
-from faultgym.training.environments.rewards import COSTS, Reward, measured, reward_functions
+from faultgym.training.environments.reward import COSTS, Reward
+from faultgym.training.environments.rewards import measured, reward_functions
 
 DONE = [{"role": "assistant", "content": "It is done."}]
 

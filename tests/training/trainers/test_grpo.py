@@ -17,7 +17,7 @@ from faultgym.core.errors import UserError
 from faultgym.eval.scoring.score import score
 from faultgym.training.builds.work import work_folder
 from faultgym.training.configs.grpo import GrpoConfig
-from faultgym.training.environments.rewards import Reward
+from faultgym.training.environments.reward import Reward
 from faultgym.training.trainers.grpo import Replayed, train_grpo, warnings_of
 
 pytestmark = pytest.mark.slow

@@ -1,5 +1,6 @@
 """TRL's tool loop over our environments: what the model reads and what its words do is what it is in a rollout."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -18,9 +19,11 @@ from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import UserError
 from faultgym.envs.limits import Limits
 from faultgym.envs.registry import task_by_id
+from faultgym.training.environments.counts import Counts
 from faultgym.training.environments.episode_log import logged
 from faultgym.training.environments.factory import TURN, environments_of
-from faultgym.training.environments.rewards import Reward, reward_functions
+from faultgym.training.environments.reward import Reward
+from faultgym.training.environments.rewards import reward_functions
 from faultgym.training.environments.task_rows import task_rows
 from faultgym.training.trainers.responses import HERMES, episode_trainer_class, message_of, reads_turns
 
@@ -42,7 +45,7 @@ def reader():
     return reads_turns(tokenizer_of(model_path("tiny-random"))).parse_response
 
 
-def made(folder, log, rows, wrap=lambda kind: kind, trainer=None, tokenizer=None, **more):
+def made(folder, log, rows, wrap=lambda kind: kind, trainer=None, tokenizer=None, own_reward=False, **more):
     """A trainer over `tiny-random` with a LoRA adapter; ours, unless another is given."""
     import torch
     from datasets import Dataset
@@ -50,6 +53,7 @@ def made(folder, log, rows, wrap=lambda kind: kind, trainer=None, tokenizer=None
     from transformers import AutoModelForCausalLM
     from trl import GRPOConfig
 
+    kinds = environments_of(rows, own_reward=own_reward)
     path = model_path("tiny-random")
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
     config = {
@@ -77,8 +81,8 @@ def made(folder, log, rows, wrap=lambda kind: kind, trainer=None, tokenizer=None
         args=GRPOConfig(**config | more),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer or reads_turns(tokenizer_of(path)),
-        environment_factory={n: partial(wrap(k), log, LIMITS) for n, k in environments_of(rows).items()},
-        reward_funcs=reward_functions(),
+        environment_factory={n: partial(wrap(k), log, LIMITS) for n, k in kinds.items()},
+        reward_funcs=None if own_reward else reward_functions(),
         peft_config=LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"),
     )
 
@@ -201,6 +205,22 @@ def test_trls_own_trainer_takes_our_environments_too(tmp_path):
     assert all(replay(trace).proven for trace in found)
     assert any(trace.records for trace in found)
     assert list(trainer._logs["rewards"]["verdict"]) == [float(trace.verdict.success) for trace in found]
+
+
+def test_trls_own_trainer_takes_the_reward_of_environments_with_typed_answers(tmp_path):
+    from trl import GRPOTrainer
+
+    tokenizer = tokenizer_of(model_path("tiny-random"))
+    tokenizer.response_template = HERMES
+    rows = task_rows(replace(ASKED, templates=("cancel_order",), style="http", answers="typed"))
+    with logged(tmp_path / "traces", {"name": "grpo"}, LIMITS, {"suites": ["orders"]}) as log:
+        trainer = made(tmp_path, log, rows, trainer=GRPOTrainer, tokenizer=tokenizer, own_reward=True)
+        trainer.train()
+    found = [Trace.from_record(record) for record in RunDirectory.open(tmp_path / "traces").records()]
+    assert {trace.answers for trace in found} == {"typed"}
+    assert all(replay(trace).proven for trace in found)
+    (given,) = trainer._logs["rewards"].values()
+    assert list(given) == pytest.approx([Reward().total(Counts.of(trace)) for trace in found])
 
 
 HOSTILE = [
