@@ -7,7 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from faultgym.envs.check import conduct, content
+from faultgym.envs.check import answers, conduct, content
 from faultgym.envs.check.report import ConformanceRule, Finding, Report, Subject, Violation
 from faultgym.envs.gym.env import ToolEnv
 from faultgym.envs.registry import registered
@@ -34,6 +34,10 @@ _CONTENT = (
     content.identifiers_stay_in_their_split,
     content.tasks_are_what_their_ids_say,
     content.tools_are_declared_in_full,
+    answers.fields_fit_the_facts,
+    answers.twins_have_the_same_fields,
+    answers.solutions_fill_in_the_fields,
+    answers.no_other_answer_counts,
 )
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.registry import register_suite
 from faultgym.envs.suite import Drawn, Entity, EntitySource, FieldHints, Suite, Template
@@ -90,7 +91,8 @@ def draw_price(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 
 def solve_price(desk):
     book = yield from desk.read("book", desk.p["book_id"])
-    return f"It costs {book['price_cents']} cents."
+    cents = book["price_cents"]
+    return desk.answer(f"It costs {cents} cents.", price=cents / 100)
 
 
 def draw_lend(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -100,7 +102,7 @@ def draw_lend(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 
 def solve_lend(desk):
     yield from desk.write("lend_book", book_id=desk.p["book_id"])
-    return f"The book {desk.p['book_id']} is lent."
+    return desk.answer(f"The book {desk.p['book_id']} is lent.")
 
 
 TEMPLATES = (
@@ -116,6 +118,7 @@ TEMPLATES = (
         ),
         draw_price,
         solve_price,
+        answer=(AnswerField("price", "money", "The price of the book", unit="EUR"),),
     ),
     Template(
         "lend",

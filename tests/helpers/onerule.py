@@ -11,6 +11,7 @@ from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.play import run_episode
 from faultgym.agents.traces.chat import chat_messages
 from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.messages.turn import Message
 from faultgym.envs.reference.schedule import schedule_for
@@ -39,9 +40,10 @@ def draw(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 
 def solve(desk):
     yield from desk.operate("get_rule", {}, "Read the rule.")
-    return "A book is lent for 14 days."
+    return desk.answer("A book is lent for 14 days.", loan=14)
 
 
+LOAN = (AnswerField("loan", "duration", "For how long a book is lent", unit="days"),)
 ASKED = (
     "For how many days is a book lent?",
     "How many days may somebody keep a book?",
@@ -55,7 +57,7 @@ SUITE = register_suite(
         name="onerule",
         title="A library's rule",
         service=service("Library", [get_rule]),
-        templates={"loan": Template("loan", "Say for how long a book is lent", ASKED, draw, solve)},
+        templates={"loan": Template("loan", "Say for how long a book is lent", ASKED, draw, solve, answer=LOAN)},
     )
 )
 

@@ -1,0 +1,131 @@
+"""Typed answers that must not count: what an agent might try in place of the right one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from faultgym.envs.episode import Episode, run_reference
+from faultgym.envs.judging.answering import ANSWER
+from faultgym.envs.judging.form import OUTCOMES, AnswerField, Outcome, Value
+from faultgym.envs.judging.typed import wanted_fields, wanted_outcome
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.schedule import schedule_for
+from faultgym.envs.suite import Suite
+from faultgym.envs.task import Task
+from faultgym.tools.types import ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class FalseAnswer:
+    """One answer, and the episode that it would end."""
+
+    what: str
+    """What is wrong with it, in words."""
+    episode: Episode
+    """A copy of its own."""
+    outcome: Outcome
+    fields: Mapping[str, Any]
+    message: str = ""
+
+
+def answered(given: FalseAnswer) -> bool:
+    """Whether an answer, given in its episode, counts as success; one that is refused as a call does not."""
+    arguments: dict[str, Any] = {"outcome": given.outcome, "message": given.message}
+    if given.fields:
+        arguments["fields"] = dict(given.fields)
+    given.episode.step(Turn("", (ToolCall("answer", ANSWER, arguments),)))
+    return given.episode.verdict is not None and given.episode.verdict.success
+
+
+def false_answers(task: Task, other: Task, suite: Suite) -> Iterator[FalseAnswer]:
+    """Answers to a task that must not count.
+
+    Args:
+        task: The task.
+        other: Another task of the same template, whose values are somebody else's.
+        suite: The suite of both.
+
+    Yields:
+        Hedges, lists, wrong and missing values, and another task's values, after all the work was done; and the right
+        answer after too little of it.
+    """
+    solved, solution = run_reference(task, schedule_for(task, suite=suite), suite, "typed")
+    right, values = dict(solution.fields), wanted_fields(task.goal, task.answer)
+    due = wanted_outcome(task.goal)
+    for outcome in OUTCOMES:
+        if outcome != due:
+            yield FalseAnswer(f"the outcome {outcome}, where it is {due}", solved.fork(), outcome, right, solution.text)
+            if right:
+                yield FalseAnswer(f"{outcome} without a value, where it is {due}", solved.fork(), outcome, {})
+    for field in task.answer:
+        if field.name not in values:
+            continue
+        rest = {name: value for name, value in right.items() if name != field.name}
+        yield FalseAnswer(f"an answer without {field.name}", solved.fork(), due, rest, solution.text)
+        for what, value in _wrong(field, values[field.name]):
+            given = {**right, field.name: value}
+            yield FalseAnswer(f"{field.name} given as {what}, {value!r},", solved.fork(), due, given, solution.text)
+    theirs = _sent(other)
+    if values and wanted_fields(other.goal, other.answer) != values:
+        yield FalseAnswer(f"the answer to {other.id}", solved.fork(), due, theirs)
+    if due not in ("answered", "refused"):  # a question may be guessed, work has to be done
+        yield from _undone(task, solved, suite, FalseAnswer("", solved, due, right, solution.text))
+    solved.close()
+
+
+def _undone(task: Task, solved: Episode, suite: Suite, right: FalseAnswer) -> Iterator[FalseAnswer]:
+    """The right answer where nothing was done, and where all was done but the last write."""
+    writes = [n for n, step in enumerate(solved.turns) if any(record.effects for record in step.calls)]
+    for what, turns in (("nothing was done", 0), *(("the last write was left out", n) for n in writes[-1:])):
+        episode = Episode(task, schedule_for(task, suite=suite), suite=suite, answers="typed")
+        for step in solved.turns[:turns]:
+            episode.step(step.turn)
+        yield FalseAnswer(f"the right answer where {what}", episode, right.outcome, right.fields, right.message)
+
+
+def _sent(task: Task) -> dict[str, Any]:
+    """The right values of a task, as an agent would send them."""
+    forms = {field.name: field for field in task.answer}
+    return {
+        name: _written(forms[name], value) if isinstance(value, str) else [_written(forms[name], v) for v in value]
+        for name, value in wanted_fields(task.goal, task.answer).items()
+    }
+
+
+def _wrong(field: AnswerField, right: Value) -> Iterator[tuple[str, Any]]:
+    """Values near a right one, and lists that hold it."""
+    if not isinstance(right, str):
+        more = _written(field, _near(field, right[0]))
+        yield "a list with one more", [*right, more]
+        yield "a list with one less", list(right[1:])
+        return
+    written, near = _written(field, right), _written(field, _near(field, right))
+    yield "another value", near
+    yield "a list", [written, near]
+    yield "two values", f"{written} or {near}"
+
+
+def _written(field: AnswerField, value: str) -> str:
+    """A normalised value as an agent would send it."""
+    if field.kind != "money":
+        return value
+    sign, cents = "-" if value.startswith("-") else "", value.lstrip("-").rjust(3, "0")
+    return f"{sign}{cents[:-2]}.{cents[-2:]}"
+
+
+def _near(field: AnswerField, right: str) -> str:
+    """Another normalised value of the field's kind, such as an agent might give by mistake."""
+    if field.kind == "enum":
+        return next(value for value in field.values if field.normalised(value) != right)
+    if field.kind == "date":
+        return (date.fromisoformat(right) + timedelta(days=1)).isoformat()
+    if field.kind == "time":
+        return f"{(int(right[:2]) + 1) % 24:02d}{right[2:]}"
+    if field.kind in ("name", "text"):
+        return f"{right} junior"
+    if field.kind in ("money", "integer", "duration", "number") and "." not in right:
+        return str(int(right) + 1)
+    return right[:-1] + ("1" if right[-1] == "0" else "0")
