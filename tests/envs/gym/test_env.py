@@ -200,3 +200,29 @@ def test_another_process_with_another_hash_seed_sees_the_same_bytes():
         for seed in ("1", "2")
     }
     assert len(trails) == 1
+
+
+def answering(outcome: str) -> Turn:
+    return Turn("", (ToolCall("a", "answer", {"outcome": outcome}),))
+
+
+def test_with_typed_answers_a_call_of_answer_ends_the_episode():
+    env = ToolEnv("orders", answers="typed")
+    env.reset(options={"task": "orders/cancel_order/train/0"})
+    observation, reward, terminated, truncated, info = env.step(answering("done"))
+    assert (reward, terminated, truncated, info["success"]) == (0.0, True, False, False)
+    assert observation in env.observation_space
+
+
+def test_a_reminder_is_an_observation_like_any_other():
+    env = ToolEnv("orders", answers="typed", reminders=1)
+    env.reset(options={"task": "orders/cancel_order/train/0"})
+    observation, _, terminated, _, _ = env.step(Turn("Done."))
+    assert observation in env.observation_space
+    assert not terminated
+    assert env.step(Turn("Done."))[2]
+
+
+def test_another_kind_of_answers_is_refused():
+    with pytest.raises(ValueError, match="'typed' or 'text', not 'maybe'"):
+        ToolEnv("orders", answers="maybe")
