@@ -255,6 +255,10 @@ class FaultEvent:
     """What was changed; never shown to the agent."""
 
 
+_SURFACE = frozenset({"tool_removed", "argument_renamed"})
+"""Kinds that change what is offered."""
+
+
 def removed(events: Iterable[FaultEvent]) -> frozenset[str]:
     """The tools that these faults have taken away."""
     return frozenset(event.tool for event in events if event.kind == "tool_removed")
@@ -277,7 +281,9 @@ def offered(specs: Iterable[ToolSpec], events: Iterable[FaultEvent]) -> tuple[To
         specs: The tools as they are declared.
         events: What has fired so far.
     """
-    events = tuple(events)
+    events = [event for event in events if event.kind in _SURFACE]
+    if not events:
+        return tuple(specs)
     gone, names = removed(events), renamed(events)
     return tuple(
         _with_names(spec, names[spec.name]) if spec.name in names else spec for spec in specs if spec.name not in gone

@@ -124,6 +124,12 @@ def test_type_drift_gives_an_amount_in_its_currency_with_the_unit_beside_it(lab:
     assert (body["price"], body["unit"], body["version"]) == ("45.50", "EUR", 1)
 
 
+def test_a_page_for_json_is_titled_by_what_it_says(lab: Any) -> None:
+    page = lab(once("html_for_json")).get(PATH)
+    assert "<title>Scheduled maintenance</title>" in page
+    assert "<h1>Scheduled maintenance</h1>" in page
+
+
 def test_extra_noise_stands_before_the_fields_and_leaves_them_visible(lab: Any) -> None:
     at = lab(once("extra_noise"))
     text = at.get(PATH)

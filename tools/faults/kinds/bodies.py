@@ -24,10 +24,10 @@ from faultgym.tools.faults.payload import (
     with_body,
 )
 from faultgym.tools.faults.registry import kind
-from faultgym.tools.faults.types import Contract, FaultContext, ScheduledFault
+from faultgym.tools.faults.types import REVISION, Contract, FaultContext, ScheduledFault
 
-_LOGIN = (
-    b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head>\n<body><h1>Scheduled maintenance</h1>\n"
+_PAGE = (
+    b"<!DOCTYPE html>\n<html><head><title>Scheduled maintenance</title></head>\n<body><h1>Scheduled maintenance</h1>\n"
     b"<p>Please come back in a moment.</p></body></html>\n"
 )
 
@@ -41,7 +41,9 @@ def _is_json(context: FaultContext) -> bool:
 
 
 def _malformed(
-    can_fire: Callable[[FaultContext], bool] = _is_json, params: JSON | None = None
+    can_fire: Callable[[FaultContext], bool] = _is_json,
+    params: JSON | None = None,
+    first: Callable[[FaultContext], HttpResponse] | None = None,
 ) -> Callable[[Callable[[FaultContext], HttpResponse]], Callable[[FaultContext], HttpResponse]]:
     return kind(
         "http",
@@ -52,6 +54,7 @@ def _malformed(
         pinned=True,
         varies=_contract,
         params=params or {},
+        earlier={} if first is None else {1: {"act": first}},
     )
 
 
@@ -89,10 +92,16 @@ def invalid_json(context: FaultContext) -> HttpResponse:
     return with_body(reply, orjson.dumps(body).replace(b'"\\u0000NaN"', b"NaN"))
 
 
-@_malformed()
+def _page(context: FaultContext, page: bytes) -> HttpResponse:
+    return with_body(http_reply(context), page, content_type="text/html; charset=utf-8")
+
+
+@_malformed(
+    params={REVISION: 2}, first=lambda context: _page(context, _PAGE.replace(b"Scheduled maintenance", b"Sign in", 1))
+)
 def html_for_json(context: FaultContext) -> HttpResponse:
     """A page in HTML with status 200."""
-    return with_body(http_reply(context), _LOGIN, content_type="text/html; charset=utf-8")
+    return _page(context, _PAGE)
 
 
 @_malformed()
