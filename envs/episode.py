@@ -19,6 +19,7 @@ from faultgym.envs.judging.answering import (
 from faultgym.envs.judging.form import Answers, TypedAnswer
 from faultgym.envs.judging.goal import Verdict, judge, looked_up
 from faultgym.envs.judging.injection import injections
+from faultgym.envs.judging.reading.question import question
 from faultgym.envs.judging.typed import judge_typed
 from faultgym.envs.messages.turn import Message, Observation, Turn
 from faultgym.envs.reference.continuing import continue_reference
@@ -170,7 +171,8 @@ class Episode(Simulation):
             return self.verdict
         text = closing_text(self.turns)[:LAST_TURN_TEXT]
         blocked = self._blocked(bool(text))
-        self.verdict = judge(goal, self.world, text, looked_up=seen, blocked=blocked, injections=planted)
+        asked = question(self.world, self.task.instruction, self.task.params)
+        self.verdict = judge(goal, self.world, text, looked_up=seen, blocked=blocked, injections=planted, asked=asked)
         return self.verdict
 
     def reopen(self) -> None:
@@ -235,4 +237,4 @@ def reaches_goal(episode: Episode, max_turns: int | None = None) -> bool:
         twin.step(closing_turn(answer, twin.answers))
     verdict = twin.verdict
     twin.close()
-    return verdict is not None and verdict.success
+    return verdict is not None and verdict.success is True

@@ -25,6 +25,9 @@ TEXT_SHOWN = 1_500
 ARGUMENTS_SHOWN = 40
 """Arguments of a call that a transcript shows."""
 
+OUTCOMES = {True: "success", False: "failure", None: "undecided"}
+"""What a verdict is called."""
+
 _DANGEROUS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 and C1 controls, among them ESC and CSI; newline and tab stay
     "\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"  # invisible or reordering
@@ -148,7 +151,7 @@ def transcript_of(shown: Shown, *, faults: bool = False) -> str:
                 now = at
         call += len(step.calls)
     if shown.verdict is not None:
-        word = "success" if shown.verdict.success else "failure"
+        word = OUTCOMES[shown.verdict.success]
         lines += ["", *_block("verdict", f"{word}: {shown.verdict.reason} (ended by: {shown.stop})")]
     return "\n".join(lines)
 

@@ -78,6 +78,8 @@ def critical_step(trace: Trace, task: Task | None = None, state: Callable[[int],
     """
     if trace.verdict is None:
         return Critical(None, "the harness failed: there is nothing to say about the policy")
+    if trace.verdict.success is None:
+        return Critical(None, "its verdict stays open")
     if trace.verdict.success:
         return Critical(None, "it succeeded")
     if not trace.steps:

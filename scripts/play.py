@@ -31,7 +31,7 @@ from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
 from faultgym.envs.reference.schedule import Faults, schedule_for
 from faultgym.envs.registry import suite_named, task_by_id
-from faultgym.envs.render import neutralised
+from faultgym.envs.render import OUTCOMES, neutralised
 from faultgym.envs.suite import Suite
 
 KIND = "played"
@@ -164,7 +164,7 @@ def _save(run: RunDirectory, spec: EpisodeSpec, episode: Episode, policy: JSON) 
             writer.append(trace.to_line())
     verdict = trace.verdict
     assert verdict is not None
-    word = "unfinished" if trace.stop == UNFINISHED else "success" if verdict.success else "failure"
+    word = "unfinished" if trace.stop == UNFINISHED else OUTCOMES[verdict.success]
     _say(f"\n{word}: {neutralised(verdict.reason)}")
     _say(f"{len(trace.steps)} turns kept as episode {trace.episode_id} in {run.path}")
     _say(f"next: {command('replay', run.path, '--episode', trace.episode_id)}")

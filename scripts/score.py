@@ -117,6 +117,8 @@ def _notes(scores: Sequence[Score]) -> Iterator[str]:
     found = [s.critical for s in scores if s.critical is not None]
     if found:
         yield f"First critical step found in {len(found)} failures; median: turn {sorted(found)[len(found) // 2]}."
+    if whole.undecided:
+        yield f"Undecided, and left out: {whole.undecided} episodes whose final text can be read in more than one way."
     if not whole.valid:
         yield f"INVALID: {whole.harness_errors} of {whole.episodes + whole.harness_errors} episodes are harness errors."
 

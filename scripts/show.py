@@ -41,7 +41,7 @@ def _list(console: Console, run: Path, failed: bool, most: int) -> None:
     table = grid(f"Traces in {neutralised(str(run))}", ("episode", "task", "faults", "calls", "end"), whole=("task",))
     listed = left = 0
     for trace in stored_traces(run):
-        won = trace.verdict is not None and trace.verdict.success
+        won = trace.verdict is not None and trace.verdict.success is True
         if failed and won:
             continue
         if listed == most:

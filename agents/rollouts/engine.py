@@ -62,6 +62,7 @@ class Progress:
     """Sampled tokens, where they are known."""
     failure: str = ""
     """The last one, in a line."""
+    undecided: int = 0
 
     @property
     def pending(self) -> int:
@@ -71,13 +72,13 @@ class Progress:
     @property
     def success_rate(self) -> float | None:
         """Of the episodes finished since the start; None before there is one."""
-        judged = self.done - self.failed
-        return self.succeeded / judged if judged else None
+        return self.succeeded / judged if (judged := self.done - self.failed - self.undecided) else None
 
     def add(self, outcome: RunOutcome) -> None:
         """Count one finished episode."""
         self.done += 1
-        self.succeeded += outcome.success
+        self.succeeded += outcome.success is True
+        self.undecided += outcome.success is None and not outcome.failure
         self.calls += outcome.calls
         self.tokens += outcome.tokens
         if outcome.failure:
@@ -89,7 +90,7 @@ class Progress:
 class RunOutcome:
     """What the progress display needs of one episode."""
 
-    success: bool
+    success: bool | None
     calls: int
     tokens: int
     failure: str = ""
@@ -99,7 +100,7 @@ class RunOutcome:
         """The outcome of a finished episode."""
         failure = trace.harness_error
         return cls(
-            trace.verdict is not None and trace.verdict.success,
+            None if trace.verdict is None else trace.verdict.success,
             trace.calls,
             trace.tokens or 0,
             f"{trace.task.id}: {failure.type}: {failure.message}" if failure else "",

@@ -211,7 +211,7 @@ def episodes_end_once(subject: Subject) -> None:
         _, reward, terminated, truncated, info = env.step(Turn("I do not know."))
         require(terminated and not truncated, f"{task.id}: a final turn does not terminate")
         require({"success", "reason"} <= info.keys(), f"{task.id}: no verdict at the end")
-        require(reward == env.reward.success * info["success"], f"{task.id}: the reward is not the verdict's")
+        require(reward == env.reward.success * bool(info["success"]), f"{task.id}: the reward is not the verdict's")
         _require_reset(env, f"after the end of {task.id}")
 
 

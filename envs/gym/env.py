@@ -235,7 +235,7 @@ class ToolEnv(gym.Env[Observation, Turn]):
         if verdict is None:
             return observation, reward, False, False, info
         info["success"], info["reason"] = verdict.success, verdict.reason
-        return observation, reward + parts.success * verdict.success, True, False, info
+        return observation, reward + parts.success * bool(verdict.success), True, False, info
 
     def render(self) -> str | None:
         """The transcript so far in render mode `ansi` (empty before the first reset); None without a render mode."""

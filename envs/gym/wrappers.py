@@ -81,7 +81,7 @@ class _Budget(gym.Wrapper[Observation, A, Observation, A]):
             return observation, reward, terminated, truncated, info
         verdict = episode.finish(stop)
         info = {**info, "success": verdict.success, "reason": verdict.reason}
-        return observation, float(reward) + env.reward.success * verdict.success, False, True, info
+        return observation, float(reward) + env.reward.success * bool(verdict.success), False, True, info
 
 
 class TurnLimit(gym.utils.RecordConstructorArgs, _Budget[A]):

@@ -1,8 +1,7 @@
 """Reading facts out of an answer, without a model: normalise, then look for atoms.
 
-Numbers, money, dates, times and case are normalised on both sides. `found_in` looks for a mention;
-`stated_in` asks whether the text also says so: `not shipped` mentions a status and states none. An
-answer that lists candidates has not chosen one, so each rival that it states counts against it.
+Numbers, money, dates, times and case are normalised on both sides. `found_in` looks for a mention; whether
+the text also says so is for `reading` to tell: `not shipped` mentions a status and states none.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Literal
 
 from faultgym.core.bank import banked
 from faultgym.envs.identifiers import EMAIL
-from faultgym.envs.judging.mentions import Mention, mentions, seconds
+from faultgym.envs.judging.mentions import Mention, mentions
 
 AtomKind = Literal["text", "id", "number", "money", "date"]
 
@@ -26,8 +25,6 @@ LONGEST = 20_000
 _TIME = re.compile(r"\d\d:\d\d")
 _GROUPED = re.compile(r"(?<=\d)[\u00a0\u2009\u202f\u2019](?=\d{3}(?!\d))")
 """Signs that only ever group the digits of one number."""
-_BEFORE = 80
-"""Characters before a mention that tell how it is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,38 +49,24 @@ class Atom:
             return Decimal(self.text) in facts.numbers
         if self.kind == "date":
             return self.text in facts.dates
-        return any(True for _ in _places(self, facts))
+        if self.is_time:
+            return any(m.kind == "time" and m.value == self.text for m in facts.mentions)
+        return any(form in facts.words for form in _forms(self))
 
-    def stated_in(self, text: str, *, rival: bool = False) -> bool:
-        """Whether a text says that the fact is so, in at least one place.
-
-        Args:
-            text: An answer; its first `LONGEST` characters are read.
-            rival: Whether the atom is a competing candidate: what is said of the past (`no longer`, `from packed to
-                shipped`) then does not count.
-
-        Example:
-            >>> shipped = Atom("text", "shipped")
-            >>> shipped.stated_in("ORD-10422 has shipped."), shipped.stated_in("ORD-10422 has not shipped.")
-            (True, False)
-        """
-        facts = read(text)
-        word = self.kind in ("text", "id")
-        for start, end in _places(self, facts, rival=rival):
-            source = facts.words if word else facts.plain
-            before = source[max(0, start - _BEFORE) : start]
-            before = f"{before} " if word else f" {words(before)} "
-            if not _denied(self, before, source[end : end + 40] if word else "", rival):
-                return True
-        return False
+    @property
+    def is_time(self) -> bool:
+        """Whether it is a time of day, such as `09:30`."""
+        return self.kind == "text" and _TIME.fullmatch(self.text) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class StatedFacts:
     """What a text states, normalised."""
 
-    plain: str
+    raw: str
     """The folded text."""
+    plain: str
+    """The same with spaces for underscores."""
     words: str
     """Case-folded words, single spaces, one at either end; identifiers as `ord 10422`."""
     mentions: tuple[Mention, ...]
@@ -126,27 +109,14 @@ def read(text: str) -> StatedFacts:
         >>> sorted(read("41.50 EUR on 2 March 2026").dates)
         ['2026-03-02']
     """
-    plain = fold(text[:LONGEST]).replace("_", " ")
+    raw = fold(text[:LONGEST])
+    plain = raw.replace("_", " ")
     found = tuple(mentions(plain))
     sets: dict[str, set[Decimal | str]] = {"number": set(), "cents": set(), "date": set()}
     for mention in found:
         if mention.kind in sets:
             sets[mention.kind].add(mention.value)
-    return StatedFacts(plain, f" {words(plain)} ", found, *map(frozenset, sets.values()))  # type: ignore[arg-type]
-
-
-def _places(atom: Atom, facts: StatedFacts, *, rival: bool = False) -> Iterator[tuple[int, int]]:
-    """Where a text mentions the atom, as places in its words, or in its folded text for values."""
-    if atom.kind in ("text", "id") and not _TIME.fullmatch(atom.text):
-        for form in _forms(atom):
-            at = facts.words.find(form)
-            while at >= 0:
-                yield at, at + len(form)
-                at = facts.words.find(form, at + 1)
-        return
-    for mention in facts.mentions:
-        if _is(atom, mention, rival):
-            yield mention.start, mention.start
+    return StatedFacts(raw, plain, f" {words(plain)} ", found, *map(frozenset, sets.values()))  # type: ignore[arg-type]
 
 
 def _forms(atom: Atom) -> Iterator[str]:
@@ -158,80 +128,14 @@ def _forms(atom: Atom) -> Iterator[str]:
         yield f" {prefix}{number} "
         if len(number) > 4:
             yield f" {number} "
-    level = re.fullmatch(r"([a-z]{3,})(\d)", plain)
+    level = LEVEL.fullmatch(plain)
     if level:  # `sev2` is also written SEV-2 and severity 2
         yield f" {level[1]} {level[2]} "
         if level[1] == "sev":
             yield f" severity {level[2]} "
 
 
-def _is(atom: Atom, mention: Mention, rival: bool) -> bool:
-    kind, value = mention.kind, mention.value
-    if atom.kind == "text":
-        return kind == "time" and value == atom.text
-    if atom.kind == "date":
-        return value == atom.text if kind == "date" else kind == "yearless" and value == atom.text[4:]
-    if atom.kind == "money":
-        return kind == "cents" and value == Decimal(atom.text)
-    if kind == "spelled":
-        return value == Decimal(atom.text) and not (rival and value == 1)  # `one` is also a pronoun
-    if kind == "duration":
-        return bool(atom.unit) and value == seconds(Decimal(atom.text), atom.unit)
-    return kind == "number" and value == Decimal(atom.text) and not (atom.unit and mention.timed)
-
-
-_FILLER = (
-    r"(?: (?:a|an|the|in|at|of|on|to|as|by|yet|been|be|being|currently|actually|really|even|still|"
-    r"status|state|marked|set|worth|exactly|eur|euros?|sku|ord|pay))*"
-)
-_NEGATED = re.compile(
-    r" (?:not|never|isn t|aren t|wasn t|weren t|hasn t|haven t|hadn t|doesn t|didn t|won t|cannot|can t|neither|nor|"
-    r"no longer|rather than|instead of|other than|except|without|unlike)" + _FILLER + r" $"
-)
-_UNREAL = re.compile(
-    r"(?:(?<!appears)(?<!appear)(?<!seems)(?<!seem)(?<!shown)(?<!listed)(?<!recorded)(?<!reported)(?<!confirmed)"
-    r"(?<!known)(?<!found) to| will| would| shall| should| must| may| might| can| could)"
-    r"(?: (?:soon|then|also|still|now|later|only))* (?:be|get|become|have been)(?: (?:marked|set|as|to))* $"
-    r"| whether(?: \w+){0,4} $"
-)
-_PAST = re.compile(
-    r" (?:from|previously|formerly|earlier|originally|initially|had been|after being|having been|used to be|"
-    r"(?:old|previous|former|earlier) (?:status|state|order|one))" + _FILLER + r" $"
-    r"| (?:if|unless|until|once)(?: \w+){0,3} $"
-)
-_FORMER = re.compile(r"(?:earlier|before|previously|at first|until|any more|anymore) ")
-_REPLIED = re.compile(r" (?:api|query|tool|look ?up|system|request|search|database|response|call|sql) $")
-_REPLY = re.compile(r"(?:no|that|not|only|zero|nothing|error|empty|http|\d{3}|none) ")
-
-
-def _denied(atom: Atom, before: str, after: str, rival: bool) -> bool:
-    """Whether the words before a mention say that it is not so, or not yet, or, for a rival, no longer."""
-    if _NEGATED.search(before):
-        return True
-    if atom.kind not in ("text", "id"):
-        return False
-    if rival and (
-        _PAST.search(before) or _FORMER.match(after) or (atom.text == "returned" and _a_reply(before, after))
-    ):
-        return True
-    return _UNREAL.search(before) is not None
-
-
-def _a_reply(before: str, after: str) -> bool:
-    """Whether `returned` is said of an answer and not of goods."""
-    return _REPLIED.search(before) is not None or _REPLY.match(after) is not None
-
-
-def asserted(candidates: Iterable[Atom], text: str) -> list[str]:
-    """The candidates that a text states, in their order and canonical form.
-
-    Args:
-        candidates: Competing facts, none of which is wanted.
-        text: An answer.
-    """
-    return [a.text for a in candidates if a.stated_in(text, rival=True)]
-
-
+LEVEL = re.compile(r"([a-z]{3,})(\d)")
 _MOST = {"number": 16, "money": 16, "date": 6, "id": 6, "text": 3}
 """Values of one kind that an answer may state beside those that are wanted."""
 

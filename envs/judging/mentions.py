@@ -13,6 +13,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
+from faultgym.envs.judging.spelled import DAY_WORDS, DAYS, spelled_numbers
+
 MentionKind = Literal["date", "yearless", "time", "cents", "number", "spelled", "duration"]
 
 
@@ -24,6 +26,8 @@ class Mention:
     value: str | Decimal
     """ISO date, `--MM-DD`, `HH:MM`, cents, a number, or a duration in seconds (months: negative)."""
     start: int
+    end: int
+    """Where its digits or its words end; a unit or a currency behind them is left out."""
     timed: bool = False
     """Whether a number is followed by a unit of time."""
 
@@ -35,6 +39,8 @@ _DATES = (
     (re.compile(r"(?<!\d)(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?!\d)(?:t[\d:.]+z?)?"), ("ymd",)),
     (re.compile(rf"\b{_DAY}(?: of)?[ -]({_MONTH})\b\.?,?[ -](\d{{4}})\b"), ("dmy",)),
     (re.compile(rf"\b({_MONTH})\b\.?(?: the)? {_DAY},? (\d{{4}})\b"), ("mdy",)),
+    (re.compile(rf"\b({DAY_WORDS})(?: of)? ({_MONTH})\b\.?,? (\d{{4}})\b"), ("dmy",)),
+    (re.compile(rf"\b({_MONTH})(?: the)? ({DAY_WORDS}),? (\d{{4}})\b"), ("mdy",)),
     (re.compile(r"(?<![\d.])(\d{1,2})\. ?(\d{1,2})\. ?(\d{4})(?!\d)"), ("dmy",)),
     (re.compile(r"(?<![\d/])(\d{1,2})/(\d{1,2})/(\d{4})(?!\d)"), ("dmy", "mdy")),
 )
@@ -50,7 +56,8 @@ _EURO, _CENT = r"(?:eur|euros?|€)(?![a-z])", r"(?:euro ?cents?|cents?|ct)(?![a
 _OTHER = r"(?:us\$|\$|usd|£|gbp|chf|¥|yen|jpy|dollars?|pounds?|francs?|percent|%|k|thousand|million|mio)(?![a-z])"
 _SPLIT_AMOUNT = re.compile(rf"(?<![\w.,])(\d+) ?{_EURO},?(?: and)? (\d{{1,2}})(?: ?{_CENT}|(?![\w.,:]*\d| ?[a-z%]))")
 _CHUNK = re.compile(
-    r"(?<![\w.])([-+]?)(?:eur(?:os?)?)?(\d++(?:[.,']\d++)*+)"
+    r"(?<![\w.])([-+]?)(?:eur(?:os?)?)?(\d{1,3}(?: \d{3})++[.,]\d\d(?![\d.,])|\d{1,3}(?: \d{3})++(?= "
+    r"[a-z]{3})|\d++(?:[.,']\d++)*+)"
     r"(?=(?:eur|euros?|ct|cents?|s|secs?|mins?|h|hrs?|d|x)\b|(?!\w))"
 )
 _ENGLISH = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -64,14 +71,18 @@ _UNIT = {
     "mo": "months?", "y": "years?|yrs?",
 }  # fmt: skip
 _UNITS = {name: re.compile(rf"[ -]?(?:{words})(?![a-z0-9])") for name, words in _UNIT.items()}
+_BEHIND = re.compile(
+    rf" ?(?P<other>{_OTHER})| ?(?P<cent>{_CENT})|"
+    + "|".join(rf"(?P<{name}>[ -]?(?:{words})(?![a-z0-9]))" for name, words in _UNIT.items())
+)
+"""What stands behind a number: another currency or measure, cents, or a unit of time by its name."""
+_FOREIGN = re.compile(r"(?:\$|£|¥|usd|gbp|chf) ?$")
+_EUROS = re.compile(rf" ?{_EURO}")
+_AND = re.compile(rf" ?{_EURO},?(?: and)? ")
+_AND_CENTS = re.compile(rf" ?{_EURO},?(?: and)? [a-z -]{{3,24}} ?{_CENT}")
+_NOUN = re.compile(r" (?!eur\b|euros?\b)[a-z]{3,}")
+_MINUTES_SECONDS = re.compile(r"(?<![\w.,])(\d+) ?(?:m|min|mins|minutes?),?(?: and)? ?(\d+) ?(?:s|secs?|seconds?)\b")
 _HOURS_MINUTES = re.compile(r"(?<![\w.,])(\d+) ?(?:h|hrs?|hours?),?(?: and)? ?(\d+) ?(?:m|min|mins|minutes?)\b")
-
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-    " seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_SPELLED = re.compile(rf"\b(?:({'|'.join(_TENS)})(?:[ -]({'|'.join(_ONES[1:10])}))?|({'|'.join(_ONES)}))\b")
 
 
 def mentions(plain: str) -> list[Mention]:
@@ -128,12 +139,16 @@ def _read_dates(plain: str, found: list[Mention]) -> str:
         for match in pattern.finditer(rest):
             for order in orders:
                 parts = dict(zip(order, match.groups(), strict=True))
-                found += [Mention("date", d, match.start()) for d in _date(parts["y"], parts["m"], parts["d"])]
+                found += [
+                    Mention("date", d, match.start(), match.end()) for d in _date(parts["y"], parts["m"], parts["d"])
+                ]
         rest = pattern.sub(_blank, rest)
     for pattern, order in _YEARLESS:
         for match in pattern.finditer(rest):
             parts = dict(zip(order, match.groups(), strict=True))
-            found += [Mention("yearless", d[4:], match.start()) for d in _date("2024", parts["m"], parts["d"])]
+            found += [
+                Mention("yearless", d[4:], match.start(), match.end()) for d in _date("2024", parts["m"], parts["d"])
+            ]
         rest = pattern.sub(_blank, rest)
     return rest
 
@@ -141,7 +156,7 @@ def _read_dates(plain: str, found: list[Mention]) -> str:
 def _date(year: str, month: str, day: str) -> Iterator[str]:
     number = int(month) if month.isdigit() else 1 + [m[:3] for m in _MONTHS].index(month[:3])
     try:
-        yield date(int(year), number, int(day)).isoformat()
+        yield date(int(year), number, DAYS.get(day) or int(day)).isoformat()
     except ValueError:
         return
 
@@ -153,11 +168,11 @@ def _read_times(rest: str, found: list[Mention]) -> str:
         hour, minute, half = int(match[1]), match[2], match[3]
         if hour > 24 or int(minute) > 59:
             return match[0]
-        found.append(Mention("time", f"{_hour(hour, half):02d}:{minute}", match.start()))
+        found.append(Mention("time", f"{_hour(hour, half):02d}:{minute}", match.start(), match.end()))
         return match[0] if "." in match[0][:3] and not half else _blank(match)
 
     def whole(match: re.Match[str]) -> str:
-        found.append(Mention("time", f"{_hour(int(match[1]), match[2]):02d}:00", match.start()))
+        found.append(Mention("time", f"{_hour(int(match[1]), match[2]):02d}:00", match.start(), match.end()))
         return _blank(match)
 
     return _HOUR.sub(whole, _TIME.sub(take, rest))
@@ -172,33 +187,44 @@ def _hour(hour: int, half: str | None) -> int:
 def _read_pairs(rest: str, found: list[Mention]) -> str:
     """`41 euros and 50 cents`, `5 hours 2 minutes`: two numbers that are one value."""
     for match in _SPLIT_AMOUNT.finditer(rest):
-        found.append(Mention("cents", Decimal(int(match[1]) * 100 + int(match[2])), match.start()))
+        found.append(Mention("cents", Decimal(int(match[1]) * 100 + int(match[2])), match.start(), match.end()))
     rest = _SPLIT_AMOUNT.sub(_blank, rest)
     for match in _HOURS_MINUTES.finditer(rest):
-        found.append(Mention("duration", Decimal(int(match[1]) * 3600 + int(match[2]) * 60), match.start()))
-    return _HOURS_MINUTES.sub(_blank, rest)
+        found.append(
+            Mention("duration", Decimal(int(match[1]) * 3600 + int(match[2]) * 60), match.start(), match.end())
+        )
+    rest = _HOURS_MINUTES.sub(_blank, rest)
+    for match in _MINUTES_SECONDS.finditer(rest):
+        found.append(Mention("duration", Decimal(int(match[1]) * 60 + int(match[2])), match.start(), match.end()))
+    return _MINUTES_SECONDS.sub(_blank, rest)
 
 
 def _numbers(rest: str) -> Iterator[Mention]:
     for match in _CHUNK.finditer(rest):
-        chunk, sign = match[2], -1 if match[1] == "-" else 1
+        chunk, negative = match[2].replace(" ", ""), match[1] == "-"
         start, end = match.start(), match.end()
-        after, before = rest[end : end + 24], rest[max(0, start - 4) : start]
-        other = re.match(rf" ?{_OTHER}", after) or re.search(r"(?:\$|£|¥|usd|gbp|chf) ?$", before)
-        if other and not (before.endswith("$") and after.startswith("$")):  # $41.50$ is how TeX sets a number
-            yield from (Mention("number", sign * v, start) for v in _values(chunk))
+        values = [-value for value in _values(chunk)] if negative else _values(chunk)
+        behind = _BEHIND.match(rest, end)
+        kind = behind.lastgroup if behind is not None else None
+        tex = rest[start - 1 : start] == "$" and rest[end : end + 1] == "$"  # $41.50$ is how TeX sets a number
+        if (kind == "other" and not tex) or (not tex and _FOREIGN.search(rest, max(0, start - 4), start)):
+            yield from (Mention("number", value, start, end) for value in values)
             continue
-        if re.match(rf" ?{_CENT}", after):
-            for value in _values(chunk):
-                yield Mention("cents", sign * value, start)
-                yield Mention("number", sign * value, start)
+        if kind == "cent":
+            for value in values:
+                yield Mention("cents", value, start, end)
+                yield Mention("number", value, start, end)
             continue
-        unit = next((u for u, pattern in _UNITS.items() if pattern.match(after)), "")
-        for value in _values(chunk):
-            yield Mention("number", sign * value, start, bool(unit))
+        unit = kind if kind in _SECONDS else ""
+        for value in values:
+            yield Mention("number", value, start, end, bool(unit))
             if unit:
-                yield Mention("duration", sign * value * _SECONDS[unit], start)
-        yield from (Mention("cents", sign * v * 100, start) for v in {*_values(chunk), *_commas(chunk)})
+                yield Mention("duration", value * _SECONDS[unit], start, end)
+        commas = _commas(chunk)
+        for value in dict.fromkeys((*values, *(-v if negative else v for v in commas))):
+            yield Mention("cents", value * 100, start, end)
+        if not unit and commas and "." in chunk and _NOUN.match(rest, end):  # `5.687 customers`
+            yield from (Mention("number", -v if negative else v, start, end) for v in commas)
 
 
 def _values(chunk: str) -> list[Decimal]:
@@ -220,9 +246,19 @@ def _commas(chunk: str) -> list[Decimal]:
 
 
 def _spelled(rest: str) -> Iterator[Mention]:
-    for match in _SPELLED.finditer(rest):
-        if match[3]:
-            value = _ONES.index(match[3])
-        else:
-            value = 20 + 10 * _TENS.index(match[1]) + (_ONES.index(match[2]) if match[2] else 0)
-        yield Mention("spelled", Decimal(value), match.start())
+    euros: Mention | None = None
+    for number, start, end in spelled_numbers(rest):
+        behind = _BEHIND.match(rest, end)
+        kind = behind.lastgroup if behind is not None else None
+        unit = kind if kind in _SECONDS else ""
+        value = Decimal(number)
+        yield Mention("spelled", value, start, end, bool(unit))
+        if unit:
+            yield Mention("duration", value * _SECONDS[unit], start, end)
+        elif kind == "cent" and euros is not None and _AND.fullmatch(rest, euros.end, start):
+            yield Mention("cents", Decimal(euros.value) * 100 + value, euros.start, end)
+            euros = None
+        elif _EUROS.match(rest, end):
+            euros = Mention("spelled", value, start, end)
+            if not _AND_CENTS.match(rest, end):
+                yield Mention("cents", value * 100, start, end)

@@ -10,6 +10,7 @@ from faultgym.core.json import JSON
 from faultgym.envs.judging.answering import ANSWER
 from faultgym.envs.judging.form import Answers
 from faultgym.envs.judging.goal import judge, looked_up
+from faultgym.envs.judging.reading.question import question
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import (
@@ -112,10 +113,11 @@ def _solved(suite: Suite, task: Task, schedule: FaultSchedule) -> tuple[int, boo
     simulation = Simulation(suite, task, FaultLayer(schedule))
     text = play_reference(simulation, task).text
     seen = looked_up(task.goal, simulation.records)
-    verdict = judge(task.goal, simulation.world, text, looked_up=seen, blocked=False)
+    asked = question(simulation.world, task.instruction, task.params)
+    verdict = judge(task.goal, simulation.world, text, looked_up=seen, blocked=False, asked=asked)
     calls = simulation.calls
     simulation.close()
-    return calls, verdict.success
+    return calls, verdict.success is True
 
 
 def feasible(task: Task, schedule: FaultSchedule, suite: Suite | None = None) -> bool:

@@ -173,7 +173,8 @@ def _warnings(base: RunSummary, one: RunComparison) -> Iterator[str]:
     pairing = one.pairing
     if pairing.unscored:
         broken = [pair.base if not pair.base.score.valid else pair.other for pair in pairing.unscored]
-        yield f"Left out, for a harness error: {_count(len(broken), 'pair')}: {_plain(named(broken))}."
+        why = "a harness error or an open verdict"
+        yield f"Left out, for {why}: {_count(len(broken), 'pair')}: {_plain(named(broken))}."
     for name, alone in ((base.name, pairing.only_base), (one.run.name, pairing.only_other)):
         if alone:
             yield f"Only in {_plain(name)}, so left out: {_count(len(alone), 'episode')}: {_plain(named(alone))}."

@@ -86,7 +86,7 @@ def gate(suite: Suite, template: str, tasks: Iterable[Task]) -> GateRow:
 
 
 def _succeeded(episode: Episode) -> bool:
-    return episode.verdict is not None and episode.verdict.success
+    return episode.verdict is not None and episode.verdict.success is True
 
 
 def _why(episode: Episode) -> str:

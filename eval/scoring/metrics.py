@@ -100,6 +100,8 @@ class Summary:
     episodes: int
     """With a verdict."""
     harness_errors: int
+    undecided: int
+    """Episodes whose verdict stays open: counted, and left out of all that follows."""
     tasks: int
     success: Estimate
     spl: Estimate
@@ -153,7 +155,7 @@ def summarize(scores: Iterable[Score], ks: Sequence[int] = (1, 2, 4, 8)) -> Summ
     """Sum up scores of any number of tasks and trials.
 
     Args:
-        scores: The scores; those of harness errors are counted and left out of everything else.
+        scores: The scores; those of harness errors and of open verdicts are counted and left out of the rest.
         ks: The numbers of trials for pass@k and pass^k.
 
     Example:
@@ -167,7 +169,8 @@ def summarize(scores: Iterable[Score], ks: Sequence[int] = (1, 2, 4, 8)) -> Summ
     valid = [s for s in everything if s.valid]
     return Summary(
         episodes=len(valid),
-        harness_errors=len(everything) - len(valid),
+        harness_errors=sum(bool(s.harness_error) for s in everything),
+        undecided=sum(bool(s.undecided) for s in everything),
         tasks=len({s.task for s in valid}),
         success=clustered_share((s.task, s.success) for s in valid),
         spl=clustered((s.task, s.spl) for s in valid),

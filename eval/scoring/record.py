@@ -66,11 +66,13 @@ class Score:
     """The digest of the fault plan, which two plans of one name do not share; empty under a preset."""
     measured: tuple[tuple[str, Number], ...] = ()
     """(metric, value) of those metrics that are read off the trace, where they are defined."""
+    undecided: str = ""
+    """Why the verdict stays open; then all that follows from it is undefined."""
 
     @property
     def valid(self) -> bool:
         """Whether the episode says anything about its policy."""
-        return not self.harness_error
+        return not self.harness_error and not self.undecided
 
     @property
     def mode_names(self) -> tuple[str, ...]:

@@ -114,7 +114,7 @@ class Run:
     @property
     def harness_errors(self) -> int:
         """Episodes that our side broke."""
-        return sum(not e.score.valid for e in self.episodes)
+        return sum(bool(e.score.harness_error) for e in self.episodes)
 
     @property
     def valid(self) -> bool:

@@ -59,6 +59,8 @@ def score(trace: Trace, task: Task | None = None) -> Score:
         failure = trace.harness_error
         what = f"{failure.type}: {failure.message}" if failure is not None else "no verdict"
         return replace(bare, harness_error=what[:500])
+    if trace.verdict.success is None:
+        return replace(bare, undecided=trace.verdict.reason[:500])
     context = ScoringContext.of(trace, task)
     found = standard_score(context)
     measured = tuple(_measured(context))

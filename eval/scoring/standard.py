@@ -58,5 +58,5 @@ def standard_score(context: ScoringContext) -> Score:
 
 def _reward(context: ScoringContext) -> tuple[tuple[str, float], ...]:
     bad = sum(r.result.code in BAD_CALLS for r in context.records)
-    success = float(context.verdict.success)
+    success = float(bool(context.verdict.success))
     return (("success", success), ("calls", float(len(context.records))), ("bad_calls", float(bad)))

@@ -87,6 +87,8 @@ class PairCheck(TraceCheck):
             return trace
         if trace.verdict is None:
             return Rejected("harness_error", trace.episode_id)
+        if trace.verdict.success is None:
+            return Rejected("undecided", trace.episode_id, trace.verdict.reason)
         try:
             if found := self.contaminated(trace) or tested(trace, tests):
                 return found

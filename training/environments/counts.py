@@ -15,7 +15,8 @@ from faultgym.eval.modes.evidence import ModeContext
 class Counts:
     """The verdict, and how often it was called well or badly."""
 
-    success: bool
+    success: bool | None
+    """None where the verdict stays open."""
     calls: int
     bad_calls: int
     """Calls that never reached their tool: unknown, malformed, or with arguments that do not fit."""
@@ -26,7 +27,7 @@ class Counts:
     def of(cls, trace: Trace) -> Counts:
         """The counts of a trace that was judged; all of them follow from the trace."""
         return cls(
-            trace.verdict is not None and trace.verdict.success,
+            None if trace.verdict is None else trace.verdict.success,
             trace.calls,
             sum(record.result.code in BAD_CALLS for record in trace.records),
             sum(1 for _ in repeated_broken_call(ModeContext(ScoringContext.of(trace)))),

@@ -58,7 +58,7 @@ class Reward:
         """
         weight: float = getattr(self, name)
         if name == "verdict":
-            return weight * counts.success
+            return weight * bool(counts.success)
         count: int = getattr(counts, name)
         return max(-self.most, weight * count)
 

@@ -45,7 +45,7 @@ class RewardPart:
             **_columns: The other columns of the rows, passed over.
 
         Returns:
-            One reward for each completion; None for an episode that the harness broke.
+            One reward for each completion; None for an episode that the harness broke, or whose verdict stays open.
 
         Raises:
             UserError: An environment was never reset.
@@ -55,7 +55,10 @@ class RewardPart:
         if log_metric is not None and self.__name__ == "verdict":
             for name, value in measured(ended).items():
                 log_metric(f"episodes/{name}", value)
-        return [None if end is None else self.reward.part(self.__name__, end.counts) for end in ended]
+        return [
+            None if end is None or end.counts.success is None else self.reward.part(self.__name__, end.counts)
+            for end in ended
+        ]
 
 
 def measured(ended: Sequence[EndedEpisode | None]) -> dict[str, float]:
@@ -65,16 +68,19 @@ def measured(ended: Sequence[EndedEpisode | None]) -> dict[str, float]:
         ended: The episodes; None for one that the harness broke.
 
     Returns:
-        Metric -> value; `harness_errors` alone where no episode was judged.
+        Metric -> value; `harness_errors` and `undecided` alone where no episode was judged.
     """
-    judged = [end for end in ended if end is not None]
-    found = {"harness_errors": float(len(ended) - len(judged))}
+    found = {"harness_errors": float(sum(end is None for end in ended))}
+    judged = [end for end in ended if end is not None and end.counts.success is not None]
+    undecided = len(ended) - len(judged) - int(found["harness_errors"])
+    if undecided:
+        found["undecided"] = float(undecided)
     if judged:
-        found["success"] = sum(end.counts.success for end in judged) / len(judged)
+        found["success"] = sum(end.counts.success is True for end in judged) / len(judged)
         found["cut"] = sum(end.cut for end in judged) / len(judged)
         for name in COSTS:
             found[name] = sum(getattr(end.counts, name) for end in judged) / len(judged)
-        met = [end.counts.success for end in judged if end.trace.events]
+        met = [end.counts.success is True for end in judged if end.trace.events]
         if met:
             found["success_when_faulted"] = sum(met) / len(met)
     return found

@@ -101,6 +101,8 @@ def _claims(trace: Trace) -> Rejected | None:
         return rejected("other_suite_version", f"{trace.fingerprints.suite}, and {version} is installed")
     if trace.stop != "final" or not trace.steps or not trace.steps[-1].turn.final:
         return rejected("not_ended", trace.stop)
+    if trace.verdict.success is None:
+        return rejected("undecided", trace.verdict.reason)
     if not trace.verdict.success:
         return rejected("failed", trace.verdict.reason)
     return None

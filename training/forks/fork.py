@@ -82,7 +82,12 @@ class Continuation:
     @property
     def success(self) -> bool:
         """Whether the episode reached its goal, or ended as honestly as it could."""
-        return self.trace.verdict is not None and self.trace.verdict.success
+        return self.trace.verdict is not None and self.trace.verdict.success is True
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the verdict stays open: then nothing can be learnt from how it ended."""
+        return self.trace.verdict is not None and self.trace.verdict.success is None
 
 
 def worth(trace: Trace) -> float:

@@ -171,7 +171,7 @@ async def find_pairs(
         TraceError: The trace does not come out as stored.
         HarnessError: The policy's server failed.
     """
-    if trace.verdict is None or not trace.steps:
+    if trace.verdict is None or trace.verdict.success is None or not trace.steps:
         return []
     sources = sources or Sources()
     if not (proof := replay(trace)).proven:
@@ -205,7 +205,7 @@ def forked_steps(forks: Forks, at: At) -> list[int]:
     error = first_error(forks)
     if error is not None:
         return [error.step]
-    right = forks.trace.verdict is not None and forks.trace.verdict.success
+    right = forks.trace.verdict is not None and forks.trace.verdict.success is True
     return everywhere if at == "anchored" and right else []
 
 
@@ -260,7 +260,7 @@ def _tried(wrong: _Wrong, whole: bool) -> PreferencePair | None:
         description = {"name": "rival", "scripted": True, "turn": repr(wrong.turn), "then": wrong.negative.then}
         made = at.forks.play(at.step, actor, description, "rival")
     margin = at.right.worth - made.worth
-    if margin <= 0:
+    if margin <= 0 or made.undecided or at.right.undecided:
         return None
     chosen, rejected = _alike(at, made)
     if not whole:

@@ -1,0 +1,174 @@
+"""Texts that say that there is none: of what was asked for, of the record itself, or only of something else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from faultgym.envs.judging.answers import Atom, words
+from faultgym.envs.judging.reading.clauses import Clause, TextReading
+from faultgym.envs.judging.reading.finding import TextFinding, TextGoal
+from faultgym.envs.judging.reading.outcomes import is_absence, is_down, is_undone, statements
+from faultgym.envs.judging.reading.question import Question, identifiers
+from faultgym.envs.judging.reading.values import ValueReading
+
+_GENERIC = frozenset(
+    "order orders incident incidents record records entry entries result results match matches trace information data "
+    "postmortem postmortems mortem cause root it one ones such anything nothing none id number numbers document "
+    "documents ticket case that this them status state report customer customers service row rows".split()
+)
+_STANDS_FOR = re.compile(
+    r"\b(?:it|one|ones|none|such|that|this|any|field|column|information|data|nothing|anything|value|neither)\b"
+)
+_RECORD = re.compile(r"\b(?:record|entry|customer|order|incident|profile|account)\b")
+_FIGURE = re.compile(r"(?<![\w-])[+(]?\d[\d ()/.-]{3,}|\b[a-z]{2}\d{4,}\b")
+SOURCE = re.compile(
+    r"\b(?:v1|v2|api|database|sql|cache|endpoint|search|tool|source|replica|first|initially|at first|page)\b"
+)
+"""What names one source among several, or one moment: what is said of it is not said of the whole."""
+
+
+def judge_absence(
+    goal: TextGoal, values: ValueReading, text: TextReading, asked: Question, looked_up: bool
+) -> TextFinding:
+    """Whether a text says of the very thing that was asked for that there is none.
+
+    Args:
+        goal: The goal.
+        values: What the text asserts of the competing facts.
+        text: The text.
+        asked: What was asked.
+        looked_up: Whether a call looked for it.
+    """
+    wanted = "it should have said that there is none"
+    if values.rivals:
+        return TextFinding(False, f"the answer asserts {values.rivals[0]!r}, which is not the case")
+    if not all(Atom("id", name).found_in(text.plain) for name in goal.about):
+        return TextFinding(False, f"{wanted}, and of what: {', '.join(goal.about)}")
+    things = _things(goal, asked)
+    given = _gives(text, things)
+    if given:
+        return TextFinding(False, f"the answer gives a value that does not exist: {given!r}")
+    absent = [(n, c) for n, c in statements(text) if is_absence(c)]
+    if things and any(_denies_owner(c, things, goal) for _, c in absent):
+        return TextFinding(False, "it says that the record is missing, not what was asked of it")
+    absent = [(n, c) for n, c in absent if _is_of(n, c, text, things, goal)]
+    if not absent:
+        return TextFinding(False, wanted)
+    if _is_excused(text, absent):
+        return TextFinding(False, "it says both that there is none and that it could not be found out")
+    if not looked_up:
+        return TextFinding(False, "it said that there is none, without looking")
+    return TextFinding(True, "it said that there is none, after looking")
+
+
+def _things(goal: TextGoal, asked: Question) -> tuple[str, ...]:
+    """What is asked for of the record, in the question's words, such as `phone number`; empty for the record itself."""
+    return tuple(n for n in asked.names if (f" {n} " in asked.plain and " " in n) or n.endswith("number"))
+
+
+def _is_of(number: int, clause: Clause, text: TextReading, things: Collection[str], goal: TextGoal) -> bool:
+    """Whether an absence is that of what was asked for."""
+    plain = f" {words(clause.text)} "
+    label = f" {words(text.clauses[number - 1].text)} " if number and clause.lead == ":" else " "
+    if not things:
+        names = [m[0] for m in identifiers(clause.text)]
+        own = {name.lower() for name in goal.about}
+        if any(name in own for name in names):
+            return True
+        if any(name.partition("-")[0] == key.partition("-")[0] for name in names for key in own):
+            return False
+        return bool(
+            _GENERIC.intersection(plain.split()) or _GENERIC.intersection(label.split()) or not plain.split()[3:]
+        )
+    if any(_names(thing, plain) or _names(thing, label) for thing in things):
+        return True
+    before = " ".join(c.text for c in text.clauses[: number + 1])
+    after = " ".join(c.text for c in text.clauses[number:])
+    near = f" {words(before + ' ' + after)} "
+    return _STANDS_FOR.search(clause.text) is not None and any(_names(t, near) for t in things) and "mail" not in plain
+
+
+def _names(thing: str, plain: str) -> bool:
+    """Whether words name a thing, in the singular, the plural, or with another word for its number."""
+    head = thing.removesuffix(" number")
+    return (
+        f" {thing}" in plain
+        or (
+            head != thing
+            and re.search(rf" {re.escape(head)}s?(?: (?:numbers?|nr|no|field|details?|id))? ", plain) is not None
+        )
+        or f" {_initials(thing)} " in plain
+    )
+
+
+def _initials(thing: str) -> str:
+    parts = thing.split()
+    return {"date of birth": "birthday", "phone number": "telephone"}.get(thing, "".join(p[0] for p in parts) + "#")
+
+
+def _denies_owner(clause: Clause, things: Collection[str], goal: TextGoal) -> bool:
+    """Whether a clause says that the record itself does not exist, where only something of it was asked for."""
+    plain = f" {words(clause.text)} "
+    if any(_names(thing, plain) for thing in things) or _STANDS_FOR.search(clause.text):
+        return False
+    own = any(name.lower() in clause.text for name in goal.about)
+    return (
+        own
+        and _RECORD.search(clause.text) is not None
+        and re.search(r"\b(?:record of|exist|find|found|no customer|such customer|locate)\b", clause.text) is not None
+    )
+
+
+def _gives(text: TextReading, things: Collection[str]) -> str:
+    """A value that a text gives of what was asked for."""
+    for number, clause in enumerate(text.clauses):
+        label = text.clauses[number - 1].text if number and clause.lead == ":" else ""
+        plain = f" {words(label)}  {words(clause.text)} "
+        if is_absence(clause) or not any(_names(thing, plain) for thing in things):
+            continue
+        bare = re.sub(r"\b[a-z]{2,8}-\d+\b|\b\d{4}-\d\d-\d\d\b", "", clause.text)
+        figure = _FIGURE.search(bare)
+        if figure:
+            return figure[0].strip()
+    return ""
+
+
+def _is_excused(text: TextReading, absent: list[tuple[int, Clause]]) -> bool:
+    """Whether the absence stands beside the excuse that the system could not be asked."""
+    down = [(n, c) for n, c in statements(text) if is_down(c) and not is_absence(c)]
+    for number, clause in down:
+        sentence = list(text.sentence_of(number))
+        together = any(c.sentence == clause.sentence for _, c in absent)
+        turned = any(
+            c.lead in ("but", "however", "so", "although", "though", "even though", "while", "then") for c in sentence
+        )
+        if together and not turned:
+            return True
+        if (
+            any(is_undone(c) and not is_absence(c) and not SOURCE.search(c.text) for _, c in statements(text))
+            and not turned
+        ):
+            return not any(n > number for n, _ in absent)
+    return False
+
+
+def says_no_record(text: TextReading, asked: Question) -> bool:
+    """Whether a text says that the very record that was asked about does not exist."""
+    for number, clause in statements(text):
+        if not is_absence(clause) or SOURCE.search(clause.text):
+            continue
+        if not re.search(
+            r"\b(?:exist|no such|find|found|locate|nonexistent|non-existent)\b|\bno (?:record|order|incident|"
+            r"service|customer)\b",
+            clause.text,
+        ):
+            continue
+        if any(c.lead == "but" for c in text.sentence_of(number)):
+            continue
+        names = [m[0] for m in identifiers(clause.text)]
+        if any(n in asked.own for n in names) or re.search(
+            r"\b(?:no such (?:record|order|incident|service|customer)|it (?:does not|doesn't) exist)\b", clause.text
+        ):
+            return True
+    return False

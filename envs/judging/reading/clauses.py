@@ -1,0 +1,149 @@
+"""A text as clauses: stretches that say one thing, each with the word that joins it to the one before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from faultgym.core.bank import banked
+from faultgym.envs.judging.answers import StatedFacts, read
+
+_ABBREVIATION = re.compile(r"\b(?:i\.e|e\.g|approx|etc|vs|incl|excl|no|nr|mr|mrs|ms|dr|st|a\.m|p\.m)\.(?= ?[a-z0-9,])")
+_CONJUNCTIONS = (
+    "but", "however", "although", "even though", "though", "whereas", "while", "because", "since", "so that", "so",
+    "therefore", "thus", "hence", "if", "unless", "until", "whether", "when", "as soon as", "which", "who", "whose",
+    "and then", "then", "due to", "once", "and",
+)  # fmt: skip
+_BREAK = re.compile(
+    r"[.]|[!]|[?]|;|:|\n|\(|\[|\)|\]|\u2013|\u2014|-|" + "|".join(sorted(_CONJUNCTIONS, key=len, reverse=True))
+)
+"""Every alternative begins with a letter of its own, which is what lets the engine skip what is none of them."""
+_SUBJECT = re.compile(r" (?:i|we|it|they|its|no|nothing|neither|there|this|that|please|so)\b")
+_ONCE = re.compile(r" (?:it|the|they|we|this|that|\w+ (?:is|are|has|have|was))\b| it's")
+_LITERAL = re.compile(r" ?(?:true|false|null|none)\b")
+_FAR = re.compile(r" (?:far|much)\b")
+_OPENING = re.compile(r"\s*(?:if|once|unless|until|as soon as|although|though|while|because|since|when|after|due to)\b")
+CONDITIONS = frozenset({"if", "unless", "until", "whether", "as soon as", "once"})
+"""Words that make what follows a condition and not a statement."""
+DEEPEST = 8
+"""Parentheses in each other that are told apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One stretch of a text."""
+
+    start: int
+    end: int
+    text: str
+    """The characters from `start` to `end` of the whole text."""
+    lead: str = ""
+    """The conjunction that begins it; `:` after a label; empty where it stands alone."""
+    sentence: int = 0
+    """The number of its sentence, from 0."""
+    depth: int = 0
+    """Parentheses around it."""
+    asks: bool = False
+    """Whether it is a question."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextReading:
+    """A text, folded, with its values and its clauses."""
+
+    facts: StatedFacts
+    plain: str
+    """The folded text with straight apostrophes: as long as `facts.plain`."""
+    clauses: tuple[Clause, ...]
+
+    def clause_at(self, place: int) -> int:
+        """The number of the clause that a character belongs to."""
+        low, high = 0, len(self.clauses) - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self.clauses[middle].start <= place else (low, middle - 1)
+        return low
+
+    def sentence_of(self, number: int) -> Iterator[Clause]:
+        """The clauses of the sentence that a clause belongs to, in their order."""
+        sentence = self.clauses[number].sentence
+        first = number
+        while first and self.clauses[first - 1].sentence == sentence:
+            first -= 1
+        while first < len(self.clauses) and self.clauses[first].sentence == sentence:
+            yield self.clauses[first]
+            first += 1
+
+
+@banked("texts", 2048)
+def reading(text: str) -> TextReading:
+    """A text as clauses, from a cache.
+
+    Args:
+        text: An answer; as much of it is read as `read` reads.
+
+    Example:
+        >>> [(clause.lead, clause.text.strip()) for clause in reading("It is paid, but not shipped yet.").clauses]
+        [('', 'it is paid,'), ('but', 'not shipped yet')]
+    """
+    facts = read(text)
+    plain = facts.plain.replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"')
+    marks = _ABBREVIATION.sub(lambda m: m[0].replace(".", "_"), plain)
+    return TextReading(facts, plain, tuple(_split(plain, marks)) or (Clause(0, len(plain), plain),))
+
+
+def _split(plain: str, marks: str) -> Iterator[Clause]:
+    start, lead, sentence, depth = 0, "", 0, 0
+    for match in _BREAK.finditer(marks):
+        sign, at, after = match[0], match.start(), match.end()
+        if not _breaks(marks, sign, at, after):
+            continue
+        yield from _clause(plain, start, at, lead, sentence, depth, sign == "?")
+        lead = sign if sign == ":" or sign[0].isalpha() else ""
+        if sign in _ENDS:
+            sentence += 1
+        elif sign in "([":
+            depth = min(depth + 1, DEEPEST)
+        elif sign in ")]":
+            depth = max(depth - 1, 0)
+        start = after
+    yield from _clause(plain, start, len(plain), lead, sentence, depth, False)
+
+
+_ENDS = frozenset(".!?;\n")
+
+
+def _breaks(marks: str, sign: str, at: int, after: int) -> bool:
+    """Whether a sign or a word that may divide clauses does so here."""
+    before, behind = marks[at - 1 : at], marks[after : after + 1]
+    if sign == ":" and _LITERAL.match(marks, after):
+        return False
+    if sign in ".!:":
+        return not behind or not (behind.isalnum() or behind in ".,/-_@")
+    if sign == "-":
+        return before in ("", " ", "\n") and behind == " "
+    if not sign[0].isalpha():
+        return True
+    if before.isalnum() or behind.isalnum() or behind in ("-", "'") or before == "-":
+        return False
+    if sign == "and":
+        return _SUBJECT.match(marks, after) is not None
+    if sign == "once":
+        return _ONCE.match(marks, after) is not None
+    return sign != "so" or _FAR.match(marks, after) is None
+
+
+def _clause(plain: str, start: int, end: int, lead: str, sentence: int, depth: int, asks: bool) -> Iterator[Clause]:
+    """The clause, or two where it opens with a subordinate one: `if it is late, call`."""
+    text = plain[start:end]
+    if not text.strip(" ,|\"'-"):
+        return
+    opening = _OPENING.match(text)
+    comma = text.find(", ", opening.end()) if opening else text.find(", ") if lead in CONDITIONS else -1
+    if comma >= 0:
+        own = opening[0].strip() if opening else lead
+        yield Clause(start, start + comma, text[:comma], own, sentence, depth, asks)
+        yield Clause(start + comma, end, text[comma:], "", sentence, depth, asks)
+        return
+    yield Clause(start, end, text, opening[0].strip() if opening else lead, sentence, depth, asks)

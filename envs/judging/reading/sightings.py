@@ -1,0 +1,107 @@
+"""Where a text mentions a fact: in any notation, and in the words that the suite's own vocabulary allows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from faultgym.core.bank import banked
+from faultgym.envs.judging.answers import LEVEL, Atom, words
+from faultgym.envs.judging.mentions import Mention, seconds
+from faultgym.envs.judging.reading.clauses import TextReading
+
+_VERSION = re.compile(r"v\d+\.\d+\.\d+")
+_PHRASE = re.compile(r"[a-z]{2,}(?: [a-z]{2,})+")
+_STEM = 4
+"""Letters that the forms of one word share: `expired` and `expiry`, `failure` and `failed`."""
+_GAP = r"(?:[\s\"'-]+[\w'-]+){0,4}?[\s\"'-]+"
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One mention of a fact."""
+
+    atom: Atom
+    start: int
+    end: int
+
+    @property
+    def word(self) -> bool:
+        """Whether it is of words; else of a number, an amount, a date or a time."""
+        return self.atom.kind in ("text", "id") and not self.atom.is_time
+
+
+def sightings(atom: Atom, text: TextReading, *, rival: bool = False) -> Iterator[Sighting]:
+    """Where a text mentions a fact, asserted or denied.
+
+    Args:
+        atom: The fact.
+        text: The text.
+        rival: Whether the fact competes with a wanted one: `one`, which is a pronoun too, is then no number.
+    """
+    if atom.kind in ("text", "id") and not atom.is_time:
+        for match in _pattern(atom).finditer(text.plain):
+            if not _is_code(match[0], atom, text.facts.raw[match.start() : match.end()]):
+                yield Sighting(atom, match.start(), match.end())
+        return
+    for mention in text.facts.mentions:
+        if is_mention(atom, mention, rival):
+            yield Sighting(atom, mention.start, mention.end)
+
+
+def _is_code(found: str, atom: Atom, raw: str) -> bool:
+    """Whether words that seem to be a phrase are part of a code with underscores that is not the phrase itself."""
+    return "_" in raw and raw.replace("_", " ") != atom.text.casefold()
+
+
+@banked("texts", 16_384)
+def _pattern(atom: Atom) -> re.Pattern[str]:
+    """How the words of a fact may stand in a folded text."""
+    plain = words(atom.text)
+    joined = (
+        r"[\s.,@_+-]*".join(map(re.escape, plain.split()))
+        if "@" in atom.text
+        else r"\W+".join(map(re.escape, plain.split()))
+    )
+    forms = [joined]
+    if _VERSION.fullmatch(atom.text):
+        forms.append(re.escape(atom.text[1:]))
+    prefix, _, number = plain.rpartition(" ")
+    if atom.kind == "id" and number.isdigit():
+        forms = [rf"{re.escape(prefix)}[\s-]?{number}"] + ([number] if len(number) > 4 else [])
+    level = LEVEL.fullmatch(plain)
+    if level:  # `sev2` is also written SEV-2 and severity 2
+        forms.append(rf"{level[1]}[\s-]?{level[2]}")
+        if level[1] == "sev":
+            forms.append(rf"severity(?: level| of| is|:)* {level[2]}")
+    if atom.kind == "text" and atom.text.islower() and _PHRASE.fullmatch(atom.text):
+        stems = [
+            rf"\b{word[:_STEM]}[a-z]*" if len(word) > _STEM else rf"\b{word}(?:ed|s|ing)?" for word in plain.split()
+        ]
+        forms.append(_GAP.join(stems))
+        forms.append(_GAP.join(reversed(stems)))
+    return re.compile(rf"(?<![^\W_])(?:{'|'.join(forms)})(?![^\W_])")
+
+
+def is_mention(atom: Atom, mention: Mention, rival: bool) -> bool:
+    """Whether a value in a text is the fact.
+
+    Args:
+        atom: A number, an amount, a date or a time of day.
+        mention: The value.
+        rival: Whether the fact competes with a wanted one.
+    """
+    kind, value = mention.kind, mention.value
+    if atom.kind == "text":
+        return kind == "time" and value == atom.text
+    if atom.kind == "date":
+        return value == atom.text if kind == "date" else kind == "yearless" and value == atom.text[4:]
+    if atom.kind == "money":
+        return kind == "cents" and value == Decimal(atom.text)
+    if kind == "spelled":
+        return value == Decimal(atom.text) and not (rival and value == 1) and not (atom.unit and mention.timed)
+    if kind == "duration":
+        return bool(atom.unit) and value == seconds(Decimal(atom.text), atom.unit)
+    return kind == "number" and value == Decimal(atom.text) and not (atom.unit and mention.timed)
