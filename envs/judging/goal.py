@@ -133,7 +133,7 @@ def judge(
         return Verdict(False, False, *parts, f"the answer lists candidates: too many of the kind {crowd}")
     untrue = falsehood(goal, said, asked, made, world)
     if untrue:
-        return Verdict(False, False, *parts, untrue)
+        return Verdict(False, False, *parts, _why(goal, missing) if missing else untrue)
     if goal.kind == "abstain":
         found = judge_absence(goal, values, said, asked, looked_up)
         if found.right is not False or not blocked:
