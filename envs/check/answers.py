@@ -71,7 +71,7 @@ def solutions_fill_in_the_fields(subject: Subject) -> None:
         verdict = episode.verdict
         why = verdict.reason if verdict is not None else found.messages[0].content
         episode.close()
-        require(verdict is not None and verdict.success, f"{task.id}: the solution's typed answer fails: {why}")
+        require(verdict is not None and verdict.success is True, f"{task.id}: the solution's typed answer fails: {why}")
 
 
 def no_other_answer_counts(subject: Subject) -> None:

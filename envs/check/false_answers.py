@@ -37,7 +37,7 @@ def answered(given: FalseAnswer) -> bool:
     if given.fields:
         arguments["fields"] = dict(given.fields)
     given.episode.step(Turn("", (ToolCall("answer", ANSWER, arguments),)))
-    return given.episode.verdict is not None and given.episode.verdict.success
+    return given.episode.verdict is not None and given.episode.verdict.success is True
 
 
 def false_answers(task: Task, other: Task, suite: Suite) -> Iterator[FalseAnswer]:
