@@ -2,19 +2,21 @@
 
 For each template: the expert reaches the goal clean and under faults; agents that do nothing, call at
 random, echo the tools or list every candidate fail; and so does the expert with its last write
-dropped, doubled, or aimed at a neighbour.
+dropped, doubled, or aimed at a neighbour. The expert plays with typed answers and with texts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.play import run_episode
 from faultgym.agents.scripted.harms import without_key
 from faultgym.agents.scripted.wrong_calls import replaced
 from faultgym.envs.episode import Episode
+from faultgym.envs.judging.form import ANSWERS, Answers
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.run import MAX_MOVES, Reference, closing_turn
 from faultgym.envs.reference.schedule import schedule_for
@@ -72,16 +74,17 @@ def gate(suite: Suite, template: str, tasks: Iterable[Task]) -> GateRow:
     """
     row = GateRow(suite.name, template)
     for task in tasks:
-        for preset in PRESETS:
-            episode = run_episode(policy_named("expert"), task, schedule_for(task, preset))
-            row.note(f"expert {preset}", task, _succeeded(episode), _why(episode))
+        for preset, answers in product(PRESETS, ANSWERS):
+            episode = run_episode(policy_named("expert"), task, schedule_for(task, preset), answers=answers)
+            row.note(f"expert {preset} {answers}", task, _succeeded(episode), _why(episode))
         for name in MUST_FAIL:
             episode = run_episode(policy_named(name), task, schedule_for(task))
             row.note(name, task, not _succeeded(episode), f"{name} passes")
-        for name, spoil in _SPOILERS.items():
-            ended = spoiled(task, spoil)
+        for (name, spoil), answers in product(_SPOILERS.items(), ANSWERS):
+            ended = spoiled(task, spoil, answers)
             if ended is not None:
-                row.note(name, task, not _succeeded(ended), f"the expert passes with its last write {name}")
+                why = f"the expert passes with its last write {name}"
+                row.note(f"{name} {answers}", task, not _succeeded(ended), why)
     return row
 
 
@@ -129,7 +132,7 @@ _SPOILERS: dict[str, Spoil] = {"dropped": _drop, "doubled": _double, "neighbour"
 """What is done to the expert's last write."""
 
 
-def spoiled(task: Task, spoil: Spoil) -> Episode | None:
+def spoiled(task: Task, spoil: Spoil, answers: Answers = "text") -> Episode | None:
     """The expert's episode with its last write spoiled.
 
     A spoiled write is answered to the expert as the true one would have been, so that only the world differs.
@@ -137,6 +140,7 @@ def spoiled(task: Task, spoil: Spoil) -> Episode | None:
     Args:
         task: The task.
         spoil: Gives, for the last write, the moves that are made in its place.
+        answers: How the episode ends.
 
     Returns:
         The episode; None when the expert writes nothing, or the service itself refuses to do the write twice.
@@ -144,7 +148,7 @@ def spoiled(task: Task, spoil: Spoil) -> Episode | None:
     last = _last_write(task)
     if last is None:
         return None
-    episode = Episode(task, schedule_for(task))
+    episode = Episode(task, schedule_for(task), answers=answers)
     shadow = Episode(task, schedule_for(task))
     reference = Reference(task, set())
     text: str | None = None

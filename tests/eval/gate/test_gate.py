@@ -10,6 +10,7 @@ from faultgym.envs.judging.goal import Goal
 from faultgym.envs.registry import register_suite, suite_named
 from faultgym.envs.suite import Suite
 from faultgym.eval.gate.admission import gate
+from faultgym.tools.faults.presets import PRESETS
 
 TEMPLATES = [(name, template) for name in ("orders", "incidents") for template in suite_named(name).templates]
 
@@ -24,6 +25,14 @@ def test_every_template_is_solved_by_the_expert_and_by_nothing_less(suite_name: 
     suite = suite_named(suite_name)
     row = gate(suite, template, [suite.task(template, split_of(suite, template), 0)])
     assert row.clean, row.failures
+
+
+def test_the_expert_and_its_spoiled_writes_are_tried_with_both_kinds_of_answers() -> None:
+    orders = suite_named("orders")
+    row = gate(orders, "cancel_order", [orders.task("cancel_order", "dev", 0)])
+    assert row.clean, row.failures
+    for check in (*(f"expert {preset}" for preset in PRESETS), "dropped", "neighbour"):
+        assert row.checks[f"{check} typed"] == row.checks[f"{check} text"] == (1, 1)
 
 
 def without_goal(template: str, name: str) -> Suite:
