@@ -1,6 +1,7 @@
 """The levels of the suite; and the package `helpers` for all tests and the processes that they start."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from helpers import levels  # noqa: E402  the path comes first
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # models of these tests are too small for threads, and workers share cores
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Begun in the background of a shell without job control: every process that a test starts would ignore Ctrl-C too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):

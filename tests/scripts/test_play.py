@@ -116,6 +116,17 @@ def test_an_interrupt_keeps_the_turns_so_far(tmp_path, number):
     assert (trace.stop, len(trace.steps)) == ("left", 1)
 
 
+@pytest.mark.slow
+def test_interrupts_are_tested_alike_where_the_suite_runs_in_the_background():
+    name = f"{__file__}::{test_an_interrupt_keeps_the_turns_so_far.__name__}[{int(signal.SIGINT)}]"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", name]
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    done = subprocess.run([sys.executable, "-c", ignoring, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 def test_an_interrupt_while_the_prompt_is_written_is_not_lost(tmp_path, monkeypatch):
     class Interrupted(io.StringIO):
         once = True
