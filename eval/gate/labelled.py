@@ -1,0 +1,79 @@
+"""Corpora of labelled episodes: files of JSON lines, each an episode that can be played again, with its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from faultgym.core.errors import TaskError, UserError
+from faultgym.core.json import JSON
+from faultgym.envs.episode import Episode
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.schedule import schedule_for
+from faultgym.envs.registry import task_by_id
+from faultgym.tools.types import ToolCall
+
+PLAYED: Mapping[str, type] = {"task": str, "faults": str, "fault_seed": int, "turns": list}
+"""What every line needs: which episode it is, and the turns that the agent took there."""
+
+
+def labelled(path: Path, needed: Mapping[str, type]) -> Iterator[tuple[str, JSON]]:
+    """Read the lines of a corpus.
+
+    Args:
+        path: The file.
+        needed: The names that each line needs besides `PLAYED`, and their types.
+
+    Yields:
+        Where the line stands, for messages, and the line.
+
+    Raises:
+        UserError: The file cannot be read, or a line lacks something.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield f"{path}:{number}", _checked(line, {**PLAYED, **needed}, f"{path}:{number}")
+
+
+def _checked(line: bytes, needed: Mapping[str, type], where: str) -> JSON:
+    try:
+        row: Any = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise UserError(f"{where}: no JSON: {error}") from None
+    for name, kind in needed.items():
+        if not isinstance(row, dict) or not isinstance(row.get(name), kind):
+            raise UserError(f"{where}: a labelled episode needs {name!r}, a {kind.__name__}")
+    found: JSON = row
+    return found
+
+
+def played(row: JSON, where: str) -> Episode:
+    """Play the turns of a line again; arguments that are a text are taken as the agent wrote them, unparsed.
+
+    Args:
+        row: The line.
+        where: Where it stands, for messages.
+
+    Raises:
+        UserError: There is no such task.
+    """
+    try:
+        task = task_by_id(row["task"])
+    except TaskError as error:
+        raise UserError(f"{where}: {error}") from None
+    episode = Episode(task, schedule_for(task, row["faults"], row["fault_seed"]))
+    for step, turn in enumerate(row["turns"]):
+        calls = tuple(_call(f"c{step}_{n}", *call) for n, call in enumerate(turn.get("calls", ())))
+        episode.step(Turn(turn.get("text", ""), calls, confidence=turn.get("confidence")))
+    return episode
+
+
+def _call(name: str, tool: str, sent: Any) -> ToolCall:
+    return ToolCall(name, tool, raw=sent) if isinstance(sent, str) else ToolCall(name, tool, sent)
