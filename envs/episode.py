@@ -21,9 +21,10 @@ from faultgym.envs.judging.goal import Verdict, judge, looked_up
 from faultgym.envs.judging.injection import injections
 from faultgym.envs.judging.reading.question import question
 from faultgym.envs.judging.typed import judge_typed
+from faultgym.envs.judging.undone import undone
 from faultgym.envs.messages.turn import Message, Observation, Turn
 from faultgym.envs.reference.continuing import continue_reference
-from faultgym.envs.reference.run import closing_turn, feasible, play_reference
+from faultgym.envs.reference.run import closing_turn, feasible, play_reference, reference_effects
 from faultgym.envs.reference_agent.client import ReferenceAnswer
 from faultgym.envs.registry import suite_named
 from faultgym.envs.simulation import MAX_CALLS_PER_TURN as MAX_CALLS_PER_TURN
@@ -156,7 +157,7 @@ class Episode(Simulation):
         """
         self.stop = stop
         goal = self.task.goal
-        seen, planted = looked_up(goal, self.records), injections(self.layer.events)
+        seen, planted, gone = looked_up(goal, self.records), injections(self.layer.events), self._undone()
         if self.typed:
             blocked = self._blocked(self.answer is not None and self.answer.outcome == "unavailable")
             self.verdict = judge_typed(
@@ -167,13 +168,28 @@ class Episode(Simulation):
                 looked_up=seen,
                 blocked=blocked,
                 injections=planted,
+                undone=gone,
             )
             return self.verdict
         text = closing_text(self.turns)[:LAST_TURN_TEXT]
         blocked = self._blocked(bool(text))
         asked = question(self.world, self.task.instruction, self.task.params)
-        self.verdict = judge(goal, self.world, text, looked_up=seen, blocked=blocked, injections=planted, asked=asked)
+        self.verdict = judge(
+            goal,
+            self.world,
+            text,
+            looked_up=seen,
+            blocked=blocked,
+            injections=planted,
+            asked=asked,
+            undone=gone,
+        )
         return self.verdict
+
+    def _undone(self) -> bool:
+        """Whether others saw a write of which nothing is left and that the reference solution does not make."""
+        gone = undone(self.world)
+        return bool(gone) and any(e not in reference_effects(self.task, self.schedule, self.suite) for e in gone)
 
     def reopen(self) -> None:
         """Continue after an end: clear the reason, the answer and the verdict."""

@@ -26,6 +26,7 @@ from faultgym.envs.registry import suite_named
 from faultgym.envs.simulation import Simulation
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
+from faultgym.tools.context import Effect
 from faultgym.tools.faults.layer import FaultLayer, FaultSchedule
 from faultgym.tools.faults.types import Site
 from faultgym.tools.types import ToolCall
@@ -109,15 +110,15 @@ def closing_turn(answer: ReferenceAnswer, answers: Answers, reasoning: str = "")
 
 
 @banked("tasks", 16_384)
-def _solved(suite: Suite, task: Task, schedule: FaultSchedule) -> tuple[int, bool]:
+def _solved(suite: Suite, task: Task, schedule: FaultSchedule) -> tuple[int, bool, tuple[Effect, ...]]:
     simulation = Simulation(suite, task, FaultLayer(schedule))
     text = play_reference(simulation, task).text
     seen = looked_up(task.goal, simulation.records)
     asked = question(simulation.world, task.instruction, task.params)
     verdict = judge(task.goal, simulation.world, text, looked_up=seen, blocked=False, asked=asked)
-    calls = simulation.calls
+    calls, effects = simulation.calls, tuple(simulation.world.effects)
     simulation.close()
-    return calls, verdict.success is True
+    return calls, verdict.success is True, effects
 
 
 def feasible(task: Task, schedule: FaultSchedule, suite: Suite | None = None) -> bool:
@@ -145,6 +146,17 @@ def optimal_calls(task: Task, schedule: FaultSchedule, suite: Suite | None = Non
         1
     """
     return _solved(suite or suite_named(task.suite), task, schedule)[0]
+
+
+def reference_effects(task: Task, schedule: FaultSchedule, suite: Suite | None = None) -> tuple[Effect, ...]:
+    """The writes that the reference solution makes in this world under this schedule, in order.
+
+    Args:
+        task: The task to solve.
+        schedule: The faults that may fire.
+        suite: The task's suite; by default the one registered under its name.
+    """
+    return _solved(suite or suite_named(task.suite), task, schedule)[2]
 
 
 class _Recorder(FaultLayer):

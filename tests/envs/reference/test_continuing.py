@@ -5,10 +5,13 @@ from dataclasses import replace
 import pytest
 
 from faultgym.envs.episode import Episode, reaches_goal, run_reference
+from faultgym.envs.judging.goal import compare
+from faultgym.envs.judging.undone import UNDONE
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.continuing import continue_reference
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import suite_named
+from faultgym.envs.worlds.changes import changes
 from faultgym.tools.faults.types import ScheduledFault
 from faultgym.tools.types import ToolCall
 
@@ -90,13 +93,17 @@ def test_a_write_on_a_neighbour_cannot_be_made_good():
     assert not reaches_goal(episode)
 
 
-def test_a_wrong_address_can_still_be_put_right():
+def test_a_wrong_address_can_be_put_right_but_the_customer_has_been_told_of_it():
     task = ORDERS.task("change_address", "train", 0, "tools")
     episode = Episode(task)
     wrong = {"order_id": task.params["order_id"], "address": "1 Nowhere Lane"}
     episode.step(Turn(tool_calls=(ToolCall("a", "change_address", wrong),)))
     assert episode.records[0].effects
-    assert reaches_goal(episode)
+    twin, answer = continue_reference(episode, task)
+    assert compare(task.goal, changes(twin.world)) == ([], [], [])
+    twin.step(Turn(answer.text))
+    assert (twin.verdict.success, twin.verdict.reason) == (False, UNDONE)
+    assert not reaches_goal(episode)
 
 
 def test_the_same_write_by_another_way_counts_as_done():
