@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
 
+from faultgym.agents.scripted.reference_run import reference_run
 from faultgym.core.json import JSON
+from faultgym.envs.intents import CallIntent, intents
 from faultgym.envs.reference.run import optimal_calls
 from faultgym.envs.reference_agent.client import MAX_RETRIES
+from faultgym.envs.registry import suite_named
 from faultgym.envs.worlds.changes import Change
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.recovery.backoff import too_early
-from faultgym.eval.recovery.resolution import ANSWERING, HARMLESS, SHAPES, repeatable, tables_of
-from faultgym.tools.faults.types import Contract, FaultEvent
+from faultgym.eval.recovery.resolution import ANSWERING, HARMLESS, SHAPES, repeatable, spoilt, tables_of
+from faultgym.eval.undone import undone_writes
+from faultgym.tools.faults.types import Contract
 
+_SCHEMA = re.compile(r"\b(?:from\s+(?:schema|sqlite_\w+)|pragma)\b", re.IGNORECASE)
 _PASSING = frozenset({"http_429", "http_503", "http_500", "http_502", "http_504", "timeout", "reset"})
 """Codes of errors that go by themselves."""
 _CHANGED = frozenset({"http_409", "http_412"})
@@ -43,9 +48,10 @@ class Efficiency:
     seconds: float
     """Virtual seconds."""
     optimal: int
-    """Calls that the reference solution needs in the same world under the same schedule."""
+    """Calls that are enough in the same world under the same schedule, as the reference or the episode shows."""
     efficiency: float | None
-    """optimal / max(optimal, calls); None when the episode did not succeed."""
+    """optimal / max(optimal, calls), without the first look at the schema and at the routes; None when the episode did
+    not succeed."""
     waste: Waste
     writes: int
     """Calls that changed something."""
@@ -76,14 +82,17 @@ class Efficiency:
 def efficiency(context: ScoringContext) -> Efficiency:
     """The cost of an episode; the reference solution is run once for each task and schedule."""
     calls = len(context.records)
+    needed = calls - lookups(context)
     optimal = optimal_calls(context.task, context.schedule)
+    if context.verdict.success:
+        optimal = min(optimal, needed)  # who got there with less has shown that less is enough
     return Efficiency(
         calls=calls,
         turns=len(context.trace.steps),
         tokens=context.trace.tokens,
         seconds=context.trace.seconds,
         optimal=optimal,
-        efficiency=path_efficiency(optimal, calls) if context.verdict.success else None,
+        efficiency=path_efficiency(optimal, needed) if context.verdict.success else None,
         waste=Waste(redundant_reads(context), futile_retries(context), calls_after_goal(context)),
         writes=sum(bool(r.effects) for r in context.records),
         bad_writes=bad_writes(context),
@@ -105,6 +114,30 @@ def path_efficiency(optimal: int, calls: int) -> float:
     return optimal / longest if longest else 1.0
 
 
+def lookups(context: ScoringContext) -> int:
+    """Calls that are not counted: the first look at the schema, and the first at the list of routes, with their tries.
+
+    Args:
+        context: The episode.
+    """
+    count = 0
+    for kind in (_asks_schema, _asks_routes):
+        for intent, record in zip(context.intents, context.records, strict=True):
+            if kind(intent):
+                count += 1
+                if record.result.ok:
+                    break
+    return count
+
+
+def _asks_schema(intent: CallIntent) -> bool:
+    return intent.tool == "sql" and _SCHEMA.search(intent.normalized) is not None
+
+
+def _asks_routes(intent: CallIntent) -> bool:
+    return intent.target == "list_routes"
+
+
 def redundant_reads(context: ScoringContext) -> int:
     """Readings that had been answered before, with no write to their tables in between."""
     known: dict[str, frozenset[str]] = {}
@@ -118,14 +151,9 @@ def redundant_reads(context: ScoringContext) -> int:
         if intent.write or intent.tool == "wait" or intent.target == "issue_token":
             continue
         count += intent.normalized in known
-        if record.result.ok and not _spoilt(context.events_of(n)):
+        if record.result.ok and not spoilt(context.events_of(n)):
             known[intent.normalized] = tables_of(context, n)
     return count
-
-
-def _spoilt(events: Sequence[FaultEvent]) -> bool:
-    """Whether a reply that looks like a success is not to be relied on, or cannot be read."""
-    return any(e.kind not in HARMLESS | ANSWERING and e.contract != Contract.IGNORE for e in events)
 
 
 def futile_retries(context: ScoringContext) -> int:
@@ -173,27 +201,66 @@ def _futile(context: ScoringContext, before: int, now: int, failures: int) -> bo
 
 
 def calls_after_goal(context: ScoringContext) -> int:
-    """Calls after the goal held: its state, and each of its facts read in so many words."""
+    """Calls of later turns than the one in which the goal held: its state, and each of its facts known.
+
+    A fact is known when it was read in so many words, and all that the expert reads has been asked for too: a number
+    that happens to stand in another reply is not it. A report, or that there is none, has no such moment.
+    """
     goal, verdict = context.task.goal, context.verdict
-    if not verdict.success or not (goal.changes or goal.expected):
+    if not verdict.success or verdict.reported or not (goal.changes or goal.expected):
         return 0
     reached = 0
     if goal.changes:
         digests = [step.digest for step in context.trace.steps]
-        first = next((n for n, digest in enumerate(digests) if digest == digests[-1]), len(digests))
-        reached = sum(step <= first for step in context.steps)
-    missing = set(goal.expected)
+        reached = next((n for n, digest in enumerate(digests) if digest == digests[-1]), len(digests))
+    if goal.expected:
+        known = _known_from(context)
+        if known is None:
+            return 0
+        reached = max(reached, known)
+    return sum(step > reached for step in context.steps)
+
+
+def _known_from(context: ScoringContext) -> int | None:
+    """The turn after which the goal's facts were known; None where that cannot be told."""
+    at = 0
+    missing = set(context.task.goal.expected)
     for n, record in enumerate(context.records):
-        if not missing:
-            break
-        missing = {a for a in missing if not a.found_in(record.result.content)}
-        if not missing:
-            reached = max(reached, n + 1)
-    return 0 if missing else len(context.records) - reached
+        found = set() if spoilt(context.events_of(n)) else {a for a in missing if a.found_in(record.result.content)}
+        missing -= found
+        at = n if found else at
+    calls = _covering(context)
+    if missing or calls is None:
+        return None
+    return max((context.steps[n] for n in (at, *calls) if n < len(context.steps)), default=0)
+
+
+def _covering(context: ScoringContext) -> list[int] | None:
+    """For each reading of the expert's, the first call that was answered soundly and gives the same."""
+    suite = suite_named(context.task.suite)
+    expert = reference_run(context.task).records
+    found: list[int] = []
+    for record, wanted in zip(expert, intents(suite, expert), strict=True):
+        if wanted.write or wanted.tool in ("wait", "search") or not record.tables:
+            continue
+        tables = wanted.tables | frozenset(record.tables)
+        for n, intent in enumerate(context.intents):
+            again = n in found and intent.tool != "sql"  # a second page is another call; one statement has it all
+            sound = context.records[n].result.ok and not spoilt(context.events_of(n))
+            about = tables & tables_of(context, n) and (not wanted.names or wanted.names & intent.names)
+            if sound and about and not again and not intent.write and intent.tool != "search":
+                found.append(n)
+                break
+        else:
+            return None
+    return found
 
 
 def bad_writes(context: ScoringContext) -> int:
-    """Calls whose effects the goal does not want, or wants fewer times; at least 1 where any change is too many."""
+    """Calls whose effects the goal does not want, or wants fewer times; at least 1 where any change is too many.
+
+    A write that was undone later was made all the same.
+    """
     verdict = context.verdict
     extra = (*verdict.extra_changes, *verdict.duplicate_changes)
     writing = [n for n, r in enumerate(context.records) if r.effects]
@@ -202,6 +269,7 @@ def bad_writes(context: ScoringContext) -> int:
         found = [n for n in writing if n not in bad and _made(context, n, change)]
         if found:
             bad.add(found[-1])
+    bad.update(undone_writes(context))
     return len(bad) if bad or not extra else min(1, len(writing))
 
 

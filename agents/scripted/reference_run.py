@@ -25,6 +25,8 @@ from faultgym.tools.types import ToolCall
 
 NEIGHBOURS = 6
 """Records beside the task's own that are considered."""
+_NAMES = frozenset({"name", "email", "title"})
+"""Columns by which people name a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class ReferenceRun:
     """The final text."""
     tables: frozenset[str]
     """The tables that its calls were about."""
+    records_in: frozenset[str]
+    """The tables of the records that its calls and the instruction name."""
     named: frozenset[str]
     """Identifiers in its calls."""
     seen: frozenset[str]
@@ -67,7 +71,30 @@ def reference_run(task: Task, schedule: FaultSchedule = ()) -> ReferenceRun:
         tables |= tables_of(suite, record)
         named |= whole_identifiers(suite, record.call)
         seen.update(rule.found(record.result.content))
-    return ReferenceRun(records, answer.text, frozenset(tables), frozenset(named), frozenset(seen | named))
+    return ReferenceRun(
+        records, answer.text, frozenset(tables), _tables_named(task, named), frozenset(named), frozenset(seen | named)
+    )
+
+
+def _tables_named(task: Task, named: Iterable[str]) -> frozenset[str]:
+    """The tables with records of the kinds that are named, and those with a record whose name the instruction holds.
+
+    Args:
+        task: Gives the world and the instruction.
+        named: Identifiers.
+    """
+    suite = suite_named(task.suite)
+    image = world_image(suite, task.split, task.world_seed)
+    read, asked = image.reader.raw.execute, task.instruction
+    prefixes = {key.partition("-")[0] for key in (*named, *suite.identifiers.found(asked))}
+    found = set()
+    for table, columns in image.domain.readable.items():
+        first = read(f"SELECT id FROM {table} LIMIT 1").fetchone() if "id" in columns else None
+        by_name = (f"SELECT 1 FROM {table} WHERE instr(?, {column}) LIMIT 1" for column in _NAMES & columns)
+        of_kind = first is not None and str(first[0]).partition("-")[0] in prefixes
+        if of_kind or any(read(query, (asked,)).fetchone() for query in by_name):
+            found.add(table)
+    return frozenset(found)
 
 
 def tables_of(suite: Suite, record: CallRecord) -> frozenset[str]:

@@ -111,9 +111,10 @@ def _elsewhere(stage: ScriptContext, move: ReferenceStep) -> ToolCall | None:
     """A call on tables that have nothing to do with the task; only as the very first one."""
     if stage.said:
         return None
-    used = reference_run(stage.task).tables
-    if not used:
+    run = reference_run(stage.task)
+    if not run.tables:
         return None
+    used = run.tables | run.records_in
     if "documents" not in used and stage.spec("search") is not None:
         return ToolCall("aside", "search", {"query": "opening hours and holidays"})
     spare = sorted(set(stage.suite.readable) - used - {"documents"})

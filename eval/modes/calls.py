@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from faultgym.eval.modes.evidence import Mode, ModeContext, Rule
+from faultgym.tools.toolbox import MalformedCall
 
 _FREE = frozenset({"wait", "issue_token", "list_routes"})
 """What may be called at any time without being about anything."""
+_LONG = re.compile(r"[a-z]{5,}")
+"""Words that say what a text is about."""
 
 
 def unknown_tool(context: ModeContext) -> Iterator[Mode]:
@@ -23,18 +27,31 @@ def wrong_tool(context: ModeContext) -> Iterator[Mode]:
     """A call on tables that have nothing to do with the task, while nothing had gone wrong yet.
 
     The tables that matter are those that the expert's calls are about, without faults and under the same
-    ones. After a result that looks wrong, looking elsewhere is no mistake.
+    ones, and those of the records that they or the instruction name. Before a change, its rules may be looked up. After
+    a result that looks wrong, looking elsewhere is no mistake.
     """
-    useful = context.clean.tables | context.expert.tables
+    useful = context.clean.tables | context.expert.tables | context.clean.records_in
     if not useful or not context.scoring.task.needs_tools:
         return
     for n, record in enumerate(context.scoring.records):
         tables = context.tables[n]
-        if context.sound(n) and tables and not tables & useful and context.scoring.intents[n].target not in _FREE:
+        apart = tables and not tables & useful and context.scoring.intents[n].target not in _FREE
+        if context.sound(n) and apart and not _looks_up_rules(context, n):
             what = f"{record.call.name} on {', '.join(sorted(tables))}"
             yield context.mode("wrong_tool", n, what, f"the task is about {', '.join(sorted(useful))}")
         if context.wrong[n]:
             return
+
+
+def _looks_up_rules(context: ModeContext, call: int) -> bool:
+    """Whether a call searches for what the messages speak of, where something is to be changed."""
+    record, goal = context.scoring.records[call], context.scoring.task.goal
+    if record.call.name != "search" or not (goal.changes or goal.kind == "report"):
+        return False
+    told = {word for m in context.scoring.trace.opening for word in _LONG.findall(m.content.casefold())}
+    arguments = context.arguments[call]
+    sent = "" if isinstance(arguments, MalformedCall) else " ".join(map(str, arguments.values()))
+    return bool(told.intersection(_LONG.findall(sent.casefold())))
 
 
 def _by_schema(code: str, why: str, summary: str) -> Rule:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from faultgym.eval.efficiency import lookups
 from faultgym.eval.modes.evidence import Mode, ModeContext
+from faultgym.eval.recovery.resolution import spoilt
 from faultgym.tools.faults.types import Contract
 
 ROUNDS = 3
@@ -28,8 +30,9 @@ def repeated_broken_call(context: ModeContext) -> Iterator[Mode]:
     """The same call after an error that repeating does not answer, with nothing done in between.
 
     What is done in between: a wait, any change, a new token, or a success on the same tables. A failure
-    that looks like an accident may be tried `MAX_RETRIES` times even where it is none; a write that may have been
-    done only under its idempotency key.
+    that looks like an accident, or an outage, may be tried `MAX_RETRIES` times even where that cannot help; a write
+    that may have been done only under its idempotency key. What a turn could not know yet is no mistake: the failure
+    of a call of the same turn, or that of the new token, the write or the wait that it sends before the call.
     """
     scoring = context.scoring
     tries: dict[str, int] = {}
@@ -42,22 +45,29 @@ def repeated_broken_call(context: ModeContext) -> Iterator[Mode]:
             tries[key] = 1
             continue
         tries[key] += 1
-        code = scoring.records[m].result.code
         contracts = {event.contract for event in scoring.events_of(m)}
         blind = Contract.RECONCILE in contracts and intent.write and not intent.key
-        if contracts & _REPEATABLE or (not blind and code in _ACCIDENTS and tries[key] <= MAX_RETRIES):
+        hopeful = scoring.records[m].result.code in _ACCIDENTS or Contract.REPORT in contracts
+        if contracts & _REPEATABLE or (not blind and hopeful and tries[key] <= MAX_RETRIES):
             continue
         what = scoring.records[m].result.content.split("\n")[0][:80]
         yield context.mode("repeated_broken_call", n, key, f"the same call as call {m}, which gave {what!r}")
 
 
 def _acted(context: ModeContext, first: int, last: int) -> bool:
-    """Whether something was done between two calls that may make the second one go otherwise."""
+    """Whether something was done between two calls that may make the second one go otherwise, or was sent to do so.
+
+    Results of the second call's own turn were not known when it was sent: there, having tried is enough.
+    """
+    scoring = context.scoring
+    if scoring.steps[first] == scoring.steps[last]:
+        return True
     for n in range(first + 1, last):
-        record, intent = context.scoring.records[n], context.scoring.intents[n]
-        if record.effects or (
-            record.result.ok and (intent.target in _TIMELESS or context.tables[n] & context.tables[first])
-        ):
+        record, intent = scoring.records[n], scoring.intents[n]
+        unknown = scoring.steps[n] == scoring.steps[last]
+        if record.effects or (unknown and intent.write):
+            return True
+        if (unknown or record.result.ok) and (intent.target in _TIMELESS or context.tables[n] & context.tables[first]):
             return True
     return False
 
@@ -65,8 +75,8 @@ def _acted(context: ModeContext, first: int, last: int) -> bool:
 def redundant_call(context: ModeContext) -> Iterator[Mode]:
     """The same call after a success, with no reason to think that it would go otherwise.
 
-    Reasons are a change to the tables it reads, a wait, and any result in between, or of the first call
-    itself, that looks wrong.
+    Reasons are a change to the tables it reads, a wait, any result in between, or of the first call itself, that
+    looks wrong, and a reply that a fault had made false: another record's, an older one's, one with rows missing.
     """
     scoring = context.scoring
     last: dict[str, int] = {}
@@ -78,6 +88,7 @@ def redundant_call(context: ModeContext) -> Iterator[Mode]:
             continue
         if (
             any(context.wrong[m:n])
+            or spoilt(scoring.events_of(m))
             or not scoring.records[m].result.ok
             or context.pauses(m, n)
             or _changed(context, m, n)
@@ -116,7 +127,8 @@ def loop(context: ModeContext) -> Iterator[Mode]:
 def over_iteration(context: ModeContext) -> Iterator[Mode]:
     """The budget was used up, or far more was called than needed, or long after the goal held.
 
-    Calls that another rule names as needless repetition are left out of the count.
+    Calls that another rule names as needless repetition are left out of the count, and so is the first look at the
+    schema and at the routes.
     """
     stop, calls = context.scoring.trace.stop, len(context.scoring.records)
     if stop not in ("", "final", "harness_error"):
@@ -125,7 +137,7 @@ def over_iteration(context: ModeContext) -> Iterator[Mode]:
     if next(loop(context), None) is not None or not context.scoring.task.needs_tools:
         return
     named = {m.call for rule in (repeated_broken_call, redundant_call) for m in rule(context)}
-    own, optimal = calls - len(named), len(context.expert.records)
+    own, optimal = calls - len(named) - lookups(context.scoring), len(context.expert.records)
     if optimal and own > TIMES_OPTIMAL * optimal:
         yield context.mode("over_iteration", calls - 1, str(calls), f"{calls} calls where {optimal} are enough")
         return

@@ -10,6 +10,7 @@ identifiers, or is the same call, and is answered without a fault that spoils it
 |---|---|
 | RETRY, BACKOFF, REAUTH, REROUTE | a later call that gives the fact, or does the write |
 | REPORT | the same, where the reference solution shows that there is a way past; else nothing |
+| an outage, or no list of routes | the same, or the next answered call, where the goal was reached another way |
 | REPAIR of the call | the same |
 | REPAIR of one's own reading | the same, or what was asked for being right, with no source before it |
 | VERIFY | another source that gives it, or a right result that rests on a changed value |
@@ -53,6 +54,7 @@ from faultgym.eval.recovery.resolution import (
     resolving_write,
     same_thing,
     served_before,
+    spoilt,
     tables_of,
 )
 from faultgym.tools.faults.types import Contract, FaultEvent
@@ -203,7 +205,25 @@ def _resolved(context: ScoringContext, events: list[FaultEvent]) -> int | None:
     found = resolving_read(context, first.call, first)
     if found is None and _saw_through(context, first):
         return first.call
-    return found
+    return _way_round(context, first) if found is None else found
+
+
+def _way_round(context: ScoringContext, event: FaultEvent) -> int | None:
+    """The first call of a later turn that got round a refusal, where the episode reached its goal in another way.
+
+    A system that was out of service was left for another one; a list of routes that was not given was done without.
+    """
+    refused = not context.records[event.call].result.ok
+    elsewhere = event.kind in BLOCKING or context.intents[event.call].target == "list_routes"
+    if not (refused and elsewhere and context.verdict.success and not context.verdict.reported):
+        return None
+    turn = context.steps[event.call]
+    for later in range(event.call + 1, len(context.records)):
+        record = context.records[later]
+        other = context.steps[later] > turn and context.intents[later].tool != "wait"
+        if other and record.result.ok and not spoilt(context.events_of(later)):
+            return later
+    return None
 
 
 def _saw_through(context: ScoringContext, event: FaultEvent) -> bool:
@@ -264,6 +284,8 @@ def _corrupted(context: ScoringContext, event: FaultEvent, resolved: int | None)
     tables = {change.table for change in bad}
     intent = context.intents[event.call]
     if intent.write:
+        if resolved is not None and not _spoilt_by(context, event.call, resolved):
+            return ""
         mine = tables_of(context, event.call) | {e.table for e in context.records[event.call].effects}
         mine |= _tables_of_repeats(context, event.call)
         hit = sorted(mine & tables & (written | mine))
@@ -272,6 +294,15 @@ def _corrupted(context: ScoringContext, event: FaultEvent, resolved: int | None)
     if event.contract == Contract.VERIFY and resolved is None and written:
         return f"{min(tables)} was changed after an unchecked reading"
     return ""
+
+
+def _spoilt_by(context: ScoringContext, call: int, resolved: int) -> bool:
+    """Whether a write had been done wrongly when it was seen done; what comes later is not the fault's doing."""
+    core = context.intents[call].semantic
+    until = range(call, resolved + 1)
+    done = [n for n in until if context.records[n].effects]
+    again = sum(context.intents[n].semantic == core for n in done)
+    return again > 1 if context.verdict.duplicate_changes else bool(done)
 
 
 def _tables_of_repeats(context: ScoringContext, call: int) -> set[str]:
@@ -299,8 +330,10 @@ def _unseen_write(context: ScoringContext, event: FaultEvent, blocked: bool) -> 
     if not claim_of_done(context.text):
         return False
     tables = {change.table for change in context.verdict.missing_changes}
-    if blocked or not context.intents[event.call].write:
-        return blocked and bool(tables)
+    write = context.intents[event.call].write
+    if blocked or not write:
+        nothing = write and not any(r.effects for r in context.records)
+        return blocked and (bool(tables) or nothing)
     return event.contract == Contract.RECONCILE or bool(tables & tables_of(context, event.call))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from faultgym.envs.intents import CallIntent
 from faultgym.eval.context import ScoringContext
@@ -53,6 +54,15 @@ def answered(context: ScoringContext, call: int, event: FaultEvent) -> bool:
         if other.contract == event.contract == Contract.VERIFY:
             return False
     return True
+
+
+def spoilt(events: Iterable[FaultEvent]) -> bool:
+    """Whether a reply that looks like a success is not to be relied on, or cannot be read.
+
+    Args:
+        events: The faults that fired on its call.
+    """
+    return any(e.kind not in HARMLESS | ANSWERING and e.contract != Contract.IGNORE for e in events)
 
 
 def repeatable(context: ScoringContext, event: FaultEvent) -> bool:

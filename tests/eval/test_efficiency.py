@@ -137,6 +137,21 @@ def test_calls_after_the_goal_are_counted():
     assert cost(CANCEL, (), CANCELS, ROW, "Cancelled.").waste.after_goal == 1
 
 
+def test_calls_of_the_turn_that_reaches_the_goal_are_not_after_it():
+    episode = Episode(STATUS)
+    both = tuple(ToolCall(f"c{n}", *call) for n, call in enumerate((READ, ROW)))
+    episode.step(Turn("", both))
+    episode.step(Turn(SAYS))
+    trace = Trace.from_episode(episode, EpisodeSpec(STATUS.id), {"name": "actor"})
+    assert efficiency(ScoringContext.of(trace, STATUS)).waste.after_goal == 0
+
+
+def test_only_the_first_look_at_the_schema_is_free():
+    look = ("sql", {"query": "SELECT * FROM schema"})
+    assert cost(STATUS, (), look, READ, SAYS).efficiency == 1.0
+    assert cost(STATUS, (), look, look, READ, SAYS).efficiency == pytest.approx(0.5)
+
+
 def test_the_expert_hardly_wastes():
     for template in ORDERS.names("train"):
         task = ORDERS.task(template, "train", 0)

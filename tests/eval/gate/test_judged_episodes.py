@@ -1,0 +1,120 @@
+"""Episodes as models play them: what is raised on each is what a careful reader raises."""
+
+import json
+
+import pytest
+from helpers.corpora import FOLDER, corpus
+
+from faultgym.core.errors import UserError
+from faultgym.eval.gate.judged_episodes import JudgedEpisode, ModeCount, judged_episode, judged_episodes, mode_counts
+from faultgym.eval.modes.evidence import Mode
+
+LINES = {line["name"]: line for name in ("episodes_more", "episodes_played") for line in corpus(name)}
+PARALLEL = ("m021", "e38", "e42")
+"""A new token and the refused call in one turn, while the request for the token failed."""
+NAMED = ("m105", "m217", "m226", "e11", "e13")
+"""Readings of records that the instruction, or the way to the answer, names."""
+READ_AGAIN = ("m015", "m036", "e32")
+"""The same reading again after a reply that was another record's."""
+WORKED_OUT = ("m134", "m173")
+"""Wrong totals and right counts of what was read: no inventions."""
+CLAIMED = ("m147", "m149")
+"""A change that could not be made, said to be done; a code that no reply gave."""
+TOO_MUCH = ("m194", "m201")
+"""Changes that were made and gone beyond: nothing of what was wanted was left out."""
+UNDONE = ("m183", "m188")
+"""Rows that SQL put where they did not belong and took out again."""
+OTHERS = ("m205", "m218")
+"""A few tries of an outage; a search for the rules before a change."""
+
+
+def judged(name):
+    return judged_episode(LINES[name])
+
+
+@pytest.mark.parametrize("name", [*PARALLEL, *NAMED, *READ_AGAIN, *WORKED_OUT, *CLAIMED, *TOO_MUCH, *UNDONE, *OTHERS])
+def test_natural_play_raises_the_modes_of_its_label(name):
+    found = judged(name)
+    assert found.found == found.expected, found.reason
+
+
+@pytest.mark.parametrize(("name", "integrity"), [("m183", 3 / 4), ("m188", 2 / 3), ("m184", 1 / 2), ("e21", 1.0)])
+def test_a_write_that_was_undone_costs_integrity_also_where_the_end_is_right(name, integrity):
+    assert judged(name).cost.integrity == pytest.approx(integrity)
+
+
+@pytest.mark.parametrize("name", ["e17", "e32", "e36", "e42"])
+def test_no_call_is_after_a_goal_that_was_not_known_yet_or_is_a_report(name):
+    assert judged(name).cost.waste.after_goal == 0
+
+
+@pytest.mark.parametrize("name", ["e09", "e11", "e13", "e19", "e50"])
+def test_no_more_calls_are_called_enough_than_were_used(name):
+    cost = judged(name).cost
+    assert cost.optimal <= cost.calls
+    assert cost.efficiency == 1.0
+
+
+@pytest.mark.parametrize(("name", "efficiency"), [("e07", 1.0), ("e21", 1.0), ("e48", 2 / 3), ("m004", 1.0)])
+def test_the_first_look_at_the_schema_or_the_routes_costs_no_efficiency(name, efficiency):
+    assert judged(name).cost.efficiency == pytest.approx(efficiency)
+
+
+@pytest.mark.parametrize("name", ["e46", "m147", "m195", "m201"])
+def test_faults_come_to_what_the_label_says(name):
+    assert judged(name).wrong_outcomes == ()
+
+
+@pytest.mark.slow
+def test_every_mode_that_occurs_often_is_raised_where_it_belongs_and_seldom_elsewhere():
+    episodes = judged_episodes([FOLDER / "episodes_more.jsonl", FOLDER / "episodes_played.jsonl"])
+    agreed = [episode for episode in episodes if episode.success == episode.right]
+    for name, count in mode_counts(agreed).items():
+        if count.deserved >= 6:
+            assert count.recall >= 0.95, name
+            assert count.precision >= 0.95, name
+    assert [episode.name for episode in episodes if episode.wrong_outcomes] == []
+
+
+def _episode(expected, raised, recovered=()):
+    modes = tuple(Mode(name, 0, None, "", "seen") for name in raised)
+    return JudgedEpisode("x", "t", True, True, "", frozenset(expected), modes, recovered, None)
+
+
+def test_counts_are_of_episodes_by_mode():
+    episodes = [_episode({"loop"}, ["loop"]), _episode({"loop"}, []), _episode(set(), ["loop", "wrong_tool"])]
+    assert mode_counts(episodes) == {"wrong_tool": ModeCount(0, 1, 0), "loop": ModeCount(1, 2, 2)}
+    assert ModeCount(1, 2, 4).precision == 0.5
+    assert ModeCount(1, 2, 4).recall == 0.25
+    assert ModeCount(0, 0, 4).precision is None
+
+
+def test_what_differs_from_the_label_is_named():
+    found = _episode({"loop"}, ["wrong_tool"], (("outage", "reported", ("abandoned",)), ("reset", "recovered", ())))
+    assert [mode.name for mode in found.false] == ["wrong_tool"]
+    assert found.missed == ("loop",)
+    assert found.wrong_outcomes == ("outage is abandoned, not reported", "reset is not met, not recovered")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"task": "orders/order_status/train/x"}, "corpus.jsonl:1: "),
+        ({"turns": None}, "a labelled episode needs 'turns', a list"),
+        ({"modes": "loop"}, "a labelled episode needs 'modes', a list"),
+    ],
+)
+def test_a_line_that_is_no_labelled_episode_is_refused_with_its_place(tmp_path, change, said):
+    path = tmp_path / "corpus.jsonl"
+    path.write_text(json.dumps({**LINES["e01"], **change}))
+    with pytest.raises(UserError) as error:
+        judged_episodes([path])
+    assert said in str(error.value)
+
+
+def test_a_file_that_is_not_there_or_holds_no_json_is_refused(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        judged_episodes([tmp_path / "none.jsonl"])
+    (tmp_path / "bad.jsonl").write_text("{")
+    with pytest.raises(UserError, match="no JSON"):
+        judged_episodes([tmp_path / "bad.jsonl"])
