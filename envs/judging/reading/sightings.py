@@ -16,7 +16,7 @@ _VERSION = re.compile(r"v\d+\.\d+\.\d+")
 _PHRASE = re.compile(r"[a-z]{2,}(?: [a-z]{2,})+")
 _STEM = 4
 """Letters that the forms of one word share: `expired` and `expiry`, `failure` and `failed`."""
-_GAP = r"(?:[\s\"'-]+[\w'-]+){0,4}?[\s\"'-]+"
+_GAP = r"(?:[\s\"'-]{1,3}\w{1,24}){0,4}?[\s\"'-]{1,3}"
 
 
 @dataclass(frozen=True, slots=True)

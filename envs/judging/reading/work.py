@@ -38,7 +38,7 @@ _VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
 _PAST = "|".join(f"(?P<{name}>{past})" for name, (past, _) in _VERBS.items())
 _ADVERBS = (
     r"(?: (?:now|also|already|just|successfully|then|therefore|thus|duly|only|since|first|immediately|finally|"
-    r"all|been|both|been|subsequently|hereby|again|additionally|promptly))*"
+    r"all|been|both|subsequently|hereby|again|additionally|promptly))*+"
 )
 _ACTIVE = re.compile(rf"\b(?:i|we)(?:'ve| have| had|'d)?{_ADVERBS} (?:{_PAST})\b(?=(?P<rest>[^.]*))")
 _FURTHER = re.compile(
@@ -48,7 +48,7 @@ _PASSIVE = re.compile(
     rf"\b(?:has|have|had|is|are|was|were|been|being|got|gets)(?:{_ADVERBS}) (?:{_PAST})\b(?=(?P<rest>[^.]*))"
 )
 _BARE = re.compile(
-    rf"^[\W_]*(?:(?:[\d.,]+|eur|euros?)\W*)*(?:successfully |all |now )*(?:{_PAST})\b(?=(?P<rest>[^.]*))"
+    rf"^[\W_]*+(?:(?:\d[\d.,]*+|eur|euros?)\W*+)*+(?:successfully |all |now )*+(?:{_PAST})\b(?=(?P<rest>[^.]*))"
 )
 _NOUN = re.compile(
     r"\b(?P<noun>cancellation|refund|exchange|swap|restart|rollback|roll-back|scaling|acknowledg\w+|assignment|change|"
