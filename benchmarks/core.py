@@ -10,11 +10,15 @@ import multiprocessing
 import os
 import resource
 import sqlite3
+import statistics
 import tempfile
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from benchmarks.table import Row, interleaved, medians, timed
 from faultgym.agents.registry import policy_named
@@ -22,16 +26,23 @@ from faultgym.agents.rollouts.play import run_episode
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
+from faultgym.core.bank import forget
+from faultgym.envs.episode import Episode
 from faultgym.envs.gym.env import ToolEnv
+from faultgym.envs.judging.goal import judge
+from faultgym.envs.judging.reading.question import Question, question
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.registry import suite_named
+from faultgym.envs.registry import suite_named, task_by_id
 from faultgym.envs.task import Task
+from faultgym.envs.worlds.world import World
 from faultgym.tools.types import ToolCall
 
 SUITE = "orders"
 LIVE = 10_000
 """Episodes alive at once for the memory bound."""
+ANSWERS = Path(__file__).parents[1] / "tests" / "data" / "judge" / "answers_known.jsonl"
+"""Labelled answers, which are judged."""
 BATCH = 256
 """Records between two syncs, as the store does it."""
 
@@ -42,7 +53,14 @@ def core(rounds: int) -> list[Row]:
     Args:
         rounds: Each time is a median over so many.
     """
-    return [*step_rows(rounds), *reset_rows(rounds), *fork_rows(rounds), *live_rows(), *store_rows(rounds)]
+    return [
+        *step_rows(rounds),
+        *judge_rows(rounds),
+        *reset_rows(rounds),
+        *fork_rows(rounds),
+        *live_rows(),
+        *store_rows(rounds),
+    ]
 
 
 def _select(env: ToolEnv) -> str:
@@ -88,6 +106,27 @@ def step_rows(rounds: int) -> list[Row]:
         _ratio("step on a keyed SELECT / bare sqlite3 call", took, "select", "bare select", 6),
         _ratio("step on a GET / the route's function", took, "get", "bare route", 6),
     ]
+
+
+def judge_rows(rounds: int) -> list[Row]:
+    """The verdict on a labelled answer in text, each read for the first time: the median over answers and rounds."""
+    begun: dict[str, tuple[Task, World, Question]] = {}
+    answers = [orjson.loads(line) for line in ANSWERS.read_bytes().splitlines()]
+    for answer in answers:
+        task = task_by_id(answer["task"])
+        world = Episode(task).world
+        begun.setdefault(task.id, (task, world, question(world, task.instruction, task.params)))
+    took = []
+    for number in range(rounds + 1):
+        for answer in answers:
+            task, world, asked = begun[answer["task"]]
+            forget("texts")
+            start = time.perf_counter()
+            judge(task.goal, world, answer["answer"], looked_up=True, blocked=True, asked=asked)
+            if number:  # the first round fills the caches that belong to the tasks
+                took.append(time.perf_counter() - start)
+    note = f"{len(answers)} answers; the slowest {max(took) * 1e6:.0f} us"
+    return [Row.at_most("judging a text answer", statistics.median(took) * 1e6, 200, "us", note=note)]
 
 
 def _ratio(name: str, took: dict[str, float], ours: str, theirs: str, bound: float) -> Row:

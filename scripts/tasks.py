@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated
 
 import orjson
@@ -18,10 +19,12 @@ from faultgym.cli.support.printing import grid, say, stdout_console
 from faultgym.cli.support.task_options import find_modules_here
 from faultgym.envs.check.kit import check_suite
 from faultgym.envs.registry import find_suite, registered, suites, task_by_id
+from faultgym.envs.render import neutralised
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
 from faultgym.eval.gate.admission import GateRow, gate
 from faultgym.eval.gate.confusion import confusion_matrix
+from faultgym.eval.gate.judged_answers import JudgeCount, judged_answers, labelled_answers
 from faultgym.tools.faults.registry import FAULT_KINDS
 
 MATRIX_WIDTH = 140
@@ -30,7 +33,8 @@ MATRIX_WIDTH = 140
 
 def tasks(
     ids: Annotated[
-        list[str] | None, typer.Argument(help="Tasks to show whole, such as orders/order_status/dev/0")
+        list[str] | None,
+        typer.Argument(help="Tasks to show whole, such as orders/order_status/dev/0; files for --judge"),
     ] = None,
     suite: Annotated[str, typer.Option(help="Only this suite: its name, or module:SUITE")] = "",
     split: Annotated[str, typer.Option(help="The split whose templates are listed")] = "train",
@@ -38,14 +42,19 @@ def tasks(
         bool, typer.Option("--check", help="Run conformance kit, gate and confusion matrix; exit 1 unless clean")
     ] = False,
     per_template: Annotated[int, typer.Option(min=1, help="Tasks of each template that --check tries")] = 2,
+    judge: Annotated[
+        bool, typer.Option("--judge", help="Judge files of labelled answers; by default a checkout's")
+    ] = False,
     faults: Annotated[bool, typer.Option("--faults", help="List the kinds of faults and how one recovers")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line")] = False,
 ) -> None:
-    """List task templates, show tasks, list fault kinds, or check that every task holds."""
+    """List task templates, show tasks, list fault kinds, check that every task holds, or judge labelled answers."""
     console = stdout_console()
     find_modules_here(suite)
     chosen = [find_suite(suite)] if suite else list(suites().values())
-    if ids:
+    if judge:
+        _judge(console, [Path(name) for name in ids or ()] or labelled_answers(), json)
+    elif ids:
         for name in ids:
             _show(console, task_by_id(name), json)
     elif faults:
@@ -128,6 +137,41 @@ def _conformant(console: Console, chosen: Sequence[Suite]) -> bool:
     if not clean:
         console.print("[red]not clean[/]: the gate is for suites whose rules hold")
     return clean
+
+
+def _judge(console: Console, paths: list[Path], json: bool) -> None:
+    """Print, for each file and kind of goal, how verdicts on labelled answers compare with the labels."""
+    rows = list(judged_answers(paths))
+    if json:
+        for row in rows:
+            say(console, orjson.dumps(row).decode())
+        return
+    columns = ("answers", "goal", "right", "refused", "wrong", "passed", "undecided")
+    table = grid("Verdicts on labelled answers", columns, numbers=columns[2:], whole=("answers",))
+    for corpus in dict.fromkeys(row.corpus for row in rows):
+        of_corpus = [row for row in rows if row.corpus == corpus]
+        for goal in (*sorted({row.goal for row in of_corpus}), "all"):
+            count = JudgeCount.of(row for row in of_corpus if goal in (row.goal, "all"))
+            refused, passed = _of(count.refused, count.right), _of(count.passed, count.wrong)
+            table.add_row(
+                escape(corpus),
+                goal,
+                str(count.right),
+                refused,
+                str(count.wrong),
+                passed,
+                _of(count.open, len(of_corpus)),
+            )
+    console.print(table)
+    for row in rows:
+        if row.misjudged or row.success is None:
+            word = "undecided" if row.success is None else "refused" if row.right else "passed"
+            text = f"{word}: {row.corpus}:{row.line} {row.task}: {row.answer!r}: {row.reason}"
+            say(console, neutralised(text))
+
+
+def _of(part: int, whole: int) -> str:
+    return f"{part} ({part / whole:.1%})" if whole else str(part)
 
 
 def _check(console: Console, chosen: Sequence[Suite], per_template: int) -> bool:

@@ -88,14 +88,27 @@ def fold(text: str) -> str:
     """
     if not text.isascii():
         text = unicodedata.normalize("NFKC", _GROUPED.sub("", text))
-        text = "".join(c for c in text if unicodedata.category(c) != "Cf")
+        if not text.isascii():
+            text = "".join(c for c in text if c.isascii() or unicodedata.category(c) != "Cf")
     text = text.casefold().replace("\u2212", "-").replace("\u2011", "-").replace("*", "").replace("`", "")
     return text.replace("canceled", "cancelled")
 
 
 def words(text: str) -> str:
     """The words of a text with single spaces; punctuation separates."""
-    return " ".join(re.findall(r"[^\W_]+", fold(text)))
+    return folded_words(fold(text))
+
+
+def folded_words(plain: str) -> str:
+    """The words of a text that is folded already.
+
+    Args:
+        plain: As `fold` gives it, or a part of it.
+    """
+    return " ".join(_WORD.findall(plain))
+
+
+_WORD = re.compile(r"[^\W_]+")
 
 
 @banked("texts", 2048)
@@ -116,7 +129,7 @@ def read(text: str) -> StatedFacts:
     for mention in found:
         if mention.kind in sets:
             sets[mention.kind].add(mention.value)
-    return StatedFacts(raw, plain, f" {words(plain)} ", found, *map(frozenset, sets.values()))  # type: ignore[arg-type]
+    return StatedFacts(raw, plain, f" {folded_words(plain)} ", found, *map(frozenset, sets.values()))  # type: ignore[arg-type]
 
 
 def _forms(atom: Atom) -> Iterator[str]:
@@ -149,11 +162,15 @@ def crowded(expected: Iterable[Atom], text: str) -> str:
     """
     wanted = Counter(atom.kind for atom in expected)
     facts = read(text)
-    stated: dict[str, set[object]] = {
-        "number": {m.value for m in facts.mentions if m.kind in ("number", "spelled")},
-        "money": {m.value for m in facts.mentions if m.kind == "number"},
-        "date": {m.value for m in facts.mentions if m.kind in ("date", "yearless")},
-        "id": set(re.findall(r"\b[a-z]{2,}-\d+\b", facts.plain)),
-        "text": set(EMAIL.findall(facts.plain)),
-    }
-    return next((kind for kind in wanted if len(stated[kind]) > wanted[kind] + _MOST[kind]), "")
+    return next((kind for kind in wanted if len(_all_of(kind, facts)) > wanted[kind] + _MOST[kind]), "")
+
+
+_KEY = re.compile(r"\b[a-z]{2,}-\d+\b")
+_KINDS = {"number": ("number", "spelled"), "money": ("number",), "date": ("date", "yearless")}
+
+
+def _all_of(kind: str, facts: StatedFacts) -> set[object]:
+    """The different values of a kind in a text."""
+    if kind in _KINDS:
+        return {m.value for m in facts.mentions if m.kind in _KINDS[kind]}
+    return set((_KEY if kind == "id" else EMAIL).findall(facts.plain))

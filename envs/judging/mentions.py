@@ -49,7 +49,12 @@ _YEARLESS = (
     (re.compile(rf"\b({_MONTH}(?<!\bmay))\b\.?(?: the)? (\d{{1,2}})(?:st|nd|rd|th)?\b(?![\d.:]\d)"), "md"),
     (re.compile(r"\b(may)(?: the)? (\d{1,2})(?:st|nd|rd|th)\b"), "md"),
 )
+_MONTH_STARTS = tuple(month[:3] for month in _MONTHS)
+_NUMERIC_DATE = re.compile(r"\d[-/.] ?\d\d?[-/.] ?\d")
+"""What every date in digits holds: a quick look that spares most texts the patterns above."""
+
 _TIME = re.compile(r"(?<![\d:.,])(\d{1,2})[:.h](\d{2})(?::\d{2})?(?: ?([ap])\.? ?m\b\.?)?(?![\d:]|[.,]\d)")
+_HALF = re.compile(r"\d ?[ap]\.? ?m")
 _HOUR = re.compile(r"(?<![\d:.,])(\d{1,2}) ?([ap])\.? ?m\b\.?")
 
 _EURO, _CENT = r"(?:eur|euros?|€)(?![a-z])", r"(?:euro ?cents?|cents?|ct)(?![a-z])"
@@ -60,6 +65,7 @@ _CHUNK = re.compile(
     r"[a-z]{3})|\d++(?:[.,']\d++)*+)"
     r"(?=(?:eur|euros?|ct|cents?|s|secs?|mins?|h|hrs?|d|x)\b|(?!\w))"
 )
+_IDENTIFIER = re.compile(r"\b[a-z]{2,}-\d+\b")
 _ENGLISH = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _GERMAN = re.compile(r"\d{1,3}(?:\.\d{3})+,\d{1,2}|\d{1,3}(?:\.\d{3}){2,}")
 _SWISS = re.compile(r"\d{1,3}(?:'\d{3})+(?:\.\d+)?")
@@ -81,6 +87,7 @@ _EUROS = re.compile(rf" ?{_EURO}")
 _AND = re.compile(rf" ?{_EURO},?(?: and)? ")
 _AND_CENTS = re.compile(rf" ?{_EURO},?(?: and)? [a-z -]{{3,24}} ?{_CENT}")
 _NOUN = re.compile(r" (?!eur\b|euros?\b)[a-z]{3,}")
+_PAIR = re.compile(r"\d ?(?:h|m|eur|€)")
 _MINUTES_SECONDS = re.compile(r"(?<![\w.,])(\d+) ?(?:m|min|mins|minutes?),?(?: and)? ?(\d+) ?(?:s|secs?|seconds?)\b")
 _HOURS_MINUTES = re.compile(r"(?<![\w.,])(\d+) ?(?:h|hrs?|hours?),?(?: and)? ?(\d+) ?(?:m|min|mins|minutes?)\b")
 
@@ -97,7 +104,7 @@ def mentions(plain: str) -> list[Mention]:
     """
     found: list[Mention] = []
     rest = _read_dates(plain, found)
-    rest = re.sub(r"\b[a-z]{2,}-\d+\b", _blank, rest)  # identifiers
+    rest = _IDENTIFIER.sub(_blank, rest)
     rest = _read_times(rest, found)
     rest = _read_pairs(rest, found)
     found.extend(_numbers(rest))
@@ -135,21 +142,22 @@ def _blank(match: re.Match[str]) -> str:
 
 def _read_dates(plain: str, found: list[Mention]) -> str:
     rest = plain
-    for pattern, orders in _DATES:
-        for match in pattern.finditer(rest):
-            for order in orders:
+    worded = any(month in plain for month in _MONTH_STARTS)
+    if worded or _NUMERIC_DATE.search(plain):
+        for pattern, orders in _DATES:
+            for match in pattern.finditer(rest):
+                for order in orders:
+                    parts = dict(zip(order, match.groups(), strict=True))
+                    days = _date(parts["y"], parts["m"], parts["d"])
+                    found += [Mention("date", day, match.start(), match.end()) for day in days]
+            rest = pattern.sub(_blank, rest)
+    if worded:
+        for pattern, order in _YEARLESS:
+            for match in pattern.finditer(rest):
                 parts = dict(zip(order, match.groups(), strict=True))
-                found += [
-                    Mention("date", d, match.start(), match.end()) for d in _date(parts["y"], parts["m"], parts["d"])
-                ]
-        rest = pattern.sub(_blank, rest)
-    for pattern, order in _YEARLESS:
-        for match in pattern.finditer(rest):
-            parts = dict(zip(order, match.groups(), strict=True))
-            found += [
-                Mention("yearless", d[4:], match.start(), match.end()) for d in _date("2024", parts["m"], parts["d"])
-            ]
-        rest = pattern.sub(_blank, rest)
+                days = _date("2024", parts["m"], parts["d"])
+                found += [Mention("yearless", day[4:], match.start(), match.end()) for day in days]
+            rest = pattern.sub(_blank, rest)
     return rest
 
 
@@ -175,7 +183,8 @@ def _read_times(rest: str, found: list[Mention]) -> str:
         found.append(Mention("time", f"{_hour(int(match[1]), match[2]):02d}:00", match.start(), match.end()))
         return _blank(match)
 
-    return _HOUR.sub(whole, _TIME.sub(take, rest))
+    rest = _TIME.sub(take, rest)
+    return _HOUR.sub(whole, rest) if _HALF.search(rest) else rest
 
 
 def _hour(hour: int, half: str | None) -> int:
@@ -186,6 +195,8 @@ def _hour(hour: int, half: str | None) -> int:
 
 def _read_pairs(rest: str, found: list[Mention]) -> str:
     """`41 euros and 50 cents`, `5 hours 2 minutes`: two numbers that are one value."""
+    if not _PAIR.search(rest):
+        return rest
     for match in _SPLIT_AMOUNT.finditer(rest):
         found.append(Mention("cents", Decimal(int(match[1]) * 100 + int(match[2])), match.start(), match.end()))
     rest = _SPLIT_AMOUNT.sub(_blank, rest)

@@ -76,6 +76,19 @@ class JudgeCount:
         )
 
 
+def labelled_answers() -> list[Path]:
+    """The files of labelled answers that a checkout has, sorted.
+
+    Raises:
+        UserError: This is no checkout: an installed package has none.
+    """
+    folder = Path(__file__).resolve().parents[2] / "tests" / "data" / "judge"
+    found = sorted(folder.glob("answers_*.jsonl"))
+    if not found:
+        raise UserError("there are no labelled answers here: name their files, or run this in a checkout")
+    return found
+
+
 def judged_answers(paths: Sequence[Path]) -> Iterator[JudgedAnswer]:
     """Replay the episodes of corpora and judge each answer.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from faultgym.envs.judging.answers import Atom, words
+from faultgym.envs.judging.answers import Atom, folded_words
 from faultgym.envs.judging.reading.clauses import Clause, TextReading
 from faultgym.envs.judging.reading.finding import TextFinding, TextGoal
 from faultgym.envs.judging.reading.outcomes import is_absence, is_down, is_undone, statements
@@ -21,6 +21,9 @@ _STANDS_FOR = re.compile(
     r"\b(?:it|one|ones|none|such|that|this|any|field|column|information|data|nothing|anything|value|neither)\b"
 )
 _RECORD = re.compile(r"\b(?:record|entry|customer|order|incident|profile|account)\b")
+_DOCUMENT = re.compile(
+    r"\b(?:post ?mortems?|documents?|root|causes?|analysis|report|write ?up|one|none|nothing|it|found|written|any)\b"
+)
 _FIGURE = re.compile(r"(?<![\w-])[+(]?\d[\d ()/.-]{3,}|\b[a-z]{2}\d{4,}\b")
 SOURCE = re.compile(
     r"\b(?:v1|v2|api|database|sql|cache|endpoint|search|tool|source|replica|first|initially|at first|page)\b"
@@ -69,8 +72,10 @@ def _things(goal: TextGoal, asked: Question) -> tuple[str, ...]:
 
 def _is_of(number: int, clause: Clause, text: TextReading, things: Collection[str], goal: TextGoal) -> bool:
     """Whether an absence is that of what was asked for."""
-    plain = f" {words(clause.text)} "
-    label = f" {words(text.clauses[number - 1].text)} " if number and clause.lead == ":" else " "
+    plain = f" {folded_words(clause.text)} "
+    label = f" {folded_words(text.clauses[number - 1].text)} " if number and clause.lead == ":" else " "
+    if not things and "documents" in goal.evidence and not _DOCUMENT.search(plain + label):
+        return False
     if not things:
         names = [m[0] for m in identifiers(clause.text)]
         own = {name.lower() for name in goal.about}
@@ -85,7 +90,7 @@ def _is_of(number: int, clause: Clause, text: TextReading, things: Collection[st
         return True
     before = " ".join(c.text for c in text.clauses[: number + 1])
     after = " ".join(c.text for c in text.clauses[number:])
-    near = f" {words(before + ' ' + after)} "
+    near = f" {folded_words(before + ' ' + after)} "
     return _STANDS_FOR.search(clause.text) is not None and any(_names(t, near) for t in things) and "mail" not in plain
 
 
@@ -109,7 +114,7 @@ def _initials(thing: str) -> str:
 
 def _denies_owner(clause: Clause, things: Collection[str], goal: TextGoal) -> bool:
     """Whether a clause says that the record itself does not exist, where only something of it was asked for."""
-    plain = f" {words(clause.text)} "
+    plain = f" {folded_words(clause.text)} "
     if any(_names(thing, plain) for thing in things) or _STANDS_FOR.search(clause.text):
         return False
     own = any(name.lower() in clause.text for name in goal.about)
@@ -124,7 +129,7 @@ def _gives(text: TextReading, things: Collection[str]) -> str:
     """A value that a text gives of what was asked for."""
     for number, clause in enumerate(text.clauses):
         label = text.clauses[number - 1].text if number and clause.lead == ":" else ""
-        plain = f" {words(label)}  {words(clause.text)} "
+        plain = f" {folded_words(label)}  {folded_words(clause.text)} "
         if is_absence(clause) or not any(_names(thing, plain) for thing in things):
             continue
         bare = re.sub(r"\b[a-z]{2,8}-\d+\b|\b\d{4}-\d\d-\d\d\b", "", clause.text)
@@ -156,19 +161,18 @@ def _is_excused(text: TextReading, absent: list[tuple[int, Clause]]) -> bool:
 def says_no_record(text: TextReading, asked: Question) -> bool:
     """Whether a text says that the very record that was asked about does not exist."""
     for number, clause in statements(text):
-        if not is_absence(clause) or SOURCE.search(clause.text):
-            continue
-        if not re.search(
-            r"\b(?:exist|no such|find|found|locate|nonexistent|non-existent)\b|\bno (?:record|order|incident|"
-            r"service|customer)\b",
-            clause.text,
-        ):
+        if not _UNFOUND.search(clause.text) or SOURCE.search(clause.text) or not is_absence(clause):
             continue
         if any(c.lead == "but" for c in text.sentence_of(number)):
             continue
         names = [m[0] for m in identifiers(clause.text)]
-        if any(n in asked.own for n in names) or re.search(
-            r"\b(?:no such (?:record|order|incident|service|customer)|it (?:does not|doesn't) exist)\b", clause.text
-        ):
+        if any(n in asked.own for n in names) or _NO_SUCH.search(clause.text):
             return True
     return False
+
+
+_UNFOUND = re.compile(
+    r"\b(?:exist|no such|find|found|locate|nonexistent|non-existent)\b|"
+    r"\bno (?:record|order|incident|service|customer)\b"
+)
+_NO_SUCH = re.compile(r"\bno such (?:record|order|incident|service|customer)\b|\bit (?:does not|doesn't) exist\b")

@@ -26,12 +26,14 @@ def denies_work(goal: TextGoal, text: TextReading, asked: Question) -> str:
     if not goal.changes:
         return ""
     text = without(text, asked.quoted)
+    states = any(column in ("status", "state") for change in goal.changes for column, _ in change.values)
     for number, clause in enumerate(text.clauses):
         if clause.lead in CONDITIONS or clause.asks or _of_another(clause, goal, asked):
             continue
         if _EITHER.search(clause.text) and not goal.expected:
             return clause.text.strip()
-        if is_hedged(clause) or not (is_final(clause) or is_promise(clause)) or is_attempt(clause):
+        stays = states and _STILL.search(clause.text) is not None
+        if is_hedged(clause) or not (stays or is_final(clause) or is_promise(clause)) or is_attempt(clause):
             continue
         rest = text.clauses[number + 1 :]
         if any(
@@ -67,6 +69,9 @@ def wrong_target(goal: TextGoal, text: TextReading, asked: Question) -> str:
 
 SHORTEST_TAIL = 4
 """Letters that have to follow a number for the two to be an address."""
+_STILL = re.compile(
+    r"\b(?:still|remains?) (?:open|pending|paid|packed|unacknowledged|unassigned|unresolved|acknowledged)\b"
+)
 _EITHER = re.compile(r"\b(?:either|or still|perhaps|probably|maybe|might have|may have|could have|unsure|not sure)\b")
 
 

@@ -21,6 +21,10 @@ class TextGoal(Protocol):
         """The facts that are wanted."""
 
     @property
+    def evidence(self) -> frozenset[str]:
+        """Of an abstention: the tables in which what is missing would be."""
+
+    @property
     def kind(self) -> str:
         """`answer`, `abstain` or `report`."""
 

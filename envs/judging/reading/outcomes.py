@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from faultgym.envs.judging.reading.clauses import CONDITIONS, Clause, TextReading
-from faultgym.envs.judging.reading.stance import is_hedged
+from faultgym.envs.judging.reading.stance import guesses_on, is_hedged
 
 _FIND = r"(?:find|locate|see|identify|trace|match|turn up|come across)"
 _HOLD = (
@@ -118,7 +118,7 @@ _SELF_DOUBT = re.compile(
     r"\b(?:i'm|i am|we're|we are)(?: \w+){0,2} (?:guessing|not (?:\w+ )?(?:sure|certain|confident)|unsure|uncertain)\b"
     r"|\b(?:just|only|merely|best|a|my|pure|an educated|rough) (?:guess|estimate|assumption|placeholder|"
     r"guesswork|speculation)\b"
-    r"|\b(?:could|can|may|might) (?:just )?(?:as )?(?:well|easily|equally) be\b|\bsomething else\b"
+    r"|\b(?:could|can|may|might) (?:just )?(?:as )?(?:well|easily|equally) be\b|\bbe something else\b"
     r"|\b(?:wouldn't|would not|don't|do not|can't|cannot|shouldn't|should not) (?:\w+ )?(?:rely|bet|trust|"
     r"vouch|swear|guarantee|count on|be relied|be trusted)\b"
     r"|\btake (?:this|that|it) with\b|\b(?:grain|pinch) of salt\b|\bdon't quote me\b|\bno guarantee\b"
@@ -144,6 +144,8 @@ def statements(text: TextReading) -> Iterator[tuple[int, Clause]]:
         if clause.asks or clause.lead in CONDITIONS or is_hedged(clause):
             continue
         first = next(text.sentence_of(number))
+        if first is not clause and guesses_on(first):
+            continue
         if first.lead in ("if", "unless", "whether") and first is not clause and not _turns(text, number):
             continue
         yield number, clause

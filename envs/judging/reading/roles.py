@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from faultgym.envs.judging.answers import words
+from faultgym.envs.judging.answers import folded_words
 from faultgym.envs.judging.reading.clauses import TextReading
 from faultgym.envs.judging.reading.question import Question, identifiers
 from faultgym.envs.judging.reading.sightings import Sighting
@@ -68,16 +68,20 @@ def is_of_another(seen: Sighting, number: int, text: TextReading, asked: Questio
     if asked.prefixes and _nearest_is_other(seen, number, text, asked, expected):
         return True
     clause = text.clauses[number]
-    sentence = " ".join(c.text for c in text.sentence_of(number))
     if asked.dates and seen.atom.kind != "date":
         dates = {m.value for m in text.facts.mentions if m.kind == "date" and clause.start <= m.start < clause.end}
         near = re.search(r"\b(?:for|on|of|from) (?:\d{4}-\d\d-\d\d|\w+ \d{1,2},? \d{4}|\d{1,2} \w+ \d{4})", clause.text)
-        if dates and near and not dates & asked.dates and not any(d in sentence for d in asked.dates):
+        if (
+            dates
+            and near
+            and not dates & asked.dates
+            and not any(d in c.text for d in asked.dates for c in text.sentence_of(number))
+        ):
             return True
     label = text.clauses[number - 1].text if number and clause.lead == ":" else ""
     if asked.excluded and _is_of_excluded(clause.text, asked.excluded):
         return True
-    plain = f" {words(label)} {words(clause.text)} "
+    plain = f" {folded_words(label)} {folded_words(clause.text)} "
     for name in asked.names:
         if f" {name} " in plain:
             continue

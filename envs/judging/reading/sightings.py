@@ -56,7 +56,7 @@ def _is_code(found: str, atom: Atom, raw: str) -> bool:
     return "_" in raw and raw.replace("_", " ") != atom.text.casefold()
 
 
-@banked("texts", 16_384)
+@banked("tasks", 16_384)
 def _pattern(atom: Atom) -> re.Pattern[str]:
     """How the words of a fact may stand in a folded text."""
     plain = words(atom.text)

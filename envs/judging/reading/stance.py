@@ -10,7 +10,8 @@ from faultgym.envs.judging.reading.clauses import CONDITIONS, Clause, TextReadin
 Stance = Literal["asserted", "denied", "hedged", "imagined", "past", "aside"]
 
 _NOT = (
-    r"\b(?:not|never|no longer|neither|nor|no|none|nothing|nobody|cannot|without|except|excluding|unlike|rather than|"
+    r"\b(?:not|never|no longer|neither|nor|no(?!\.)|none|nothing|nobody|cannot|without|except|excluding|"
+    r"unlike|rather than|"
     r"instead of|other than)\b|n't\b"
 )
 _NEGATION = re.compile(_NOT)
@@ -30,7 +31,8 @@ _DENIED_AFTER = re.compile(
 )
 _OUT = re.compile(
     r"[\"')]*(?: [\w-]+)? (?:would (?:be|have)|is (?:out of stock|sold out|unavailable|not available)|has no "
-    r"stock|isn't)\b"
+    r"stock|isn't|costs? more|"
+    r"(?:is|are|was) (?:more expensive|pricier|dearer|newer|older|later|next))\b"
 )
 """What says of a competing record that it does not come into question."""
 _GUESS = re.compile(
@@ -71,6 +73,7 @@ _PAST = re.compile(
     r"assigned|to|by|with|being|still))*[^\w€]*$"
 )
 _WAS_LABEL = re.compile(r"^\W*(?:was|were|before|previously|formerly|history|earlier|so far)\W*(?:\w+, )*(?:then )?$")
+_FROM, _TO = re.compile(r"\bfrom(?: \w+)? $"), re.compile(r"(?: \w+)? to ")
 _WAS_UNTIL = re.compile(r"\b(?:was|were|had been)\b")
 _FORMER = re.compile(
     r"\W{0,2}(?:earlier|before\b(?! deliver)|previously|at first|until|any ?more|originally|initially|in the past)\b"
@@ -84,7 +87,8 @@ _ASIDE = re.compile(
     r"erroneous(?:ly)?|different|another|unrelated|suspicions?|suspected|suspect|theory|theories|hypothes[ie]s|"
     r"rul(?:ed|ing) out|discard(?:ed|ing)|disregard(?:ed|ing)?|ignor(?:ed|ing|e)|set aside|setting aside|rejected|"
     r"dismissed|unreliable|inconsistent|distrust|didn't trust|not trust|supersed(?:ed|es)|mismatch(?:ed)?|misleading|"
-    r"initial(?:ly)?|at first|later releases?|newer releases?|subsequent(?:ly)?|afterwards|came after|first "
+    r"initial(?:ly)?|at first|later releases?|newer releases?|subsequent(?:ly)?|afterwards|came (?:after|"
+    r"later|next)|first "
     r"(?:lookup|reply|response|result|read|answer|call|attempt|request|guess|record)|"
     r"instead of|rather than|contradict(?:ed|s|ory)?|conflict(?:ed|s|ing)|disagree[ds]?|replicas? (?:said|"
     r"gave)|older|draft|archived?|obsolete|"
@@ -144,7 +148,9 @@ def stance(
         return "aside"
     label = text.clauses[number - 1] if number and clause.lead == ":" else clause
     if (
-        is_hedged(clause)
+        guesses_on(next(text.sentence_of(number)))
+        or (len(text.clauses[0].text.split()) <= 2 and guesses_on(text.clauses[0]))
+        or is_hedged(clause)
         or is_hedged(label)
         or _MODAL.search(before[-_SPELL:])
         or (not word and _ABOUT.search(before[-16:]))
@@ -199,7 +205,7 @@ def _is_past(text: TextReading, number: int, before: str, after: str, word: bool
             return True
         if _WAS_LABEL.search(near if text.clauses[number].lead != ":" else text.clauses[number - 1].text + near):
             return True
-    elif re.search(r"\bfrom(?: \w+)? $", near) and re.match(r"(?: \w+)? to ", after):
+    elif _FROM.search(near) and _TO.match(after):
         return True
     follows = text.clauses[number + 1] if number + 1 < len(text.clauses) else None
     return word and follows is not None and follows.lead == "until" and _WAS_UNTIL.search(before) is not None
@@ -234,6 +240,16 @@ def _next_to(clause: Clause, around: list[Clause]) -> bool:
         c.start >= clause.end and (c.lead == "which" or _THAT_WAS.match(c.text) or c.depth > clause.depth)
         for c in around
     )
+
+
+def guesses_on(first: Clause) -> bool:
+    """Whether a sentence that begins with this clause is a guess from its first word on."""
+    return _FROM_THE_START.match(first.text) is not None
+
+
+_FROM_THE_START = re.compile(
+    r"\W*(?:perhaps|maybe|probably|possibly|presumably|my (?:best )?guess|i (?:guess|think|suppose))\b"
+)
 
 
 def says(clause: Clause) -> bool:

@@ -148,7 +148,13 @@ def _left_out(weighing: _Weighing, seen: Sighting) -> bool:
     if len(weighing.expected) > 1:
         behind = weighing.text.plain[seen.end : weighing.text.clauses[number].end]
         return _CLOSED.match(behind) is not None
-    return is_kept(number, weighing.text) and _FOCUS.search(clause) is None
+    behind = weighing.text.plain[seen.end : weighing.text.clauses[number].end]
+    return _STAYS.match(behind) is not None or (is_kept(number, weighing.text) and _FOCUS.search(clause) is None)
+
+
+_STAYS = re.compile(
+    r"[\s\"')]*(?:was|is|has been|were|stays|remains)?(?: \w+)? ?(?:kept|untouched|left (?:alone|as)|not refunded)\b"
+)
 
 
 _CLOSED = re.compile(
@@ -210,7 +216,8 @@ def _weight(weighing: _Weighing, seen: Sighting, held: list[Sighting]) -> str:
 def _named(text: TextReading, number: int, seen: Sighting, held: list[Sighting], asked: Question) -> str:
     """How another person or record counts: in the same breath it is a rival, elsewhere it may have another part."""
     own = [text.clause_at(h.start) for h in held if h.atom.kind == seen.atom.kind]
-    if len(text.clauses[number].text.split()) <= 2:
+    ranked = any(text.clauses[n].sentence > text.clauses[number].sentence for n in own if _focused(text, [n]))
+    if len(text.clauses[number].text.split()) <= 2 and not (ranked and len(list(text.sentence_of(number))) > 1):
         return "rival"
     if seen.atom.kind == "text" and is_other_person(number, text, asked):
         return ""

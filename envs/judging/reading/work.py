@@ -236,8 +236,8 @@ def unsupported(
             continue
         if claim.verb == "done" and not writes:
             continue
-        if claim.verb == "contact" and f" {claim.words.rpartition(' ')[2]} " in asked.plain:
-            continue
+        if claim.verb == "contact" and " by " in claim.words and f" {claim.words.rpartition(' ')[2]} " in asked.plain:
+            continue  # how the customer was in touch stands in the instruction
         if not _borne_out(claim, evidence) or _is_of_others(claim, evidence, asked):
             return claim.words
         if claim.again and claim.verb in STRONG:
