@@ -6,6 +6,7 @@ import pytest
 
 from faultgym.agents.imports.imported import ImportedChat
 from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.schema import SCHEMA_VERSION
 from faultgym.cli.main import main
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}
@@ -133,4 +134,7 @@ def test_a_run_of_another_kind_is_not_added_to(faultgym, run, tmp_path):
     (tmp_path / "log.json").write_text(json.dumps(CHAT))
     code, _, err = faultgym("import", tmp_path / "log.json", "--out", run)
     assert code == 2
-    assert "a run of the kind 'rollout', version 2, not 'imported', version 1; choose another folder" in err
+    assert (
+        f"a run of the kind 'rollout', version {SCHEMA_VERSION}, not 'imported', version 1; choose another folder"
+        in err
+    )

@@ -139,7 +139,7 @@ def test_a_tampered_trace_is_refused():
     trace = trace_of(policy_named("expert"), "orders/cancel_order/train/0")
     step = trace.steps[0]
     lie = replace(step.calls[0], result=replace(step.calls[0].result, content="HTTP 200 OK\n\n{}"))
-    with pytest.raises(TraceError, match="is not what it says: step 0"):
+    with pytest.raises(TraceError, match="is not proven: step 0"):
         pairs_of(replace(trace, steps=(replace(step, calls=(lie,)), *trace.steps[1:])))
 
 
