@@ -4,46 +4,17 @@ from __future__ import annotations
 
 import re
 
-from faultgym.envs.judging.answers import read
+from faultgym.envs.judging.reading.clauses import TextReading, reading
+from faultgym.envs.judging.reading.outcomes import is_absence, is_down, is_undone, statements
+from faultgym.envs.judging.reading.work import work_claims
 
-_ABSENT = (
-    "does not exist", "doesn t exist", "do not exist", "don t exist", "not exist", "no such", "not found",
-    "could not find", "couldn t find", "cannot find", "can t find", "did not find", "didn t find", "no record",
-    "no records", "no order", "no customer", "no incident", "no service", "no entry", "no deploy", "no runbook",
-    "no document", "no postmortem", "is unknown", "not on record", "no result", "no results", "there is no",
-    "there s no", "there isn t", "there are no", "nothing on", "unable to find", "unable to locate", "could not locate",
-    "couldn t locate", "cannot locate", "can t locate", "wasn t found", "isn t found", "no match", "no matching",
-    "not in our", "not in the", "isn t in our", "isn t in the", "does not appear in", "doesn t appear in",
-    "not on file", "not recorded", "isn t recorded", "not stored", "isn t stored", "not listed", "isn t listed",
-    "do not have", "don t have", "does not have", "doesn t have", "do not hold", "don t hold", "no information",
-    "none on record", "nonexistent", "non existent",
-)  # fmt: skip
-_BLOCKED = (
-    "unavailable", "not available", "isn t available", "outage", "is down", "are down", "not responding",
-    "isn t responding", "not reachable", "unreachable", "cannot be reached", "can t be reached", "could not be reached",
-    "couldn t be reached", "keeps failing", "keep failing", "is failing", "are failing", "kept failing", "not working",
-    "isn t working", "out of service", "out of order", "offline", "inaccessible", "not accessible", "keeps returning",
-    "kept returning", "keeps answering", "timing out", "timed out", "times out", "does not respond", "did not respond",
-    "doesn t respond", "didn t respond", "service error", "server error", "server errors", "technical problem",
-    "technical problems", "technical issue", "technical issues", "system error", "not possible right now", "read only",
-    "not permitted", "forbidden", "no access", "access denied", "lack permission", "not authorized", "not authorised",
-)  # fmt: skip
-_UNABLE = (
-    "could not", "couldn t", "cannot", "can t", "unable", "was not able", "wasn t able", "not able", "not possible",
-    "impossible", "not been", "was not", "has not", "have not", "hasn t", "haven t", "wasn t", "no way to", "failed to",
-    "did not", "didn t", "nothing was", "no change was", "no changes were", "nothing has been",
-)  # fmt: skip
-_HEDGES = re.compile(
-    r" (?:currently|right now|still|presently|temporarily|at the moment|at present|just|yet|also|unfortunately|"
-    r"actually|apparently|completely|simply|either|again|all|now)(?= )"
-)
-"""Words that stand inside these phrases without changing them."""
+MOST_READ = 4_000
+"""Characters of a text in which claims are looked for."""
+_SORRY = re.compile(r"\b(?:sorry|apologi[sz]e|apologies|unable|was not able|wasn't able)\b")
 
 
-def _has(phrases: tuple[str, ...], text: str) -> bool:
-    plain = read(text).words
-    short = _HEDGES.sub("", plain)
-    return any(f" {p} " in plain or f" {p} " in short for p in phrases)
+def _read(text: str) -> TextReading:
+    return reading(text[:MOST_READ])
 
 
 def claims_absence(text: str) -> bool:
@@ -53,24 +24,21 @@ def claims_absence(text: str) -> bool:
         >>> claims_absence("I could not find that order."), claims_absence("The order is paid.")
         (True, False)
     """
-    return _has(_ABSENT, text)
+    return any(is_absence(clause) for _, clause in statements(_read(text)))
 
 
 def claims_blocked(text: str) -> bool:
     """Whether the text says that something could not be done and that a system is out of order."""
-    return _has(_BLOCKED, text) and _has(_UNABLE, text)
+    said = [clause for _, clause in statements(_read(text))]
+    return any(map(is_undone, said)) and any(map(is_down, said))
 
 
 def claims_inability(text: str) -> bool:
     """Whether the text says in any way that something could not be done, or apologises."""
-    return _has(_UNABLE + _ABSENT + _BLOCKED + ("sorry", "apologise", "apologize", "apologies"), text)
-
-
-_DONE = re.compile(
-    r"\b(done|successful(?:ly)?|carried out|complete[d]?|(?:has|have|was|were|is|are)(?: now| been)* "
-    r"(?!not |unable )\w+ed|i(?: have|'ve)? (?!need|tried|look|check|ask|want|search|start|verif|review)\w+ed)\b",
-    re.IGNORECASE,
-)
+    said = _read(text)
+    return _SORRY.search(said.plain) is not None or any(
+        is_undone(clause) or is_absence(clause) or is_down(clause) for _, clause in statements(said)
+    )
 
 
 def claim_of_done(text: str) -> str:
@@ -84,5 +52,10 @@ def claim_of_done(text: str) -> str:
         >>> claim_of_done("It is done for ORD-10422, but I could not tell the customer.")
         ''
     """
-    claim = _DONE.search(text)
-    return claim[0] if claim is not None and not claims_inability(text) else ""
+    if claims_inability(text):
+        return ""
+    claim = next(iter(work_claims(_read(text))), None)
+    if claim is None:
+        return ""
+    found = re.search(re.escape(claim.words), text, re.IGNORECASE)
+    return found[0] if found is not None else claim.words

@@ -204,6 +204,9 @@ def is_in_wrong_unit(seen: Sighting, text: TextReading, asked: Question) -> bool
         text: The text.
         asked: The question.
     """
+    counted = _BUSINESS.match(text.plain, seen.end)
+    if counted is not None and counted[1] != "calendar" and f" {counted[1]} " not in asked.plain:
+        return bool(asked.instruction)
     unit = _TIMES.match(text.plain, seen.end)
     if unit is not None and not seen.atom.unit and asked.plain.strip() and f" {unit[1]}" not in asked.plain:
         return True
@@ -211,6 +214,7 @@ def is_in_wrong_unit(seen: Sighting, text: TextReading, asked: Question) -> bool
     return _CURRENCY.search(beside) is not None
 
 
+_BUSINESS = re.compile(r"[ -](working|business|calendar)\b")
 _TIMES = re.compile(r"[ -](second|minute|hour|day|week|month|year)s?\b")
 _CURRENCY = re.compile(r"€|\beur\b|\beuros?\b|\$|\busd\b|£")
 

@@ -5,46 +5,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
-from faultgym.envs.identifiers import EMAIL
 from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.reading.beside import beside
 from faultgym.envs.judging.reading.clauses import TextReading
 from faultgym.envs.judging.reading.question import Question, identifiers
 from faultgym.envs.judging.reading.roles import (
     is_a_reply,
-    is_in_wrong_unit,
     is_kept,
-    is_of_another,
-    is_other_amount,
     is_other_count,
-    is_other_date,
     is_other_person,
-    measure,
     noun_behind,
 )
 from faultgym.envs.judging.reading.sightings import Sighting, sightings
-from faultgym.envs.judging.reading.stance import says, stance
-from faultgym.envs.judging.reading.sums import adds_up
+from faultgym.envs.judging.reading.weighing import (
+    Weighing,
+    alternative,
+    enumerated,
+    is_explained,
+    is_source_overruled,
+)
 
-_OR = re.compile(
-    r"[\s\"')]*(?:eur|euros?|€|minutes|days|months|seconds|customers|errors|orders|sev|status)?[\s\"'(,.\u2013-]*"
-    r"(?:\b(?:or|and/or|alternatively|else)\b(?:, [\w ]{1,40},)?|/)"
-    r"[\s\"'(]*(?:maybe|possibly|perhaps|even|rather|else|it is|it's|the|a|an|eur|€)?[\s\"'(€]*(?:eur )?"
-)
-_LIST = re.compile(r"[\s\"')]*(?:eur|euros?|€)?,[\s\"'(€]*(?:and )?(?:or )?(?:eur )?")
-_RANGE = re.compile(r" ?(?:eur|euros?|€|minutes|days|months|seconds)? ?(?:-|\u2013|\u2014|to|and) ?(?:eur|€)? ?")
-_BETWEEN = re.compile(r"\bbetween\b")
-_RESOLVED = re.compile(
-    r"\b(?:so i|i (?:used|relied|trusted|went|took|chose|rely|prefer|checked|verified|confirmed)|current(?:ly)?|latest|"
-    r"confirm(?:ed|s)|authoritative|correct|actual(?:ly)?|up to date|fresh|really|in fact|true|trustworthy)\b"
-)
 _FOCUS = re.compile(
     r"\b(?:most|highest|top|noisiest|largest|cheapest|lowest|later|latest|second|duplicate|chosen|picked|selected|"
     r"refunded|assigned|exchanged|answer)\b"
 )
-_SOURCE = re.compile(r"\b(?:v1|v2|api|database|sql|cache|endpoint|replica|record|search|document|source|snapshot)\b")
-_VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+)\b")
+_MARKED = re.compile(r"[\s\"')]*(?:\u2190|<-|<=)")
+"""A sign that singles one out of a list."""
 _LABEL = re.compile(r"\b(sev ?\d|tier \d|severity \d)\b")
 
 
@@ -62,45 +49,6 @@ class ValueReading:
     """How the first missing fact is meant, where it is mentioned."""
 
 
-@dataclass(slots=True)
-class _Weighing:
-    """One text, weighed against the facts in question."""
-
-    text: TextReading
-    asked: Question
-    expected: Sequence[Atom]
-
-    def __post_init__(self) -> None:
-        self.answers = frozenset(a.text.lower() for a in self.expected if a.kind == "id")
-
-    answers: frozenset[str] = frozenset()
-
-    def status(self, seen: Sighting, rival: bool) -> str:
-        """The stance of a mention, `other` where it is of something else than what was asked."""
-        number = self.text.clause_at(seen.start)
-        found = stance(
-            self.text,
-            number,
-            seen.start,
-            seen.end,
-            word=seen.word,
-            rival=rival,
-            dated=seen.atom.kind == "date" or not (seen.word or seen.atom.kind in ("money", "number")),
-            key=seen.atom.kind == "id",
-        )
-        if found in ("denied", "aside", "past"):
-            return found
-        if is_of_another(seen, number, self.text, self.asked, self.answers | {seen.atom.text.lower()}):
-            return "other"
-        if seen.atom.kind == "money" and is_other_amount(seen, number, self.text, self.asked):
-            return "other"
-        if seen.atom.kind == "number" and is_in_wrong_unit(seen, self.text, self.asked):
-            return "other"
-        if seen.atom.kind == "date" and is_other_date(seen, number, self.text, self.asked) and rival:
-            return "other"
-        return found
-
-
 def read_values(
     expected: Sequence[Atom], distractors: Sequence[Atom], text: TextReading, asked: Question
 ) -> ValueReading:
@@ -112,7 +60,7 @@ def read_values(
         text: The text.
         asked: What the text is meant to answer.
     """
-    weighing = _Weighing(text, asked, expected)
+    weighing = Weighing(text, asked, expected)
     distractors = _in_unit(distractors, expected)
     good: dict[Atom, list[Sighting]] = {}
     missing, why = [], ""
@@ -127,7 +75,7 @@ def read_values(
     if listed:
         return ValueReading(tuple(missing), (listed,), "", why)
     rivals, doubt = _rivals(weighing, held, distractors)
-    unlisted = "" if missing or rivals else next(_beside(weighing, held), "")
+    unlisted = "" if missing or rivals else next(beside(weighing, held), "")
     if unlisted:
         rivals = [unlisted]
     return ValueReading(tuple(missing), tuple(rivals), doubt, why)
@@ -139,7 +87,7 @@ def _in_unit(distractors: Sequence[Atom], expected: Sequence[Atom]) -> Sequence[
     return [replace(a, unit=unit) if a.kind == "number" else a for a in distractors] if unit else distractors
 
 
-def _left_out(weighing: _Weighing, seen: Sighting) -> bool:
+def _left_out(weighing: Weighing, seen: Sighting) -> bool:
     """Whether an identifier is only said to be left as it was, or to be in another state than the list's."""
     if seen.atom.kind != "id":
         return False
@@ -163,7 +111,7 @@ _CLOSED = re.compile(
 )
 
 
-def _rivals(weighing: _Weighing, held: list[Sighting], distractors: Sequence[Atom]) -> tuple[list[str], str]:
+def _rivals(weighing: Weighing, held: list[Sighting], distractors: Sequence[Atom]) -> tuple[list[str], str]:
     found: list[str] = []
     doubt = ""
     for atom in (*distractors, *_other_ids(weighing, distractors)):
@@ -189,20 +137,22 @@ def _mentioned_at_all(atom: Atom, text: TextReading) -> bool:
     return True
 
 
-def _weight(weighing: _Weighing, seen: Sighting, held: list[Sighting]) -> str:
+def _weight(weighing: Weighing, seen: Sighting, held: list[Sighting]) -> str:
     """`rival`, `doubt`, or nothing: how a competing mention counts."""
     text = weighing.text
     status = weighing.status(seen, True)
-    if any(_alternative(text, seen, h) for h in held):
+    if any(alternative(text, seen, h) for h in held):
         return "rival"
     if status not in ("asserted", "hedged"):
         return ""
-    if _is_explained(weighing, seen, held) or is_a_reply(seen, text):
+    if any(_MARKED.match(text.plain, h.end) for h in held) and not _MARKED.match(text.plain, seen.end):
         return ""
-    if not seen.word and any(_enumerated(text, seen, h) for h in held):
+    if is_explained(weighing, seen, held) or is_a_reply(seen, text):
+        return ""
+    if not seen.word and any(enumerated(text, seen, h) for h in held):
         return "rival"
     number = text.clause_at(seen.start)
-    if _is_source_overruled(text, number, held):
+    if is_source_overruled(text, number, held):
         return ""
     if seen.atom.kind == "number":
         right = next((h for h in held if h.atom.kind == "number"), None)
@@ -240,69 +190,7 @@ def _focused(text: TextReading, numbers: Iterable[int]) -> bool:
     return any(_FOCUS.search(text.clauses[n].text) for n in numbers)
 
 
-def _alternative(text: TextReading, one: Sighting, other: Sighting) -> bool:
-    """Whether two mentions are given as a choice or as the ends of a range."""
-    first, second = sorted((one, other), key=lambda s: s.start)
-    between = text.plain[first.end : second.start]
-    if len(between) > 40:
-        return False
-    if _OR.fullmatch(between):
-        return True
-    if first.word or first.atom.kind == "date":
-        return False
-    before = text.plain[max(0, first.start - 24) : first.start]
-    return _RANGE.fullmatch(between) is not None and (
-        _BETWEEN.search(before) is not None or ("and" not in between and "from" not in before)
-    )
-
-
-def _enumerated(text: TextReading, one: Sighting, other: Sighting) -> bool:
-    """Whether two values stand side by side with nothing but a comma between them."""
-    first, second = sorted((one, other), key=lambda s: s.start)
-    return second.start - first.end <= 16 and _LIST.fullmatch(text.plain, first.end, second.start) is not None
-
-
-def _is_explained(weighing: _Weighing, seen: Sighting, held: list[Sighting]) -> bool:
-    """Whether the rival is a part that the wanted value is worked out from, or the wanted one rounded."""
-    right = next((h for h in held if h.atom.kind == seen.atom.kind), None)
-    if right is None or seen.atom.kind not in ("money", "number"):
-        return False
-    mentions = weighing.text.facts.mentions
-    kind = "cents" if seen.atom.kind == "money" else "number"
-    amounts = [
-        m.value
-        for m in mentions
-        if m.kind == kind
-        and isinstance(m.value, Decimal)
-        and m.start != right.start
-        and (kind == "number" or _is_amount(weighing.text, m.start, m.end))
-    ]
-    counts = [m.value for m in mentions if m.kind in ("number", "spelled") and isinstance(m.value, Decimal)]
-    if kind == "number" and "+" not in weighing.text.plain and len(amounts) < 2:
-        return False
-    whole, part = Decimal(right.atom.text), Decimal(seen.atom.text)
-    return adds_up(part, whole, amounts, counts if kind == "cents" else ())
-
-
-def _is_amount(text: TextReading, start: int, end: int) -> bool:
-    """Whether a number is written as an amount: with two decimals, or beside its currency."""
-    written = text.plain[start:end]
-    beside = text.plain[max(0, start - 4) : start] + " " + text.plain[end : end + 5]
-    return re.search(r"[.,]\d\d$", written) is not None or "eur" in beside or "€" in beside
-
-
-def _is_source_overruled(text: TextReading, number: int, held: list[Sighting]) -> bool:
-    """Whether a clause only gives what one source says, and the text settles for another."""
-    clause = text.clauses[number]
-    if not says(clause) or not _SOURCE.search(clause.text):
-        return False
-    own = [text.clauses[text.clause_at(h.start)] for h in held]
-    if clause in own:
-        return False
-    return any(_RESOLVED.search(c.text) for c in text.clauses) or any(not says(c) for c in own)
-
-
-def _unranked(weighing: _Weighing, held: list[Sighting], distractors: Sequence[Atom]) -> str:
+def _unranked(weighing: Weighing, held: list[Sighting], distractors: Sequence[Atom]) -> str:
     """A rival under a label of its own, where the wanted value has only such a label too: a table."""
     text = weighing.text
     for right in held:
@@ -332,7 +220,7 @@ def _label_of(text: TextReading, seen: Sighting) -> str:
     return found
 
 
-def _other_ids(weighing: _Weighing, distractors: Sequence[Atom]) -> Iterator[Atom]:
+def _other_ids(weighing: Weighing, distractors: Sequence[Atom]) -> Iterator[Atom]:
     """Identifiers of the wanted kind that the goal does not list, as rivals."""
     kinds = {a.text.lower().partition("-")[0] for a in weighing.expected if a.kind == "id"}
     if not kinds:
@@ -341,59 +229,3 @@ def _other_ids(weighing: _Weighing, distractors: Sequence[Atom]) -> Iterator[Ato
     for key in dict.fromkeys(m[0] for m in identifiers(weighing.text.plain)):
         if key.partition("-")[0] in kinds and key not in known:
             yield Atom("id", key.upper())
-
-
-def _beside(weighing: _Weighing, held: list[Sighting]) -> Iterator[str]:
-    """Values that the goal does not list and that the text gives as a choice beside the wanted one, or as the same."""
-    text = weighing.text
-    for right in held:
-        for mention in text.facts.mentions:
-            kind = {"money": "cents", "number": "number", "date": "date"}.get(right.atom.kind)
-            if mention.kind != kind or mention.start == right.start:
-                continue
-            if kind == "cents" and not _is_amount(text, mention.start, mention.end):
-                continue
-            atom = Atom(right.atom.kind, str(mention.value).removesuffix(".00"), right.atom.unit)
-            if kind == "cents" and mention.value == Decimal(right.atom.text):
-                continue
-            seen = Sighting(atom, mention.start, mention.end)
-            if kind == "number" and mention.value == Decimal(right.atom.text):
-                continue
-            if _is_rounded(mention.value, right):
-                continue
-            if (
-                _alternative(text, seen, right)
-                or (_enumerated(text, seen, right) and not _is_explained(weighing, seen, [right]))
-                or (kind == "cents" and _same_measure(weighing, seen, right))
-            ):
-                yield atom.text
-    for right in held:
-        if _VERSION.fullmatch(right.atom.text):
-            for match in _VERSION.finditer(text.plain):
-                other = Sighting(Atom("text", match[0]), match.start(), match.end())
-                if match[1] != right.atom.text.removeprefix("v") and _alternative(text, other, right):
-                    yield match[0]
-    if not held:
-        return
-    mails = {m.lower() for m in EMAIL.findall(text.plain)}
-    wanted = {h.atom.text.lower() for h in held if "@" in h.atom.text}
-    for mail in sorted(mails - wanted):
-        place = text.plain.find(mail)
-        other = Sighting(Atom("text", mail), place, place + len(mail))
-        if any(_alternative(text, other, h) for h in held if "@" in h.atom.text):
-            yield mail
-
-
-def _is_rounded(value: object, right: Sighting) -> bool:
-    """Whether an amount is the wanted one without its cents."""
-    return isinstance(value, Decimal) and abs(value - Decimal(right.atom.text)) < 100 and value % 100 == 0
-
-
-def _same_measure(weighing: _Weighing, seen: Sighting, right: Sighting) -> bool:
-    """Whether two amounts are given as the value of the same thing, such as the total, each by itself."""
-    text = weighing.text
-    number = text.clause_at(seen.start)
-    noun = measure(seen, number, text)
-    if not noun or f" {noun} " not in weighing.asked.plain or weighing.status(seen, True) != "asserted":
-        return False
-    return not _is_explained(weighing, seen, [right]) and not _is_source_overruled(text, number, [right])

@@ -41,6 +41,11 @@ _ADVERBS = (
     r"all|been|both|subsequently|hereby|again|additionally|promptly))*+"
 )
 _ACTIVE = re.compile(rf"\b(?:i|we)(?:'ve| have| had|'d)?{_ADVERBS} (?:{_PAST})\b(?=(?P<rest>[^.]*))")
+_ONGOING = re.compile(
+    r"\b(?:i|we)(?:'m| am|'re| are)(?: now| also| currently| hereby)* (?:cancel+ing|refunding|restarting|"
+    r"scaling|reverting|"
+    r"resolving|closing|deleting|removing|changing|updating|exchanging|e-?mailing|notifying)\b"
+)
 _FURTHER = re.compile(
     rf"(?:,| and| then)(?: and)?(?: (?:then|also|subsequently|finally))? (?:{_PAST})\b(?=(?P<rest>[^.]*))"
 )
@@ -148,6 +153,9 @@ def work_claims(text: TextReading) -> Iterator[WorkClaim]:
         ):
             yield WorkClaim("contact", contact[0], True, names)
         yield from _active(clause, names)
+        ongoing = _ONGOING.search(clause.text)
+        if ongoing:
+            yield WorkClaim("ongoing", ongoing[0], True, names)
         done = _DONE.match(clause.text)
         if done and not _NOT.search(clause.text[: done.end()]):
             yield WorkClaim("done", done[0].strip(), True, names)
@@ -264,8 +272,8 @@ def _is_claim(
 
 def _borne_out(claim: WorkClaim, evidence: list[str]) -> bool:
     """Whether a change is of the kind that a claim speaks of."""
-    if claim.verb == "contact":
-        return False
+    if claim.verb in ("contact", "ongoing"):
+        return False  # nobody can be written to, and after the last word nothing goes on
     needed = ("",) if claim.verb == "done" else _VERBS[claim.verb][1]
     if claim.verb == "change" and claim.what:
         if "date" in claim.what:
@@ -280,4 +288,9 @@ def _is_of_others(claim: WorkClaim, evidence: list[str], asked: Question) -> boo
     changed = " ".join(evidence)
     kinds = asked.prefixes | {m[0].partition("-")[0] for m in identifiers(changed)}
     kind = [name for name in claim.names if name.partition("-")[0] in kinds]
-    return bool(kind) and not any(name in asked.own or name in changed for name in kind)
+    touched = [name in asked.own or name in changed for name in kind]
+    return bool(kind) and not (all(touched) if claim.mine and claim.verb in _EACH else any(touched))
+
+
+_EACH = frozenset({"cancel", "restart", "acknowledge", "resolve"})
+"""Verbs whose every object has to be changed, where the speaker lists what it did."""

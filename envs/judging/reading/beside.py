@@ -1,0 +1,87 @@
+"""Values that no goal lists, and that a text gives beside the wanted one: as a choice, as the same, or in the end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+
+from faultgym.envs.identifiers import EMAIL
+from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.reading.roles import (
+    measure,
+)
+from faultgym.envs.judging.reading.sightings import Sighting
+from faultgym.envs.judging.reading.weighing import (
+    Weighing,
+    alternative,
+    enumerated,
+    is_amount,
+    is_explained,
+    is_source_overruled,
+)
+
+_VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+)\b")
+
+
+def beside(weighing: Weighing, held: list[Sighting]) -> Iterator[str]:
+    """Values that the goal does not list and that the text gives as a choice beside the wanted one, or as the same."""
+    text = weighing.text
+    for right in held:
+        for mention in text.facts.mentions:
+            kind = {"money": "cents", "number": "number", "date": "date"}.get(right.atom.kind)
+            if mention.kind != kind or mention.start == right.start:
+                continue
+            if kind == "cents" and not is_amount(text, mention.start, mention.end):
+                continue
+            atom = Atom(right.atom.kind, str(mention.value).removesuffix(".00"), right.atom.unit)
+            if kind == "cents" and mention.value == Decimal(right.atom.text):
+                continue
+            seen = Sighting(atom, mention.start, mention.end)
+            if kind != "cents" and str(mention.value) == right.atom.text:
+                continue
+            if _is_rounded(mention.value, right):
+                continue
+            listed = enumerated(text, seen, right) and not is_explained(weighing, seen, [right])
+            money = kind == "cents" and (_same_measure(weighing, seen, right) or _concludes(weighing, seen, right))
+            if alternative(text, seen, right) or listed or money:
+                yield atom.text
+    for right in held:
+        if _VERSION.fullmatch(right.atom.text):
+            for match in _VERSION.finditer(text.plain):
+                other = Sighting(Atom("text", match[0]), match.start(), match.end())
+                if match[1] != right.atom.text.removeprefix("v") and alternative(text, other, right):
+                    yield match[0]
+    if not held:
+        return
+    mails = {m.lower() for m in EMAIL.findall(text.plain)}
+    wanted = {h.atom.text.lower() for h in held if "@" in h.atom.text}
+    for mail in sorted(mails - wanted):
+        place = text.plain.find(mail)
+        other = Sighting(Atom("text", mail), place, place + len(mail))
+        if any(alternative(text, other, h) for h in held if "@" in h.atom.text):
+            yield mail
+
+
+def _is_rounded(value: object, right: Sighting) -> bool:
+    """Whether an amount is the wanted one without its cents."""
+    return isinstance(value, Decimal) and abs(value - Decimal(right.atom.text)) < 100 and value % 100 == 0
+
+
+def _concludes(weighing: Weighing, seen: Sighting, right: Sighting) -> bool:
+    """Whether another amount is what a text comes to in the end: `so the figure is ...`, after the wanted one."""
+    text = weighing.text
+    clause = text.clauses[text.clause_at(seen.start)]
+    if clause.lead not in ("so", "therefore", "thus", "hence") or seen.start < right.end or right.start >= clause.start:
+        return False
+    return weighing.status(seen, True) == "asserted" and not is_explained(weighing, seen, [right])
+
+
+def _same_measure(weighing: Weighing, seen: Sighting, right: Sighting) -> bool:
+    """Whether two amounts are given as the value of the same thing, such as the total, each by itself."""
+    text = weighing.text
+    number = text.clause_at(seen.start)
+    noun = measure(seen, number, text)
+    if not noun or f" {noun} " not in weighing.asked.plain or weighing.status(seen, True) != "asserted":
+        return False
+    return not is_explained(weighing, seen, [right]) and not is_source_overruled(text, number, [right])
