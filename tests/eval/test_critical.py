@@ -16,6 +16,7 @@ from faultgym.tools.types import ToolCall
 ORDERS = suite_named("orders")
 CANCEL = ORDERS.task("cancel_order", "train", 0, "tools")
 ADDRESS = ORDERS.task("change_address", "train", 0, "tools")
+NOTE = ORDERS.task("write_note", "train", 0, "tools")
 STATUS = ORDERS.task("order_status", "train", 0, "tools")
 
 
@@ -38,6 +39,11 @@ def neighbour(task):
         "SELECT id FROM orders WHERE status = 'pending' AND id <> ? ORDER BY id", (task.params["order_id"],)
     )
     return found.fetchone()[0]
+
+
+def noted(text):
+    values = f"'{NOTE.params['order_id']}', 'desk', '{text}', '{NOTE.params['channel']}'"
+    return call("sql", query=f"INSERT INTO order_notes (order_id, author, text, channel) VALUES ({values})")
 
 
 READ = call("get_order", order_id=CANCEL.params["order_id"])
@@ -66,12 +72,19 @@ def test_a_wrong_final_text_is_the_critical_step():
     assert critical_step(trace_of(STATUS, *turns, Turn("It is lost."))).step == 2
 
 
-def test_harm_that_was_undone_is_not_critical():
+def test_harm_that_was_undone_before_anybody_saw_it_is_not_critical():
+    wrong = noted("nothing of the kind")
+    undo = call("sql", query="DELETE FROM order_notes WHERE text = 'nothing of the kind'")
+    found = critical_step(trace_of(NOTE, wrong, undo, noted("something else"), Turn("Noted.")))
+    assert found.step == 2
+
+
+def test_harm_that_others_saw_is_critical_though_it_was_undone():
     order = ADDRESS.params["order_id"]
     wrong = call("change_address", order_id=order, address="1 Nowhere Lane, 12345 Town")
     right = call("change_address", **ADDRESS.params)
     found = critical_step(trace_of(ADDRESS, wrong, right, HARM, Turn("Changed.")))
-    assert found.step == 2
+    assert found.step == 0
 
 
 def test_the_last_of_two_harms_is_not_blamed_for_the_first():

@@ -13,6 +13,7 @@ from faultgym.agents.traces.trace import Trace
 from faultgym.agents.traces.versions import readable
 from faultgym.core.errors import PlanError, TaskError, TraceError
 from faultgym.envs.judging.claims import claims_absence
+from faultgym.envs.reference.run import optimal_calls
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import suite_named, task_by_id
 from faultgym.envs.task import Task
@@ -130,7 +131,7 @@ def _worth(trace: Trace, task: Task, scored: Score, max_call_ratio: float) -> Re
         return rejected("failed", scored.reason)
     if not text.strip():
         return rejected("no_text")
-    if task.needs_tools and not cost.calls and cost.optimal:
+    if task.needs_tools and not cost.calls and optimal_calls(task, trace.schedule):  # `cost` calls no more enough
         return rejected("guessed")
     if not task.needs_tools and cost.calls:
         return rejected("needless_calls", f"{cost.calls} calls")
