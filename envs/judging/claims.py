@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from faultgym.envs.judging.reading.clauses import TextReading, reading
-from faultgym.envs.judging.reading.outcomes import is_absence, is_down, is_undone, statements
+from faultgym.envs.judging.reading.outcomes import is_absence, is_down, is_unable, is_undone, statements
 from faultgym.envs.judging.reading.work import work_claims
 
 MOST_READ = 4_000
@@ -37,7 +37,7 @@ def claims_inability(text: str) -> bool:
     """Whether the text says in any way that something could not be done, or apologises."""
     said = _read(text)
     return _SORRY.search(said.plain) is not None or any(
-        is_undone(clause) or is_absence(clause) or is_down(clause) for _, clause in statements(said)
+        is_unable(clause) or is_absence(clause) or is_down(clause) for _, clause in statements(said)
     )
 
 

@@ -89,11 +89,13 @@ _UNDONE = re.compile(
     rf"\b(?:{_NEGATED})(?: \w+){{0,4}}? {_DO}\b|n't(?: \w+){{0,4}}? {_DO}\b"
     r"|\b(?:failed|failing|fails|unchanged|unmodified|untouched|unsuccessful|unsuccessfully|in vain|"
     r"impossible|no luck|blocked|prevented|pending on our side|outstanding|stuck|refused|rejected)\b"
-    r"|\bremains?\b|\bstill (?:\w+ ){0,4}?\"?(?:paid|pending|packed|open|running|runs|at|on|has|has|needs|"
-    r"shows|in|the|to be|acknowledged|not|with|set|assigned|active|live)\b"
     r"|\b(?:no|nothing|none|neither)\b(?: \w+){0,4}? (?:was|were|has|have|is|are|been|could|can|made|changed|"
     r"done|happened|applied|took|refunded|cancelled)\b"
-    r"|\b(?:both|all|every|each|repeated|\w+) (?:attempts?|tries|requests?|calls?)\b"
+)
+_UNCHANGED = re.compile(
+    r"\b(?:both|all|every|each|repeated|\w+) (?:attempts?|tries|requests?|calls?)\b|"
+    r"\bremains?\b|\bstill (?:\w+ ){0,4}?\"?(?:paid|pending|packed|open|running|runs|at|on|has|has|needs|"
+    r"shows|in|the|to be|acknowledged|not|with|set|assigned|active|live)\b"
 )
 _ATTEMPT = re.compile(
     r"\b(?:first|second|one|earlier|initial|initially|at first|attempt|try|tries|retry|request|call|twice|"
@@ -170,6 +172,11 @@ def is_down(clause: Clause) -> bool:
 
 def is_undone(clause: Clause) -> bool:
     """Whether a clause says that something was not done, or is as it was before."""
+    return is_unable(clause) or _UNCHANGED.search(clause.text) is not None
+
+
+def is_unable(clause: Clause) -> bool:
+    """Whether a clause says that something was not or could not be done; that it is as it was says no such thing."""
     return _UNDONE.search(clause.text) is not None
 
 

@@ -68,3 +68,14 @@ def test_scores_and_modes_agree_on_what_was_claimed(text):
 @pytest.mark.parametrize("text", NOT_DONE[:-1])
 def test_scores_and_modes_agree_on_what_was_not_claimed(text):
     assert unseen(text) == (False, False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ORD-80600 is still pending, so it can be cancelled. Shall I go ahead?",
+        "I acknowledged INC-81496; Lussar Vessisto is on call.",
+    ],
+)
+def test_a_state_that_is_told_is_no_inability(text):
+    assert not claims_inability(text)
