@@ -1,4 +1,4 @@
-"""The levels of the suite; and the package `helpers` for all tests and the processes that they start."""
+"""The levels of the suite; and what all tests import: `helpers`, which their processes find too, and `benchmarks`."""
 
 import os
 import signal
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 TESTS = str(Path(__file__).parent)
-if TESTS not in sys.path:
-    sys.path.append(TESTS)
+CHECKOUT = str(Path(__file__).parents[1])  # without it `benchmarks` is the folder of its tests
+sys.path += [place for place in (TESTS, CHECKOUT) if place not in sys.path]
 
 from helpers import levels  # noqa: E402  the path comes first
 
