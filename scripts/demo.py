@@ -52,7 +52,7 @@ SUITES = ("orders", "incidents")
 
 
 @dataclass(frozen=True, slots=True)
-class TellingEpisode:
+class DemoRun:
     """One run of the demo, scored."""
 
     policy: str
@@ -156,7 +156,7 @@ def _clear(out: Path) -> None:
         shutil.rmtree(out / name, ignore_errors=True)
 
 
-def _runs(console: Console, out: Path, per_template: int, seed: int) -> Iterator[TellingEpisode]:
+def _runs(console: Console, out: Path, per_template: int, seed: int) -> Iterator[DemoRun]:
     """Roll out and score policy after policy."""
     plan = _plan(per_template, seed)
     columns = (TextColumn("{task.description:28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -172,10 +172,10 @@ def _runs(console: Console, out: Path, per_template: int, seed: int) -> Iterator
             bar.update(task, description=f"{name}: scoring")
             scores = scored(RunDirectory.open(out / name), False, Console(quiet=True))
             write_scores(out / name / SCORES, scores)
-            yield TellingEpisode(name, out / name, scores)
+            yield DemoRun(name, out / name, scores)
 
 
-def _table(runs: Sequence[TellingEpisode]) -> Table:
+def _table(runs: Sequence[DemoRun]) -> Table:
     figures = ("success", "SPL", "recovery")
     columns = ("agent", "faults", *figures, "main failure mode")
     table = grid("Agents under faults", columns, numbers=figures, whole=columns)
@@ -193,7 +193,7 @@ def _cells(s: Summary) -> tuple[str, ...]:
     return percent(s.success), spl, recovery, s.main_mode or "-"
 
 
-def _episodes(console: Console, runs: Sequence[TellingEpisode]) -> None:
+def _episodes(console: Console, runs: Sequence[DemoRun]) -> None:
     """One episode that was recovered, and the same task under the same faults botched by another agent."""
     scores = {run.policy: {(s.task, s.faults): s for s in run.scores} for run in runs}
     good, bad = scores["expert"], scores["repeater"]
@@ -222,7 +222,7 @@ def _recovered(s: Score) -> bool:
     return bool(s.success) and s.recovery is not None and any(d.recovered for d in s.recovery.deliveries)
 
 
-def _trace(runs: Sequence[TellingEpisode], policy: str, episode: str) -> Trace:
+def _trace(runs: Sequence[DemoRun], policy: str, episode: str) -> Trace:
     path = next(run.path for run in runs if run.policy == policy)
     records = RunDirectory.open(path).records()
     return Trace.from_record(next(r for r in records if r["episode_id"] == episode))
@@ -238,7 +238,7 @@ NEXT = (
 """What to try after the demo, and what it shows."""
 
 
-def _farewell(console: Console, out: Path, runs: Sequence[TellingEpisode], seconds: float) -> None:
+def _farewell(console: Console, out: Path, runs: Sequence[DemoRun], seconds: float) -> None:
     total = sum(len(run.scores) for run in runs)
     say(
         console,

@@ -67,7 +67,7 @@ VERBS = (
     Verb("show", "Print one trace, or list a run's traces."),
     Verb("bench", "Measure speed, memory and start-up against their bounds; needs a checkout."),
     Verb("doctor", "Say what is installed, what works, and how to get the rest."),
-    Verb("demo", "Roll out, break, score and explain a few episodes: the whole story in two minutes."),
+    Verb("demo", "Show agents under faults, in seconds; with --loop, a model that gets better."),
 )
 
 

@@ -164,9 +164,10 @@ def _save(run: RunDirectory, spec: EpisodeSpec, episode: Episode, policy: JSON) 
             writer.append(trace.to_line())
     verdict = trace.verdict
     assert verdict is not None
+    turns = "1 turn" if len(trace.steps) == 1 else f"{len(trace.steps)} turns"
     word = "unfinished" if trace.stop == UNFINISHED else OUTCOMES[verdict.success]
     _say(f"\n{word}: {neutralised(verdict.reason)}")
-    _say(f"{len(trace.steps)} turns kept as episode {trace.episode_id} in {run.path}")
+    _say(f"{turns} kept as episode {trace.episode_id} in {run.path}")
     _say(f"next: {command('replay', run.path, '--episode', trace.episode_id)}")
 
 

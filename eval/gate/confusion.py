@@ -77,7 +77,7 @@ class Matrix:
     def table(self) -> Table:
         """The matrix for the terminal: rows are policies, columns the modes that were raised."""
         table = Table(
-            title="failure modes: committed by raised", caption=_legend(), caption_justify="left", box=SIMPLE_HEAD
+            title="failure modes: committed by raised", caption=self._legend(), caption_justify="left", box=SIMPLE_HEAD
         )
         table.padding = (0, 1, 0, 0)
         table.add_column("policy", no_wrap=True)
@@ -91,13 +91,13 @@ class Matrix:
             table.add_row(label, str(self.episodes[policy]), *(str(row.get(name, "·")) for name in MODES))
         return table
 
+    def _legend(self) -> str:
+        absent = ", ".join(f"{n} {name}" for n, name in enumerate(MODES, 1) if name not in self.cells)
+        return "columns are numbered like the rows; · is none" + (f"; committed by no policy: {absent}" if absent else "")
+
 
 def _names(modes: frozenset[str]) -> str:
     return ", ".join(sorted(modes)) or "nothing"
-
-
-def _legend() -> str:
-    return "columns are numbered like the rows; · is none"
 
 
 def confusion_matrix(

@@ -92,6 +92,7 @@ def test_whoever_leaves_decides_what_becomes_of_the_turns_so_far(play, tmp_path,
     if kept:
         assert (found[0].stop, found[0].verdict.success, len(found[0].steps)) == ("left", False, 1)
         assert "unfinished: " in out
+        assert "1 turn kept as episode " in out
         assert "its player left it unfinished" in proven(tmp_path, capsys)
 
 

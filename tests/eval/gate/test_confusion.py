@@ -7,6 +7,7 @@ from rich.console import Console
 
 from faultgym.agents.scripted import FLAWS
 from faultgym.eval.gate.confusion import EXPERT, Matrix, confusion_matrix
+from faultgym.eval.modes.registry import MODES
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,13 @@ def test_the_table_shows_every_policy(matrix):
     console.print(matrix.table())
     text = console.export_text()
     assert all(mode in text for mode in (*FLAWS, EXPERT))
+
+
+def test_the_table_names_the_columns_that_have_no_row(matrix):
+    console = Console(width=220, record=True, file=io.StringIO())
+    console.print(matrix.table())
+    text = console.export_text()
+    assert [f"{n} {mode}" for n, mode in enumerate(MODES, 1) if f"{n} {mode}" not in text] == []
 
 
 def test_a_wrong_reading_is_an_error_with_its_place():
