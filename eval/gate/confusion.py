@@ -93,7 +93,8 @@ class Matrix:
 
     def _legend(self) -> str:
         absent = ", ".join(f"{n} {name}" for n, name in enumerate(MODES, 1) if name not in self.cells)
-        return "columns are numbered like the rows; · is none" + (f"; committed by no policy: {absent}" if absent else "")
+        rest = f"; committed by no policy: {absent}" if absent else ""
+        return f"columns are numbered like the rows; · is none{rest}"
 
 
 def _names(modes: frozenset[str]) -> str:
