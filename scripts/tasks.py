@@ -15,16 +15,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from faultgym.cli.support.calling import command
+from faultgym.cli.support.judging import print_judged
 from faultgym.cli.support.printing import grid, say, stdout_console
 from faultgym.cli.support.task_options import find_modules_here
 from faultgym.envs.check.kit import check_suite
 from faultgym.envs.registry import find_suite, registered, suites, task_by_id
-from faultgym.envs.render import neutralised
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
 from faultgym.eval.gate.admission import GateRow, gate
 from faultgym.eval.gate.confusion import confusion_matrix
-from faultgym.eval.gate.judged_answers import JudgeCount, judged_answers, labelled_answers
 from faultgym.tools.faults.registry import FAULT_KINDS
 
 MATRIX_WIDTH = 140
@@ -43,17 +42,17 @@ def tasks(
     ] = False,
     per_template: Annotated[int, typer.Option(min=1, help="Tasks of each template that --check tries")] = 2,
     judge: Annotated[
-        bool, typer.Option("--judge", help="Judge files of labelled answers; by default a checkout's")
+        bool, typer.Option("--judge", help="Judge files of labelled answers and episodes; by default a checkout's")
     ] = False,
     faults: Annotated[bool, typer.Option("--faults", help="List the kinds of faults and how one recovers")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line")] = False,
 ) -> None:
-    """List task templates, show tasks, list fault kinds, check that every task holds, or judge labelled answers."""
+    """List task templates, show tasks, list fault kinds, check that every task holds, or judge labelled play."""
     console = stdout_console()
     find_modules_here(suite)
     chosen = [find_suite(suite)] if suite else list(suites().values())
     if judge:
-        _judge(console, [Path(name) for name in ids or ()] or labelled_answers(), json)
+        print_judged(console, [Path(name) for name in ids or ()], json)
     elif ids:
         for name in ids:
             _show(console, task_by_id(name), json)
@@ -137,41 +136,6 @@ def _conformant(console: Console, chosen: Sequence[Suite]) -> bool:
     if not clean:
         console.print("[red]not clean[/]: the gate is for suites whose rules hold")
     return clean
-
-
-def _judge(console: Console, paths: list[Path], json: bool) -> None:
-    """Print, for each file and kind of goal, how verdicts on labelled answers compare with the labels."""
-    rows = list(judged_answers(paths))
-    if json:
-        for row in rows:
-            say(console, orjson.dumps(row).decode())
-        return
-    columns = ("answers", "goal", "right", "refused", "wrong", "passed", "undecided")
-    table = grid("Verdicts on labelled answers", columns, numbers=columns[2:], whole=("answers",))
-    for corpus in dict.fromkeys(row.corpus for row in rows):
-        of_corpus = [row for row in rows if row.corpus == corpus]
-        for goal in (*sorted({row.goal for row in of_corpus}), "all"):
-            count = JudgeCount.of(row for row in of_corpus if goal in (row.goal, "all"))
-            refused, passed = _of(count.refused, count.right), _of(count.passed, count.wrong)
-            table.add_row(
-                escape(corpus),
-                goal,
-                str(count.right),
-                refused,
-                str(count.wrong),
-                passed,
-                _of(count.open, len(of_corpus)),
-            )
-    console.print(table)
-    for row in rows:
-        if row.misjudged or row.success is None:
-            word = "undecided" if row.success is None else "refused" if row.right else "passed"
-            text = f"{word}: {row.corpus}:{row.line} {row.task}: {row.answer!r}: {row.reason}"
-            say(console, neutralised(text))
-
-
-def _of(part: int, whole: int) -> str:
-    return f"{part} ({part / whole:.1%})" if whole else str(part)
 
 
 def _check(console: Console, chosen: Sequence[Suite], per_template: int) -> bool:

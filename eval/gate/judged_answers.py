@@ -1,8 +1,7 @@
 """How the verdict on final texts compares with labels: corpora of answers, replayed and judged.
 
-A corpus is a file of JSON lines, each an answer: `task`, `faults` and `fault_seed` say which episode, `turns` what was
-done in it (`text` and `calls`, each a name with its arguments), `answer` is its final text, and `right` the verdict
-that it deserves.
+A line of a corpus is an episode up to its final text (`task`, `faults`, `fault_seed`, `turns`), that text (`answer`),
+and the verdict that it deserves (`right`).
 """
 
 from __future__ import annotations
@@ -10,18 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 
-from faultgym.core.errors import TaskError, UserError
 from faultgym.core.hashing import stable_hash
-from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.registry import task_by_id
-from faultgym.tools.types import ToolCall
+from faultgym.eval.gate.labelled import corpora, labelled, played
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +76,10 @@ def labelled_answers() -> list[Path]:
     Raises:
         UserError: This is no checkout: an installed package has none.
     """
-    folder = Path(__file__).resolve().parents[2] / "tests" / "data" / "judge"
-    found = sorted(folder.glob("answers_*.jsonl"))
-    if not found:
-        raise UserError("there are no labelled answers here: name their files, or run this in a checkout")
-    return found
+    return corpora("answers")
+
+
+_NEEDED = {"answer": str, "right": bool}
 
 
 def judged_answers(paths: Sequence[Path]) -> Iterator[JudgedAnswer]:
@@ -103,13 +96,9 @@ def judged_answers(paths: Sequence[Path]) -> Iterator[JudgedAnswer]:
     """
     begun: dict[int, Episode] = {}
     for path in paths:
-        for number, line in enumerate(_lines(path), 1):
-            row = _row(line, f"{path}:{number}")
+        for number, (where, row) in enumerate(labelled(path, _NEEDED), 1):
             key = stable_hash(row["task"], row["faults"], row["fault_seed"], orjson.dumps(row["turns"]).decode())
-            try:
-                episode = begun[key] if key in begun else begun.setdefault(key, _played(row))
-            except TaskError as error:
-                raise UserError(f"{path}:{number}: {error}") from None
+            episode = begun[key] if key in begun else begun.setdefault(key, played(row, where))
             ended = episode.fork()
             ended.step(Turn(row["answer"]))
             verdict = ended.verdict or ended.finish("final")
@@ -124,37 +113,3 @@ def judged_answers(paths: Sequence[Path]) -> Iterator[JudgedAnswer]:
                 verdict.reason,
             )
             ended.close()
-
-
-def _lines(path: Path) -> list[bytes]:
-    try:
-        return [line for line in path.read_bytes().splitlines() if line.strip()]
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-_FIELDS: dict[str, type] = {
-    "task": str, "faults": str, "fault_seed": int, "turns": list, "answer": str, "right": bool,
-}  # fmt: skip
-
-
-def _row(line: bytes, where: str) -> JSON:
-    try:
-        row: Any = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise UserError(f"{where}: no JSON: {error}") from None
-    for name, kind in _FIELDS.items():
-        if not isinstance(row, dict) or not isinstance(row.get(name), kind):
-            raise UserError(f"{where}: a labelled answer needs {name!r}, a {kind.__name__}")
-    found: JSON = row
-    return found
-
-
-def _played(row: JSON) -> Episode:
-    """The episode up to its final text."""
-    task = task_by_id(row["task"])
-    episode = Episode(task, schedule_for(task, row["faults"], row["fault_seed"]))
-    for number, turn in enumerate(row["turns"]):
-        calls = tuple(ToolCall(f"c{number}_{n}", name, sent) for n, (name, sent) in enumerate(turn.get("calls", ())))
-        episode.step(Turn(turn.get("text", ""), calls))
-    return episode

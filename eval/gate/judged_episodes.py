@@ -1,8 +1,8 @@
 """The second half of the confusion matrix: episodes as models play them, labelled by hand, against what is raised.
 
-A line of a corpus is an episode (`task`, `faults`, `fault_seed`, `turns`), the verdict that it deserves (`right`), the
-failure modes that a careful reader raises (`modes`), and, where it says so, what became of the faults that were met
-(`recovery`: kind -> outcome).
+A line of a corpus is an episode (`name`, `task`, `faults`, `fault_seed`, `turns`), the verdict that it deserves
+(`right`), the failure modes that a careful reader raises (`modes`), and, where it says so, what became of the faults
+that were met (`recovery`: kind -> outcome).
 """
 
 from __future__ import annotations
@@ -58,6 +58,26 @@ class JudgedEpisode:
         return tuple(name for name in MODES if name in self.expected - self.found)
 
     @property
+    def differences(self) -> tuple[str, ...]:
+        """What is said of the episode and not by its label, or the other way round, in words."""
+        verdict = () if self.success is self.right else (f"success is {self.success}, not {self.right}: {self.reason}",)
+        false = (f"{m.name} at turn {m.step} ({m.value}) was raised: {m.why}" for m in self.false)
+        missed = (f"{name} was not raised" for name in self.missed)
+        return (*verdict, *false, *missed, *self.wrong_outcomes)
+
+    def to_record(self) -> JSON:
+        """As JSON, without the cost."""
+        return {
+            "name": self.name,
+            "task": self.task,
+            "right": self.right,
+            "success": self.success,
+            "expected": sorted(self.expected),
+            "raised": [mode.name for mode in self.raised],
+            "differences": self.differences,
+        }
+
+    @property
     def wrong_outcomes(self) -> tuple[str, ...]:
         """Faults whose outcome is not the label's, in words."""
         return tuple(
@@ -84,6 +104,11 @@ class ModeCount:
     def recall(self) -> float | None:
         """Of those deserved, the part that was raised; None of nothing."""
         return self.both / self.deserved if self.deserved else None
+
+
+def percent(part: float | None) -> str:
+    """A part of one in percent; a dash where there is none."""
+    return "-" if part is None else f"{part:.0%}"
 
 
 def judged_episodes(paths: Iterable[Path]) -> list[JudgedEpisode]:

@@ -1,4 +1,8 @@
-"""Corpora of labelled episodes: files of JSON lines, each an episode that can be played again, with its labels."""
+"""Corpora of labelled episodes: files of JSON lines, each an episode that can be played again, with its labels.
+
+`task`, `faults` and `fault_seed` say which episode it is, `turns` what the agent did in it: `text`, `calls` (each a
+name with its arguments) and `confidence`, as far as there were any.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,35 @@ from faultgym.tools.types import ToolCall
 
 PLAYED: Mapping[str, type] = {"task": str, "faults": str, "fault_seed": int, "turns": list}
 """What every line needs: which episode it is, and the turns that the agent took there."""
+
+
+def corpora(of: str) -> list[Path]:
+    """The corpora that a checkout has, sorted.
+
+    Args:
+        of: What they hold, by the first word of their names: `answers` or `episodes`.
+
+    Raises:
+        UserError: This is no checkout: an installed package has none.
+    """
+    folder = Path(__file__).resolve().parents[2] / "tests" / "data" / "judge"
+    found = sorted(folder.glob(f"{of}_*.jsonl"))
+    if not found:
+        raise UserError(f"there are no labelled {of} here: name their files, or run this in a checkout")
+    return found
+
+
+def holds_episodes(path: Path) -> bool:
+    """Whether the lines of a corpus are whole episodes with their failure modes, as its first line shows.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UserError: The file cannot be read, or its first line is neither.
+    """
+    first = next(labelled(path, {}), None)
+    return first is not None and "modes" in first[1]
 
 
 def labelled(path: Path, needed: Mapping[str, type]) -> Iterator[tuple[str, JSON]]:

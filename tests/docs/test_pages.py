@@ -24,7 +24,14 @@ def written():
     return module
 
 
-@pytest.mark.parametrize("name", [pytest.param("how-it-works.md", marks=pytest.mark.slow), "faults", "failure-modes"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("how-it-works.md", marks=pytest.mark.slow),
+        "faults",
+        pytest.param("failure-modes", marks=pytest.mark.slow),
+    ],
+)
 def test_a_page_with_real_values_is_as_the_code_is_now(name):
     pages = written().PAGES
     (page,) = (one for one in pages if name in one)

@@ -5,6 +5,7 @@ import json
 import pytest
 from helpers.corpora import FOLDER, corpus
 
+from faultgym.cli.main import main
 from faultgym.core.errors import UserError
 from faultgym.eval.gate.judged_episodes import JudgedEpisode, ModeCount, judged_episode, judged_episodes, mode_counts
 from faultgym.eval.modes.evidence import Mode
@@ -74,6 +75,17 @@ def test_every_mode_that_occurs_often_is_raised_where_it_belongs_and_seldom_else
             assert count.recall >= 0.95, name
             assert count.precision >= 0.95, name
     assert [episode.name for episode in episodes if episode.wrong_outcomes] == []
+
+
+def test_the_command_prints_the_figures_and_every_difference(tmp_path, capsys):
+    path = tmp_path / "own.jsonl"
+    path.write_text(json.dumps({**LINES["e01"], "modes": ["loop"]}))
+    assert main(["tasks", "--judge", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "Failure modes of 1 labelled episodes" in out
+    assert "e01 orders/order_status/test/0: loop was not raised" in out
+    assert main(["tasks", "--judge", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["expected"] == ["loop"]
 
 
 def _episode(expected, raised, recovered=()):
