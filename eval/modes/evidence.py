@@ -85,8 +85,8 @@ class ModeContext:
 
     @cached_property
     def failed(self) -> bool:
-        """Whether the episode ended without success."""
-        return not self.scoring.verdict.success
+        """Whether the episode ended without success; an open verdict is no failure."""
+        return self.scoring.verdict.success is False
 
     @property
     def last_step(self) -> int:

@@ -1,13 +1,18 @@
 """Episodes as models play them: what is raised on each is what a careful reader raises."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from helpers.corpora import FOLDER, corpus
 
+from faultgym.agents.traces.spec import EpisodeSpec
+from faultgym.agents.traces.trace import Trace
 from faultgym.cli.main import main
 from faultgym.core.errors import UserError
 from faultgym.eval.gate.judged_episodes import JudgedEpisode, ModeCount, judged_episode, judged_episodes, mode_counts
+from faultgym.eval.gate.labelled import played
+from faultgym.eval.modes.classifier import failure_modes
 from faultgym.eval.modes.evidence import Mode
 
 LINES = {line["name"]: line for name in ("episodes_more", "episodes_played") for line in corpus(name)}
@@ -86,6 +91,14 @@ def test_the_command_prints_the_figures_and_every_difference(tmp_path, capsys):
     assert "e01 orders/order_status/test/0: loop was not raised" in out
     assert main(["tasks", "--judge", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["expected"] == ["loop"]
+
+
+def test_an_open_verdict_is_no_failure_that_an_ending_could_be_named_for():
+    episode = played(LINES["m133"], "")
+    trace = Trace.from_episode(episode, EpisodeSpec(episode.task.id), {"name": "labelled"})
+    assert [mode.name for mode in failure_modes(trace)] == ["premature_stop", "overconfident"]
+    assert failure_modes(replace(trace, verdict=replace(trace.verdict, success=None))) == ()
+    episode.close()
 
 
 def _episode(expected, raised, recovered=()):
