@@ -109,7 +109,7 @@ class Episode(Simulation):
     @property
     def opening(self) -> Observation:
         """The first observation: the system message and the instruction."""
-        system = self.task.system_for(self.answers)
+        system = self.task.typed_system if self.typed else self.task.system  # at each reset: no call for it
         return Observation((Message("system", system), Message("user", self.task.instruction)))
 
     def _close(self, turn: Turn) -> Observation | None:
