@@ -16,7 +16,7 @@ from faultgym.envs.judging.answering import (
     read_answer,
     refused,
 )
-from faultgym.envs.judging.form import Answers, TypedAnswer
+from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers, TypedAnswer
 from faultgym.envs.judging.goal import Verdict, judge, looked_up
 from faultgym.envs.judging.injection import injections
 from faultgym.envs.judging.reading.question import question
@@ -76,7 +76,7 @@ class Episode(Simulation):
         schedule: FaultSchedule = (),
         *,
         suite: Suite | None = None,
-        answers: Answers = "text",
+        answers: Answers = DEFAULT_ANSWERS,
         reminders: int = 0,
     ):
         super().__init__(suite or suite_named(task.suite), task, FaultLayer(schedule))
@@ -220,7 +220,7 @@ class Episode(Simulation):
 
 
 def run_reference(
-    task: Task, schedule: FaultSchedule = (), suite: Suite | None = None, answers: Answers = "text"
+    task: Task, schedule: FaultSchedule = (), suite: Suite | None = None, answers: Answers = DEFAULT_ANSWERS
 ) -> tuple[Episode, ReferenceAnswer]:
     """Play the reference solution of a task, up to its answer.
 

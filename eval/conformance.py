@@ -24,7 +24,7 @@ from faultgym.core.errors import UserError
 from faultgym.core.json import canonical
 from faultgym.core.registry import Registry
 from faultgym.envs.episode import Episode
-from faultgym.envs.judging.form import Answers
+from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import Faults, schedule_for
 from faultgym.envs.registry import suite_named
@@ -108,7 +108,7 @@ _NOISE = (
 )
 
 
-def _ended(name: str, task: Task, turns: Iterable[Turn], answers: Answers = "text") -> Probe:
+def _ended(name: str, task: Task, turns: Iterable[Turn], answers: Answers = DEFAULT_ANSWERS) -> Probe:
     episode = Episode(task, answers=answers)
     for turn in turns:
         episode.step(turn)

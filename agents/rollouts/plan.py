@@ -16,7 +16,7 @@ from faultgym.core.errors import TaskError, UserError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.core.values import shallow
-from faultgym.envs.judging.form import Answers
+from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers
 from faultgym.envs.limits import Limits
 from faultgym.envs.reference.schedule import Faults, check_faults
 from faultgym.envs.registry import suite_named
@@ -49,7 +49,7 @@ class RolloutRequest:
     seed: int = 0
     style: Style | None = None
     """How the REST API is offered; None for what the task's index gives."""
-    answers: Answers = "text"
+    answers: Answers = DEFAULT_ANSWERS
     """How the episodes end."""
 
     def episodes(self) -> Iterator[EpisodeSpec]:

@@ -12,7 +12,7 @@ from faultgym.agents.policy import Actor, Opening, Policy, start
 from faultgym.agents.rollouts.stop import Stop
 from faultgym.envs.defaults import MAX_TURNS
 from faultgym.envs.episode import Episode
-from faultgym.envs.judging.form import Answers
+from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers
 from faultgym.envs.limits import Limits, turn_tokens
 from faultgym.envs.messages.turn import Message, Observation, Turn, flaw
 from faultgym.envs.simulation import heard_after
@@ -172,7 +172,7 @@ def run_episode(
     *,
     seed: int = 0,
     max_turns: int = MAX_TURNS,
-    answers: Answers = "text",
+    answers: Answers = DEFAULT_ANSWERS,
 ) -> Episode:
     """Let the policy do the task under the schedule, from code that is not asynchronous.
 

@@ -9,7 +9,7 @@ from hashlib import blake2b
 import orjson
 
 from faultgym.core.json import JSON
-from faultgym.envs.judging.form import Answers
+from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers
 from faultgym.envs.limits import Limits
 from faultgym.envs.reference.schedule import Faults
 from faultgym.envs.registry import task_by_id
@@ -30,7 +30,7 @@ class EpisodeSpec:
     fault_seed: int = 0
     policy_seed: int = 0
     trial: int = 0
-    answers: Answers = "text"
+    answers: Answers = DEFAULT_ANSWERS
     """How the episode ends."""
 
     @property
@@ -99,7 +99,7 @@ def identity(
     limits: Limits,
     suite_version: int,
     *,
-    answers: Answers = "text",
+    answers: Answers,
 ) -> str:
     """The episode id from its parts.
 

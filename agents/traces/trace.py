@@ -22,7 +22,7 @@ from faultgym.core.json import JSON, nearest_json
 from faultgym.core.records import explained, restored
 from faultgym.core.values import shallow
 from faultgym.envs.episode import Episode, StepRecord
-from faultgym.envs.judging.form import Answers
+from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Message
@@ -67,7 +67,7 @@ class Trace:
     stop: str
     """`final`, the limit that was reached, `left` by a person, or `harness_error`."""
     harness_error: HarnessFailure | None = None
-    answers: Answers = "text"
+    answers: Answers = DEFAULT_ANSWERS
     """How the episode ends."""
     schema_version: int = SCHEMA_VERSION
 

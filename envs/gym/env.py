@@ -14,7 +14,7 @@ from faultgym.core.errors import TaskError
 from faultgym.core.suggest import did_you_mean
 from faultgym.envs.episode import Episode
 from faultgym.envs.gym.spaces import ObservationSpace, TurnSpace
-from faultgym.envs.judging.form import ANSWERS, Answers
+from faultgym.envs.judging.form import ANSWERS, DEFAULT_ANSWERS, Answers
 from faultgym.envs.messages.turn import Observation, Turn
 from faultgym.envs.reference.schedule import Faults, load_faults, schedule_for
 from faultgym.envs.registry import suite_named
@@ -143,7 +143,7 @@ class ToolEnv(gym.Env[Observation, Turn]):
         faults: Faults | Path = "clean",
         split: str = "train",
         style: Style | None = None,
-        answers: Answers = "text",
+        answers: Answers = DEFAULT_ANSWERS,
         reminders: int = 0,
         reward: RewardParts | None = None,
         render_mode: str | None = None,

@@ -22,6 +22,8 @@ Outcome = Literal["done", "answered", "not_found", "refused", "unavailable"]
 Answers = Literal["typed", "text"]
 """How an episode ends: by a call of `answer`, or by a turn without calls, whose text is read."""
 ANSWERS: tuple[Answers, ...] = get_args(Answers)
+DEFAULT_ANSWERS: Answers = "text"
+"""How an episode ends where nobody says so."""
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 EMPTY_HANDED: frozenset[Outcome] = frozenset({"not_found", "unavailable"})
 """Outcomes that come without values: one beside them would be a hedge."""

@@ -16,7 +16,7 @@ from faultgym.agents.rollouts.play import run_episode
 from faultgym.agents.scripted.harms import without_key
 from faultgym.agents.scripted.wrong_calls import replaced
 from faultgym.envs.episode import Episode
-from faultgym.envs.judging.form import ANSWERS, Answers
+from faultgym.envs.judging.form import ANSWERS, DEFAULT_ANSWERS, Answers
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.run import MAX_MOVES, Reference, closing_turn
 from faultgym.envs.reference.schedule import schedule_for
@@ -132,7 +132,7 @@ _SPOILERS: dict[str, Spoil] = {"dropped": _drop, "doubled": _double, "neighbour"
 """What is done to the expert's last write."""
 
 
-def spoiled(task: Task, spoil: Spoil, answers: Answers = "text") -> Episode | None:
+def spoiled(task: Task, spoil: Spoil, answers: Answers = DEFAULT_ANSWERS) -> Episode | None:
     """The expert's episode with its last write spoiled.
 
     A spoiled write is answered to the expert as the true one would have been, so that only the world differs.

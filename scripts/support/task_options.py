@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
+
+from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers
 
 TASKS: dict[str, Any] = {"rich_help_panel": "Tasks and faults"}
 
@@ -16,10 +18,11 @@ Templates = Annotated[
 ]
 StyleName = Annotated[str | None, typer.Option("--style", help="http or tools, for all tasks.", **TASKS)]
 AnswersName = Annotated[
-    Literal["typed", "text"] | None,
+    Answers | None,
     typer.Option(
         "--answers",
-        help="How an episode ends: by a call of the tool answer, or by a turn without calls. (default: text)",
+        help="How an episode ends: by a call of the tool answer, or by a turn without calls. "
+        f"(default: {DEFAULT_ANSWERS})",
         show_default=False,
         **TASKS,
     ),

@@ -56,7 +56,15 @@ def check():
 def with_own_id(trace):
     """The trace with the id that follows from what it says of itself: whoever edits a trace can do that too."""
     seeds = (trace.seeds.fault, trace.seeds.policy, trace.trial)
-    own = identity(trace.task.id, trace.faults, seeds, trace.policy, trace.limits, trace.fingerprints.suite)
+    own = identity(
+        trace.task.id,
+        trace.faults,
+        seeds,
+        trace.policy,
+        trace.limits,
+        trace.fingerprints.suite,
+        answers=trace.answers,
+    )
     return replace(trace, episode_id=own)
 
 

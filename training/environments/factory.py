@@ -289,7 +289,7 @@ def environment_class(suite: str, tools: tuple[str, ...], base: type[ToolEpisode
     return kind
 
 
-def environment_name(task: Task, answers: Answers = "text") -> str:
+def environment_name(task: Task, answers: Answers) -> str:
     """The name of a task's environment; tasks with the same tools and way to answer have the same one."""
     name = f"{task.suite}-{len(task.tools)}-{stable_hash('tools', *task.tools) % 16**6:06x}"
     return name if answers == "text" else f"{name}-typed"
