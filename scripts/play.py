@@ -26,10 +26,12 @@ from faultgym.agents.traces.trace import NO_LIMITS, Trace
 from faultgym.agents.traces.versions import OLDEST_VERSION
 from faultgym.cli.support.calling import command
 from faultgym.cli.support.faults import faults_named
+from faultgym.cli.support.task_options import AnswersName
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
-from faultgym.envs.reference.schedule import Faults, schedule_for
+from faultgym.envs.judging.form import DEFAULT_ANSWERS
+from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import suite_named, task_by_id
 from faultgym.envs.render import OUTCOMES, neutralised
 from faultgym.envs.suite import Suite
@@ -50,6 +52,7 @@ def play(
     suite: Annotated[str, typer.Option(help="The suite of the task, when none is named.")] = "orders",
     seed: Annotated[int, typer.Option(help="For the faults.")] = 0,
     player: Annotated[str, typer.Option(help="Who plays, if the trace is to say so.")] = "",
+    answers: AnswersName = None,
 ) -> None:
     """Do a task yourself: pick tools, see results, answer. The trace is kept as a demonstration.
 
@@ -61,7 +64,10 @@ def play(
     found = suite_named(suite)
     run = collection(out, KIND, SCHEMA_VERSION, OLDEST_VERSION)
     human = Human(_ask, _say, player)
-    spec = _first_free(run, task_by_id(task or _not_yet_played(run, found)).id, chosen, seed, human.describe())
+    first = EpisodeSpec(
+        task_by_id(task or _not_yet_played(run, found)).id, chosen, seed, answers=answers or DEFAULT_ANSWERS
+    )
+    spec = _first_free(run, first, human.describe())
     _prepare_input()
     with _hangup_interrupts():
         _play(run, spec, human)
@@ -102,13 +108,13 @@ def _not_yet_played(run: RunDirectory, suite: Suite) -> str:
     return next(name for name in ids if name not in played)
 
 
-def _first_free(run: RunDirectory, task: str, faults: Faults, seed: int, policy: JSON) -> EpisodeSpec:
-    """The first trial that the folder does not hold; every trial meets faults of its own."""
-    label = faults if isinstance(faults, str) else faults.to_json()
+def _first_free(run: RunDirectory, first: EpisodeSpec, policy: JSON) -> EpisodeSpec:
+    """The first trial that the folder does not hold; every trial meets faults of its own, drawn by the first's seed."""
+    label = first.faults if isinstance(first.faults, str) else first.faults.to_json()
     taken = run.committed()
     for trial in count():
-        fault_seed = stable_hash("fault", seed, task, label, trial) >> 11
-        spec = EpisodeSpec(task, faults, fault_seed, 0, trial)
+        fault_seed = stable_hash("fault", first.fault_seed, first.task, label, trial) >> 11
+        spec = replace(first, fault_seed=fault_seed, trial=trial)
         if _id(spec, policy) not in taken:
             return spec
     raise AssertionError("count() ended")
@@ -120,7 +126,7 @@ def _id(spec: EpisodeSpec, policy: JSON) -> str:
 
 def _play(run: RunDirectory, spec: EpisodeSpec, human: Human) -> None:
     task = task_by_id(spec.task)
-    episode = Episode(task, schedule_for(task, spec.faults, spec.fault_seed))
+    episode = Episode(task, schedule_for(task, spec.faults, spec.fault_seed), answers=spec.answers)
     keep = True
     try:
         _say(f"task {task.id}, faults {_label(spec)}")

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from faultgym.agents.human.ending import Ending
 from faultgym.agents.human.entry import confidence, typed_value, wanted
 from faultgym.agents.policy import Opening
 from faultgym.core.json import JSON
 from faultgym.core.suggest import did_you_mean
 from faultgym.core.text import storable
+from faultgym.envs.judging.answering import ANSWER
 from faultgym.envs.messages.turn import Message, Observation, Turn
 from faultgym.envs.render import neutralised
-from faultgym.tools.types import ToolCall, ToolSpec
+from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
 
 Ask = Callable[[str], str]
 """Shows a prompt and gives the line that was typed; raises EOFError when there is no more."""
@@ -50,6 +52,11 @@ class Human:
         return {"name": self.name, "player": self.player}
 
 
+def _ends(spec: ToolSpec) -> bool:
+    """Whether a call of the tool ends the task, as where answers are typed; a task may have its own of that name."""
+    return spec.name == ANSWER and "outcome" in spec.parameters.get("properties", {})
+
+
 class HumanActor:
     """One episode of a person.
 
@@ -63,6 +70,7 @@ class HumanActor:
         self._say = say
         self._turns = 0
         self._listed: tuple[str, ...] = ()
+        self._ending = Ending(self._ask, say)
 
     def act(self, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn:
         """Show what is new and ask for the next turn.
@@ -78,23 +86,31 @@ class HumanActor:
         self._say(f"\nturn {self._turns}")
         if self._listed != tuple(spec.name for spec in tools):
             self._list(tools)
+        closing = next((spec for spec in tools if _ends(spec)), None)
+        # The result of an answer is heard only where it was not taken: the values are asked for again.
+        again = closing if any(isinstance(m, ToolResult) and m.name == ANSWER for m in observation.messages) else None
         while True:
             try:
-                return self._turn(tools)
+                return self._turn(tools, closing, again)
             except _Back:
                 self._say("  back to the tools")
+                again = None
 
-    def _turn(self, tools: tuple[ToolSpec, ...]) -> Turn:
-        spec = self._picked(tools)
+    def _turn(self, tools: tuple[ToolSpec, ...], closing: ToolSpec | None, again: ToolSpec | None) -> Turn:
+        if again is not None:
+            self._say(f"  the answer was not taken: once more ({BACK} picks another tool)")
+        spec = again or self._picked(tools) or closing
         reasoning = self._ask("  why (one line)")
         if spec is None:
-            return self._answer(reasoning)
-        arguments = self._arguments(spec)
-        call = ToolCall(f"call_{self._turns}", spec.name, arguments)
-        return Turn("", (call,), reasoning, finish_reason="tool_calls")
+            return self._said(reasoning)
+        ends = spec is closing
+        call = ToolCall(
+            f"call_{self._turns}", spec.name, self._ending.arguments(spec) if ends else self._arguments(spec)
+        )
+        return Turn("", (call,), reasoning, self._sure() if ends else None, finish_reason="tool_calls")
 
     def _picked(self, tools: tuple[ToolSpec, ...]) -> ToolSpec | None:
-        """The tool; None for the answer."""
+        """The tool; None for the answer, also where there is a tool to answer with."""
         names = [spec.name for spec in tools]
         while True:
             text = self._ask("next (a tool's number or name, a to answer, ? for the tools, q to leave)")
@@ -138,14 +154,16 @@ class HumanActor:
             except ValueError as error:
                 self._say(f"    {error} ({BACK} picks another tool)")
 
-    def _answer(self, reasoning: str) -> Turn:
+    def _said(self, reasoning: str) -> Turn:
         text = ""
         while not text:
             text = self._ask("  answer (what the user reads)")
+        return Turn(text, (), reasoning, self._sure())
+
+    def _sure(self) -> float | None:
         while True:
             try:
-                sure = confidence(self._ask("  how sure are you (0 to 1; Enter leaves it out)"))
-                return Turn(text, (), reasoning, sure)
+                return confidence(self._ask("  how sure are you (0 to 1; Enter leaves it out)"))
             except ValueError as error:
                 self._say(f"    {error}")
 

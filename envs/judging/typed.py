@@ -12,7 +12,7 @@ from faultgym.envs.judging.undone import UNDONE
 from faultgym.envs.worlds.changes import Change, changes
 from faultgym.envs.worlds.world import World
 
-NO_ANSWER = "it ended in plain text: the answer has to come as a call of answer"
+NO_ANSWER = "it ended without a call of answer"
 
 
 def wanted_outcome(goal: Goal) -> Outcome:

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from faultgym.agents.human.entry import confidence, typed_value, wanted
 from faultgym.agents.human.policy import Human, HumanActor, Left
 from faultgym.agents.rollouts.play import run_episode
+from faultgym.envs.judging.answering import answer_tool
+from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.messages.turn import Observation
 from faultgym.envs.registry import task_by_id
 from faultgym.tools.types import ToolResult, ToolSpec
@@ -24,6 +26,13 @@ SCHEMA = {
         "more": {"type": "object"},
     },
 }
+FORM = (
+    AnswerField("level", "enum", "How loud it is", values=("low", "high")),
+    AnswerField("total", "money", "The total", unit="EUR"),
+    AnswerField("count", "integer", "How many"),
+    AnswerField("shelves", "id", "The shelves", unit="SHF", many=True),
+)
+END = answer_tool(FORM)
 SAY, WAIT = ToolSpec("say", "Say it.", SCHEMA), ToolSpec("wait", "Wait.", {"type": "object", "properties": {}})
 
 
@@ -80,6 +89,85 @@ def test_the_answer_needs_a_text_and_takes_a_confidence():
     assert "0 to 1" in said
 
 
+def ended(*lines):
+    """(arguments of the call of answer, what was said, prompts) of an actor that reads these lines."""
+    turn, said, prompts = acted(*lines, tools=(WAIT, END))
+    (call,) = turn.tool_calls
+    assert (call.name, turn.text) == ("answer", "")
+    return call.arguments, said, prompts
+
+
+@pytest.mark.parametrize("how", ["a", "answer", "2"])
+def test_where_answers_are_typed_the_answer_is_filled_in_line_by_line(how):
+    lines = (how, "I saw it", "2", "high", "240.30 EUR", "3", "SHF-1, 2", "Done so.", "80%")
+    arguments, said, prompts = ended(*lines)
+    fields = {"level": "high", "total": "240.30 EUR", "count": 3, "shelves": ["SHF-1", "2"]}
+    assert arguments == {"outcome": "answered", "fields": fields, "message": "Done so."}
+    assert "    4 refused      the rules do not allow what was asked for" in said.splitlines()
+    assert [p.strip() for p in prompts[2:]] == [
+        "outcome (its number or name):",
+        "level: How loud it is (one of 1 low, 2 high; Enter leaves it out):",
+        "total: The total, in EUR, such as 12.50 (number; Enter leaves it out):",
+        "count: How many (whole number such as 3; Enter leaves it out):",
+        "shelves: The shelves, such as SHF-10422 (one text or several, with commas between them; Enter leaves it out):",
+        "message: What you tell the person who asked, in one or two sentences:",
+        "how sure are you (0 to 1; Enter leaves it out):",
+    ]
+
+
+def test_a_filled_in_answer_bears_the_reason_and_the_confidence():
+    turn, _, _ = acted("a", "I saw it", "done", "", "", "", "", "", "Done.", "", tools=(END,))
+    assert (turn.reasoning, turn.confidence, turn.finish_reason) == ("I saw it", None, "tool_calls")
+    assert turn.tool_calls[0].arguments == {"outcome": "done", "message": "Done."}
+
+
+def test_an_outcome_that_goes_with_no_value_asks_for_none():
+    arguments, said, _ = ended("a", "", "not_found", "There is none.", "")
+    assert arguments == {"outcome": "not_found", "message": "There is none."}
+    assert "not_found goes with no value: level, total, count, shelves are left out" in said
+
+
+def test_a_word_that_is_on_no_list_is_asked_for_again():
+    arguments, said, _ = ended("a", "", "", "7", "1", "loud", "1", "", "", "", "Done.", "")
+    assert arguments == {"outcome": "done", "fields": {"level": "low"}, "message": "Done."}
+    for words in ("it is needed", "it takes done, answered, not_found, refused, unavailable", "it takes low, high"):
+        assert words in said
+
+
+def test_an_answer_that_the_environment_sends_back_is_asked_for_again_and_enter_keeps_a_line():
+    typed = iter(
+        ["a", "seen", "answered", "low", "12.345", "", "", "So it is.", "", "", "", "", "12.50", "", "", "", ""]
+    )
+    prompts, said = [], []
+    actor = HumanActor(lambda prompt: (prompts.append(prompt), next(typed))[1], said.append)
+    first = actor.act(Observation(()), (WAIT, END))
+    refused = ToolResult("call_1", "answer", "error: the field total takes an amount of money")
+    again = actor.act(Observation((refused,)), (WAIT, END))
+    assert first.tool_calls[0].arguments["fields"] == {"level": "low", "total": 12.345}
+    fields = {"level": "low", "total": 12.5}
+    assert again.tool_calls[0].arguments == {"outcome": "answered", "fields": fields, "message": "So it is."}
+    assert "  the answer was not taken: once more (:b picks another tool)" in said
+    assert '(number; Enter keeps 12.345; "" leaves it out)' in "".join(prompts)
+    assert "next (" not in "".join(prompts[7:])
+
+
+def test_a_value_that_was_typed_before_can_still_be_left_out_and_a_tool_picked_instead():
+    typed = iter(["a", "", "done", "low", "", "", "", "So.", "", ":b", "wait", "look", "a", "", "", '""'] + [""] * 5)
+    actor = HumanActor(lambda prompt: next(typed), lambda text: None)
+    actor.act(Observation(()), (WAIT, END))
+    refused = Observation((ToolResult("call_1", "answer", "error: no"),))
+    assert actor.act(refused, (WAIT, END)).tool_calls[0].name == "wait"
+    last = actor.act(Observation((ToolResult("call_2", "wait", "ok"),)), (WAIT, END))
+    assert last.tool_calls[0].arguments == {"outcome": "done", "message": "So."}
+
+
+def test_a_task_may_offer_a_tool_of_its_own_that_is_called_answer():
+    own = ToolSpec("answer", "Answer the telephone.", {"type": "object", "properties": {}})
+    turn, _, _ = acted("1", "it rings", tools=(own,))
+    assert (turn.tool_calls[0].name, turn.tool_calls[0].arguments) == ("answer", {})
+    assert acted("a", "", "Hello.", "", tools=(own,))[0].text == "Hello."
+
+
 @pytest.mark.parametrize("lines", [["q"], ["say", ":q"], ["say", "why", ":q"], ["a", "", ":q"]])
 def test_one_can_leave_at_every_prompt(lines):
     with pytest.raises(Left):
@@ -108,7 +196,7 @@ def test_half_a_surrogate_pair_is_replaced_as_it_is_typed():
 def test_a_person_is_a_policy_like_any_other():
     lines = iter(["2", "look", "SELECT 1", "a", "seen", "I cannot tell.", ""])
     human = Human(lambda prompt: next(lines), lambda text: None, "ann")
-    episode = run_episode(human, task_by_id("orders/order_status/train/0"))
+    episode = run_episode(human, task_by_id("orders/order_status/train/0"), answers="text")
     assert (len(episode.turns), episode.stop) == (2, "final")
     assert human.describe() == {"name": "human", "player": "ann"}
 
