@@ -26,7 +26,7 @@ from faultgym.agents.traces.trace import NO_LIMITS, Trace
 from faultgym.agents.traces.versions import OLDEST_VERSION
 from faultgym.cli.support.calling import command
 from faultgym.cli.support.faults import faults_named
-from faultgym.cli.support.task_options import AnswersName
+from faultgym.cli.support.task_options import AnswersOption
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
@@ -52,7 +52,7 @@ def play(
     suite: Annotated[str, typer.Option(help="The suite of the task, when none is named.")] = "orders",
     seed: Annotated[int, typer.Option(help="For the faults.")] = 0,
     player: Annotated[str, typer.Option(help="Who plays, if the trace is to say so.")] = "",
-    answers: AnswersName = None,
+    answers: AnswersOption = None,
 ) -> None:
     """Do a task yourself: pick tools, see results, answer. The trace is kept as a demonstration.
 

@@ -13,8 +13,10 @@ from rich.console import Console
 
 from faultgym.cli.support.faults import faults_named
 from faultgym.cli.support.printing import say, stdout_console
+from faultgym.cli.support.task_options import AnswersOption
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
+from faultgym.envs.judging.form import DEFAULT_ANSWERS
 from faultgym.envs.registry import suite_named, task_by_id
 from faultgym.envs.serving import MAX_SESSIONS, ControlApp, Ports, ServiceApp, check_key, new_key
 
@@ -24,12 +26,14 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "FAULTGYM_CONTROL_KEY"
 GRACE_SECONDS = 2
 """How long a stop waits for requests under way; a client that never ends its own cannot hold it up."""
+LARGEST_HEAD = 1 << 16
+"""Bytes of a request line and its headers; h11 has a limit, httptools, which uvicorn would take, has none."""
 IDLE_SECONDS = 600
 """How long a connection may lie idle. uvicorn's own 5 s end it while a model thinks: a reset that no plan has."""
 
-PortNumber = Annotated[int, typer.Option(min=0, max=65535, help="Agents' port; 0 takes a free one")]
-ControlPort = Annotated[int, typer.Option(min=0, max=65535, help="The control plane's port; 0 takes a free one")]
-ControlHost = Annotated[str, typer.Option(help="Address that the control plane listens on")]
+PortNumber = Annotated[int, typer.Option(min=0, max=65535, help="Agents' port; 0 takes a free one.")]
+ControlPort = Annotated[int, typer.Option(min=0, max=65535, help="The control plane's port; 0 takes a free one.")]
+ControlHost = Annotated[str, typer.Option(help="Address that the control plane listens on.")]
 ControlKey = Annotated[
     str,
     typer.Option(
@@ -39,29 +43,29 @@ ControlKey = Annotated[
         show_default=False,
     ),
 ]
-Control = Annotated[bool, typer.Option(help="Whether there is a control plane; without one, a single session")]
+Control = Annotated[bool, typer.Option(help="Whether there is a control plane; without one, a single session.")]
 RealTime = Annotated[
     bool,
     typer.Option(
         "--real-time",
-        help="Let the worlds' time pass as the clock does: who sleeps has waited. Always so without control",
+        help="Let the worlds' time pass as the clock does: who sleeps has waited. Always so without control.",
     ),
 ]
 Kept = Annotated[
-    int, typer.Option(min=1, help="Sessions kept; beyond it the one unused for longest is closed for good")
+    int, typer.Option(min=1, help="Sessions kept; beyond it the one unused for longest is closed for good.")
 ]
 TaskId = Annotated[
-    str, typer.Option(help="The task of the session that is opened at the start (default: one is drawn)")
+    str, typer.Option(help="The task of the session that is opened at the start. (default: one is drawn)")
 ]
 
 
 def serve(
-    suite: Annotated[str, typer.Option(help="The suite to serve (default: the task's, or orders)")] = "",
+    suite: Annotated[str, typer.Option(help="The suite to serve. (default: the task's, or orders)")] = "",
     task: TaskId = "",
-    faults: Annotated[str, typer.Option(help="A preset, or a plan's name or JSON file")] = "clean",
-    split: Annotated[str, typer.Option(help="The split whose tasks sessions get that name none")] = "dev",
-    seed: Annotated[int, typer.Option(help="Seed of the fault schedules")] = 0,
-    host: Annotated[str, typer.Option(help="Address that agents reach")] = "127.0.0.1",
+    faults: Annotated[str, typer.Option(help="A preset, or a plan's name or JSON file.")] = "clean",
+    split: Annotated[str, typer.Option(help="The split whose tasks sessions get that name none.")] = "dev",
+    seed: Annotated[int, typer.Option(help="Seed of the fault schedules.")] = 0,
+    host: Annotated[str, typer.Option(help="Address that agents reach.")] = "127.0.0.1",
     port: PortNumber = 8765,
     control: Control = True,
     control_host: ControlHost = "127.0.0.1",
@@ -69,6 +73,7 @@ def serve(
     control_key: ControlKey = "",
     max_sessions: Kept = MAX_SESSIONS,
     real_time: RealTime = False,
+    answers: AnswersOption = None,
 ) -> None:
     """Serve a suite's REST API, with its faults, to any HTTP client.
 
@@ -88,6 +93,7 @@ def serve(
         faults=planned,
         split=split,
         seed=seed,
+        answers=answers or DEFAULT_ANSWERS,
         max_sessions=max_sessions,
         url=url_of(listeners[0]),
         clock=clock,
@@ -115,6 +121,8 @@ def server_of(app: Ports | ServiceApp) -> uvicorn.Server:
             app,
             log_level="warning",
             lifespan="on",
+            http="h11",
+            h11_max_incomplete_event_size=LARGEST_HEAD,
             ws="none",
             proxy_headers=False,
             server_header=False,
@@ -179,6 +187,7 @@ def url_of(listener: socket.socket) -> str:
 def _say_session(console: Console, session: JSON) -> None:
     base = session["base_url"]
     say(console, f"  session default  {session['task']}")
+    say(console, f"  instruction      {session['instruction']}")
     say(console, f"  base URL         {base}")
     say(console, f"  token            {session['access_token']}")
     say(console, f'  try              curl -H "Authorization: Bearer {session["access_token"]}" {base}/v1/openapi')

@@ -1,11 +1,14 @@
 """The control plane: opens sessions, and says what happened in them. Every request needs the key.
 
     GET    /openapi.json            the service's OpenAPI document
-    POST   /sessions                {"id"?, "task"?, "faults"?, "seed"?} -> base URL and credentials;
+    POST   /sessions                {"id"?, "task"?, "faults"?, "seed"?, "answers"?} -> base URL, credentials, what to
+                                    tell the agent, and the form of its answer;
                                     409: the id is in use; 410: its session is closed
-    GET    /sessions/{id}           what happened: planned and fired faults, effects, virtual time, the verdict
+    GET    /sessions/{id}           the task, and what happened: planned and fired faults, effects, virtual time, the
+                                    verdict
     POST   /sessions/{id}/wait      {"seconds": n}: lets virtual time pass
-    POST   /sessions/{id}/verdict   {"text": the agent's final answer} -> the verdict; given once
+    POST   /sessions/{id}/verdict   the agent's final answer -> the verdict; given once.
+                                    typed: {"outcome", "fields"?, "message"?}; text: {"text"}
     DELETE /sessions/{id}
 
 An id never returns: once its session is deleted, or evicted because there are too many, it answers 410.
@@ -27,11 +30,13 @@ from starlette.routing import Route, Router
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
+from faultgym.envs.judging.answering import ANSWER, BadAnswer, read_answer
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.serving.service import Receive, Scope, Send, read_body, refusal
-from faultgym.envs.serving.sessions import SessionError, Sessions
+from faultgym.envs.serving.service import Receive, Scope, Send, origin_form, read_body, refusal
+from faultgym.envs.serving.sessions import SessionError, Sessions, told
 from faultgym.tools.channels.http.openapi import openapi
+from faultgym.tools.types import ToolCall
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -97,6 +102,7 @@ class ControlApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One exchange (ASGI 3); nothing is looked at before the key is."""
+        scope = origin_form(scope)
         if scope["type"] == "http" and not self._holds_key(Request(scope)):
             error = SessionError(401, "Unauthorized", "send the control key, as `Authorization: Bearer KEY`")
             await refusal(error, {"www-authenticate": "Bearer"})(scope, receive, send)
@@ -127,13 +133,11 @@ class ControlApp:
         return _json(_state(episode))
 
     async def _verdict(self, request: Request) -> Response:
-        text = (await _object(request)).get("text")
-        if not isinstance(text, str):
-            raise UserError("`text` must be the agent's final answer, a string")
+        given = await _object(request)
         episode = self._episode(request)
         if episode.stop:
             raise SessionError(409, "Conflict", "this session has its verdict already: GET /sessions/ID shows it")
-        episode.step(Turn(text))
+        episode.step(_closing(episode, given))
         return _json(_shown(episode.verdict))
 
     async def _close(self, request: Request) -> Response:
@@ -166,11 +170,31 @@ def _answer(endpoint: Endpoint) -> Endpoint:
     return answered
 
 
+def _closing(episode: Episode, given: JSON) -> Turn:
+    """The turn that ends the session with what its agent answered.
+
+    Raises:
+        UserError: It is no answer of the kind that ends this session; the session goes on.
+    """
+    if not episode.typed:
+        if not isinstance(given.get("text"), str):
+            raise UserError("this session ends with a text: `text` must be the agent's final answer, a string")
+        return Turn(given["text"])
+    if "text" in given:
+        raise UserError("this session's answer is typed: send `outcome`, `fields` and `message`, not `text`")
+    call = ToolCall("answer", ANSWER, given)
+    try:
+        read_answer(call, episode.task.answer)
+    except BadAnswer as error:
+        raise UserError(str(error)) from None
+    return Turn("", (call,))
+
+
 def _state(episode: Episode) -> JSON:
     """What has happened in a session."""
     world = episode.world
     return {
-        "task": episode.task.id,
+        **told(episode),
         "now": world.now_iso,
         "requests": episode.calls,
         "planned": [asdict(fault) for fault in episode.schedule],

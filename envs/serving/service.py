@@ -72,10 +72,10 @@ class ServiceApp:
         """Open a session in process, as `POST /sessions` of the control plane does.
 
         Args:
-            wanted: Any of `id`, `task`, `faults` and `seed`, as `Sessions.open` takes them; none by default.
+            wanted: Any of `id`, `task`, `faults`, `seed` and `answers`, as `Sessions.open` takes them; none by default.
 
         Returns:
-            The session's id, base URL, task, instruction and credentials.
+            What `Sessions.open` gives: base URL, credentials, what to tell the agent, and the form of its answer.
 
         Raises:
             UserError: No such session can be opened; the message says why.
@@ -87,7 +87,7 @@ class ServiceApp:
         if scope["type"] != "http":
             await self._idle(scope, receive, send)
             return
-        request = Request(scope, receive)
+        request = Request(origin_form(scope), receive)
         place, _, rest = request.scope["path"].removeprefix("/s/").partition("/")
         try:
             episode = self.sessions.reached(place if request.scope["path"].startswith("/s/") else "")
@@ -129,6 +129,24 @@ class ServiceApp:
             )
             episode.turns.append(StepRecord(Turn("", (call,)), (record,), world.digest()))
         return response
+
+
+def origin_form(scope: Scope) -> Scope:
+    """The scope with the path alone, where the client named scheme and host in its request line too.
+
+    Servers have to take such a target (RFC 9112, 3.2.2), and not all of them take it apart.
+
+    Args:
+        scope: Of ASGI.
+
+    Example:
+        >>> origin_form({"type": "http", "path": "http://elsewhere/s/x"})["path"]
+        '/s/x'
+    """
+    path = scope.get("path", "")
+    if not path.lower().startswith(("http://", "https://")):
+        return scope
+    return {**scope, "path": "/" + path.partition("://")[2].partition("/")[2]}
 
 
 def _arguments(request: HttpRequest) -> JSON:

@@ -21,6 +21,8 @@ from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.core.suggest import did_you_mean
 from faultgym.envs.episode import Episode
+from faultgym.envs.judging.answering import answer_tool
+from faultgym.envs.judging.form import ANSWERS, DEFAULT_ANSWERS, Answers
 from faultgym.envs.reference.schedule import Faults, check_faults, schedule_for
 from faultgym.envs.registry import task_by_id
 from faultgym.envs.suite import Suite
@@ -34,7 +36,7 @@ LONGEST_ID = 100
 """Characters of a session id."""
 SECRET_BYTES = 24
 """Random bytes of a session's secret: 192 bits, 32 characters of a URL."""
-WANTED = ("id", "task", "faults", "seed")
+WANTED = ("id", "task", "faults", "seed", "answers")
 """What can be asked of a new session."""
 _ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_ID - 1}}}")
 
@@ -73,6 +75,7 @@ class SessionOptions(TypedDict, total=False):
     faults: Faults
     split: str
     seed: int
+    answers: Answers
     max_sessions: int
     url: str
     clock: Callable[[], float] | None
@@ -86,6 +89,7 @@ class Sessions:
         faults: What breaks in sessions that do not say: a preset or a plan.
         split: Where sessions without a task take theirs from.
         seed: What the tasks of such sessions, and the schedules of faults, are drawn by.
+        answers: How sessions end that do not say: with a `typed` answer, or with a `text`.
         max_sessions: How many sessions are kept, at least 1; beyond that number the one unused for longest is closed.
         url: What stands before the path of base URLs, such as `http://127.0.0.1:8765`; nothing by default.
         clock: Gives seconds that the worlds' time follows; by default it passes only where somebody waits.
@@ -102,6 +106,7 @@ class Sessions:
         faults: Faults = "clean",
         split: str = "dev",
         seed: int = 0,
+        answers: Answers = DEFAULT_ANSWERS,
         max_sessions: int = MAX_SESSIONS,
         url: str = "",
         clock: Callable[[], float] | None = None,
@@ -112,6 +117,7 @@ class Sessions:
         self.faults = check_faults(faults)
         self.split = split
         self.seed = seed
+        self.answers = answers
         self.max_sessions = max_sessions
         self.url = url
         self._clock = clock or (lambda: 0.0)
@@ -128,13 +134,15 @@ class Sessions:
 
         Args:
             wanted: Any of `id` (by default the next number), `task` (an id; by default drawn from the split), `faults`
-                (a preset's name, or a plan as JSON) and `seed` (a whole number).
+                (a preset's name, or a plan as JSON), `seed` (a whole number) and `answers` (`typed` or `text`).
 
         Returns:
-            The session's id, base URL, task, instruction and credentials. The base URL is shown this once.
+            The session's id, base URL and task; the system message and the instruction for the agent; how the session
+            ends, and the form of a typed answer; credentials. The base URL is shown this once.
 
         Raises:
-            UserError: A field is unknown, the id is no id, the seed is no whole number, the task is of another suite.
+            UserError: A field is unknown, the id is no id, the seed is no whole number, the task is of another suite,
+                or answers are of another kind.
             SessionError: The id is in use, or of a session that was closed.
             TaskError: The task does not exist.
             PlanError: The preset does not exist, or the plan does not hold for this suite.
@@ -147,9 +155,12 @@ class Sessions:
         seed = wanted.get("seed", self.seed)
         if not isinstance(seed, int) or isinstance(seed, bool):
             raise UserError("`seed` must be a whole number")
+        answers = wanted.get("answers", self.answers)
+        if answers not in ANSWERS:
+            raise UserError(f"`answers` is one of {', '.join(ANSWERS)}, not {repr(answers)[:LONGEST_ID]}")
         name = self._new_name(wanted.get("id"))
         task = self._task(wanted.get("task"), name)
-        episode = Episode(task, schedule_for(task, faults, seed))
+        episode = Episode(task, schedule_for(task, faults, seed), answers=answers)
         secret = secrets.token_urlsafe(SECRET_BYTES)
         session = ServedSession(name, _digest(secret), episode, self._clock())
         self._by_name[name] = self._by_digest[session.digest] = session
@@ -158,8 +169,7 @@ class Sessions:
         return {
             "id": name,
             "base_url": f"{self.url}/s/{secret}",
-            "task": task.id,
-            "instruction": task.instruction,
+            **told(episode),
             "client_id": CLIENT_ID,
             "client_secret": episode.world.image.secret,
             "access_token": episode.world.image.token,
@@ -258,6 +268,18 @@ class Sessions:
         if isinstance(wanted, str):
             return check_faults(wanted)
         return FaultPlan.from_json(orjson.dumps(wanted).decode(), "faults")
+
+
+def told(episode: Episode) -> JSON:
+    """The task of a session, what its agent is to be told, and how it ends: the form where the answer is typed."""
+    task = episode.task
+    return {
+        "task": task.id,
+        "system": task.system_for(episode.answers),
+        "instruction": task.instruction,
+        "answers": episode.answers,
+        "answer_tool": answer_tool(task.answer).openai()["function"] if episode.typed else None,
+    }
 
 
 def _digest(secret: str) -> bytes:

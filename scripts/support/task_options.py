@@ -17,16 +17,14 @@ Templates = Annotated[
     list[str] | None, typer.Option("--template", help="May be repeated. (default: all of the split)", **TASKS)
 ]
 StyleName = Annotated[str | None, typer.Option("--style", help="http or tools, for all tasks.", **TASKS)]
-AnswersName = Annotated[
-    Answers | None,
-    typer.Option(
-        "--answers",
-        help="How an episode ends: by a call of the tool answer, or by a turn without calls. "
-        f"(default: {DEFAULT_ANSWERS})",
-        show_default=False,
-        **TASKS,
-    ),
-]
+_ANSWERS: dict[str, Any] = {
+    "help": "How an episode ends: by a call of the tool answer, or by a turn without calls. "
+    f"(default: {DEFAULT_ANSWERS})",
+    "show_default": False,
+}
+AnswersName = Annotated[Answers | None, typer.Option("--answers", **_ANSWERS, **TASKS)]
+AnswersOption = Annotated[Answers | None, typer.Option("--answers", **_ANSWERS)]
+"""The same for verbs that have no panel of tasks."""
 FAULTS = "A preset, or a plan's name or JSON file; may be repeated."
 
 

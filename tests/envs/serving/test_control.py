@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
@@ -10,6 +11,9 @@ from helpers.serving import KEY, TASK, Server, bearer, order_of
 
 from faultgym.core.errors import UserError
 from faultgym.envs.episode import run_reference
+from faultgym.envs.judging.answering import answer_tool, closing_rule
+from faultgym.envs.judging.form import ANSWERS, Answers
+from faultgym.envs.reference.run import closing_turn
 from faultgym.envs.registry import suite_named, task_by_id
 from faultgym.envs.serving import ControlApp, ServiceApp, SessionError
 
@@ -72,6 +76,9 @@ def there(shop: Server) -> dict[str, str]:
         ("POST", "/sessions", b'{"faults": 3}', 400),
         ("POST", "/sessions", b'{"seed": "x"}', 400),
         ("POST", "/sessions", b'{"seed": true}', 400),
+        ("POST", "/sessions", b'{"answers": "spoken"}', 400),
+        ("POST", "/sessions", b'{"answers": null}', 400),
+        ("POST", "/sessions", b'{"answers": ["typed"]}', 400),
         ("POST", "/sessions", b'{"tasks": "orders/order_status/dev/0"}', 400),
         ("POST", "/sessions", b" " * ((1 << 20) + 1), 413),
         ("POST", "/sessions/nobody/wait", b'{"seconds": 1}', 404),
@@ -154,36 +161,95 @@ def test_a_key_that_keeps_nobody_out_or_cannot_be_sent_is_refused(key: str) -> N
         ControlApp(ServiceApp(suite_named("orders")).sessions, key)
 
 
-def test_a_verdict_is_that_of_an_episode_and_is_given_once(shop: Server) -> None:
-    task = task_by_id(TASK)
-    right = run_reference(task)[1].text
-    shop.session(id="judged", task=TASK)
-    assert shop.control.get("/sessions/judged").json()["verdict"] is None
-    verdict = shop.control.post("/sessions/judged/verdict", json={"text": right}).json()
+def right(task_id: str, answers: Answers) -> dict[str, Any]:
+    """The reference solution's answer, as a client posts it."""
+    turn = closing_turn(run_reference(task_by_id(task_id), answers=answers)[1], answers)
+    if not turn.tool_calls:
+        return {"text": turn.text}
+    assert turn.tool_calls[0].arguments is not None
+    return turn.tool_calls[0].arguments
+
+
+@pytest.mark.parametrize("answers", ANSWERS)
+def test_a_verdict_is_that_of_an_episode_and_is_given_once(shop: Server, answers: Answers) -> None:
+    url = f"/sessions/{shop.session(task=TASK, answers=answers)['id']}"
+    state = shop.control.get(url).json()
+    assert (state["verdict"], state["answers"]) == (None, answers)
+    verdict = shop.control.post(f"{url}/verdict", json=right(TASK, answers)).json()
     assert (verdict["success"], verdict["reason"]) == (True, "the goal was reached")
-    assert shop.control.post("/sessions/judged/verdict", json={"text": right}).status_code == 409
-    assert shop.control.get("/sessions/judged").json()["verdict"] == verdict
+    assert shop.control.post(f"{url}/verdict", json=right(TASK, answers)).status_code == 409
+    assert shop.control.get(url).json()["verdict"] == verdict
 
 
-def test_a_verdict_sees_a_write_that_nobody_asked_for(shop: Server) -> None:
-    session = shop.session(id="harmed", task=TASK)
+@pytest.mark.parametrize("answers", ANSWERS)
+def test_a_verdict_sees_a_write_that_nobody_asked_for(shop: Server, answers: Answers) -> None:
+    session = shop.session(task=TASK, answers=answers)
     url = f"{session['base_url']}/v1/orders/{order_of(shop, session)}/cancel"
     shop.agent.post(url, headers=bearer(session), json={"reason": "customer_request"})
-    right = run_reference(task_by_id(TASK))[1].text
-    verdict = shop.control.post("/sessions/harmed/verdict", json={"text": right}).json()
+    verdict = shop.control.post(f"/sessions/{session['id']}/verdict", json=right(TASK, answers)).json()
     assert (verdict["success"], len(verdict["extra_changes"])) == (False, 1)
 
 
+@pytest.mark.parametrize("answers", ANSWERS)
 @pytest.mark.parametrize("looks", [True, False])
-def test_who_says_that_there_is_none_must_have_asked_for_it_over_the_socket(shop: Server, looks: bool) -> None:
+def test_who_says_that_there_is_none_must_have_asked_for_it_over_the_socket(
+    shop: Server, looks: bool, answers: Answers
+) -> None:
     task = task_by_id("orders/unknown_order/dev/0")
-    session = shop.session(task=task.id)
+    session = shop.session(task=task.id, answers=answers)
     if looks:
         url = f"{session['base_url']}/v1/orders/{task.goal.about[0]}"
         assert shop.agent.get(url, headers=bearer(session)).status_code == 404
-    text = run_reference(task)[1].text
-    verdict = shop.control.post(f"/sessions/{session['id']}/verdict", json={"text": text}).json()
+    verdict = shop.control.post(f"/sessions/{session['id']}/verdict", json=right(task.id, answers)).json()
     assert verdict["success"] is looks
+
+
+def test_a_session_says_what_its_agent_is_to_be_told_and_how_it_has_to_answer(shop: Server) -> None:
+    task = task_by_id(TASK)
+    typed, text = (shop.session(task=TASK, answers=answers) for answers in ("typed", "text"))
+    assert (typed["system"], text["system"]) == (task.typed_system, task.system)
+    assert closing_rule(task.answer) in typed["system"]
+    assert typed["instruction"] == text["instruction"] == task.instruction
+    shown = shop.control.get(f"/sessions/{typed['id']}").json()
+    for name in ("task", "system", "instruction", "answers", "answer_tool"):
+        assert shown[name] == typed[name]
+    tool = answer_tool(task.answer)
+    assert typed["answer_tool"] == {
+        "name": "answer", "description": tool.description, "parameters": tool.parameters,
+    }  # fmt: skip
+    assert (typed["answers"], text["answers"], text["answer_tool"]) == ("typed", "text", None)
+
+
+@pytest.mark.parametrize("answers", ANSWERS)
+def test_sessions_that_do_not_say_end_as_the_server_was_told(answers: Answers) -> None:
+    sessions = ServiceApp(suite_named("orders"), answers=answers).sessions
+    opened = sessions.open({"task": TASK})
+    assert (opened["answers"], sessions.named(opened["id"]).answers) == (answers, answers)
+
+
+@pytest.mark.parametrize(
+    ("answers", "sent", "words"),
+    [
+        ("typed", {"text": "It is paid."}, "answer is typed: send `outcome`, `fields` and `message`, not `text`"),
+        ("typed", {}, "outcome is missing: one of done, answered"),
+        ("typed", {"outcome": "well"}, "outcome is one of done"),
+        ("typed", {"outcome": "answered", "fields": {"status": "blue"}}, "the field status takes one of pending"),
+        ("typed", {"outcome": "answered", "fields": {"total": 3}}, "there is no field 'total'; the fields are status"),
+        ("typed", {"outcome": "answered", "message": 3}, "message is a text"),
+        ("text", {"outcome": "answered", "message": "It is paid."}, "this session ends with a text: `text` must be"),
+        ("text", {"text": ["paid"]}, "`text` must be the agent's final answer, a string"),
+    ],
+)
+def test_an_answer_of_the_wrong_kind_is_refused_and_the_session_goes_on(
+    shop: Server, answers: Answers, sent: dict[str, Any], words: str
+) -> None:
+    url = f"/sessions/{shop.session(task=TASK, answers=answers)['id']}"
+    refused = shop.control.post(f"{url}/verdict", json=sent)
+    assert refused.status_code == 400
+    assert words in refused.json()["detail"]
+    state = shop.control.get(url).json()
+    assert (state["verdict"], state["requests"]) == (None, 0)
+    assert shop.control.post(f"{url}/verdict", json=right(TASK, answers)).json()["success"] is True
 
 
 def test_in_process_both_applications_answer_without_a_socket() -> None:

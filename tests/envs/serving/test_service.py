@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 import httpx
@@ -12,9 +13,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from faultgym.envs.episode import Episode
+from faultgym.envs.episode import Episode, run_reference
+from faultgym.envs.reference.run import closing_turn
 from faultgym.envs.registry import suite_named
-from faultgym.envs.serving import ServiceApp
+from faultgym.envs.serving import ServiceApp, service
 from faultgym.tools.exchange import HttpRequest
 from faultgym.tools.faults.layer import FaultLayer
 from faultgym.tools.session import exchange_http, http_site
@@ -152,6 +154,36 @@ def test_a_body_beyond_the_limit_is_refused(shop: Server) -> None:
     url = f"{session['base_url']}/v1/token"
     assert shop.agent.post(url, content=b"x" * (1 << 20)).status_code == 400
     assert shop.agent.post(url, content=b"x" * ((1 << 20) + 1)).status_code == 413
+
+
+def test_a_head_beyond_the_limit_is_refused_and_the_server_goes_on(shop: Server) -> None:
+    session = shop.session()
+    path = httpx.URL(session["base_url"]).path
+    asked = f"GET {path}/v1/openapi HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    asked += f"Authorization: {bearer(session)['Authorization']}\r\n"
+    assert raw(session["base_url"], f"{asked}X-Long: {'x' * 20_000}\r\n\r\n".encode()).startswith(b"HTTP/1.1 200")
+    with suppress(ConnectionError):  # the refusal may be lost where the rest of the head is on its way
+        assert raw(session["base_url"], f"{asked}X-Long: {'x' * (1 << 21)}\r\n\r\n".encode())[9:12] in (b"", b"400")
+    assert shop.control.get(f"/sessions/{session['id']}").json()["requests"] == 1
+    assert shop.agent.get(f"{session['base_url']}/v1/openapi", headers=bearer(session)).status_code == 200
+
+
+def test_requests_beyond_those_that_are_kept_are_answered_and_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MOST_RECORDS", 2)
+    app = ServiceApp(suite_named("orders"))
+    session = app.open({"task": "orders/unknown_order/dev/0"})
+    episode = app.sessions.named(session["id"])
+
+    async def ask(path: str) -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
+            return (await client.get(f"{session['base_url']}{path}", headers=bearer(session))).status_code
+
+    assert [asyncio.run(ask("/v1/openapi")) for _ in range(3)] == [200, 200, 200]
+    assert asyncio.run(ask(f"/v1/orders/{episode.task.goal.about[0]}")) == 404
+    assert (episode.calls, len(episode.turns), len(episode.records)) == (4, 2, 2)
+    episode.step(closing_turn(run_reference(episode.task)[1], episode.answers))
+    assert episode.verdict is not None
+    assert episode.verdict.reason == "it said that there is none, without looking"  # what is not kept, nobody judges
 
 
 def test_a_client_that_goes_before_its_body_is_whole_leaves_no_trace(
