@@ -85,6 +85,9 @@ def compare(goal: Goal, found: Iterable[Change]) -> tuple[list[Change], list[Cha
         >>> missing, extra, duplicate == [refund]
         ([], [], True)
     """
+    found = list(found)
+    if not found:
+        return list(goal.changes), [], []
     wanted, actual = Counter(goal.changes), Counter(found)
     missing = list((wanted - actual).elements())
     surplus = list((actual - wanted).elements())

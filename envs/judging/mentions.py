@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from faultgym.envs.judging.spelled import DAY_WORDS, DAYS, spelled_numbers
 
 MentionKind = Literal["date", "yearless", "time", "cents", "number", "spelled", "duration"]
 
 
-@dataclass(frozen=True, slots=True)
-class Mention:
+class Mention(NamedTuple):
     """One value, normalised, and where it stands in the folded text."""
 
     kind: MentionKind
@@ -49,23 +47,26 @@ _YEARLESS = (
     (re.compile(rf"\b({_MONTH}(?<!\bmay))\b\.?(?: the)? (\d{{1,2}})(?:st|nd|rd|th)?\b(?![\d.:]\d)"), "md"),
     (re.compile(r"\b(may)(?: the)? (\d{1,2})(?:st|nd|rd|th)\b"), "md"),
 )
-_MONTH_STARTS = tuple(month[:3] for month in _MONTHS)
-_NUMERIC_DATE = re.compile(r"\d[-/.] ?\d\d?[-/.] ?\d")
+_MONTH_START = re.compile("|".join(month[:3] for month in _MONTHS))
+_NUMERIC_DATE = re.compile(r"[0-9][-/.] ?\d\d?[-/.] ?\d")
 """What every date in digits holds: a quick look that spares most texts the patterns above."""
 
-_TIME = re.compile(r"(?<![\d:.,])(\d{1,2})[:.h](\d{2})(?::\d{2})?(?: ?([ap])\.? ?m\b\.?)?(?![\d:]|[.,]\d)")
-_HALF = re.compile(r"\d ?[ap]\.? ?m")
+_TIME = re.compile(r"([0-9](?<![\d:.,].)\d?)[:.h](\d{2})(?::\d{2})?(?: ?([ap])\.? ?m\b\.?)?(?![\d:]|[.,]\d)")
+_HALF = re.compile(r"[0-9] ?[ap]\.? ?m")
 _HOUR = re.compile(r"(?<![\d:.,])(\d{1,2}) ?([ap])\.? ?m\b\.?")
 
 _EURO, _CENT = r"(?:eur|euros?|€)(?![a-z])", r"(?:euro ?cents?|cents?|ct)(?![a-z])"
 _OTHER = r"(?:us\$|\$|usd|£|gbp|chf|¥|yen|jpy|dollars?|pounds?|francs?|percent|%|k|thousand|million|mio)(?![a-z])"
 _SPLIT_AMOUNT = re.compile(rf"(?<![\w.,])(\d+) ?{_EURO},?(?: and)? (\d{{1,2}})(?: ?{_CENT}|(?![\w.,:]*\d| ?[a-z%]))")
+_OPEN = "(?:" + "|".join(rf"(?<={sign}.)(?<![\w.]{sign}.)" for sign in ("", "eur", "euro", "euros")) + ")"
 _CHUNK = re.compile(
-    r"(?<![\w.])([-+]?)(?:eur(?:os?)?)?(\d{1,3}(?: \d{3})++[.,]\d\d(?![\d.,])|\d{1,3}(?: \d{3})++(?= "
-    r"[a-z]{3})|\d++(?:[.,']\d++)*+)"
+    rf"[0-9]{_OPEN}"
+    r"(?:\d{0,2}(?: \d{3})++[.,]\d\d(?![\d.,])|\d{0,2}(?: \d{3})++(?= [a-z]{3})|\d*+(?:[.,']\d++)*+)"
     r"(?=(?:eur|euros?|ct|cents?|s|secs?|mins?|h|hrs?|d|x)\b|(?!\w))"
 )
-_IDENTIFIER = re.compile(r"\b[a-z]{2,}-\d+\b")
+"""A number: it begins with the digit, which is what lets the engine skip everything else."""
+_GLUED = re.compile(r"[\w.]")
+_IDENTIFIER = re.compile(r"-(?<=[a-z]{2}-)\d+\b")
 _ENGLISH = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _GERMAN = re.compile(r"\d{1,3}(?:\.\d{3})+,\d{1,2}|\d{1,3}(?:\.\d{3}){2,}")
 _SWISS = re.compile(r"\d{1,3}(?:'\d{3})+(?:\.\d+)?")
@@ -87,7 +88,7 @@ _EUROS = re.compile(rf" ?{_EURO}")
 _AND = re.compile(rf" ?{_EURO},?(?: and)? ")
 _AND_CENTS = re.compile(rf" ?{_EURO},?(?: and)? [a-z -]{{3,24}} ?{_CENT}")
 _NOUN = re.compile(r" (?!eur\b|euros?\b)[a-z]{3,}")
-_PAIR = re.compile(r"\d ?(?:h|m|eur|€)")
+_PAIR = re.compile(r"[0-9] ?(?:h|m|eur|€)")
 _MINUTES_SECONDS = re.compile(r"(?<![\w.,])(\d+) ?(?:m|min|mins|minutes?),?(?: and)? ?(\d+) ?(?:s|secs?|seconds?)\b")
 _HOURS_MINUTES = re.compile(r"(?<![\w.,])(\d+) ?(?:h|hrs?|hours?),?(?: and)? ?(\d+) ?(?:m|min|mins|minutes?)\b")
 
@@ -142,7 +143,7 @@ def _blank(match: re.Match[str]) -> str:
 
 def _read_dates(plain: str, found: list[Mention]) -> str:
     rest = plain
-    worded = any(month in plain for month in _MONTH_STARTS)
+    worded = _MONTH_START.search(plain) is not None
     if worded or _NUMERIC_DATE.search(plain):
         for pattern, orders in _DATES:
             for match in pattern.finditer(rest):
@@ -212,8 +213,8 @@ def _read_pairs(rest: str, found: list[Mention]) -> str:
 
 def _numbers(rest: str) -> Iterator[Mention]:
     for match in _CHUNK.finditer(rest):
-        chunk, negative = match[2].replace(" ", ""), match[1] == "-"
-        start, end = match.start(), match.end()
+        chunk, end = match[0].replace(" ", ""), match.end()
+        start, negative = _begin(rest, match.start())
         values = [-value for value in _values(chunk)] if negative else _values(chunk)
         behind = _BEHIND.match(rest, end)
         kind = behind.lastgroup if behind is not None else None
@@ -236,6 +237,14 @@ def _numbers(rest: str) -> Iterator[Mention]:
             yield Mention("cents", value * 100, start, end)
         if not unit and commas and "." in chunk and _NOUN.match(rest, end):  # `5.687 customers`
             yield from (Mention("number", -v if negative else v, start, end) for v in commas)
+
+
+def _begin(rest: str, start: int) -> tuple[int, bool]:
+    """Where a number begins with the currency and the sign before its digits, and whether it is negative."""
+    if rest[start - 1 : start].isalpha():
+        start = rest.rindex("eur", 0, start)
+    signed = rest[start - 1 : start] in ("-", "+") and not _GLUED.match(rest, start - 2)
+    return (start - 1, rest[start - 1] == "-") if signed else (start, False)
 
 
 def _values(chunk: str) -> list[Decimal]:

@@ -46,7 +46,7 @@ def judge_absence(
     wanted = "it should have said that there is none"
     if values.rivals:
         return TextFinding(False, f"the answer asserts {values.rivals[0]!r}, which is not the case")
-    if not all(Atom("id", name).found_in(text.plain) for name in goal.about):
+    if not all(Atom("id", name).found_among(text.facts) for name in goal.about):
         return TextFinding(False, f"{wanted}, and of what: {', '.join(goal.about)}")
     things = _things(goal, asked)
     given = _gives(text, things)
@@ -72,7 +72,7 @@ def _things(goal: TextGoal, asked: Question) -> tuple[str, ...]:
 
 def _is_of(number: int, clause: Clause, text: TextReading, things: Collection[str], goal: TextGoal) -> bool:
     """Whether an absence is that of what was asked for."""
-    plain = f" {folded_words(clause.text)} "
+    plain = clause.words
     label = f" {folded_words(text.clauses[number - 1].text)} " if number and clause.lead == ":" else " "
     if not things and "documents" in goal.evidence and not _DOCUMENT.search(plain + label):
         return False
@@ -114,7 +114,7 @@ def _initials(thing: str) -> str:
 
 def _denies_owner(clause: Clause, things: Collection[str], goal: TextGoal) -> bool:
     """Whether a clause says that the record itself does not exist, where only something of it was asked for."""
-    plain = f" {folded_words(clause.text)} "
+    plain = clause.words
     if any(_names(thing, plain) for thing in things) or _STANDS_FOR.search(clause.text):
         return False
     own = any(name.lower() in clause.text for name in goal.about)

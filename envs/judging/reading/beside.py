@@ -52,7 +52,7 @@ def beside(weighing: Weighing, held: list[Sighting]) -> Iterator[str]:
                 other = Sighting(Atom("text", match[0]), match.start(), match.end())
                 if match[1] != right.atom.text.removeprefix("v") and alternative(text, other, right):
                     yield match[0]
-    if not held:
+    if not held or "@" not in text.plain:
         return
     mails = {m.lower() for m in EMAIL.findall(text.plain)}
     wanted = {h.atom.text.lower() for h in held if "@" in h.atom.text}

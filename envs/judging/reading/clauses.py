@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from faultgym.core.bank import banked
-from faultgym.envs.judging.answers import StatedFacts, read
+from faultgym.envs.judging.answers import StatedFacts, folded_words, read
+from faultgym.envs.judging.reading.guesses import is_guess
 
-_ABBREVIATION = re.compile(r"\b(?:i\.e|e\.g|approx|etc|vs|incl|excl|no|nr|mr|mrs|ms|dr|st|a\.m|p\.m)\.(?= ?[a-z0-9,])")
+_SHORT = ("i.e", "e.g", "approx", "etc", "vs", "incl", "excl", "no", "nr", "mr", "mrs", "ms", "dr", "st", "a.m", "p.m")
+_BEHIND_SHORT = "|".join(rf"(?<=\b{re.escape(short)}[.])" for short in _SHORT)
+_ABBREVIATION = re.compile(rf"[.](?:{_BEHIND_SHORT})(?= ?[a-z0-9,])")
+"""The last point of an abbreviation, which ends no sentence."""
 _CONJUNCTIONS = (
     "but", "however", "although", "even though", "though", "whereas", "while", "because", "since", "so that", "so",
     "therefore", "thus", "hence", "if", "unless", "until", "whether", "when", "as soon as", "which", "who", "whose",
@@ -30,8 +35,7 @@ DEEPEST = 8
 """Parentheses in each other that are told apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
+class Clause(NamedTuple):
     """One stretch of a text."""
 
     start: int
@@ -46,6 +50,10 @@ class Clause:
     """Parentheses around it."""
     asks: bool = False
     """Whether it is a question."""
+    guess: bool = False
+    """Whether it is only a guess, by its own words."""
+    words: str = "  "
+    """Its words with single spaces, one at either end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +97,8 @@ def reading(text: str) -> TextReading:
     """
     facts = read(text)
     plain = facts.plain.replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"')
-    marks = _ABBREVIATION.sub(lambda m: m[0].replace(".", "_"), plain)
-    return TextReading(facts, plain, tuple(_split(plain, marks)) or (Clause(0, len(plain), plain),))
+    marks = _ABBREVIATION.sub("_", plain)
+    return TextReading(facts, plain, tuple(_split(plain, marks)) or (_read(0, plain, "", 0, 0, False),))
 
 
 def _split(plain: str, marks: str) -> Iterator[Clause]:
@@ -143,7 +151,13 @@ def _clause(plain: str, start: int, end: int, lead: str, sentence: int, depth: i
     comma = text.find(", ", opening.end()) if opening else text.find(", ") if lead in CONDITIONS else -1
     if comma >= 0:
         own = opening[0].strip() if opening else lead
-        yield Clause(start, start + comma, text[:comma], own, sentence, depth, asks)
-        yield Clause(start + comma, end, text[comma:], "", sentence, depth, asks)
+        yield _read(start, text[:comma], own, sentence, depth, asks)
+        yield _read(start + comma, text[comma:], "", sentence, depth, asks)
         return
-    yield Clause(start, end, text, opening[0].strip() if opening else lead, sentence, depth, asks)
+    yield _read(start, text, opening[0].strip() if opening else lead, sentence, depth, asks)
+
+
+def _read(start: int, text: str, lead: str, sentence: int, depth: int, asks: bool) -> Clause:
+    words = folded_words(text)
+    guess = is_guess(text, words.split())
+    return Clause(start, start + len(text), text, lead, sentence, depth, asks, guess, f" {words} ")

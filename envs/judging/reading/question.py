@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from string import ascii_lowercase
 from typing import Any
 
 from faultgym.core.bank import banked
@@ -13,6 +14,8 @@ from faultgym.envs.judging.answers import words
 from faultgym.envs.worlds.world import World, WorldImage
 
 _IDENTIFIER = re.compile(r"\b[a-z]{2,8}-\d{1,9}\b")
+_NUMBER = re.compile(r"-(?<=[a-z]{2}-)[0-9]")
+"""The middle of an identifier: it begins with a sign that is rare, which is found several times faster."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _ASKED_TO = re.compile(
     r"\b(cancel|refund|restart|reboot|scale|change|correct|redirect|move|transfer|add|insert|store|write|file|put|"
@@ -31,7 +34,15 @@ SHORTEST_NAME = 3
 
 def identifiers(plain: str) -> list[re.Match[str]]:
     """The identifiers in a folded text, such as `ord-10422`, with their places."""
-    return list(_IDENTIFIER.finditer(plain))
+    found = []
+    for number in _NUMBER.finditer(plain):
+        hyphen = number.start()
+        start = max(0, hyphen - 9)
+        start += len(plain[start:hyphen].rstrip(ascii_lowercase))
+        match = _IDENTIFIER.match(plain, start)
+        if match is not None:
+            found.append(match)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -81,7 +81,7 @@ def is_of_another(seen: Sighting, number: int, text: TextReading, asked: Questio
     label = text.clauses[number - 1].text if number and clause.lead == ":" else ""
     if asked.excluded and _is_of_excluded(clause.text, asked.excluded):
         return True
-    plain = f" {folded_words(label)} {folded_words(clause.text)} "
+    plain = f" {folded_words(label)}{clause.words}"
     for name in asked.names:
         if f" {name} " in plain:
             continue

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from faultgym.core.bank import banked
-from faultgym.envs.judging.answers import LEVEL, Atom, words
+from faultgym.envs.judging.answers import LEVEL, Atom, AtomKind, words
 from faultgym.envs.judging.mentions import Mention, seconds
 from faultgym.envs.judging.reading.clauses import TextReading
 
@@ -19,8 +19,7 @@ _STEM = 4
 _GAP = r"(?:[\s\"'-]{1,3}\w{1,24}){0,4}?[\s\"'-]{1,3}"
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """One mention of a fact."""
 
     atom: Atom
@@ -42,7 +41,7 @@ def sightings(atom: Atom, text: TextReading, *, rival: bool = False) -> Iterator
         rival: Whether the fact competes with a wanted one: `one`, which is a pronoun too, is then no number.
     """
     if atom.kind in ("text", "id") and not atom.is_time:
-        for match in _pattern(atom).finditer(text.plain):
+        for match in _pattern(atom.kind, atom.text).finditer(text.plain):
             if not _is_code(match[0], atom, text.facts.raw[match.start() : match.end()]):
                 yield Sighting(atom, match.start(), match.end())
         return
@@ -57,26 +56,26 @@ def _is_code(found: str, atom: Atom, raw: str) -> bool:
 
 
 @banked("tasks", 16_384)
-def _pattern(atom: Atom) -> re.Pattern[str]:
+def _pattern(kind: AtomKind, fact: str) -> re.Pattern[str]:
     """How the words of a fact may stand in a folded text."""
-    plain = words(atom.text)
+    plain = words(fact)
     joined = (
         r"[\s.,@_+-]*".join(map(re.escape, plain.split()))
-        if "@" in atom.text
+        if "@" in fact
         else r"\W+".join(map(re.escape, plain.split()))
     )
     forms = [joined]
-    if _VERSION.fullmatch(atom.text):
-        forms.append(re.escape(atom.text[1:]))
+    if _VERSION.fullmatch(fact):
+        forms.append(re.escape(fact[1:]))
     prefix, _, number = plain.rpartition(" ")
-    if atom.kind == "id" and number.isdigit():
+    if kind == "id" and number.isdigit():
         forms = [rf"{re.escape(prefix)}[\s-]?{number}"] + ([number] if len(number) > 4 else [])
     level = LEVEL.fullmatch(plain)
     if level:  # `sev2` is also written SEV-2 and severity 2
         forms.append(rf"{level[1]}[\s-]?{level[2]}")
         if level[1] == "sev":
             forms.append(rf"severity(?: level| of| is|:)* {level[2]}")
-    if atom.kind == "text" and atom.text.islower() and _PHRASE.fullmatch(atom.text):
+    if kind == "text" and fact.islower() and _PHRASE.fullmatch(fact):
         stems = [
             rf"\b{word[:_STEM]}[a-z]*" if len(word) > _STEM else rf"\b{word}(?:ed|s|ing)?" for word in plain.split()
         ]

@@ -13,7 +13,7 @@ from faultgym.envs.judging.reading.stance import is_hedged
 from faultgym.envs.worlds.changes import Change
 
 _VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "cancel": (r"cancell?ed", ("cancel",)),
+    "cancel": ("cancelled", ("cancel",)),
     "refund": (r"refunded|reimbursed", ("refund",)),
     "exchange": (r"exchanged|swapped|replaced", ("exchange",)),
     "restart": (r"restarted|rebooted", ("restart",)),
@@ -35,6 +35,8 @@ _VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 """Verb -> its past, and words of which the changes that bear it out hold one; no change bears out an empty tuple."""
+_PASTS = frozenset(word.partition(" ")[0] for past, _ in _VERBS.values() for word in past.split("|"))
+"""Words of which every claim in the past holds one: a quick look."""
 _PAST = "|".join(f"(?P<{name}>{past})" for name, (past, _) in _VERBS.items())
 _ADVERBS = (
     r"(?: (?:now|also|already|just|successfully|then|therefore|thus|duly|only|since|first|immediately|finally|"
@@ -135,6 +137,13 @@ _CONTACT = re.compile(
 )
 
 
+_TOLD = frozenset(
+    "told wrote written called phoned rang let asked mailed emailed notified informed contacted messaged alerted sent "
+    "send forwarded confirmed agreed replied answered got received given way opened raised filed created".split()
+)
+"""Words of which every claim to have been in touch with somebody holds one: a quick look."""
+
+
 def work_claims(text: TextReading) -> Iterator[WorkClaim]:
     """What a text says was done: asserted, not denied, planned, conditional or guessed.
 
@@ -145,27 +154,23 @@ def work_claims(text: TextReading) -> Iterator[WorkClaim]:
         if clause.asks or clause.lead in CONDITIONS or is_hedged(clause):
             continue
         names = tuple(m[0] for m in identifiers(clause.text))
-        contact = _CONTACT.search(clause.text)
+        told = set(clause.words.split())
+        contact = None if _TOLD.isdisjoint(told) else _CONTACT.search(clause.text)
         if (
             contact
             and not _NOT.search(clause.text[: contact.end()])
             and not _UNREAL.search(clause.text[: contact.start()][-24:])
         ):
             yield WorkClaim("contact", contact[0], True, names)
-        yield from _active(clause, names)
+        if not _PASTS.isdisjoint(told):
+            yield from _active(clause, names)
+            yield from _described(clause, names)
         ongoing = _ONGOING.search(clause.text)
         if ongoing:
             yield WorkClaim("ongoing", ongoing[0], True, names)
         done = _DONE.match(clause.text)
         if done and not _NOT.search(clause.text[: done.end()]):
             yield WorkClaim("done", done[0].strip(), True, names)
-        for pattern in (_PASSIVE, _BARE):
-            for match in pattern.finditer(clause.text):
-                before = clause.text[: match.start()]
-                words = match[0]
-                if not _NOT.search(before) and not _NOT.search(words) and not _UNREAL.search(before[-30:]):
-                    again = _AGAIN.search(match["rest"]) is not None
-                    yield WorkClaim(_verb(match), words.strip(), False, names, _what(match["rest"]), again)
         noun = _NOUN.search(clause.text)
         if noun and not _NOT.search(clause.text[: noun.end()]) and not _UNREAL.search(clause.text[: noun.end()]):
             yield WorkClaim(_NOUNS.get(noun["noun"][:6], "change"), noun[0], False, names)
@@ -185,6 +190,16 @@ def _what(rest: str) -> str:
     """The common noun of what was changed; empty for an identifier or a pronoun."""
     match = _OBJECT.match(rest)
     return match["what"] if match and not re.search(r"\d|^(?:this|it|that|them)$", match["what"]) else ""
+
+
+def _described(clause: Clause, names: tuple[str, ...]) -> Iterator[WorkClaim]:
+    for pattern in (_PASSIVE, _BARE):
+        for match in pattern.finditer(clause.text):
+            before = clause.text[: match.start()]
+            words = match[0]
+            if not _NOT.search(before) and not _NOT.search(words) and not _UNREAL.search(before[-30:]):
+                again = _AGAIN.search(match["rest"]) is not None
+                yield WorkClaim(_verb(match), words.strip(), False, names, _what(match["rest"]), again)
 
 
 def _active(clause: Clause, names: tuple[str, ...]) -> Iterator[WorkClaim]:
