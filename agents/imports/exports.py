@@ -17,8 +17,22 @@ from faultgym.envs.limits import Limits
 def named(trace: Trace) -> NamedTask:
     """The task of a trace, with all that playing its turns again takes; limits on real time and tokens are left out."""
     limits, seeds = trace.limits, trace.seeds
-    kept = Limits(turns=limits.turns, calls=limits.calls, virtual_seconds=limits.virtual_seconds)
-    return NamedTask(trace.task.id, trace.faults, seeds.fault, seeds.policy, trace.trial, trace.schedule, limits=kept)
+    kept = Limits(
+        turns=limits.turns,
+        calls=limits.calls,
+        virtual_seconds=limits.virtual_seconds,
+        reminders=limits.reminders,
+    )
+    return NamedTask(
+        task=trace.task.id,
+        faults=trace.faults,
+        fault_seed=seeds.fault,
+        policy_seed=seeds.policy,
+        trial=trace.trial,
+        schedule=trace.schedule,
+        limits=kept,
+        answers=trace.answers,
+    )
 
 
 def openai_log(trace: Trace) -> JSON:
@@ -37,7 +51,7 @@ def openai_log(trace: Trace) -> JSON:
 
 
 def otlp_log(trace: Trace) -> JSON:
-    """The trace as OTLP's `TracesData`: a span for each model call and each tool call.
+    """The trace as OTLP's `TracesData`: a span for each model call and each tool call, the answer's included.
 
     Contents stand in the attributes as JSON text, as they do where structure cannot be logged. Times are an
     order, not durations.
@@ -64,7 +78,9 @@ def otlp_log(trace: Trace) -> JSON:
                 **about,
             }
             spans.append(_span(f"chat {model}", trace_id, len(spans), attributes))
-    for record in trace.records:
+    for record in (
+        call for step in trace.steps for call in step.calls
+    ):  # the answer too: no model call shows its result
         attributes = {
             "gen_ai.operation.name": "execute_tool",
             "gen_ai.tool.name": storable(record.call.name),

@@ -21,6 +21,7 @@ from faultgym.core.json import JSON
 from faultgym.core.records import explained as explained_record
 from faultgym.core.records import restored
 from faultgym.core.values import shallow
+from faultgym.envs.judging.form import Answers
 from faultgym.envs.limits import Limits
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.faults.types import ScheduledFault
@@ -44,10 +45,14 @@ class NamedTask:
     """The explicit schedule, where the log holds it."""
     limits: Limits = NO_LIMITS
     """Only those that follow from the calls alone."""
+    answers: Answers | None = None
+    """How the episode ends; None where the log does not say: then its last turn tells."""
 
     def data(self) -> JSON:
         """The same as JSON values, in the form that `named_task` reads."""
         limits = shallow(self.limits)
+        # What logs did not say from the first on is left out where it is not said: the ids of chats hang on this.
+        kept = ("turns", "calls", "virtual_seconds", *(["reminders"] if self.limits.reminders else []))
         return {
             "task": self.task,
             "faults": self.faults,
@@ -55,7 +60,8 @@ class NamedTask:
             "policy_seed": self.policy_seed,
             "trial": self.trial,
             "schedule": None if self.schedule is None else orjson.loads(orjson.dumps(self.schedule)),
-            "limits": {name: limits[name] for name in ("turns", "calls", "virtual_seconds")},
+            "limits": {name: limits[name] for name in kept},
+            **({} if self.answers is None else {"answers": self.answers}),
         }
 
 
@@ -64,6 +70,7 @@ class _LimitsIn(BaseModel):
     turns: Annotated[int, Field(ge=1)] | None = None
     calls: Annotated[int, Field(ge=1)] | None = None
     virtual_seconds: Annotated[float, Field(ge=0)] | None = None
+    reminders: Annotated[int, Field(ge=0)] = 0
 
 
 class _NamedIn(BaseModel):
@@ -75,6 +82,7 @@ class _NamedIn(BaseModel):
     trial: Seed = 0
     schedule: list[Any] | None = None
     limits: _LimitsIn | None = None
+    answers: Answers | None = None
 
 
 def named_task(metadata: Mapping[str, Any] | None) -> NamedTask | None:
@@ -105,6 +113,7 @@ def named_task(metadata: Mapping[str, Any] | None) -> NamedTask | None:
         trial=named.trial,
         schedule=None if named.schedule is None else _schedule(named.schedule),
         limits=NO_LIMITS if named.limits is None else Limits(**named.limits.model_dump()),
+        answers=named.answers,
     )
 
 

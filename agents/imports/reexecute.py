@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +16,10 @@ from faultgym.core.errors import PlanError, TaskError
 from faultgym.core.json import JSON
 from faultgym.core.text import storable
 from faultgym.envs.episode import Episode
-from faultgym.envs.messages.turn import Turn
+from faultgym.envs.judging.answering import ANSWER, REMINDER
+from faultgym.envs.judging.form import Answers
+from faultgym.envs.limits import Limits
+from faultgym.envs.messages.turn import Message, Turn
 from faultgym.envs.reference.schedule import check_faults, schedule_for
 from faultgym.envs.registry import task_by_id
 from faultgym.envs.task import Task
@@ -44,7 +47,9 @@ def reexecute(chat: ImportedChat) -> Reexecuted:
     """Play the chat's turns in a fresh world of the task that the chat names. Never raises for what a log can hold.
 
     The opening, the tools where the log lists them, every result and the end must be the same. Then the chat is an
-    episode like any other, and its trace says that the policy was `imported`.
+    episode like any other, and its trace says that the policy was `imported`. A chat whose last turn calls `answer`
+    has a typed answer, whatever the log says of results after it; any other ends with a text, unless its log says
+    otherwise.
 
     Returns:
         The trace, or the first thing that came out otherwise.
@@ -62,20 +67,32 @@ def _trace(chat: ImportedChat, named: NamedTask) -> Trace:
         task = task_by_id(named.task)
     except TaskError as error:
         raise _Otherwise(f"task: {error}") from None
-    spec, schedule = _planned(named, task)
+    turns = _turns(chat.messages)
+    answers = named.answers or _answers(task, turns)
+    spec, schedule = _planned(named, task, answers)
+    limits = named.limits
+    if answers == "typed":  # a log from elsewhere may show reminders and say nothing of a limit
+        limits = replace(limits, reminders=max(limits.reminders, sum(turn.reminded for turn in turns)))
     try:
-        episode = Episode(task, schedule)
+        episode = Episode(task, schedule, answers=answers, reminders=limits.reminders)
     except Exception as error:  # a schedule is input: a kind may be unknown, a parameter of the wrong type
         raise _Otherwise(f"schedule: {error}") from None
     try:
-        _play(chat, named, episode)
+        _compare_opening(chat, episode)
+        _play(turns, limits, episode)
         policy: JSON = {"name": "imported", "format": chat.source.format, "model": chat.model}
-        return Trace.from_episode(episode, spec, policy, named.limits)
+        return Trace.from_episode(episode, spec, policy, limits)
     finally:
         episode.close()
 
 
-def _planned(named: NamedTask, task: Task) -> tuple[EpisodeSpec, FaultSchedule]:
+def _answers(task: Task, turns: Sequence[_LoggedTurn]) -> Answers:
+    """How a chat ends whose log does not say: by the call of its last turn."""
+    own = ANSWER in task.tools  # a tool of the task's that is only called so
+    return "typed" if not own and any(call.name == ANSWER for call in turns[-1].turn.tool_calls) else "text"
+
+
+def _planned(named: NamedTask, task: Task, answers: Answers) -> tuple[EpisodeSpec, FaultSchedule]:
     """The episode and its schedule. A log that gives both a plan and a schedule must not contradict itself."""
     try:
         faults = check_faults(faults_of("clean" if named.faults is None else named.faults))
@@ -87,25 +104,32 @@ def _planned(named: NamedTask, task: Task) -> tuple[EpisodeSpec, FaultSchedule]:
         if named.faults is not None:
             raise _Otherwise("schedule: it is not the one that its faults and fault_seed give")
         faults = EXPLICIT
-    return EpisodeSpec(task.id, faults, named.fault_seed, named.policy_seed, named.trial), schedule
+    return EpisodeSpec(task.id, faults, named.fault_seed, named.policy_seed, named.trial, answers), schedule
 
 
-def _play(chat: ImportedChat, named: NamedTask, episode: Episode) -> None:
-    opening, turns = _split(chat.messages)
+def _compare_opening(chat: ImportedChat, episode: Episode) -> None:
+    start = next(number for number, message in enumerate(chat.messages) if message["role"] == "assistant")
     expected = [message.openai() for message in episode.opening.messages]
-    _compare("messages", repr(opening), repr([_plain(message) for message in expected]))
+    _compare("messages", repr([_plain(m) for m in chat.messages[:start]]), repr([_plain(m) for m in expected]))
     if chat.tools:
         _compare("tools", repr(chat.tools), repr(episode.tools))
-    for number, (turn, results) in enumerate(turns):
+
+
+def _play(turns: Sequence[_LoggedTurn], limits: Limits, episode: Episode) -> None:
+    for number, logged in enumerate(turns):
         where = f"step {number}"
         if episode.stop:
             raise _Otherwise(f"{where}: the episode is over ({episode.stop}), but the log goes on")
-        if len(results) < len(turn.tool_calls):
+        _step(episode, logged.turn, where)
+        records = episode.turns[-1].calls
+        # What came of the answer itself many logs do not hold: nobody was there any more to read it.
+        if len(logged.results) < len(records) and episode.answer is None:
             raise _Otherwise(f"{where}: the log ends before the results of its calls")
-        _step(episode, turn, where)
-        for call, (said, record) in enumerate(zip(results, episode.turns[-1].calls, strict=True)):
+        for call, (said, record) in enumerate(zip(logged.results, records, strict=False)):
             _compare(f"{where}, call {call}, content", said, storable(record.result.content))
-        reason = "" if episode.stop else named.limits.reached(episode)
+        if not (logged.turn.tool_calls or episode.stop or logged.reminded) and number + 1 < len(turns):
+            raise _Otherwise(f"{where}: the environment asks for the call of {ANSWER}, but the log does not")
+        reason = "" if episode.stop else limits.reached(episode)
         if reason:
             episode.finish(reason)
     if not episode.stop:
@@ -119,17 +143,30 @@ def _step(episode: Episode, turn: Turn, where: str) -> None:
         raise _Otherwise(f"{where}: {type(error).__name__}: {error}") from None
 
 
-def _split(messages: Sequence[JSON]) -> tuple[list[JSON], list[tuple[Turn, list[str]]]]:
-    """(opening, turns with the results of their calls). Raises _Otherwise where a user speaks in between."""
+@dataclass(frozen=True, slots=True)
+class _LoggedTurn:
+    """A turn, and what the log says came of it."""
+
+    turn: Turn
+    results: tuple[str, ...]
+    """Of its calls, in their order; the last turn's may be lacking."""
+    reminded: bool
+    """Whether the log goes on with the request to call `answer`."""
+
+
+def _turns(messages: Sequence[JSON]) -> list[_LoggedTurn]:
+    """The turns of a chat. Raises _Otherwise where somebody else speaks in between."""
     starts = [number for number, message in enumerate(messages) if message["role"] == "assistant"]
     turns = []
     for start, end in pairwise([*starts, len(messages)]):
-        results = messages[start + 1 : end]
-        other = next((m["role"] for m in results if m["role"] != "tool"), "")
-        if other:
+        after = [_plain(message) for message in messages[start + 1 : end]]
+        reminded = after == [Message("user", REMINDER).openai()] and not messages[start].get("tool_calls")
+        other = next((m["role"] for m in after if m["role"] != "tool"), "")
+        if other and not reminded:
             raise _Otherwise(f"messages.{start + 1}: a message of the {other} stands after the first turn")
-        turns.append((_turn(messages[start]), [message["content"] for message in results]))
-    return [_plain(message) for message in messages[: starts[0]]], turns
+        results = () if reminded else tuple(message["content"] for message in after)
+        turns.append(_LoggedTurn(_turn(messages[start]), results, reminded))
+    return turns
 
 
 def _plain(message: JSON) -> JSON:
