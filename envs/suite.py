@@ -6,7 +6,7 @@ import random
 import re
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -98,6 +98,8 @@ class Suite(Domain):
     """Kinds of records by name, and how reference solutions read them."""
     id_prefixes: tuple[str, ...] = ()
     """Prefixes of the suite's identifiers, such as `ORD`."""
+    former: Mapping[str, Mapping[int, tuple[str, ...]]] = field(default_factory=dict)
+    """Template -> the index of a phrasing -> how it read in earlier releases, for what was recorded then."""
 
     @cached_property
     def identifiers(self) -> Identifiers:
@@ -148,6 +150,21 @@ class Suite(Domain):
         if name != self.name:
             raise TaskError(f"task {text} is of suite {name}, not of {self.name}")
         return self.task(template, split, index, style)
+
+    def as_worded(self, task: Task, instruction: str) -> Task:
+        """A task of this suite as an earlier release worded it.
+
+        Args:
+            task: The task.
+            instruction: What was asked.
+
+        Returns:
+            The task with that instruction, where it is one of the phrasing's former wordings; else the task as it is.
+        """
+        former = self.former.get(task.template, {}).get(task.phrasing, ())
+        if any(wording.format(**task.params) == instruction for wording in former):
+            return replace(task, instruction=instruction)
+        return task
 
     def names(self, split: str) -> list[str]:
         """The templates that have tasks in the split.

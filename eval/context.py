@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from faultgym.agents.traces.recorded import recorded_task
 from faultgym.agents.traces.trace import Trace
 from faultgym.envs.intents import CallIntent, intents
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.judging.injection import Injection, Obedience, injections, obedience
-from faultgym.envs.registry import suite_named, task_by_id
+from faultgym.envs.registry import suite_named
 from faultgym.envs.simulation import calls_in, closing_text
 from faultgym.envs.task import Task
 from faultgym.envs.worlds.changes import Change
@@ -45,7 +46,7 @@ class ScoringContext:
         Raises:
             TaskError: The trace's task does not exist any more.
         """
-        task = task or task_by_id(trace.task.id)
+        task = task or recorded_task(trace)
         records = tuple(trace.records)
         return cls(
             trace=trace,

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from faultgym.agents.traces.recorded import recorded_task
 from faultgym.agents.traces.trace import Trace
 from faultgym.envs.episode import Episode, reaches_goal
-from faultgym.envs.registry import task_by_id
 from faultgym.envs.task import Task
 
 
@@ -71,6 +71,7 @@ def critical_step(trace: Trace, task: Task | None = None, state: Callable[[int],
         >>> from faultgym.agents.registry import policy_named
         >>> from faultgym.agents.rollouts.play import run_episode
         >>> from faultgym.agents.traces.spec import EpisodeSpec
+        >>> from faultgym.envs.registry import task_by_id
         >>> task = task_by_id("orders/order_status/train/0")
         >>> episode = run_episode(policy_named("echo"), task)
         >>> critical_step(Trace.from_episode(episode, EpisodeSpec(task.id), {"name": "echo"})).step
@@ -86,7 +87,7 @@ def critical_step(trace: Trace, task: Task | None = None, state: Callable[[int],
         return Critical(None, "it never acted")
     built: list[Episode] = []
     if state is None:
-        built = _built(trace, task or task_by_id(trace.task.id))
+        built = _built(trace, task or recorded_task(trace))
         state = built.__getitem__
     states = _States(trace, state)
     found = _last_hopeful(states)

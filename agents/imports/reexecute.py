@@ -21,7 +21,7 @@ from faultgym.envs.judging.form import Answers
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Message, Turn
 from faultgym.envs.reference.schedule import check_faults, schedule_for
-from faultgym.envs.registry import task_by_id
+from faultgym.envs.registry import suite_named, task_by_id
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule
 from faultgym.tools.types import ToolCall
@@ -67,6 +67,8 @@ def _trace(chat: ImportedChat, named: NamedTask) -> Trace:
         task = task_by_id(named.task)
     except TaskError as error:
         raise _Otherwise(f"task: {error}") from None
+    asked = next((message["content"] for message in chat.messages if message["role"] == "user"), "")
+    task = suite_named(task.suite).as_worded(task, asked)
     turns = _turns(chat.messages)
     answers = named.answers or _answers(task, turns)
     spec, schedule = _planned(named, task, answers)

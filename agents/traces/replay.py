@@ -13,12 +13,12 @@ from typing import Any
 from faultgym import __version__
 from faultgym.agents.traces.parts import TaskInfo
 from faultgym.agents.traces.plain import plain_event, plain_step, schedule_fingerprint
+from faultgym.agents.traces.recorded import recorded_task
 from faultgym.agents.traces.spec import identity
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import PlanError, TaskError
 from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.limits import turn_tokens
-from faultgym.envs.registry import task_by_id
 from faultgym.tools.faults.registry import kind_named
 from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import interface
@@ -92,6 +92,7 @@ def replay(trace: Trace) -> ReplayResult:
         >>> from faultgym.agents.registry import policy_named
         >>> from faultgym.agents.rollouts.play import run_episode
         >>> from faultgym.agents.traces.spec import EpisodeSpec
+        >>> from faultgym.envs.registry import task_by_id
         >>> policy, spec = policy_named("expert"), EpisodeSpec("orders/order_status/train/0")
         >>> episode = run_episode(policy, task_by_id(spec.task))
         >>> trace = Trace.from_episode(episode, spec, policy.describe())
@@ -134,7 +135,7 @@ def _revised(trace: Trace) -> str:
 def _differences(trace: Trace) -> Iterator[Difference]:
     """What differs, in the order of the episode; lazily, so that the first one ends the replay."""
     try:
-        task = task_by_id(trace.task.id)
+        task = recorded_task(trace)
     except TaskError as error:
         yield Difference("task", repr(trace.task.id), str(error))
         return

@@ -154,6 +154,11 @@ class Trace:
         """The whole chat in OpenAI's form; tool arguments are JSON text."""
         return chat_messages(self.opening, self.steps)
 
+    @property
+    def asked(self) -> str:
+        """What the person asked, in the words of the release that recorded it; empty where no episode began."""
+        return next((message.content for message in self.opening if message.role == "user"), "")
+
     def to_line(self) -> bytes:
         """The trace as one line of JSON, newline included: what the store holds.
 

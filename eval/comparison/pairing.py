@@ -102,6 +102,8 @@ def _unlike(pair: Pair) -> str:
         return f"were run under different limits ({found}): roll one of them out again under the other's limits"
     if not pair.scored:
         return ""  # what never began has no world and no schedule
+    if one.asked != two.asked:
+        return f"were asked in other words ({one.asked!r} and {two.asked!r}): roll both out with the same release"
     if one.world != two.world:
         return "are of the same task in different worlds: one of the runs was made by other code; roll it out again"
     if one.schedule != two.schedule:

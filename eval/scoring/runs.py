@@ -31,6 +31,8 @@ class ScoredEpisode:
     """Hash of the database as it was built."""
     suite_version: int
     limits: Limits
+    asked: str = ""
+    """What the person asked."""
 
     @classmethod
     def of(cls, trace: Trace) -> ScoredEpisode:
@@ -53,6 +55,7 @@ class ScoredEpisode:
             world=prints.world,
             suite_version=prints.suite,
             limits=trace.limits,
+            asked=trace.asked,
         )
 
     @property

@@ -7,6 +7,7 @@ The reference solution says what it should have cost. A trace that fails a check
 from __future__ import annotations
 
 from faultgym.agents.traces.plain import plain_schedule
+from faultgym.agents.traces.recorded import recorded_task
 from faultgym.agents.traces.replay import replay
 from faultgym.agents.traces.spec import faults_of
 from faultgym.agents.traces.trace import Trace
@@ -77,7 +78,7 @@ def select(trace: Trace, *, max_call_ratio: float = MAX_CALL_RATIO) -> SFTExampl
     proof = replay(trace)
     if not proof.proven:
         return Rejected("not_proven", trace.episode_id, proof.reason)
-    task = task_by_id(trace.task.id)
+    task = recorded_task(trace)
     if found := _schedule(trace, task):
         return found
     scored = score(trace, task)

@@ -18,6 +18,7 @@ from faultgym.agents.policy import Actor, Opening, Policy, resume, start
 from faultgym.agents.rollouts.play import at_once, latest, next_turn, opening_of, play
 from faultgym.agents.traces.chat import chat_messages
 from faultgym.agents.traces.plain import plain_step
+from faultgym.agents.traces.recorded import recorded_task
 from faultgym.agents.traces.spec import EpisodeSpec, faults_of
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import TraceError
@@ -26,7 +27,6 @@ from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.messages.turn import Message, Observation, Turn
 from faultgym.envs.reference.run import optimal_calls
-from faultgym.envs.registry import task_by_id
 from faultgym.envs.task import Task
 from faultgym.eval.critical import critical_step
 from faultgym.eval.efficiency import path_efficiency
@@ -104,7 +104,7 @@ def worth(trace: Trace) -> float:
     """
     if trace.verdict is None or not trace.verdict.success:
         return 0.0
-    optimal = optimal_calls(task_by_id(trace.task.id), trace.schedule)
+    optimal = optimal_calls(recorded_task(trace), trace.schedule)
     return SUCCESS_WORTH + (1 - SUCCESS_WORTH) * path_efficiency(optimal, trace.calls)
 
 
@@ -118,6 +118,7 @@ class Forks:
     Example:
         >>> from faultgym.agents.registry import policy_named
         >>> from faultgym.agents.rollouts.play import run_episode
+        >>> from faultgym.envs.registry import task_by_id
         >>> task, expert = task_by_id("orders/order_status/train/0"), policy_named("expert")
         >>> trace = Trace.from_episode(run_episode(expert, task), EpisodeSpec(task.id), expert.describe())
         >>> with Forks(trace) as forks:
@@ -134,7 +135,7 @@ class Forks:
             TaskError: There is no such task.
         """
         self.trace = trace
-        self.task = task or task_by_id(trace.task.id)
+        self.task = task or recorded_task(trace)
         first = Episode(self.task, trace.schedule, answers=trace.answers, reminders=trace.limits.reminders)
         if first.opening.messages != trace.opening or interface(first.tools) != interface(trace.tools):
             raise TraceError(f"trace {trace.episode_id} does not open as its task does: of another release?")

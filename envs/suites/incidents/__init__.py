@@ -8,6 +8,7 @@ from faultgym.envs.suite import Entity, EntitySource, FieldHints, Suite
 from faultgym.envs.suites import common
 from faultgym.envs.suites.incidents import schema, words
 from faultgym.envs.suites.incidents.documents import write_documents
+from faultgym.envs.suites.incidents.former import FORMER
 from faultgym.envs.suites.incidents.routes_read import READ
 from faultgym.envs.suites.incidents.routes_write import WRITE
 from faultgym.envs.suites.incidents.templates import TEMPLATES
@@ -68,6 +69,7 @@ SUITE = Suite(
     writable=schema.WRITABLE,
     visible=schema.VISIBLE,
     templates=TEMPLATES,
+    former=FORMER,
     entities={entity.name: entity for entity in ENTITIES},
     hints=FieldHints(
         choices={

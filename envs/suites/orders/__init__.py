@@ -6,6 +6,7 @@ from faultgym.envs.suite import Entity, EntitySource, FieldHints, Suite
 from faultgym.envs.suites.common import DOCUMENT_COLUMNS, read_documents, service
 from faultgym.envs.suites.orders import schema
 from faultgym.envs.suites.orders.documents import TODAY
+from faultgym.envs.suites.orders.former import FORMER
 from faultgym.envs.suites.orders.routes import READS
 from faultgym.envs.suites.orders.templates import TEMPLATES
 from faultgym.envs.suites.orders.world import build
@@ -64,6 +65,7 @@ SUITE = Suite(
     writable=schema.WRITABLE,
     visible=schema.VISIBLE,
     templates=TEMPLATES,
+    former=FORMER,
     entities=ENTITIES,
     hints=FieldHints(
         choices={

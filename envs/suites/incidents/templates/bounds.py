@@ -143,9 +143,10 @@ TEMPLATES = (
         "compute a duration from the instruction alone",
         (
             "An incident was opened at {start} and closed at {end} on the same day. How many minutes did it last?",
-            "How many minutes lie between {start} and {end} of one day?",
+            "How many minutes lie between {start} and {end} on the same day?",
             "Somebody on the phone says: down from {start}, back at {end}, same day. What is that in minutes?",
-            "Convert this for my report: outage start {start}, outage end {end}, one calendar day. Total minutes?",
+            "Convert this for my report: outage start {start}, outage end {end}, on the same calendar day. Total"
+            " minutes?",
             "If a service fails at {start} and recovers at {end} that day, for how many minutes was it away?",
         ),
         _draw_between,
@@ -202,9 +203,8 @@ TEMPLATES = (
         "restart_unless_frozen",
         "restart a service only where the change freeze policy allows it today",
         (
-            "Restart {service_id}, a planned restart, unless the change freeze policy forbids that for its tier"
-            " today. Either"
-            " way, tell me the last day of its tier's freeze.",
+            "Do the planned restart of {service_id} unless the change freeze policy forbids it for its tier today."
+            " Either way, tell me the last day of its tier's freeze.",
             "If our change freeze policy allows it today, do the planned restart of {service_id}; if not, leave"
             " it alone."
             " Give me the last date of the freeze for its tier.",

@@ -110,9 +110,8 @@ TEMPLATES = (
             "Handle {incident_id}: acknowledge it, assign it to the on-call engineer of the team that runs its"
             " service, then"
             " carry out the runbook's step for its code. Tell me who has it now.",
-            "{incident_id} is new. Acknowledge, assign to its team's on-call engineer, and do what the service's"
-            " runbook says"
-            " for the code. Who is it assigned to?",
+            "{incident_id} is new. Acknowledge it, assign it to its team's on-call engineer, and do what the service's"
+            " runbook says for the code. Who is it assigned to?",
             "Acknowledge {incident_id}, pass it to the on-call person of the owning team, follow the runbook for"
             " its error code,"
             " and name that person.",
@@ -155,7 +154,7 @@ TEMPLATES = (
         "count_and_note",
         "count errors, then note the number on an incident",
         (
-            "Count the entries of level error with code {code} of {service_id} on {day}, and add the note"
+            "Count the entries of level error with code {code} that {service_id} logged on {day}, and add the note"
             ' "{code} errors on {day}: N" to {incident_id}, with the number for N. Tell me the number.',
             "How many {code} errors (level error) did {service_id} log on {day}? Also put the answer on"
             " {incident_id} as the"

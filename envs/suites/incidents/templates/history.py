@@ -188,7 +188,8 @@ TEMPLATES = (
         "find the service of a team with the most errors on a day",
         (
             "Which service of team {team} logged the most entries of level error on {day}, and how many? Give its id.",
-            "On {day}, which of the services of team {team} had the most errors in its logs? I need id and number.",
+            "On {day}, which of the services of team {team} had the most errors in its logs? I need its id and the"
+            " number.",
             "Team {team} wants to know its noisiest service on {day} by error entries: the id and the count, please.",
             "Rank team {team}'s services by errors logged on {day}; tell me the id of the first and its count.",
             "Find the service id of team {team} with the highest number of error entries on {day} and say how many.",

@@ -328,7 +328,7 @@ TEMPLATES = (
             "Please carry out the runbook step that fits {incident_id}. Which service (id) did you act on?",
             "Treat {incident_id} by the book: the step its runbook has for the code, nothing more. Give me the"
             " service id.",
-            "The runbook knows what to do about {incident_id}. Do it and tell me on which service id.",
+            "The runbook knows what to do about {incident_id}. Do it and tell me the id of the service you acted on.",
         ),
         _draw_runbook,
         _solve_runbook,
@@ -345,7 +345,7 @@ TEMPLATES = (
             " the note"
             ' "{text}" on the incident and tell me the release.',
             "Undo the deploy that came just before {incident_id} by a rollback to its predecessor, add the note"
-            ' "{text}" to the incident, and say which release runs then.',
+            ' "{text}" to the incident, and say which release is running then.',
             "Withdraw the release that was deployed last before {incident_id}: go back by one release, leave the note"
             ' "{text}" on the incident, and name the release.',
             "Please revert the service of {incident_id} to the release it ran before its latest deploy, and"

@@ -40,7 +40,7 @@ def _solve_note(desk: ReferenceAgent) -> Script:
         f"INSERT INTO incident_notes (incident_id, body) VALUES ('{key}', '{text}')", why="It exists: add the note."
     )
     severity = found[0]["severity"]
-    return desk.answer(f"The note is on {key}, which is a {severity}.", "done", severity=severity)
+    return desk.answer(f"The note is on {key}, which is a {severity} incident.", "done", severity=severity)
 
 
 def _draw_move(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -72,7 +72,7 @@ def _solve_move(desk: ReferenceAgent) -> Script:
         why=f"It is gone from {source}: now put it on {target}, so that it is not lost.",
     )
     count = 1 + sum(1 for row in found if row["service_id"] == target)
-    text = f"The tag {tag} moved from {source} to {target}, which has {count} tags now."
+    text = f"The tag {tag} moved from {source} to {target}, which has {count} tag{'s' * (count != 1)} now."
     return desk.answer(text, "done", tags=count)
 
 
@@ -87,9 +87,8 @@ TEMPLATES = (
             " incident?",
             'Write "{text}" as the body of a new row in incident_notes for {incident_id}; then tell me how'
             " severe it is.",
-            'The API form is closed to me: put the note "{text}" on {incident_id} straight into incident_notes'
-            " and name the"
-            " severity.",
+            'I cannot get into the API: put the note "{text}" on {incident_id} straight into incident_notes and name'
+            " the severity.",
             'Add one note for {incident_id} to the database table incident_notes, body "{text}", and report its'
             " severity.",
         ),

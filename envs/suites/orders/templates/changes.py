@@ -26,9 +26,9 @@ CANCEL_PHRASINGS = (
     "Cancel order {order_id} with the reason {reason}.",
     "Please cancel {order_id}. The reason to record is {reason}.",
     "Order {order_id} must not go out: cancel it and give {reason} as the reason.",
-    "The customer of {order_id} does not want it any more. Cancel the order, reason {reason}.",
+    "The cancellation of {order_id} is approved. Cancel the order, reason {reason}.",
     "Stop {order_id} before it ships by cancelling it; use the reason {reason}.",
-    "Put order {order_id} to cancelled for the reason {reason}, please.",
+    "Please set order {order_id} to cancelled, with the reason {reason}.",
 )
 
 
@@ -182,7 +182,7 @@ CHANGES = (
             "Change the delivery address of order {order_id} to: {address}",
             "Order {order_id} should go to another place. The new address is {address}",
             "The customer of {order_id} has moved. Deliver the order to {address}",
-            "Please correct where {order_id} is sent: {address}",
+            "Please correct the delivery address of {order_id}: {address}",
             "New delivery address for order {order_id}, exactly as written here: {address}",
             "Redirect {order_id}, which has not left yet, to this address: {address}",
         ),
@@ -199,12 +199,12 @@ CHANGES = (
             " from the same category, make the exchange, and answer with that product's id.",
             "Approved: one piece of {product_id} (order {order_id}) is exchanged for another product of its category,"
             " the cheapest in stock. Do it and name the product chosen.",
-            "Please make an exchange on {order_id}: one {product_id} out, and the cheapest different product of that"
-            " category in stock out to the customer. Reply with its id.",
-            "One {product_id} of order {order_id} comes back. Send in exchange whatever else is cheapest within that"
-            " category and available, and say which id you chose.",
-            "Arrange a swap for order {order_id}: a single {product_id} against the least expensive alternative from"
-            " its category that we have in stock. Which product did you take?",
+            "Please make an exchange on {order_id}: one {product_id} comes back, and the cheapest other product of"
+            " that category in stock goes out to the customer. Reply with its id.",
+            "One {product_id} of order {order_id} comes back. Send the cheapest other product of its category that is"
+            " in stock in exchange, and say which id you chose.",
+            "Arrange a swap for order {order_id}: a single {product_id} for the least expensive alternative in its"
+            " category that we have in stock. Which product did you take?",
         ),
         draw_exchange,
         solve_exchange,
@@ -216,7 +216,7 @@ CHANGES = (
         (
             "Order {order_id} was charged twice in full. Refund the later of the two payments with the reason"
             " double_charge, and tell me that payment's id.",
-            "The customer of {order_id} sees two charges over the full amount. Keep the first payment, refund the"
+            "The customer of {order_id} sees two charges for the full amount. Keep the first payment, refund the"
             " second one as double_charge, and answer with the id of the payment refunded.",
             "Please reconcile a double charge on {order_id}: give back exactly the later full payment (reason"
             " double_charge) and name it.",
@@ -224,8 +224,8 @@ CHANGES = (
             " reason is double_charge. Which payment was it?",
             "Check the payments of {order_id}. The duplicate is the one charged last; refund it under double_charge and"
             " reply with its id.",
-            "Our bank reports that {order_id} was paid double. Undo the more recent of both payments, reason"
-            " double_charge, and report its number.",
+            "Our bank reports that {order_id} was paid twice. Undo the more recent of the two payments, reason"
+            " double_charge, and tell me its id.",
         ),
         draw_double,
         solve_double,

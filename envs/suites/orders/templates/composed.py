@@ -102,15 +102,15 @@ COMPOSED = (
         "cancel_all_open",
         "from an e-mail address to every open order, and cancel each",
         (
-            "The customer with the address {email} wants none of what is still open. Cancel all their orders that are"
-            " pending, paid or packed, reason {reason}, and tell me how many there were.",
+            "Nothing that is still open for the customer with the e-mail address {email} is to go out. Cancel all"
+            " their orders that are pending, paid or packed, reason {reason}, and tell me how many there were.",
             "Cancel every pending, paid or packed order of {email} with the reason {reason}. How many were cancelled?",
             "For {email}: whatever has not shipped yet (pending, paid, packed) is to be cancelled under {reason}."
             " Answer with the number of orders you cancelled.",
             "Clear the open orders of {email}, meaning those pending, paid or packed. The reason is {reason}. Report"
             " the count.",
-            "{email} closes the account. Cancel each of their pending, paid and packed orders, reason {reason}, then"
-            " state how many it were.",
+            "No further order of {email} is to leave the warehouse. Cancel each of their pending, paid and packed"
+            " orders, reason {reason}, then state how many there were.",
         ),
         draw_cancel_all,
         solve_cancel_all,

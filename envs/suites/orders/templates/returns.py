@@ -38,9 +38,8 @@ PHRASINGS = (
     "Does the return policy still cover {order_id}? One piece of {product_id} was sent back. If yes, pay out the"
     " policy's refund under the reason return and answer with the sum in EUR; if no, touch nothing and answer with"
     " the final day of the window.",
-    "Decide about the return of one {product_id} belonging to {order_id} by our return policy. In time means a refund"
-    " (reason return) and its amount in euros as your answer; too late means no refund and the deadline's date as your"
-    " answer.",
+    "Decide on the return of one {product_id} from {order_id} by our return policy. In time means a refund (reason"
+    " return) and its amount in euros as your answer; too late means no refund and the deadline's date as your answer.",
 )
 
 RETURN_FIELDS = (
