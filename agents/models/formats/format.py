@@ -1,0 +1,102 @@
+"""What a text format is, and the conformance check for those of other packages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from faultgym.core.errors import UserError
+from faultgym.envs.messages.turn import Turn, flaw
+from faultgym.tools.types import ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a family of models writes tool calls."""
+
+    name: str
+    parse: Callable[[str], Turn]
+    """The turn that a message's text stands for. Never raises."""
+    write: Callable[[Turn], str]
+    """The text of a turn: `parse` gives it back, but for call ids and space around the texts."""
+    repeats_text: bool = True
+    """Whether the next prompt may hold the message as its text, which keeps it as it was sampled; else its calls
+    are given apart, because the chat template insists on it."""
+
+
+TURNS = (
+    Turn("The order is on its way."),
+    Turn('Grüße, 日本: 30 < 40 & "done".', reasoning="Say it.", finish_reason="stop"),
+    Turn("", (ToolCall("a", "look", {"order": 7}),), finish_reason="tool_calls"),
+    Turn(
+        "First both.",
+        (
+            ToolCall("a", "http", {"method": "POST", "path": "/v1/orders", "body": {"tags": ["a", "{b}"], "n": None}}),
+            ToolCall("b", "look", {}),
+        ),
+        "Two calls at once.",
+        finish_reason="tool_calls",
+    ),
+)
+"""Turns that every format has to give back as they were."""
+GARBAGE = (
+    "",
+    " ",
+    "\x00",
+    "\ud800",
+    "{",
+    "[" * 5000,
+    '{"name": ' * 2000,
+    '{"name": 3}',
+    "</think>",
+    "<tool_call>",
+    "null",
+)
+
+
+def check_format(name: str, format: Format) -> None:
+    """The conformance check for a format of another package.
+
+    Args:
+        name: What the format is registered as; stands in the messages.
+        format: The format.
+
+    Raises:
+        UserError: A turn in `TURNS` is written and read as another one; or `parse` raises, or gives something else than
+            a turn, for garbage or for what `write` gives cut short anywhere.
+    """
+    if not isinstance(format, Format):
+        raise UserError(f"text format {name!r} is a {type(format).__name__}, not a Format")
+    for turn in TURNS:
+        text = _tried(name, "write", format.write, turn)
+        if not isinstance(text, str):
+            raise UserError(f"text format {name!r}: write gave a {type(text).__name__}, not a str, for {turn}")
+        read = _tried(name, "parse", format.parse, text)
+        if _meaning(read) != _meaning(turn):
+            raise UserError(f"text format {name!r}: {turn} is written as {text!r} and read as {read}")
+        for end in range(len(text)):
+            _check_parsed(name, format, text[:end])
+    for text in GARBAGE:
+        _check_parsed(name, format, text)
+
+
+def _check_parsed(name: str, format: Format, text: str) -> None:
+    read = _tried(name, "parse", format.parse, text)
+    if not isinstance(read, Turn) or flaw(read):
+        raise UserError(f"text format {name!r}: parse({text[:40]!r}) has to give a turn, not {read!r:.80}")
+
+
+def _tried(name: str, what: str, function: Callable[[Any], Any], given: object) -> Any:
+    try:
+        return function(given)
+    except Exception as error:
+        raise UserError(
+            f"text format {name!r}: {what} raised {type(error).__name__} ({error}) for {given!r:.80}; it must not raise"
+        ) from error
+
+
+def _meaning(turn: object) -> object:
+    if not isinstance(turn, Turn):
+        return turn
+    return turn.text, turn.reasoning, [(call.name, call.arguments) for call in turn.tool_calls]
