@@ -25,8 +25,9 @@ from faultgym.agents.models.replicas import Replica, ReplicaPool
 from faultgym.agents.models.reply import ChatResponse, read_reply
 from faultgym.agents.models.sampling import Sampling
 from faultgym.agents.models.server import Server, Serving, find_vllm, served
-from faultgym.agents.rollouts.engine import Progress, rollout
+from faultgym.agents.rollouts.engine import rollout
 from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
+from faultgym.agents.rollouts.progress import Progress
 from faultgym.core.errors import HarnessError
 from faultgym.envs.limits import Limits
 

@@ -22,7 +22,7 @@ from faultgym.envs.judging.injection import injections
 from faultgym.envs.judging.reading.question import question
 from faultgym.envs.judging.typed import judge_typed
 from faultgym.envs.judging.undone import undone
-from faultgym.envs.messages.turn import Message, Observation, Turn
+from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Message, Observation, Turn
 from faultgym.envs.reference.continuing import continue_reference
 from faultgym.envs.reference.run import closing_turn, feasible, play_reference, reference_effects
 from faultgym.envs.reference_agent.client import ReferenceAnswer
@@ -114,7 +114,7 @@ class Episode(Simulation):
 
     def _close(self, turn: Turn) -> Observation | None:
         if not turn.tool_calls:
-            if not self.reminders:
+            if not self.reminders or turn.finish_reason == CONTEXT_OVERFLOW:  # there is no room to be reminded in
                 return None
             self.reminders -= 1
             self.turns.append(StepRecord(turn, (), self.world.digest()))
@@ -142,7 +142,7 @@ class Episode(Simulation):
         """End the episode and judge it, as `finish` does, without returning the verdict.
 
         Args:
-            stop: `final`, or the limit that was reached.
+            stop: `final`, why its last turn was cut short, or the limit that was reached.
         """
         self.finish(stop)
 
@@ -150,7 +150,7 @@ class Episode(Simulation):
         """End the episode and judge it.
 
         Args:
-            stop: `final`, or the limit that was reached.
+            stop: `final`, why its last turn was cut short, or the limit that was reached.
 
         Returns:
             The verdict, which stays readable as `verdict`.

@@ -54,7 +54,7 @@ class Simulation:
         self.suite = suite
         self.turns: list[StepRecord] = []
         self.stop = ""
-        """Why it ended: `final`, or the budget that was hit; empty while it runs."""
+        """Why it ended: `final`, one of `CUT_SHORT`, or the budget that was hit; empty while it runs."""
         world = World(world_image(suite, task.split, task.world_seed))
         self._connect(world, layer or FaultLayer(), world.image.token, suite.tools(task), task.sql_writes)
 
@@ -114,7 +114,7 @@ class Simulation:
                 return closed
         if not turn.tool_calls:
             self.turns.append(StepRecord(turn, (), self.world.digest()))
-            self.end("final")
+            self.end(turn.ending)
             return Observation(())
         call = self.toolbox.call
         if len(turn.tool_calls) == 1:
@@ -133,7 +133,7 @@ class Simulation:
         """End the simulation.
 
         Args:
-            stop: `final`, or the limit that was reached.
+            stop: `final`, why its last turn was cut short, or the limit that was reached.
         """
         self.stop = stop
 

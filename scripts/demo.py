@@ -18,9 +18,9 @@ from rich.table import Table
 
 from faultgym.agents.models.files import TRAINED
 from faultgym.agents.registry import policy_named
-from faultgym.agents.rollouts.engine import Progress as RolloutProgress
 from faultgym.agents.rollouts.engine import rollout
 from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
+from faultgym.agents.rollouts.progress import Progress as RolloutProgress
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.trace import Trace
 from faultgym.cli.support.calling import command

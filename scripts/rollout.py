@@ -16,15 +16,17 @@ from rich.console import Console
 from faultgym.agents.models.openai import OpenAIPolicy
 from faultgym.agents.policy import Policy
 from faultgym.agents.registry import policy_named
-from faultgym.agents.rollouts.engine import IN_FLIGHT, Progress, success_rate
+from faultgym.agents.rollouts.engine import IN_FLIGHT
 from faultgym.agents.rollouts.engine import rollout as run_rollout
 from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
+from faultgym.agents.rollouts.progress import Progress, RunOutcome
 from faultgym.agents.rollouts.ray_actors import rollout_on_ray
 from faultgym.agents.rollouts.stop import INTERRUPTED, Stop
 from faultgym.agents.rollouts.workers import rollout_in_processes
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.spec import faults_of
 from faultgym.cli.support.calling import command
+from faultgym.cli.support.endings import ending_notes
 from faultgym.cli.support.faults import faults_named
 from faultgym.cli.support.printing import say
 from faultgym.cli.support.progress import rollout_progress
@@ -41,6 +43,7 @@ from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.core.values import shallow
 from faultgym.envs.limits import Limits
+from faultgym.eval.scoring.metrics import MAX_HARNESS_ERRORS
 
 _LIMITS = {"rich_help_panel": "Limits of one episode"}
 LIMITS: dict[str, Any] = {**_LIMITS, "min": 1}
@@ -193,14 +196,33 @@ def run(
 
 def report(progress: Progress, out: Path) -> None:
     """Say what was done and what to do next; exit with 1 when the harness failed."""
-    rate = success_rate(RunDirectory.open(out)) if progress.before else progress.success_rate
+    run_so_far = whole(progress, RunDirectory.open(out)) if progress.before else progress
     parts = [f"{progress.before + progress.done} episodes"]
     parts += [f"{progress.done} of them new"] if progress.before else []
-    parts += [f"success {rate:.1%}"] if rate is not None else []
-    print(f"{', '.join(parts)}; traces in {out}")
+    print(f"{', '.join([*parts, *judged(run_so_far)])}; traces in {out}")
+    for line in ending_notes(run_so_far.endings):
+        print(line)
     if progress.failed:
         print(f"{progress.failed} ended in harness errors, the last one: {progress.failure[:500]}", file=sys.stderr)
         again = command("rollout", "--out", out, "--resume", "--retry-errors")
         print(f"to run those again: {again}", file=sys.stderr)
         raise typer.Exit(1)
     print(f"next: {command('score', out)}")
+
+
+def whole(progress: Progress, run: RunDirectory) -> Progress:
+    """The same for all episodes that the run's store holds, those of earlier starts included."""
+    found = Progress(progress.planned)
+    for record in run.records():
+        found.add(RunOutcome.of_record(record))
+    return found
+
+
+def judged(progress: Progress) -> list[str]:
+    """The success rate with what it is taken over; none where too much was lost for one to mean anything."""
+    left, lost = progress.judged, progress.done - progress.judged
+    if progress.failed > MAX_HARNESS_ERRORS * progress.done:
+        return [f"{progress.failed} harness errors: no success rate is taken over the {left} that are left"]
+    if progress.success_rate is None:
+        return []
+    return [f"success {progress.success_rate:.1%}" + (f" of the {left} that were judged" if lost else "")]

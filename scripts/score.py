@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from faultgym.agents.rollouts.progress import Endings
 from faultgym.agents.storage.store import RunDirectory
+from faultgym.cli.support.endings import ending_notes
 from faultgym.cli.support.printing import grid, say, stdout_console
 from faultgym.cli.support.scoring import SCORES, scored, write_scores
 from faultgym.core.files import atomic_file
@@ -89,8 +91,9 @@ def show(console: Console, scores: Sequence[Score], by: str) -> None:
 def _cells(s: Summary) -> list[str]:
     """The cells of one row, after the first."""
     recovered = f"{percent(s.recovery.rate)} ({s.recovery.counted})" if s.recovery.counted else "-"
-    share = s.modes[s.main_mode] / s.episodes if s.main_mode else 0.0
-    mode = f"{s.main_mode} ({share:.0%})" if s.main_mode else "-"
+    ends = {**s.modes, **{f"cut short: {reason}": count for reason, count in s.cut_short.items()}}
+    main = max(ends, key=lambda name: ends[name], default="")
+    mode = f"{main} ({ends[main] / s.episodes:.0%})" if main else "-"
     added = [percent(s.metrics[m.name]) if m.share else _number(s.metrics[m.name]) for m in added_metrics()]
     return [str(s.episodes), percent(s.success), _number(s.spl), recovered, escape(mode), *added]
 
@@ -119,8 +122,17 @@ def _notes(scores: Sequence[Score]) -> Iterator[str]:
         yield f"First critical step found in {len(found)} failures; median: turn {sorted(found)[len(found) // 2]}."
     if whole.undecided:
         yield f"Undecided, and left out: {whole.undecided} episodes whose final text can be read in more than one way."
+    yield from ending_notes(endings_of(scores))
     if not whole.valid:
         yield f"INVALID: {whole.harness_errors} of {whole.episodes + whole.harness_errors} episodes are harness errors."
+
+
+def endings_of(scores: Iterable[Score]) -> Endings:
+    """How the episodes of some scores ended."""
+    found = Endings()
+    for one in scores:
+        found.add(one.stop, one.turns, one.salvaged)
+    return found
 
 
 def _number(value: Estimate) -> str:

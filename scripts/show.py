@@ -14,6 +14,7 @@ from faultgym.cli.support.calling import command
 from faultgym.cli.support.printing import grid, say, stdout_console
 from faultgym.cli.support.stored import one_trace, stored_traces
 from faultgym.cli.support.transcripts import print_trace
+from faultgym.envs.messages.turn import CUT_SHORT
 from faultgym.envs.render import neutralised
 
 LISTED = 25
@@ -58,4 +59,5 @@ def _list(console: Console, run: Path, failed: bool, most: int) -> None:
 def _cells(trace: Trace, won: bool) -> tuple[str, ...]:
     fired = ", ".join(dict.fromkeys(event.kind for event in trace.events)) or "-"
     end = "success" if won else trace.verdict.reason if trace.verdict is not None else trace.stop
+    end = f"cut short ({trace.stop}): {end}" if trace.stop in CUT_SHORT else end
     return trace.episode_id[:12], trace.task.id, fired, str(trace.calls), end

@@ -1,7 +1,8 @@
 """What a model server says, as a turn: any bytes in, a `ChatResponse` or `UnreadableReply` out.
 
 Only what stands in the reply is taken; a field of the wrong type counts as missing, because a server's
-bug in an extra must not cost an episode. Without a message there is nothing to go on: `UnreadableReply`.
+bug in an extra must not cost an episode. Without a message there is nothing to go on: `UnreadableReply`; and a turn
+that the server did not bring to its end says nothing of the model, whatever status it comes with.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from typing import Any
 
 import orjson
 
+from faultgym.agents.models.finish import finish_named, is_broken_off
 from faultgym.agents.models.formats import Format
-from faultgym.agents.models.replicas import UnreadableReply
+from faultgym.agents.models.http_client import Reply
+from faultgym.agents.models.replicas import RequestRefused, UnreadableReply, trouble
+from faultgym.agents.models.salvage import calls_in_text
 from faultgym.agents.traces.chat import call_text
 from faultgym.core.json import JSON
 from faultgym.core.text import storable
 from faultgym.envs.messages.hermes import json_text, split_thoughts
-from faultgym.envs.messages.turn import Turn
+from faultgym.envs.messages.turn import CUT_SHORT, Turn
 from faultgym.tools.types import ToolCall
 
 _CONFIDENCE = re.compile(
@@ -28,6 +32,8 @@ _CONFIDENCE = re.compile(
     re.IGNORECASE,
 )
 _MAX_TOKEN = 1 << 31
+THOUGHTS = ("reasoning_content", "reasoning")
+"""Names under which servers give thoughts apart from the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +56,12 @@ def read_reply(body: bytes, format: Format | None = None, number: int = 0) -> Ch
         number: The turn's, from 0: the ids of calls follow from it.
 
     Raises:
-        UnreadableReply: The bytes are no chat completion with a message.
+        UnreadableReply: The bytes are no chat completion with a message, or one that the server did not finish.
+        RequestRefused: The reply holds an error which says that the request cannot be served.
     """
     try:
         data = orjson.loads(body)
+        refuse_error(data)
         choice = data["choices"][0]
         message = choice["message"]
     except (ValueError, LookupError, TypeError) as error:
@@ -61,35 +69,80 @@ def read_reply(body: bytes, format: Format | None = None, number: int = 0) -> Ch
         raise UnreadableReply(f"the reply is no chat completion ({type(error).__name__}): {shown!r}") from None
     if not isinstance(message, dict) or not isinstance(choice, dict):
         raise UnreadableReply("the reply's message is no object")
-    text, calls, reasoning, echo = _said(message, format, number)
+    refuse_error(choice)
+    reason = choice.get("finish_reason")
+    if is_broken_off(reason):
+        raise UnreadableReply(f"the server broke the turn off: finish_reason {reason!r}")
+    _refuse_nothing(message, reason, data.get("usage"))
+    said = _said(message, format, number, finish_named(reason, False) == "tool_calls")
     ids = token_ids(choice.get("token_ids"))
-    finish = choice.get("finish_reason")
-    if not isinstance(finish, str) or not finish:
-        finish = "tool_calls" if calls else "stop"
     turn = Turn(
-        text,
-        calls,
-        reasoning,
+        said.text,
+        said.calls,
+        said.reasoning,
         None,
-        storable(finish[:40]),
+        finish_named(reason, bool(said.calls)),
         None if ids is None else tuple(ids),
         logprobs(choice.get("logprobs"), ids),
+        salvaged=said.salvaged,
     )
-    return ChatResponse(turn, echo, token_ids(data.get("prompt_token_ids") or choice.get("prompt_token_ids")))
+    return ChatResponse(turn, said.echo, token_ids(data.get("prompt_token_ids") or choice.get("prompt_token_ids")))
 
 
-def _said(message: JSON, format: Format | None, number: int) -> tuple[str, tuple[ToolCall, ...], str, JSON]:
-    """(text, calls, thoughts, the message to repeat)."""
+def refuse_error(part: Any) -> None:
+    """Raise what an error object in a reply of status 200 stands for; do nothing where there is none.
+
+    Args:
+        part: The reply, or its choice.
+
+    Raises:
+        UnreadableReply: Another try may mend it.
+        RequestRefused: None would.
+    """
+    error = part.get("error") if isinstance(part, dict) else None
+    if not error:
+        return
+    code = error.get("code") if isinstance(error, dict) else None
+    status = code if isinstance(code, int) and 400 <= code < 600 else 502
+    problem = trouble(Reply(status, {}, orjson.dumps({"error": error})))
+    if isinstance(problem, RequestRefused):
+        raise problem
+    raise UnreadableReply(f"the reply holds an error: {problem}")
+
+
+def _refuse_nothing(message: JSON, reason: Any, usage: Any) -> None:
+    """Raise for a message without anything in it that nothing was counted for: what was behind the server has died."""
+    counted = isinstance(usage, dict) and any(isinstance(n, int) and n > 0 for n in usage.values())
+    if counted or finish_named(reason, False) in CUT_SHORT or message.get("content") is not None:
+        return
+    if not any(message.get(name) for name in ("tool_calls", "function_call", "refusal", *THOUGHTS)):
+        raise UnreadableReply("the reply's message is empty, and no token was counted for it")
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A message taken apart."""
+
+    text: str
+    calls: tuple[ToolCall, ...]
+    reasoning: str
+    echo: JSON
+    """The message as the next request repeats it."""
+    salvaged: bool = False
+
+
+def _said(message: JSON, format: Format | None, number: int, promised: bool) -> _Said:
+    """The message, taken apart; `promised` says that its finish reason speaks of calls."""
     content = _text(message.get("content"))
     listed = message.get("tool_calls")
     calls = numbered(map(_call, listed), number) if isinstance(listed, list) else ()
     echo: JSON = {"role": "assistant", "content": content}
     thoughts, text, inside = "", content, ""
-    for name in ("reasoning_content", "reasoning"):
+    for name in THOUGHTS:
         given = message.get(name)
         if isinstance(given, str) and given:
-            thoughts = given
-            echo[name] = storable(given)
+            thoughts = storable(given)
+            echo[name] = thoughts
             break
     if format is not None and not calls:
         read = format.parse(content)
@@ -103,7 +156,25 @@ def _said(message: JSON, format: Format | None, number: int) -> tuple[str, tuple
             inside, text = split_thoughts(content)
         if calls:
             echo["tool_calls"] = list(map(_asked, calls))
-    return text.strip(), calls, thoughts or inside, echo
+    if not calls and (left := _left_in(text, thoughts or inside, format, promised)) is not None:
+        text, calls = left[0], numbered(left[1], number)
+        echo |= {"content": text, "tool_calls": list(map(_asked, calls))}
+        return _Said(text.strip(), calls, thoughts or inside, echo, True)
+    return _Said(text.strip(), calls, thoughts or inside, echo)
+
+
+def _left_in(
+    text: str, thoughts: str, format: Format | None, promised: bool
+) -> tuple[str, tuple[ToolCall, ...]] | None:
+    """(the text, the calls) where the server has left calls in the text, or in thoughts that end without a text."""
+    name = None if format is None else format.name
+    found = calls_in_text(text, None)
+    if found is None and not text.strip() and thoughts:
+        inside = calls_in_text(thoughts, name)
+        found = None if inside is None else ("", inside[1])
+    if found is None and promised:  # of a call that nobody can read, it is told
+        return "", (ToolCall("", "", None, text.strip() or thoughts),)
+    return found
 
 
 def _text(content: Any) -> str:

@@ -18,6 +18,7 @@ import orjson
 from faultgym.agents.policy import Policy, start
 from faultgym.agents.rollouts.plan import RolloutPlan, plan_difference
 from faultgym.agents.rollouts.play import opening_of, play
+from faultgym.agents.rollouts.progress import OnProgress, Progress, RunOutcome
 from faultgym.agents.rollouts.stop import CURRENT, Sleep, Stop
 from faultgym.agents.storage.quarantine import quarantine
 from faultgym.agents.storage.store import RunDirectory
@@ -43,71 +44,6 @@ BACKOFF_SECONDS = 1.0
 async def give_way() -> None:
     """Let other tasks of the event loop run: a policy that never waits must not keep them from moving."""
     await asyncio.sleep(0)
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a run has come."""
-
-    planned: int
-    before: int = 0
-    """Stored before this start."""
-    done: int = 0
-    """Finished since, failures included."""
-    succeeded: int = 0
-    failed: int = 0
-    """Ended by the harness or by an exception of the policy: never scored."""
-    calls: int = 0
-    tokens: int = 0
-    """Sampled tokens, where they are known."""
-    failure: str = ""
-    """The last one, in a line."""
-    undecided: int = 0
-
-    @property
-    def pending(self) -> int:
-        """Episodes still to be run."""
-        return self.planned - self.before - self.done
-
-    @property
-    def success_rate(self) -> float | None:
-        """Of the episodes finished since the start; None before there is one."""
-        return self.succeeded / judged if (judged := self.done - self.failed - self.undecided) else None
-
-    def add(self, outcome: RunOutcome) -> None:
-        """Count one finished episode."""
-        self.done += 1
-        self.succeeded += outcome.success is True
-        self.undecided += outcome.success is None and not outcome.failure
-        self.calls += outcome.calls
-        self.tokens += outcome.tokens
-        if outcome.failure:
-            self.failed += 1
-            self.failure = outcome.failure
-
-
-@dataclass(frozen=True, slots=True)
-class RunOutcome:
-    """What the progress display needs of one episode."""
-
-    success: bool | None
-    calls: int
-    tokens: int
-    failure: str = ""
-
-    @classmethod
-    def of(cls, trace: Trace) -> RunOutcome:
-        """The outcome of a finished episode."""
-        failure = trace.harness_error
-        return cls(
-            None if trace.verdict is None else trace.verdict.success,
-            trace.calls,
-            trace.tokens or 0,
-            f"{trace.task.id}: {failure.type}: {failure.message}" if failure else "",
-        )
-
-
-OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
@@ -314,16 +250,6 @@ def opened(
         if retry_errors:
             quarantine(run, broken_by_harness)
         yield run, pending(run, plan, policy)
-
-
-def success_rate(run: RunDirectory) -> float | None:
-    """The success rate of all judged episodes that the run's store holds; None where there is none.
-
-    Raises:
-        TraceError: A line of the store is damaged.
-    """
-    judged = [record["verdict"]["success"] for record in run.records() if record.get("verdict") is not None]
-    return sum(judged) / len(judged) if judged else None
 
 
 def broken_by_harness(record: JSON) -> bool:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from faultgym.agents.policy import Policy
-from faultgym.agents.rollouts.engine import IN_FLIGHT, OnProgress, Progress, RunOutcome, described, opened, pending
+from faultgym.agents.rollouts.engine import IN_FLIGHT, described, opened, pending
 from faultgym.agents.rollouts.plan import RolloutPlan
+from faultgym.agents.rollouts.progress import OnProgress, Progress, RunOutcome
 from faultgym.agents.rollouts.stop import Stop
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.spec import EpisodeSpec

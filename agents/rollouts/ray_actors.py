@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from faultgym.agents.policy import Policy
-from faultgym.agents.rollouts.engine import Engine, Progress, RunOutcome, give_way
+from faultgym.agents.rollouts.engine import Engine, give_way
 from faultgym.agents.rollouts.plan import RolloutPlan
 from faultgym.agents.rollouts.pool import EpisodeShare, RunRefused, Worker, WorkerEnded, rollout_by
+from faultgym.agents.rollouts.progress import Progress, RunOutcome
 from faultgym.agents.rollouts.stop import Stop
 from faultgym.agents.storage.lines import storable_line
 from faultgym.agents.storage.store import RunDirectory

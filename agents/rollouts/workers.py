@@ -16,8 +16,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess, parent_process
 from typing import cast
 
-from faultgym.agents.rollouts.engine import Engine, RunOutcome
+from faultgym.agents.rollouts.engine import Engine
 from faultgym.agents.rollouts.pool import EpisodeShare, RunRefused, Worker, WorkerEnded, rollout_by
+from faultgym.agents.rollouts.progress import RunOutcome
 from faultgym.agents.rollouts.stop import Stop
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.core.errors import UserError

@@ -19,7 +19,7 @@ from faultgym.tools.context import Effect
 from faultgym.tools.faults.types import FaultEvent, ScheduledFault
 from faultgym.tools.types import ToolSpec
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised with every change to what a record holds or means; `versions` reads the ones before."""
 
 
@@ -132,6 +132,8 @@ class StepData(StoredRecord, kw_only=True):
     """Tokens of the prompt after the first `prompt_kept`, where the server returned them."""
     prompt_kept: Count | UnsetType = UNSET
     """How many tokens of the step before, prompt and sampled, the prompt begins with: fewer than all is drift."""
+    salvaged: bool = False
+    """Whether the calls stood in the text or the thoughts of a server that should have read them, and did not."""
     digest: str
     """Of the customer-visible state after the turn."""
     calls: tuple[CallData, ...]
@@ -153,7 +155,7 @@ class TraceRecord(StoredRecord, kw_only=True):
 
     episode_id: Annotated[str, Meta(min_length=1)]
     """Hash of what defines the episode: task, faults, policy, seeds, trial, limits, versions."""
-    schema_version: Literal[3]
+    schema_version: Literal[4]
     task: TaskData
     faults: str | dict[str, Any]
     """The preset's name, or the plan."""
@@ -177,7 +179,8 @@ class TraceRecord(StoredRecord, kw_only=True):
     """What failed."""
     verdict: VerdictData | None
     stop: str
-    """`final`, a budget's name, `left` by a person, or `harness_error`."""
+    """`final`; `length`, `context_overflow` or `content_filter` where the last turn was cut short; a budget's name;
+    `left` by a person; or `harness_error`."""
     harness_error: FailureData | None
     counts: CountsData
 

@@ -65,7 +65,7 @@ class Trace:
     verdict: Verdict | None
     """None only when the harness failed."""
     stop: str
-    """`final`, the limit that was reached, `left` by a person, or `harness_error`."""
+    """`final`, why the last turn was cut short, the limit that was reached, `left` by a person, or `harness_error`."""
     harness_error: HarnessFailure | None = None
     answers: Answers = DEFAULT_ANSWERS
     """How the episode ends."""

@@ -2,7 +2,7 @@
 
 Version 1 (faultgym 0.1) called the facts that an answer lacks `missing_atoms`, and the competing candidates that it
 asserts `rivals`, and counted no tokens of an episode whose chat outgrew the model's context. Version 2 knew no other
-answers than texts.
+answers than texts. Version 3 called the end `final` also where the last turn was cut short.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from faultgym.agents.traces.schema import SCHEMA_VERSION
 from faultgym.core.json import JSON
-from faultgym.envs.messages.turn import CONTEXT_OVERFLOW
+from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, CUT_SHORT
 
 OLDEST_VERSION = 1
 """The first schema version that is still read."""
@@ -67,6 +67,14 @@ def _from_2(record: JSON) -> JSON:
     return {**record, "schema_version": 3, "answers": "text", "limits": _with(record.get("limits"), reminders=0)}
 
 
+def _from_3(record: JSON) -> JSON:
+    steps = record.get("steps")
+    last = steps[-1] if isinstance(steps, list) and steps else None
+    reason = last.get("finish_reason") if isinstance(last, dict) and not last.get("calls") else None
+    cut = record.get("stop") == "final" and reason in CUT_SHORT
+    return {**record, "schema_version": 4, **({"stop": reason} if cut else {})}
+
+
 def _renamed(value: Any, names: dict[str, str]) -> Any:
     """The object with other names for some of its fields, in the same order; what is no object stays as it is."""
     if not isinstance(value, dict):
@@ -87,4 +95,4 @@ def _counted(record: JSON) -> Any:
     return {**counts, "tokens": sum(map(len, played))}
 
 
-_STEPS: dict[int, Callable[[JSON], JSON]] = {1: _from_1, 2: _from_2}
+_STEPS: dict[int, Callable[[JSON], JSON]] = {1: _from_1, 2: _from_2, 3: _from_3}

@@ -10,6 +10,9 @@ from faultgym.tools.types import ToolCall, ToolResult
 
 CONTEXT_OVERFLOW = "context_overflow"
 """The finish reason of a turn that could not be played: the chat no longer fits into the model."""
+CUT_SHORT = ("length", CONTEXT_OVERFLOW, "content_filter")
+"""Finish reasons of turns that were ended for the model: by a token limit, by its context, by a filter. A last turn
+that ended so says nothing of what the model would have done, and gives the episode its stop reason."""
 
 
 @fast_init
@@ -38,8 +41,7 @@ class Turn:
     confidence: float | None = None
     """Stated probability, in [0, 1], that the answer is right; None when none was stated."""
     finish_reason: str = "stop"
-    """`stop`, `tool_calls` or `length` (cut by a token limit), as the server said; `context_overflow` when the
-    chat no longer fits into the model."""
+    """`stop` or `tool_calls`, or one of `CUT_SHORT`; where a server has a word of its own, that."""
     token_ids: tuple[int, ...] | None = None
     """Sampled tokens, when the server returns them."""
     logprobs: tuple[float, ...] | None = None
@@ -49,11 +51,18 @@ class Turn:
     prompt_kept: int = 0
     """How many of the tokens of the turn before, prompt and sampled, this turn's prompt begins with. All of
     them where the chat template gives back what was sampled; fewer where the two drift apart."""
+    salvaged: bool = False
+    """Whether the calls stood in the text or the thoughts of a server that should have read them, and did not."""
 
     @property
     def final(self) -> bool:
         """Whether this turn ends the episode."""
         return not self.tool_calls
+
+    @property
+    def ending(self) -> str:
+        """The stop reason of an episode that this turn, which calls nothing, ends."""
+        return self.finish_reason if self.finish_reason in CUT_SHORT else "final"
 
 
 def flaw(turn: Turn) -> str:
@@ -91,6 +100,8 @@ def _token_flaw(turn: Turn) -> str:
         return "token_ids is not a tuple of int"
     if logprobs is not None and not (isinstance(logprobs, tuple) and all(map(_number, logprobs))):
         return "logprobs is not a tuple of finite numbers"
+    if type(turn.salvaged) is not bool:
+        return "salvaged is not true or false"
     prompt = turn.prompt_ids
     if prompt is not None and not (isinstance(prompt, tuple) and all(type(t) is int for t in prompt)):
         return "prompt_ids is not a tuple of int"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from faultgym.envs.messages.turn import CUT_SHORT
 from faultgym.eval.efficiency import lookups
 from faultgym.eval.modes.evidence import Mode, ModeContext
 from faultgym.eval.recovery.resolution import spoilt
@@ -131,7 +132,7 @@ def over_iteration(context: ModeContext) -> Iterator[Mode]:
     schema and at the routes.
     """
     stop, calls = context.scoring.trace.stop, len(context.scoring.records)
-    if stop not in ("", "final", "harness_error"):
+    if stop not in ("", "final", "harness_error", *CUT_SHORT):
         yield context.mode("over_iteration", calls - 1 if calls else None, stop, f"the episode ran into its {stop}")
         return
     if next(loop(context), None) is not None or not context.scoring.task.needs_tools:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from faultgym.core.json import JSON
+from faultgym.envs.messages.turn import CUT_SHORT
 from faultgym.eval.recovery.outcomes import Recovery
 from faultgym.eval.scoring.record import Metric, Score
 from faultgym.eval.scoring.registry import added_metrics, value_of
@@ -86,7 +87,7 @@ class Restraint:
     needless_calls: Estimate
     """Share of tasks without tools in which a tool was called."""
     missed_calls: Estimate
-    """Share of tasks with tools in which none was called."""
+    """Share of tasks with tools in which none was called; those that were cut short are left out."""
     abstention_precision: float | None
     """Share of the abstentions and reports that were right."""
     abstention_recall: float | None
@@ -123,6 +124,8 @@ class Summary:
     """k -> pass^k over the tasks with at least k trials."""
     modes: dict[str, int]
     """Failure mode -> episodes that show it, the most frequent first."""
+    cut_short: dict[str, int]
+    """Why the last turn was cut short -> episodes."""
     metrics: dict[str, Estimate]
     """Metrics that other packages add, by name."""
 
@@ -187,6 +190,7 @@ def summarize(scores: Iterable[Score], ks: Sequence[int] = (1, 2, 4, 8)) -> Summ
         pass_at={k: _passes(valid, k, pass_at_k) for k in ks},
         pass_hat={k: _passes(valid, k, pass_hat_k) for k in ks},
         modes=_modes(valid),
+        cut_short=dict(sorted(Counter(s.stop for s in valid if s.stop in CUT_SHORT).items())),
         metrics={metric.name: _added(metric, valid) for metric in added_metrics()},
     )
 
@@ -242,7 +246,7 @@ def restraint(scores: Sequence[Score]) -> Restraint:
     hopeless = [s for s in scores if not s.answerable]
     return Restraint(
         clustered_share((s.task, any_call) for s, any_call in called if not s.needs_tools),
-        clustered_share((s.task, not any_call) for s, any_call in called if s.needs_tools),
+        clustered_share((s.task, not any_call) for s, any_call in called if s.needs_tools and s.stop not in CUT_SHORT),
         ratio(sum(bool(s.reported) or not s.answerable for s in abstained), len(abstained)),
         ratio(sum(bool(s.abstained) for s in hopeless), len(hopeless)),
     )

@@ -35,7 +35,7 @@ class Score:
     answerable: bool
     needs_tools: bool
     stop: str
-    """`final`, the limit that was reached, or `harness_error`."""
+    """`final`, why the last turn was cut short, the limit that was reached, or `harness_error`."""
     harness_error: str = ""
     """What broke on our side; then all that follows is undefined."""
     success: bool | None = None
@@ -68,6 +68,10 @@ class Score:
     """(metric, value) of those metrics that are read off the trace, where they are defined."""
     undecided: str = ""
     """Why the verdict stays open; then all that follows from it is undefined."""
+    turns: int = 0
+    """How many it had, whatever came of it."""
+    salvaged: int = 0
+    """Turns whose calls a server had left in the text."""
 
     @property
     def valid(self) -> bool:

@@ -31,6 +31,8 @@ def unscored(trace: Trace) -> Score:
         needs_tools=trace.task.needs_tools,
         stop=trace.stop,
         plan=plan_digest(trace.faults),
+        turns=len(trace.steps),
+        salvaged=sum(step.turn.salvaged for step in trace.steps),
     )
 
 

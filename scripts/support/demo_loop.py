@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from faultgym.agents.models.files import TRAINED, trained_folder
-from faultgym.agents.rollouts.engine import OnProgress
+from faultgym.agents.rollouts.progress import OnProgress
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.trace import Trace
 from faultgym.cli.support.callbacks import loop_callbacks

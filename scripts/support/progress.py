@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from faultgym.cli.support.printing import say
 
 if TYPE_CHECKING:  # types alone: a verb that scores shall not wait for the trainers' modules
-    from faultgym.agents.rollouts.engine import OnProgress
-    from faultgym.agents.rollouts.engine import Progress as RolloutProgress
+    from faultgym.agents.rollouts.progress import OnProgress
+    from faultgym.agents.rollouts.progress import Progress as RolloutProgress
     from faultgym.training.builds.inputs import OnProgress as OnBuild
     from faultgym.training.trainers.watch import OnStep, TrainingStep
 
@@ -158,7 +158,8 @@ def summary(progress: RolloutProgress, seconds: float) -> str:
         seconds: Since this start.
     """
     rate = progress.success_rate
-    parts = ["no verdict yet" if rate is None else f"success {rate:.0%}"]
+    left = f" of the {progress.judged} judged" if progress.judged < progress.done else ""
+    parts = ["no verdict yet" if rate is None else f"success {rate:.0%}{left}"]
     if seconds > 0 and progress.done:
         speed = progress.done / seconds
         parts.append(f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.2g}/s")

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from faultgym.agents.models.files import TRAINED
 from faultgym.agents.models.server import find_vllm
-from faultgym.agents.rollouts.engine import OnProgress
 from faultgym.agents.rollouts.plan import RolloutRequest
+from faultgym.agents.rollouts.progress import OnProgress
 from faultgym.agents.rollouts.stop import Stop
 from faultgym.cli.support.printing import grid
 from faultgym.core.errors import UserError

@@ -44,7 +44,7 @@ def one_turn(answer, **options) -> tuple[Turn, Stub]:
 
 
 def make_plan(per_template=4, limits=None, faults=("clean", "rough")) -> RolloutPlan:
-    asked = RolloutRequest(suites=("bookshelf",), faults=faults, per_template=per_template)
+    asked = RolloutRequest(suites=("bookshelf",), faults=faults, per_template=per_template, answers="text")
     return RolloutPlan.make(asked, limits)
 
 

@@ -123,7 +123,7 @@ def http(body: bytes, status: int = 200, **headers: str) -> bytes:
 
 
 def said(content: str | None = "", *calls: tuple[str, Any], finish: str = "", **more: Any) -> bytes:
-    """A chat completion with a message; `more` are the choice's further fields, `message` those of the message."""
+    """A chat completion; `more` are fields of its choice, but for `message` (of that) and `usage` (of the whole)."""
     message: dict[str, Any] = {"role": "assistant", "content": content, **more.pop("message", {})}
     if calls:
         message["tool_calls"] = [
@@ -137,7 +137,7 @@ def said(content: str | None = "", *calls: tuple[str, Any], finish: str = "", **
             }
             for n, (name, arguments) in enumerate(calls)
         ]
-    top = {"prompt_token_ids": more.pop("prompt_token_ids")} if "prompt_token_ids" in more else {}
+    top = {name: more.pop(name) for name in ("prompt_token_ids", "usage", "error") if name in more}
     choice = {"index": 0, "message": message, "finish_reason": finish or ("tool_calls" if calls else "stop"), **more}
     return http(orjson.dumps({"id": "x", "object": "chat.completion", "choices": [choice], **top}))
 

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from faultgym.agents.rollouts.engine import Progress
+from faultgym.agents.rollouts.progress import Progress
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.cli.main import main
 from faultgym.cli.support.progress import rollout_progress, summary
@@ -129,8 +129,10 @@ def test_a_resume_that_asks_for_something_else_names_it(faultgym, run):
 
 def test_harness_errors_are_told_and_the_exit_code_shows_them(faultgym, players, tmp_path):
     plan = ("--suite", "bookshelf", "--policy", "helpers.players:troubled", "--per-template", "2")
-    code, _, err = faultgym("rollout", *plan, "--out", tmp_path / "run")
+    code, out, err = faultgym("rollout", *plan, "--out", tmp_path / "run")
     assert code == 1
+    assert "harness errors: no success rate is taken over the" in out
+    assert "success" not in out.replace("no success rate", "")
     assert "2 ended in harness errors, the last one: bookshelf/" in err
     assert "KeyError: 'price'" in err
 
@@ -166,7 +168,7 @@ def test_progress_on_a_terminal_is_a_bar_and_in_a_log_plain_lines():
 
 def test_the_summary_names_success_speed_what_is_left_and_failures():
     progress = Progress(100, before=10, done=30, succeeded=20, failed=5, tokens=600)
-    assert summary(progress, 10.0) == "success 80%, 3/s, 60 tokens/s, 20 s left, 5 harness errors"
+    assert summary(progress, 10.0) == "success 80% of the 25 judged, 3/s, 60 tokens/s, 20 s left, 5 harness errors"
     assert summary(Progress(100), 0.0) == "no verdict yet"
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import orjson
 
 from faultgym.agents.registry import policy_named
-from faultgym.agents.rollouts.engine import OnProgress, rollout
+from faultgym.agents.rollouts.engine import rollout
 from faultgym.agents.rollouts.plan import RolloutPlan
+from faultgym.agents.rollouts.progress import OnProgress
 from faultgym.agents.rollouts.stop import Stop
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.spec import EpisodeSpec

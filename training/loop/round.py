@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from faultgym.agents.registry import policy_named
-from faultgym.agents.rollouts.engine import OnProgress
+from faultgym.agents.rollouts.progress import OnProgress
 from faultgym.agents.rollouts.stop import Stop
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.core.errors import UserError

@@ -257,7 +257,7 @@ def test_tags_are_not_bound_where_the_model_writes_none():
 def test_a_full_context_ends_the_episode_as_data(players, tmp_path):
     rolled_out(lambda r: OVERFLOW if r.turn else said("", ("http", {})), tmp_path / "run")
     for trace in traces(tmp_path / "run"):
-        assert (trace.stop, trace.steps[-1].turn.finish_reason) == ("final", "context_overflow")
+        assert (trace.stop, trace.steps[-1].turn.finish_reason) == ("context_overflow", "context_overflow")
         assert trace.harness_error is None
         assert trace.verdict is not None
 
@@ -267,8 +267,9 @@ def test_a_full_context_ends_the_episode_as_data(players, tmp_path):
     [
         (said("The status is", finish="length"), "length", "The status is"),
         (said("", finish="stop"), "stop", ""),
-        (said(None), "stop", ""),
-        (http(b'{"choices":[{"message":{}}]}'), "stop", ""),
+        (said(None, usage={"completion_tokens": 1}), "stop", ""),
+        (http(b'{"choices":[{"message":{}}],"usage":{"prompt_tokens":9}}'), "stop", ""),
+        (said(None, finish="content_filter"), "content_filter", ""),
     ],
 )
 def test_a_cut_or_empty_turn_is_a_turn(answer, finish, text):

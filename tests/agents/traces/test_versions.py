@@ -90,13 +90,13 @@ def test_an_episode_that_outgrew_the_context_counts_the_tokens_of_its_turns():
     trace = Trace.from_line(LINES[0])
     steps = tuple(replace(s, turn=replace(s.turn, token_ids=(1, 2, 3), logprobs=(-0.5,) * 3)) for s in trace.steps)
     overflow = replace(steps[-1], turn=Turn(finish_reason=CONTEXT_OVERFLOW), calls=())
-    long = replace(trace, steps=(*steps, overflow))
+    long = replace(trace, steps=(*steps, overflow), stop=CONTEXT_OVERFLOW)
     assert long.tokens == 3 * len(steps)
     record = long.to_record()
     assert Trace.from_record(record) == long
     verdict = record["verdict"]
     verdict["missing_atoms"], verdict["rivals"] = verdict.pop("missing_facts"), verdict.pop("distractors")
-    old = {**record, "schema_version": 1, "counts": {**record["counts"], "tokens": None}}
+    old = {**record, "schema_version": 1, "stop": "final", "counts": {**record["counts"], "tokens": None}}
     assert Trace.from_record(old) == long
 
 
