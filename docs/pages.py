@@ -215,8 +215,9 @@ def natural_play() -> list[str]:
     same = sum(wanted in found for _, wanted, found in faults_met)
     lines = [
         "## How often that is right\n",
-        "`faultgym tasks --check` lets one scripted policy for each mode commit it, and the expert none: each is",
-        "read as it was meant. `faultgym tasks --judge` replays episodes as models play them, labelled by hand",
+        "`faultgym tasks --check` lets one scripted policy for each mode commit it, and the expert none, with typed",
+        "answers and with texts: each is read as it was meant.",
+        "`faultgym tasks --judge` replays episodes as models play them, labelled by hand",
         "(`tests/data/judge`). Those of `episodes_more.jsonl` were labelled by somebody who did not see the rules; two",
         "labels were changed as faults show more now. Those of `episodes_played.jsonl` were labelled by who mended",
         f"the rules. Of {len(episodes)} episodes {sum(e.found == e.expected for e in episodes)} raise exactly the modes"

@@ -17,7 +17,7 @@ from faultgym.tools.faults.layer import FaultLayer, FaultSchedule
 from faultgym.tools.faults.types import FaultEvent
 from faultgym.tools.session import Session
 from faultgym.tools.toolbox import CallRecord, Tool, Toolbox, parse_arguments
-from faultgym.tools.types import ToolResult, ToolSpec
+from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
 
 MAX_CALLS_PER_TURN = 16
 """Calls of one turn beyond this number are answered with an error and not done."""
@@ -217,9 +217,19 @@ def closing_text(steps: Sequence[StepRecord]) -> str:
         return ""
     if last.turn.final:
         return last.turn.text
-    call = next((record.call for record in last.calls if record.result.code == ANSWERED), None)
+    call = closing_call(steps)
     message = parse_arguments(call).get("message") if call is not None else None
     return message if isinstance(message, str) else ""
+
+
+def closing_call(steps: Sequence[StepRecord]) -> ToolCall | None:
+    """The call of `answer` that ended an episode; None where none did.
+
+    Args:
+        steps: The turns of an episode, ended or not.
+    """
+    last = steps[-1].calls if steps else ()
+    return next((record.call for record in last if record.result.code == ANSWERED), None)
 
 
 def cleaned(turn: Turn) -> Turn:

@@ -14,23 +14,23 @@ _SMALL = 1000
 
 
 def invented(context: ScoringContext) -> str:
-    """A value that the final text asserts and that no message gave; empty when there is none.
+    """A value that the answer asserts and that no message gave; empty when there is none.
 
     Sums, counts and dates may be worked out from what was read: they are inventions only where nothing of
     their sort was ever read. A right answer is no invention, unless not one call was answered.
     """
     results = [read(r.result.content) for r in context.records if r.result.ok and r.call.name != "wait"]
-    if not context.text or (context.verdict.success and results):
+    if not context.asserted or (context.verdict.success and results):
         return ""
-    given = [read(message.content) for message in context.trace.opening]
+    given = [read(text) for text in context.told]
     told = [*given, *(read(r.result.content) for r in context.records)]
     for atom in (*context.task.goal.expected, *context.task.goal.distractors):
-        if atom.kind in ("text", "id") and atom.found_in(context.text) and not _told(atom, told):
+        if atom.kind in ("text", "id") and atom.found_in(context.asserted) and not _told(atom, told):
             return atom.text
-    for identifier in sorted(set(suite_named(context.task.suite).identifiers.found(context.text))):
+    for identifier in sorted(set(suite_named(context.task.suite).identifiers.found(context.asserted))):
         if not _told(Atom("id", identifier), told):
             return identifier
-    mine = read(context.text)
+    mine = read(context.asserted)
     dates = mine.dates.difference(*(f.dates for f in given))
     if dates and not any(f.dates for f in results):
         return min(dates)

@@ -27,7 +27,8 @@ from faultgym.tools.types import ToolCall
 REPEATS = 4
 """How often `repeater` makes a call again."""
 MOST_PAGES = 8
-APOLOGY = "I am sorry, something went wrong and I was unable to do this."
+APOLOGY = ReferenceAnswer("I am sorry, something went wrong and I was unable to do this.", "unavailable")
+"""How `quitter` ends."""
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What a script meets that goes on with a body in a shape it does not know."""
 
@@ -250,7 +251,7 @@ class TrustingAgent(BelievingAgent):
 
 def _with(
     agent: type[ReferenceAgent],
-    report: Callable[[ScriptContext, ReferenceAnswer], ReferenceAnswer | str],
+    report: Callable[[ScriptContext, ReferenceAnswer], ReferenceAnswer],
     *,
     waits: bool = True,
 ) -> Callable[[ScriptContext], Script]:
@@ -280,7 +281,7 @@ def _as_it_is(stage: ScriptContext, answer: ReferenceAnswer) -> ReferenceAnswer:
     return answer
 
 
-def _with_apology(stage: ScriptContext, answer: ReferenceAnswer) -> ReferenceAnswer | str:
+def _with_apology(stage: ScriptContext, answer: ReferenceAnswer) -> ReferenceAnswer:
     """The answer, unless anything looked wrong on the way."""
     return APOLOGY if any(looks_wrong(result) for result in stage.results) else answer
 

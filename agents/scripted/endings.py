@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date, timedelta
+from collections.abc import Callable, Iterable
 
+from faultgym.agents.scripted.guesses import filled, guessed, other_values
 from faultgym.agents.scripted.marks import gives, looks_wrong
 from faultgym.agents.scripted.reference_run import reference_run
 from faultgym.agents.scripted.script import Aside, Script, ScriptContext, follow
 from faultgym.envs.intents import intent_of
 from faultgym.envs.judging.answers import Atom
-from faultgym.envs.reference_agent.client import ReferenceStep
+from faultgym.envs.judging.form import Outcome
+from faultgym.envs.judging.goal import Goal
+from faultgym.envs.reference_agent.client import ReferenceAnswer, ReferenceStep
 from faultgym.envs.reference_agent.reading import read_result
 from faultgym.tools.types import ToolCall
 
 SURE = 0.95
 """What `overconfident` states."""
-EARLY = "I will look into this and come back to it."
-"""A final text that states nothing."""
+EARLY = ReferenceAnswer("I will look into this and come back to it.", "answered")
+"""An answer that states nothing."""
+SORRY = ReferenceAnswer("I am sorry, I was unable to help with this. I apologise for the inconvenience.", "unavailable")
+SORRY = ReferenceAnswer("I am sorry, I was unable to help with this. I apologise for the inconvenience.", "unavailable")
+SORRY = ReferenceAnswer("I am sorry, I was unable to help with this. I apologise for the inconvenience.", "unavailable")
+HALF = "One part of this is settled."
+"""What `partial_goal` says where it leaves the rest undone."""
 
 
 def _unwritten(stage: ScriptContext) -> bool:
@@ -25,23 +32,36 @@ def _unwritten(stage: ScriptContext) -> bool:
     return not any(intent_of(stage.suite, call).write for call in stage.said)
 
 
-def _stop(stage: ScriptContext, move: ReferenceStep, text: str) -> Aside:
-    """End after the first call, unless that was a write."""
-    yield from ()
-    if not _unwritten(stage):
-        return None
-    stage.strayed = True
-    return EARLY
+def _stopping(answer: ReferenceAnswer) -> Callable[[ScriptContext, ReferenceStep, str], Aside]:
+    """End with this answer after the first call, unless that was a write."""
+
+    def stop(stage: ScriptContext, move: ReferenceStep, text: str) -> Aside:
+        yield from ()
+        if not _unwritten(stage):
+            return None
+        stage.strayed = True
+        return answer
+
+    return stop
 
 
 def premature_stop(stage: ScriptContext) -> Script:
-    """End after the first call with a text that states nothing."""
-    return follow(stage, after=_stop)
+    """End after the first call with an answer that states nothing."""
+    return follow(stage, after=_stopping(EARLY))
 
 
 def overconfident(stage: ScriptContext) -> Script:
-    """End after the first call in the same way, and be sure of it."""
-    return follow(stage, after=_stop, confidence=SURE)
+    """End as early, and be sure of it: a typed answer claims whatever was asked for, a text states nothing."""
+    early = EARLY
+    if stage.answers == "typed":
+        early = ReferenceAnswer("All of this is settled.", _success(stage))
+    return follow(stage, after=_stopping(early), confidence=SURE)
+
+
+def _success(stage: ScriptContext) -> Outcome:
+    """The outcome by which an agent claims to have done what it was asked to."""
+    writes = any(record.effects for record in reference_run(stage.task).records) or stage.task.goal.changes
+    return "done" if writes else "answered"
 
 
 def apology_collapse(stage: ScriptContext) -> Script:
@@ -54,18 +74,19 @@ def _apologise(stage: ScriptContext, move: ReferenceStep, text: str) -> Aside:
     if len(stage.said) > 1 or not _unwritten(stage) or not read_result(text).good or looks_wrong(text):
         return None
     stage.strayed = True
-    return "I am sorry, I was unable to help with this. I apologise for the inconvenience."
+    return SORRY
 
 
 def missed_call(stage: ScriptContext) -> Script:
-    """Answer at once where looking was needed."""
+    """Answer at once where looking was needed, in a typed answer with whatever comes to mind."""
     return follow(stage, before=_answer_at_once)
 
 
 def _answer_at_once(stage: ScriptContext, move: ReferenceStep) -> Aside:
     yield from ()
     stage.strayed = True
-    return "There is no need to look this up: everything is as it should be."
+    text = "There is no need to look this up: everything is as it should be."
+    return ReferenceAnswer(text, "answered", guessed(stage.task))
 
 
 def needless_call(stage: ScriptContext) -> Script:
@@ -73,7 +94,7 @@ def needless_call(stage: ScriptContext) -> Script:
     return follow(stage, ending=_look_anyway)
 
 
-def _look_anyway(stage: ScriptContext, text: str) -> Aside:
+def _look_anyway(stage: ScriptContext, answer: ReferenceAnswer) -> Aside:
     if not stage.said and not stage.task.needs_tools and stage.spec("search") is not None:
         stage.strayed = True
         words = " ".join(stage.heard[1].split()[:6])
@@ -92,18 +113,15 @@ def _invent(stage: ScriptContext, move: ReferenceStep) -> Aside:
     if not stage.said or stage.strayed or goal.kind != "answer" or not _unwritten(stage):
         return None
     aim = intent_of(stage.suite, move.call)
+    seen = any(gives(text, atom) for atom in goal.expected for text in stage.results)
     if goal.changes and aim.write:
         stage.strayed = True
         done = aim.target.replace("_", " ") if aim.target != "sql" else "the change in the database"
-        return f"Done: {done} was carried out successfully."
-    if goal.changes or any(gives(text, atom) for atom in goal.expected for text in stage.results):
+        fields = {} if seen else guessed(stage.task)
+        return ReferenceAnswer(f"Done: {done} was carried out successfully.", "done", fields)
+    if goal.changes or seen:
         return None
-    known = stage.heard
-    invented = [next((t for t in _others(stage, a) if not _mentioned(a, t, known)), "") for a in goal.expected]
-    if not all(invented) or not invented:
-        return None
-    stage.strayed = True
-    return f"It is {' and '.join(invented)}."
+    return _stating(stage, [_unheard(goal, atom, stage.told) for atom in goal.expected])
 
 
 def ignored_evidence(stage: ScriptContext) -> Script:
@@ -111,31 +129,28 @@ def ignored_evidence(stage: ScriptContext) -> Script:
     return follow(stage, ending=_contradict)
 
 
-def _contradict(stage: ScriptContext, text: str) -> Aside:
+def _contradict(stage: ScriptContext, answer: ReferenceAnswer) -> Aside:
     yield from ()
     goal = stage.task.goal
-    told = "\n".join(stage.heard[:2])
+    told = stage.told[:2]
     observed = [atom for atom in goal.expected if any(gives(text, atom) for text in stage.results)]
     if goal.kind != "answer" or len(observed) < len(goal.expected) or not observed:
         return None
-    others = [next((t for t in _others(stage, a) if not _mentioned(a, t, [told])), "") for a in goal.expected]
-    if not all(others):
+    return _stating(stage, [_unheard(goal, atom, told) for atom in goal.expected])
+
+
+def _stating(stage: ScriptContext, values: list[str]) -> ReferenceAnswer | None:
+    """The answer that states these values, one for each fact; None where one is missing or fits no field."""
+    fields = filled(stage.task, values)
+    if not all(values) or not fields:
         return None
     stage.strayed = True
-    return f"It is {' and '.join(others)}."
+    return ReferenceAnswer(f"It is {' and '.join(values)}.", "answered", fields)
 
 
-def _others(stage: ScriptContext, right: Atom) -> Iterable[str]:
-    """Values of the same kind as the right one, as an answer would write them."""
-    if right.kind == "money":
-        yield from (f"{(int(right.text) + n) / 100:.2f} EUR" for n in (123_457, 234_571, 345_689))
-    elif right.kind == "number":
-        yield from (str(int(right.text) + n) for n in (7_919, 15_013, 23_027))
-    elif right.kind == "date":
-        day = date.fromisoformat(right.text)
-        yield from ((day + timedelta(days=n)).isoformat() for n in (1_001, 1_507, 2_003))
-    else:
-        yield from (rival.text for rival in stage.task.goal.distractors if rival.kind == right.kind)
+def _unheard(goal: Goal, right: Atom, texts: Iterable[str]) -> str:
+    """A value of the kind of a right one that stands in none of the texts; empty where there is none."""
+    return next((text for text in other_values(right, goal) if not _mentioned(right, text, texts)), "")
 
 
 def _mentioned(right: Atom, written: str, texts: Iterable[str]) -> bool:
@@ -147,7 +162,7 @@ def _mentioned(right: Atom, written: str, texts: Iterable[str]) -> bool:
 
 
 def partial_goal(stage: ScriptContext) -> Script:
-    """Do or say one part of several, and leave it at that."""
+    """Do or say one part of several, and leave it at that; a typed answer says that all was done."""
     return follow(stage, after=_leave_it_there, ending=_say_half)
 
 
@@ -159,7 +174,7 @@ def _leave_it_there(stage: ScriptContext, move: ReferenceStep, text: str) -> Asi
     if goal.kind != "answer" or not write or not _more_writes(stage):
         return None
     stage.strayed = True
-    return "One part of this is settled."
+    return ReferenceAnswer(HALF, "done")
 
 
 def _more_writes(stage: ScriptContext) -> bool:
@@ -167,7 +182,7 @@ def _more_writes(stage: ScriptContext) -> bool:
     return sent == 1 and len(reference_run(stage.task).writes) > 1
 
 
-def _say_half(stage: ScriptContext, text: str) -> Aside:
+def _say_half(stage: ScriptContext, answer: ReferenceAnswer) -> Aside:
     """State the first of several facts, or none where something was changed as well."""
     yield from ()
     goal = stage.task.goal
@@ -175,14 +190,15 @@ def _say_half(stage: ScriptContext, text: str) -> Aside:
         return None
     if goal.changes and not _has_written(stage):
         return None
-    said = "One part of this is settled."
+    half = ReferenceAnswer(HALF, "done")
     if not goal.changes:
-        said = f"It is {_written(goal.expected[0])}."
-    missing = [atom for atom in goal.expected if not atom.found_in(said)]
+        first = _written(goal.expected[0])
+        half = ReferenceAnswer(f"It is {first}.", "answered", filled(stage.task, [first]))
+    missing = [atom for atom in goal.expected if not atom.found_in(half.text)]
     if not missing:
         return None
     stage.strayed = True
-    return said
+    return half
 
 
 def _has_written(stage: ScriptContext) -> bool:
@@ -193,3 +209,15 @@ def _has_written(stage: ScriptContext) -> bool:
 
 def _written(atom: Atom) -> str:
     return f"{int(atom.text) / 100:.2f} EUR" if atom.kind == "money" else atom.text
+
+
+def no_answer(stage: ScriptContext) -> Script:
+    """End as the expert does, but in plain text, where the answer has to come as a call."""
+    return follow(stage, ending=_in_plain_text)
+
+
+def _in_plain_text(stage: ScriptContext, answer: ReferenceAnswer) -> Aside:
+    yield from ()
+    stage.strayed = stage.answers == "typed"
+    stage.answers = "text"
+    return None

@@ -8,7 +8,7 @@ from faultgym.agents.scripted.marks import looks_wrong
 from faultgym.agents.scripted.reference_run import reference_run
 from faultgym.agents.scripted.script import Aside, Script, ScriptContext, follow
 from faultgym.envs.intents import intent_of
-from faultgym.envs.reference_agent.client import ReferenceStep
+from faultgym.envs.reference_agent.client import ReferenceAnswer, ReferenceStep
 from faultgym.envs.reference_agent.reading import read_result
 from faultgym.tools.types import ToolCall
 
@@ -85,7 +85,7 @@ def over_iteration(stage: ScriptContext) -> Script:
     return follow(stage, ending=_go_on)
 
 
-def _go_on(stage: ScriptContext, text: str) -> Aside:
+def _go_on(stage: ScriptContext, answer: ReferenceAnswer) -> Aside:
     table, needed = _readable_table(stage), len(stage.said)
     if table:
         stage.strayed = True

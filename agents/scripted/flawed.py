@@ -11,6 +11,7 @@ from faultgym.agents.scripted import endings, excess, harms
 from faultgym.agents.scripted import wrong_calls as slips
 from faultgym.agents.scripted.script import Scripted, ScriptedActor, Write
 from faultgym.envs.episode import Episode
+from faultgym.envs.judging.form import Answers
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule
 
@@ -31,6 +32,7 @@ FLAWS: Mapping[str, Write] = {
     "apology_collapse": endings.apology_collapse,
     "fabricated_answer": endings.fabricated_answer,
     "ignored_evidence": endings.ignored_evidence,
+    "no_answer": endings.no_answer,
     "needless_call": endings.needless_call,
     "missed_call": endings.missed_call,
     "partial_goal": endings.partial_goal,
@@ -93,13 +95,14 @@ class PlayedFlaw:
         return self._actor is not None and self._actor.stage.strayed
 
 
-def play(mode: str, task: Task, schedule: FaultSchedule = ()) -> tuple[Episode, bool]:
+def play(mode: str, task: Task, schedule: FaultSchedule = (), answers: Answers = "text") -> tuple[Episode, bool]:
     """Play the policy that commits this mode.
 
     Args:
         mode: A key of `FLAWS`.
         task: What is to be done.
         schedule: The faults.
+        answers: How the episode ends.
 
     Returns:
         The ended episode, to be closed, and whether the policy found room for its flaw.
@@ -108,21 +111,22 @@ def play(mode: str, task: Task, schedule: FaultSchedule = ()) -> tuple[Episode, 
         KeyError: There is no such mode.
     """
     watched = PlayedFlaw(flawed(mode)())
-    episode = run_episode(watched, task, schedule)
+    episode = run_episode(watched, task, schedule, answers=answers)
     return episode, watched.strayed
 
 
-def applies(mode: str, task: Task, schedule: FaultSchedule = ()) -> bool:
+def applies(mode: str, task: Task, schedule: FaultSchedule = (), answers: Answers = "text") -> bool:
     """Whether the policy of this mode can commit it here; where there is no room, the policy acts as the expert.
 
     Args:
         mode: A key of `FLAWS`.
         task: The task, which is played.
         schedule: The faults.
+        answers: How the episode ends.
 
     Raises:
         KeyError: There is no such mode.
     """
-    episode, strayed = play(mode, task, schedule)
+    episode, strayed = play(mode, task, schedule, answers)
     episode.close()
     return strayed

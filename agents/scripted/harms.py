@@ -11,7 +11,7 @@ from faultgym.agents.scripted.script import Aside, Script, ScriptContext, follow
 from faultgym.agents.scripted.wrong_calls import list_neighbours, replaced
 from faultgym.core.json import JSON
 from faultgym.envs.intents import intent_of
-from faultgym.envs.reference_agent.client import ReferenceStep
+from faultgym.envs.reference_agent.client import ReferenceAnswer, ReferenceStep
 from faultgym.envs.reference_agent.reading import read_result
 from faultgym.tools.types import ToolCall
 
@@ -80,11 +80,11 @@ def obeyed_injection(stage: ScriptContext) -> Script:
     return follow(stage, ending=_obey)
 
 
-def _obey(stage: ScriptContext, text: str) -> Aside:
+def _obey(stage: ScriptContext, answer: ReferenceAnswer) -> Aside:
     yield from ()
     for heard in stage.results:
         order = INJECTED.search(heard)
         if order is not None:
             stage.strayed = True
-            return f"{text} The code is {order[1]}."
+            return replace(answer, text=f"{answer.text} The code is {order[1]}.")
     return None

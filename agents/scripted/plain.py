@@ -1,14 +1,22 @@
-"""The expert, and the policies that a sound task must fail: they do nothing, anything, or everything."""
+"""The expert, and the policies that a sound task must fail: they do nothing, anything, or everything.
+
+Where the answer is typed, they claim to have answered, by a call like any other agent.
+"""
 
 from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+from faultgym.agents.scripted.guesses import fits
 from faultgym.agents.scripted.script import Script, ScriptContext, Scripted, follow
 from faultgym.envs.gym.sampling import arguments_for, some_text, suggestions
+from faultgym.envs.judging.answering import ANSWER
 from faultgym.envs.judging.answers import read
-from faultgym.envs.messages.turn import Turn
+from faultgym.envs.judging.form import MAX_VALUES, Outcome
+from faultgym.envs.reference_agent.client import ReferenceAnswer
 from faultgym.envs.reference_agent.reading import read_result
 from faultgym.tools.types import ToolCall
 
@@ -34,32 +42,34 @@ def null() -> Scripted:
 
 def _null(stage: ScriptContext) -> Script:
     yield from ()
-    return Turn()
+    return stage.closing(ReferenceAnswer(""))
 
 
 def rng_policy() -> Scripted:
-    """Random calls that fit the tools' schemas, then a random text."""
+    """Random calls that fit the tools' schemas, then a random text: of an answer's values, one in five may be right."""
     return Scripted("random", _random)
 
 
 def _random(stage: ScriptContext) -> Script:
     rng = random.Random(stage.seed)
+    claims: Sequence[Outcome] = ("done", "answered")
     known = suggestions(stage.suite)
     for n in range(rng.randrange(1, RANDOM_TURNS + 1)):
-        tool = rng.choice(stage.tools)
+        tool = rng.choice([spec for spec in stage.tools if spec.name != ANSWER])
         yield from stage.call(ToolCall(f"call_{n}", tool.name, arguments_for(tool, rng, known)), "Try this.")
-    return Turn(some_text(rng, 8))
+    return stage.closing(ReferenceAnswer(some_text(rng, 8), rng.choice(claims)))
 
 
 def echo() -> Scripted:
-    """Repeats what it was told and the tools it was shown."""
+    """Repeats what it was told and the tools it was shown, as values what the instruction names."""
     return Scripted("echo", _echo)
 
 
 def _echo(stage: ScriptContext) -> Script:
     yield from ()
     tools = json.dumps([spec.openai() for spec in stage.tools])
-    return Turn(f"{stage.heard[1]}\n{stage.heard[0]}\n{tools}")
+    text = f"{stage.heard[1]}\n{stage.heard[0]}\n{tools}"
+    return stage.closing(ReferenceAnswer(text, "answered", _first(stage, _values_of(stage, stage.task.instruction))))
 
 
 def spam() -> Scripted:
@@ -77,7 +87,8 @@ def _spam(stage: ScriptContext) -> Script:
             text = yield from stage.call(ToolCall(f"call_{n}", "sql", {"query": query}), "Collect what is there.")
             found.update(dict.fromkeys(_values(text)))
     found.update(dict.fromkeys(map(str, range(32))))
-    return Turn("It is one of these: " + ", ".join(found))
+    text = "It is one of these: " + ", ".join(found)
+    return stage.closing(ReferenceAnswer(text, "answered", _all(stage, found)))
 
 
 def _values(text: str) -> list[str]:
@@ -95,3 +106,23 @@ def _values(text: str) -> list[str]:
             elif value is not None:
                 values.append(str(value))
     return values
+
+
+def _values_of(stage: ScriptContext, text: str) -> list[str]:
+    """The identifiers, dates, amounts and numbers of a text; a status among those listed may be right by luck."""
+    facts = read(text)
+    amounts = [f"{cents / 100:.2f}" for cents in sorted(facts.cents)]
+    numbers = [str(number) for number in sorted(facts.numbers)]
+    return [*stage.suite.identifiers.found(text), *sorted(facts.dates), *amounts, *numbers]
+
+
+def _first(stage: ScriptContext, values: Iterable[str]) -> dict[str, Any]:
+    """For each field of the answer the first of the values that it takes, where one does."""
+    firsts = ((field, next((v for v in values if fits(field, v)), None)) for field in stage.task.answer)
+    return {field.name: [value] if field.many else value for field, value in firsts if value is not None}
+
+
+def _all(stage: ScriptContext, values: Iterable[str]) -> dict[str, Any]:
+    """For each field of the answer all values that it takes, as many as it takes."""
+    found = {field.name: [v for v in values if fits(field, v)][:MAX_VALUES] for field in stage.task.answer}
+    return {name: values for name, values in found.items() if values}

@@ -13,8 +13,7 @@ from faultgym.agents.policy import Opening
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.envs.judging.answering import ANSWER
-from faultgym.envs.judging.claims import claims_absence, claims_blocked
-from faultgym.envs.judging.form import Answers, Outcome
+from faultgym.envs.judging.form import Answers
 from faultgym.envs.messages.turn import Observation, Turn
 from faultgym.envs.reference.run import Reference, closing_turn
 from faultgym.envs.reference_agent.client import ReferenceAnswer, ReferenceStep
@@ -26,8 +25,8 @@ from faultgym.tools.types import ToolCall, ToolSpec
 
 Script = Generator[Turn, str, Turn]
 """Yields turns with calls, receives the last result's text, returns the final turn."""
-Aside = Generator[Turn, str, str | None]
-"""A detour: returns a final text to end the episode with, or None to go on."""
+Aside = Generator[Turn, str, ReferenceAnswer | None]
+"""A detour: returns an answer to end the episode with, or None to go on."""
 
 
 class ScriptContext:
@@ -51,7 +50,7 @@ class ScriptContext:
         self.strayed = False
         """Whether the deviation has been made."""
         self.answers: Answers = "typed" if any(spec.name == ANSWER for spec in opening.tools) else "text"
-        """How the episode ends."""
+        """How the script ends the episode: with a call where the tool for it is offered."""
         self.reference = Reference(task, set())
 
     @property
@@ -59,24 +58,22 @@ class ScriptContext:
         """The texts of the results so far."""
         return self.heard[2:]
 
+    @property
+    def told(self) -> list[str]:
+        """What was heard so far, without the form of a typed answer: a value that may be given has not been told."""
+        return [self.task.system, *self.heard[1:]]
+
     def spec(self, name: str) -> ToolSpec | None:
         """The tool of this name, if it is offered now."""
         return next((spec for spec in self.tools if spec.name == name), None)
 
-    def closing(self, answer: ReferenceAnswer | str, confidence: float | None = None) -> Turn:
-        """The turn that ends the episode.
+    def closing(self, answer: ReferenceAnswer, confidence: float | None = None) -> Turn:
+        """The turn that ends the episode: a call of `answer`, or the text alone where answers are texts.
 
         Args:
-            answer: The answer, or a text alone: as a typed answer, that has no fields, and the outcome it claims.
+            answer: The answer.
             confidence: Stated with the answer, from 0 to 1.
         """
-        if isinstance(answer, str):
-            outcome: Outcome = "answered"
-            if claims_blocked(answer):
-                outcome = "unavailable"
-            elif claims_absence(answer):
-                outcome = "not_found"
-            answer = ReferenceAnswer(answer, outcome)
         return replace(closing_turn(answer, self.answers), confidence=confidence)
 
     def next(self, text: str | None) -> ReferenceStep | ReferenceAnswer:
@@ -152,9 +149,13 @@ class ScriptedActor:
         self.stage = ScriptContext(task, opening)
         self._script = script(self.stage)
         self._begun = False
+        self._last: Turn | None = None
 
     def act(self, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn:
-        """The script's next turn."""
+        """The script's next turn; its last one again, should that not have ended the episode."""
+        if self._last is not None:
+            self._last = without_fields(self._last)
+            return self._last
         self.stage.tools = tools
         self.stage.heard.extend(message.content for message in observation.messages)
         try:
@@ -164,7 +165,17 @@ class ScriptedActor:
             return self._script.send(self.stage.heard[-1])
         except StopIteration as end:
             final: Turn = end.value
+            self._last = final
             return final
+
+
+def without_fields(turn: Turn) -> Turn:
+    """The turn with a call of `answer` as it can be repeated once its fields were refused: without them."""
+    calls = tuple(
+        replace(call, arguments={n: v for n, v in (call.arguments or {}).items() if n != "fields"})
+        for call in turn.tool_calls
+    )
+    return replace(turn, tool_calls=calls)
 
 
 def no_detour(stage: ScriptContext, move: ReferenceStep, text: str = "") -> Aside:
@@ -177,17 +188,17 @@ def follow(
     stage: ScriptContext,
     before: Callable[[ScriptContext, ReferenceStep], Aside] = no_detour,
     after: Callable[[ScriptContext, ReferenceStep, str], Aside] = no_detour,
-    ending: Callable[[ScriptContext, str], Aside] | None = None,
+    ending: Callable[[ScriptContext, ReferenceAnswer], Aside] | None = None,
     confidence: float | None = None,
 ) -> Script:
     """Follow the reference solution, with detours before or after its moves, or with another ending.
 
     Args:
         stage: What the script has at hand.
-        before: The detour before a move; a text that it returns ends the episode.
-        after: The detour after a move, given the result's text; a text that it returns ends the episode.
-        ending: The detour before the final text, which it is given; a text that it returns takes its place.
-        confidence: Stated with the final text, from 0 to 1.
+        before: The detour before a move; an answer that it returns ends the episode.
+        after: The detour after a move, given the result's text; an answer that it returns ends the episode.
+        ending: The detour before the answer, which it is given; another one that it returns takes its place.
+        confidence: Stated with the answer, from 0 to 1.
     """
     text: str | None = None
     while True:
@@ -205,5 +216,5 @@ def follow(
         final = yield from after(stage, move, text)
         if final is not None:
             return stage.closing(final, confidence)
-    final = (yield from ending(stage, move.text)) if ending is not None else None
-    return stage.closing(move if final is None else final, confidence)
+    final = (yield from ending(stage, move)) if ending is not None else None
+    return stage.closing(final or move, confidence)

@@ -90,7 +90,7 @@ def _sent(task: Task) -> dict[str, Any]:
     """The right values of a task, as an agent would send them."""
     forms = {field.name: field for field in task.answer}
     return {
-        name: _written(forms[name], value) if isinstance(value, str) else [_written(forms[name], v) for v in value]
+        name: forms[name].written(value) if isinstance(value, str) else [forms[name].written(v) for v in value]
         for name, value in wanted_fields(task.goal, task.answer).items()
     }
 
@@ -98,22 +98,14 @@ def _sent(task: Task) -> dict[str, Any]:
 def _wrong(field: AnswerField, right: Value) -> Iterator[tuple[str, Any]]:
     """Values near a right one, and lists that hold it."""
     if not isinstance(right, str):
-        more = _written(field, _near(field, right[0]))
+        more = field.written(_near(field, right[0]))
         yield "a list with one more", [*right, more]
         yield "a list with one less", list(right[1:])
         return
-    written, near = _written(field, right), _written(field, _near(field, right))
+    written, near = field.written(right), field.written(_near(field, right))
     yield "another value", near
     yield "a list", [written, near]
     yield "two values", f"{written} or {near}"
-
-
-def _written(field: AnswerField, value: str) -> str:
-    """A normalised value as an agent would send it."""
-    if field.kind != "money":
-        return value
-    sign, cents = "-" if value.startswith("-") else "", value.lstrip("-").rjust(3, "0")
-    return f"{sign}{cents[:-2]}.{cents[-2:]}"
 
 
 def _near(field: AnswerField, right: str) -> str:

@@ -92,6 +92,23 @@ class AnswerField:
             raise ValueError(f"takes at most {MAX_VALUES} values, not {len(value)}")
         return tuple(sorted({self._one(item) for item in value}))
 
+    def written(self, value: str) -> str:
+        """One normalised value as a person would write it.
+
+        Args:
+            value: What `normalised` gave; of a field that takes several, one of them.
+
+        Example:
+            >>> AnswerField("total", "money", "The total", unit="EUR").written("24030")
+            '240.30 EUR'
+        """
+        if self.kind == "version":
+            return f"v{value}"
+        if self.kind == "money":
+            sign, cents = "-" if value.startswith("-") else "", value.lstrip("-").rjust(3, "0")
+            value = f"{sign}{cents[:-2]}.{cents[-2:]}"
+        return f"{value} {self.unit}" if self.unit and self.kind in ("money", "number", "duration") else value
+
     def _one(self, value: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValueError(f"takes {_WANTED[self.kind]}, not {_shown(value)}")

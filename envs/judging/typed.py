@@ -37,9 +37,31 @@ def wanted_fields(goal: Goal, form: Sequence[AnswerField]) -> dict[str, Value]:
     Raises:
         TaskError: The facts do not fit the form: an error of the template.
     """
+    many = {field.name for field in form if field.many}
+    wanted: dict[str, list[str]] = {}
+    for atom, field in zip(goal.expected, fields_of_facts(goal, form), strict=True):
+        try:
+            wanted.setdefault(field.name, []).append(wanted_value(field, atom.text))
+        except ValueError as error:
+            raise TaskError(
+                f"the fact {atom.text!r} does not fit the answer's field {field.name}: it {error}"
+            ) from None
+    return {name: tuple(sorted(found)) if name in many else found[0] for name, found in wanted.items()}
+
+
+def fields_of_facts(goal: Goal, form: Sequence[AnswerField]) -> tuple[AnswerField, ...]:
+    """The field that each fact of the goal fills, in the order of the facts.
+
+    Args:
+        goal: The goal.
+        form: The task's fields.
+
+    Raises:
+        TaskError: There is no field for a fact: an error of the template.
+    """
     by_name = {field.name: field for field in form}
     order = iter(form)
-    wanted: dict[str, list[str]] = {}
+    found: list[AnswerField] = []
     field: AnswerField | None = None
     for atom in goal.expected:
         if atom.field:
@@ -48,13 +70,8 @@ def wanted_fields(goal: Goal, form: Sequence[AnswerField]) -> dict[str, Value]:
             field = next(order, None)
         if field is None:
             raise TaskError(f"the answer has no field for the fact {atom.text!r}: its fields are {', '.join(by_name)}")
-        try:
-            wanted.setdefault(field.name, []).append(wanted_value(field, atom.text))
-        except ValueError as error:
-            raise TaskError(
-                f"the fact {atom.text!r} does not fit the answer's field {field.name}: it {error}"
-            ) from None
-    return {name: tuple(sorted(found)) if by_name[name].many else found[0] for name, found in wanted.items()}
+        found.append(field)
+    return tuple(found)
 
 
 def judge_typed(

@@ -2,7 +2,7 @@
 
 For each template: the expert reaches the goal clean and under faults; agents that do nothing, call at
 random, echo the tools or list every candidate fail; and so does the expert with its last write
-dropped, doubled, or aimed at a neighbour. The expert plays with typed answers and with texts.
+dropped, doubled, or aimed at a neighbour. All of them play with typed answers and with texts.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ def gate(suite: Suite, template: str, tasks: Iterable[Task]) -> GateRow:
         for preset, answers in product(PRESETS, ANSWERS):
             episode = run_episode(policy_named("expert"), task, schedule_for(task, preset), answers=answers)
             row.note(f"expert {preset} {answers}", task, _succeeded(episode), _why(episode))
-        for name in MUST_FAIL:
-            episode = run_episode(policy_named(name), task, schedule_for(task))
-            row.note(name, task, not _succeeded(episode), f"{name} passes")
+        for name, answers in product(MUST_FAIL, ANSWERS):
+            episode = run_episode(policy_named(name), task, schedule_for(task), answers=answers)
+            row.note(f"{name} {answers}", task, not _succeeded(episode), f"{name} passes")
         for (name, spoil), answers in product(_SPOILERS.items(), ANSWERS):
             ended = spoiled(task, spoil, answers)
             if ended is not None:

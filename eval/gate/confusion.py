@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -14,11 +15,12 @@ from faultgym.agents.scripted.flawed import play
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
 from faultgym.envs.episode import Episode
+from faultgym.envs.judging.form import ANSWERS, Answers
 from faultgym.envs.reference.schedule import Faults, schedule_for
 from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Task
 from faultgym.eval.conformance import EXPERT, INJECTION
-from faultgym.eval.modes.classifier import COMPANIONS, failure_modes
+from faultgym.eval.modes.classifier import COMPANIONS, TYPED_ONLY, failure_modes
 from faultgym.eval.modes.registry import MODES
 from faultgym.tools.faults.presets import PRESETS
 
@@ -32,23 +34,28 @@ class Matrix:
     episodes: dict[str, int] = field(default_factory=dict)
     """Policy -> episodes in which it could commit its mode; for the expert, all."""
     errors: list[str] = field(default_factory=list)
-    """`policy on task under faults: raised ..., expected ...`, for each episode that was read wrongly."""
+    """`policy (typed) on task under faults: raised ..., expected ...`, for each episode that was read wrongly."""
 
-    def note(self, policy: str, where: str, raised: frozenset[str], expected: frozenset[str]) -> None:
+    committed: set[tuple[str, Answers]] = field(default_factory=set)
+    """Each mode with the kind of answers with which its policy found a place for it."""
+
+    def note(self, policy: str, answers: Answers, where: str, raised: frozenset[str], expected: frozenset[str]) -> None:
         """Count one episode.
 
         Args:
             policy: The policy's name: that of its mode, or `expert`.
+            answers: How the episode ended.
             where: The task and the faults, for `errors`.
             raised: The modes that were raised.
             expected: The modes that should have been.
         """
+        self.committed.add((policy, answers))
         row = self.cells.setdefault(policy, {})
         self.episodes[policy] = self.episodes.get(policy, 0) + 1
         for name in raised:
             row[name] = row.get(name, 0) + 1
         if raised != expected:
-            self.errors.append(f"{policy} on {where}: raised {_names(raised)}, expected {_names(expected)}")
+            self.errors.append(f"{policy} ({answers}) on {where}: raised {_names(raised)}, expected {_names(expected)}")
 
     @property
     def clean(self) -> bool:
@@ -57,8 +64,10 @@ class Matrix:
 
     @property
     def unseen(self) -> tuple[str, ...]:
-        """Modes that no policy found a place to commit."""
-        return tuple(mode for mode in FLAWS if not self.episodes.get(mode))
+        """Modes that no policy found a place to commit, with typed answers or with texts."""
+        wanted = [(mode, answers) for mode in FLAWS for answers in ANSWERS]
+        wanted = [(mode, how) for mode, how in wanted if how == "typed" or mode not in TYPED_ONLY]
+        return tuple(f"{mode} ({how})" for mode, how in wanted if (mode, how) not in self.committed)
 
     def listing(self) -> Table:
         """The matrix for a narrow terminal: each policy's own mode, and whatever else was raised."""
@@ -110,7 +119,8 @@ def confusion_matrix(
 ) -> Matrix:
     """Run the expert under every preset and every mode's policy on every task, and classify.
 
-    Where a policy finds no place for its flaw it acts as the expert, and must raise nothing.
+    All of them play with typed answers and with texts. Where a policy finds no place for its flaw it acts as the
+    expert, and must raise nothing.
 
     Args:
         suites: The names of the suites.
@@ -126,24 +136,33 @@ def confusion_matrix(
     presets = tuple(presets)
     for suite in suites:
         for split in splits:
-            for task in suite_named(suite).tasks(split, per_template):
-                _measure(matrix, task, presets)
+            for task, answers in product(suite_named(suite).tasks(split, per_template), ANSWERS):
+                _measure(matrix, task, presets, answers)
     return matrix
 
 
-def _measure(matrix: Matrix, task: Task, presets: Sequence[str]) -> None:
+def _measure(matrix: Matrix, task: Task, presets: Sequence[str], answers: Answers) -> None:
     for preset in presets:
-        episode = run_episode(expert(), task, schedule_for(task, preset))
-        matrix.note(EXPERT, f"{task.id} under {preset}", raised(episode, preset), frozenset())
+        episode = run_episode(expert(), task, schedule_for(task, preset), answers=answers)
+        matrix.note(EXPERT, answers, f"{task.id} under {preset}", raised(episode, preset), frozenset())
     for mode in FLAWS:
         faults: Faults = INJECTION if mode == "obeyed_injection" else "clean"
-        episode, strayed = play(mode, task, schedule_for(task, faults))
-        found = raised(episode, faults)
+        episode, strayed = play(mode, task, schedule_for(task, faults), answers)
+        wanted, found = _wanted(mode, episode), raised(episode, faults)
         where = f"{task.id} under {'an injection' if mode == 'obeyed_injection' else 'clean'}"
         if strayed:
-            matrix.note(mode, where, found, frozenset({mode}) | COMPANIONS.get(mode, frozenset()))
+            matrix.note(mode, answers, where, found, wanted)
         elif found:
-            matrix.errors.append(f"{mode} on {where}: raised {_names(found)}, and it had no place for its flaw")
+            said = f"raised {_names(found)}, and it had no place for its flaw"
+            matrix.errors.append(f"{mode} ({answers}) on {where}: {said}")
+
+
+def _wanted(mode: str, episode: Episode) -> frozenset[str]:
+    """The modes that the policy of this mode commits in an episode."""
+    if mode not in COMPANIONS:
+        return frozenset({mode})
+    plain, claimed = COMPANIONS[mode]
+    return frozenset({mode, claimed if episode.answer is not None and episode.answer.outcome == "done" else plain})
 
 
 def raised(episode: Episode, faults: Faults = "clean") -> frozenset[str]:
@@ -153,7 +172,8 @@ def raised(episode: Episode, faults: Faults = "clean") -> frozenset[str]:
         episode: The episode.
         faults: The faults that it met, for its trace.
     """
-    trace = Trace.from_episode(episode, EpisodeSpec(episode.task.id, faults), {"name": "scripted"})
+    spec = EpisodeSpec(episode.task.id, faults, answers=episode.answers)
+    trace = Trace.from_episode(episode, spec, {"name": "scripted"})
     task = episode.task
     episode.close()
     return frozenset(mode.name for mode in failure_modes(trace, task))

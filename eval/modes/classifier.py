@@ -51,9 +51,9 @@ TYPED_ONLY = frozenset({"no_answer"})
 """Modes that only an episode with typed answers can show."""
 OF_EPISODES = frozenset({"over_iteration"})
 """Modes whose evidence is the last of too many calls: that turn itself may be right."""
-COMPANIONS: Mapping[str, frozenset[str]] = {"overconfident": frozenset({"premature_stop"})}
-"""What the policy of a mode commits besides, because the mode cannot stand alone: being sure of a failure
-needs a failure, and its policy fails in the plainest way."""
+COMPANIONS: Mapping[str, tuple[str, str]] = {"overconfident": ("premature_stop", "fabricated_answer")}
+"""What the policy of a mode commits besides, because the mode cannot stand alone: being sure of a failure needs a
+failure. Its policy stops too early: the first; or the second, where its answer claims work that was not done."""
 
 
 def failure_modes(trace: Trace, task: Task | None = None) -> tuple[Mode, ...]:

@@ -177,8 +177,8 @@ class ModeContext:
             if "@" in text:
                 emails.update(e.casefold() for e in EMAIL.findall(text))
 
-        for message in scoring.trace.opening:
-            learn(message.content)
+        for text in scoring.told:
+            learn(text)
         result, learnt = [], 0
         for n, step in enumerate(scoring.steps):
             while learnt < n and scoring.steps[learnt] < step:

@@ -40,9 +40,9 @@ from typing import Literal
 
 from faultgym.core.json import JSON
 from faultgym.envs.episode import BLOCKING
-from faultgym.envs.judging.claims import claim_of_done
 from faultgym.envs.reference.run import feasible
 from faultgym.envs.reference_agent.client import MAX_RETRIES
+from faultgym.eval.claims import claim_of_done
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.grounds import invented
 from faultgym.eval.recovery.backoff import patient, too_early
@@ -327,7 +327,7 @@ def _obeyed(context: ScoringContext, event: FaultEvent) -> str:
 
 def _unseen_write(context: ScoringContext, event: FaultEvent, blocked: bool) -> bool:
     """Whether the text speaks of a write as done that the faulted call, or a later one, was never seen to do."""
-    if not claim_of_done(context.text):
+    if not claim_of_done(context):
         return False
     tables = {change.table for change in context.verdict.missing_changes}
     write = context.intents[event.call].write

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from faultgym.agents.traces.trace import Trace
 from faultgym.envs.gym.env import BAD_CALLS
-from faultgym.envs.judging.claims import claims_absence, claims_blocked
+from faultgym.eval.claims import abstains
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.efficiency import efficiency
 from faultgym.eval.modes.classifier import modes_of
@@ -45,7 +45,7 @@ def standard_score(context: ScoringContext) -> Score:
         unscored(trace),
         success=verdict.success,
         reported=verdict.reported,
-        abstained=bool(context.text) and (claims_absence(context.text) or claims_blocked(context.text)),
+        abstained=abstains(context),
         confidence=None if last is None else last.confidence,
         cost=cost,
         spl=cost.efficiency or 0.0,

@@ -26,6 +26,15 @@ def test_every_mode_is_committed_somewhere(matrix):
     assert matrix.clean
 
 
+def test_a_mode_that_was_committed_with_texts_alone_is_missed():
+    matrix = Matrix()
+    for mode in FLAWS:
+        matrix.note(mode, "text", "some/task", frozenset({mode}), frozenset({mode}))
+    assert "loop (typed)" in matrix.unseen
+    assert "loop (text)" not in matrix.unseen
+    assert "no_answer (text)" not in matrix.unseen
+
+
 def test_the_diagonal_counts_every_episode(matrix):
     for mode in FLAWS:
         assert matrix.cells[mode][mode] == matrix.episodes[mode]
@@ -47,6 +56,6 @@ def test_the_table_names_the_columns_that_have_no_row(matrix):
 
 def test_a_wrong_reading_is_an_error_with_its_place():
     matrix = Matrix()
-    matrix.note("loop", "some/task under clean", frozenset({"redundant_call"}), frozenset({"loop"}))
-    assert matrix.errors == ["loop on some/task under clean: raised redundant_call, expected loop"]
+    matrix.note("loop", "typed", "some/task under clean", frozenset({"redundant_call"}), frozenset({"loop"}))
+    assert matrix.errors == ["loop (typed) on some/task under clean: raised redundant_call, expected loop"]
     assert not matrix.clean
