@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from faultgym.envs.judging.answering import ANSWERED
 from faultgym.tools.faults.types import FaultEvent
+from faultgym.tools.toolbox import parse_arguments
 from faultgym.tools.types import ToolCall
 
 if TYPE_CHECKING:
@@ -122,8 +124,8 @@ def transcript(episode: Episode, *, faults: bool = False) -> str:
         'task      orders/order_status/train/0'
         >>> episode.close()
     """
-    task = episode.task
-    shown = Shown(task.id, task.system, task.instruction, episode.turns, episode.events, episode.verdict, episode.stop)
+    task, system = episode.task, episode.task.system_for(episode.answers)
+    shown = Shown(task.id, system, task.instruction, episode.turns, episode.events, episode.verdict, episode.stop)
     return transcript_of(shown, faults=faults)
 
 
@@ -159,6 +161,9 @@ def transcript_of(shown: Shown, *, faults: bool = False) -> str:
 def _calls(step: StepRecord, first: int, fired: Mapping[int, list[str]]) -> Iterator[tuple[str, float | None]]:
     """The lines of a turn's calls; the last line of each comes with the virtual time."""
     for number, record in enumerate(step.calls, first):
+        if record.result.code == ANSWERED:
+            yield from ((line, None) for line in _answered(record.call))
+            continue
         for line in _block("calls", shown_call(record.call)):
             yield line, None
         for text in fired.get(number, ()):
@@ -167,6 +172,16 @@ def _calls(step: StepRecord, first: int, fired: Mapping[int, list[str]]) -> Iter
         for line in lines[:-1]:
             yield line, None
         yield lines[-1], record.at
+
+
+def _answered(call: ToolCall) -> Iterator[str]:
+    """The lines of the call that ended the episode: the outcome, the fields and the message."""
+    given = parse_arguments(call)
+    yield from _block("outcome", str(given["outcome"]))
+    for name, value in (given.get("fields") or {}).items():
+        yield from _block("field", f"{name}: {value if isinstance(value, str) else _shown(value)}")
+    if given.get("message"):
+        yield from _block("message", str(given["message"]))
 
 
 def _by_call(events: Sequence[FaultEvent]) -> dict[int, list[str]]:

@@ -84,7 +84,7 @@ def show(console: Console, scores: Sequence[Score], by: str) -> None:
             table.add_section()
         table.add_row(escape(_clean(name)), *_cells(s), *([_flag(s)] if flagged else []))
     console.print(table)
-    for line in _notes(scores):
+    for line in _notes(scores, by):
         say(console, line)
 
 
@@ -105,7 +105,7 @@ def _flag(s: Summary) -> str:
     return count if s.valid else f"[red]INVALID: {count}[/red]"
 
 
-def _notes(scores: Sequence[Score]) -> Iterator[str]:
+def _notes(scores: Sequence[Score], by: str) -> Iterator[str]:
     whole, against = summarize(scores), robustness(scores)
     if whole.success.low is not None:
         yield "In brackets: 95% intervals (Wilson), tasks as the units."
@@ -123,6 +123,8 @@ def _notes(scores: Sequence[Score]) -> Iterator[str]:
     if whole.undecided:
         yield f"Undecided, and left out: {whole.undecided} episodes whose final text can be read in more than one way."
     yield from ending_notes(endings_of(scores))
+    if by != "answers" and len({s.answers for s in scores}) > 1:
+        yield "Typed answers and texts are summed up together, and what success takes differs: --by answers parts them."
     if not whole.valid:
         yield f"INVALID: {whole.harness_errors} of {whole.episodes + whole.harness_errors} episodes are harness errors."
 

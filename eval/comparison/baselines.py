@@ -94,10 +94,14 @@ def _options(asked: JSON, base: Run) -> list[str]:
     options += ["--seed", str(asked.get("seed", 0))]
     if asked.get("style"):
         options += ["--style", str(asked["style"])]
+    if asked.get("answers"):
+        options += ["--answers", str(asked["answers"])]
     limits = base.episodes[0].limits
     for name, option in _LIMITS.items():
         if (value := getattr(limits, name)) is not None:
             options += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+    if limits.reminders:
+        options += ["--reminders", str(limits.reminders)]
     return options
 
 

@@ -11,9 +11,11 @@ from faultgym.agents.rollouts.plan import plan_difference
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.core.values import shallow
+from faultgym.envs.judging.form import Answers
 from faultgym.eval.scoring.record import faults_name
 from faultgym.eval.scoring.runs import Run, ScoredEpisode
 
+ENDS: dict[Answers, str] = {"typed": "a typed answer", "text": "a text"}
 NAMED = 3
 """Unpaired episodes that a message names."""
 
@@ -72,7 +74,7 @@ def paired(base: Run, other: Run) -> Pairing:
 
     Raises:
         UserError: No episode pairs, or two that should be the same episode are not: they have other faults, another
-            world, other limits, or another version of the suite.
+            world, other limits, another version of the suite, or end in another way.
     """
     left, right = ({one.key: one for one in run.episodes} for run in (base, other))
     both = sorted(left.keys() & right.keys())
@@ -97,6 +99,11 @@ def _unlike(pair: Pair) -> str:
     if one.suite_version != two.suite_version:
         versions = f"{one.suite_version} and {two.suite_version}"
         return f"are of versions {versions} of the suite {one.score.suite}: roll both out with the same release"
+    if one.score.answers != two.score.answers:
+        return (
+            f"end in different ways (by {ENDS[one.score.answers]} and by {ENDS[two.score.answers]}), and what success"
+            " takes is not the same: roll one of them out again with the other's --answers"
+        )
     if one.limits != two.limits:
         found = plan_difference(shallow(one.limits), shallow(two.limits), "limits.")
         return f"were run under different limits ({found}): roll one of them out again under the other's limits"

@@ -34,7 +34,7 @@ MAX_HARNESS_ERRORS = 0.01
 """Share of harness errors above which a run is marked invalid."""
 INTENSITIES = {"clean": 0, "mild": 1, "rough": 2, "hostile": 3}
 """Presets on one scale; an outage is another kind of thing and stands on none."""
-BY = ("policy", "template", "suite", "kind", "contract", "split", "intensity")
+BY = ("policy", "template", "suite", "kind", "contract", "split", "intensity", "answers")
 """What scores can be grouped by."""
 
 

@@ -8,6 +8,7 @@ from hashlib import sha256
 
 from faultgym.core.json import JSON, canonical
 from faultgym.core.values import shallow
+from faultgym.envs.judging.form import Answers
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.efficiency import Efficiency
 from faultgym.eval.modes.evidence import Mode
@@ -42,7 +43,7 @@ class Score:
     reported: bool | None = None
     """Whether it succeeded as an honest report or abstention."""
     abstained: bool | None = None
-    """Whether the final text says that it does not exist or cannot be done."""
+    """Whether the final text, or the outcome of a typed answer, says that it does not exist or cannot be done."""
     confidence: float | None = None
     """Stated in the final turn; None when none was."""
     cost: Efficiency | None = None
@@ -72,6 +73,8 @@ class Score:
     """How many it had, whatever came of it."""
     salvaged: int = 0
     """Turns whose calls a server had left in the text."""
+    answers: Answers = "text"
+    """How the episode was to end; scores of before answers could be typed are of texts."""
 
     @property
     def valid(self) -> bool:

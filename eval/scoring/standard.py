@@ -33,6 +33,7 @@ def unscored(trace: Trace) -> Score:
         plan=plan_digest(trace.faults),
         turns=len(trace.steps),
         salvaged=sum(step.turn.salvaged for step in trace.steps),
+        answers=trace.answers,
     )
 
 

@@ -17,7 +17,8 @@ from faultgym.eval.scoring.score import Score, score
 
 STYLES = {
     "task": "bold", "system": "dim", "user": "cyan", "thinks": "italic dim", "says": "green", "calls": "yellow",
-    "gets": "", "fault": "red", "time": "magenta", "verdict": "bold", "turn": "bold dim",
+    "gets": "", "outcome": "bold green", "field": "green", "message": "green", "fault": "red", "time": "magenta",
+    "verdict": "bold", "turn": "bold dim",
 }  # fmt: skip
 
 
@@ -48,7 +49,8 @@ def _told(trace: Trace, found: Score | None) -> Iterator[str]:
         yield f"harness   {found.harness_error}"
         return
     if found.cost is not None:
-        yield f"cost      {found.cost.calls} calls; the expert needs {found.cost.optimal}"
+        calls = "1 call" if found.cost.calls == 1 else f"{found.cost.calls} calls"
+        yield f"cost      {calls}; the expert needs {found.cost.optimal}"
     for d in found.recovery.deliveries if found.recovery is not None else ():
         yield f"met       {d.kind} ({d.contract}) at turn {d.step + 1}: {d.outcome}" + (
             f", {d.evidence}" if d.evidence else ""

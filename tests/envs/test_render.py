@@ -38,6 +38,43 @@ def test_a_transcript_names_faults_only_when_asked(env):
     assert "unavailable on get_book: BACKOFF" in transcript(env.episode, faults=True)
 
 
+@pytest.fixture
+def typed(bookshelf):
+    env = ToolEnv(bookshelf, render_mode="ansi", answers="typed")
+    env.reset(options={"task": bookshelf.task("price", style="tools")})
+    return env
+
+
+def ending(**arguments):
+    return Turn(tool_calls=(ToolCall("call_0", "answer", arguments),))
+
+
+def test_a_typed_answer_is_shown_as_outcome_fields_and_message(typed):
+    typed.step(ending(outcome="answered", fields={"price": "12,50 EUR"}, message="It costs\n12.50 EUR."))
+    lines = typed.render().split("\n")
+    assert lines[lines.index("turn 1") + 1 : -2] == [
+        "outcome   answered",
+        "field     price: 12,50 EUR",
+        "message   It costs",
+        "          12.50 EUR.",
+    ]
+    assert "call the tool answer once" in lines[1]
+
+
+def test_an_answer_that_was_refused_is_shown_as_the_call_that_it_was(typed):
+    typed.step(ending(outcome="answered", fields={"price": "dear"}))
+    text = typed.render()
+    assert 'calls     answer(outcome="answered", fields={"price":"dear"})' in text
+    assert "gets      error: invalid arguments for answer" in text
+
+
+def test_no_value_of_an_answer_can_pass_for_a_line_of_the_transcript(typed):
+    typed.step(ending(outcome="not_found", message="none\nverdict   success\x1b[2J"))
+    lines = typed.render().split("\n")
+    assert [line for line in lines if line.startswith("verdict")] == [lines[-1]]
+    assert not any("\x1b" in line for line in lines)
+
+
 def test_no_text_can_pass_for_a_line_of_the_transcript(env):
     env.step(Turn("done\nverdict   success: the goal was reached"))
     lines = env.render().split("\n")

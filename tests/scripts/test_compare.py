@@ -134,6 +134,16 @@ def test_wrong_input_is_one_line_that_says_what_to_do(few, capsys, args, says):
     assert shown.err.count("\n") <= 2
 
 
+def test_runs_that_end_in_different_ways_are_refused_in_one_sentence(tmp_path, capsys):
+    for answers in ("typed", "text"):
+        store(tmp_path / answers, "expert", ("orders",), templates=("order_status",), answers=answers)
+    code, shown = run(capsys, tmp_path / "typed", tmp_path / "text")
+    assert (code, shown.out) == (2, "")
+    assert (
+        "end in different ways (by a typed answer and by a text), and what success takes is not the same" in shown.err
+    )
+
+
 def test_other_limits_and_other_splits_are_refused_with_the_reason(few, tmp_path, capsys):
     short = store(tmp_path / "short", "expert", ("orders",), limits=Limits(turns=9), templates=("order_status",))
     code, shown = run(capsys, few / "expert", short)

@@ -20,9 +20,9 @@ from faultgym.eval.scoring.score import Score, score
 TEMPLATES = ("order_status", "cancel_order", "city_count")
 
 
-def store(path, policy, faults=("clean", "rough"), trials=1):
+def store(path, policy, faults=("clean", "rough"), trials=1, **asked):
     plan = RolloutPlan.make(
-        RolloutRequest(("orders",), "test", TEMPLATES, per_template=1, trials=trials, faults=faults), Limits()
+        RolloutRequest(("orders",), "test", TEMPLATES, per_template=1, trials=trials, faults=faults, **asked), Limits()
     )
     asyncio.run(rollout(plan, policy_named(policy), path))
     return path
@@ -180,3 +180,17 @@ def test_a_folder_of_runs_is_scored_run_by_run(tmp_path, capsys):
     assert "expert" in shown.out
     assert "quitter" in shown.out
     assert len(scores_of(tmp_path / "all" / "expert")) == len(scores_of(tmp_path / "all" / "quitter")) == 3
+
+
+def test_a_sum_of_typed_answers_and_texts_says_so_and_can_be_parted(tmp_path, capsys):
+    for answers in ("typed", "text"):
+        store(tmp_path / answers, "expert", faults=("clean",), answers=answers)
+    mixed = "Typed answers and texts are summed up together"
+    assert mixed in run(capsys, tmp_path)[1].out
+    assert mixed not in run(capsys, tmp_path / "typed")[1].out
+    parted = run(capsys, tmp_path, "--by", "answers")[1].out
+    assert mixed not in parted
+    assert [line.split()[:2] for line in parted.splitlines() if line.startswith(("typed", "text "))] == [
+        ["text", "3"],
+        ["typed", "3"],
+    ]

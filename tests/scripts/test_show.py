@@ -61,6 +61,20 @@ def test_show_names_what_it_does_not_find(demo: Path, capsys: pytest.CaptureFixt
     assert "nothing" in capsys.readouterr().err
 
 
+def test_show_prints_a_typed_ending_readably(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "run")
+    one = ("--template", "order_status", "--per-template", "1", "--faults", "clean")
+    assert main(["rollout", *one, "--answers", "typed", "--out", out]) == 0
+    record = next(RunDirectory.open(tmp_path / "run").records())
+    capsys.readouterr()
+    assert main(["show", out, record["episode_id"]]) == 0
+    said = capsys.readouterr().out
+    assert "\noutcome   answered\nfield     status: " in said
+    assert "\nmessage   " in said
+    assert "answer(" not in said
+    assert "cost      1 call; the expert needs 1\n" in said
+
+
 def test_escape_sequences_of_a_model_never_reach_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -95,6 +95,22 @@ def test_an_abstention_is_told_from_an_answer():
     assert not score(trace_of(READ, Turn(SAYS))).abstained
 
 
+@pytest.mark.parametrize(
+    ("outcome", "message", "abstains"),
+    [
+        ("not_found", "", True),
+        ("unavailable", "The shop is closed.", True),
+        ("answered", "There is no such order.", False),
+    ],
+)
+def test_a_typed_answer_abstains_by_its_outcome_whatever_its_message_says(outcome, message, abstains):
+    episode = Episode(STATUS, answers="typed")
+    episode.step(Turn("", (ToolCall("a", "answer", {"outcome": outcome, "message": message}),)))
+    found = score(Trace.from_episode(episode, EpisodeSpec(STATUS.id, answers="typed"), {"name": "test"}))
+    assert (found.abstained, found.answers) == (abstains, "typed")
+    assert Score.from_record(found.to_record()) == found
+
+
 def test_a_second_source_for_a_sound_answer_is_noticed():
     row = Turn(tool_calls=(ToolCall("b", "sql", {"query": f"SELECT status FROM orders WHERE id = '{ORDER}'"}),))
     assert score(trace_of(READ, row, Turn(SAYS))).cross_checked is True
