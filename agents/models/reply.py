@@ -23,8 +23,10 @@ from faultgym.agents.models.salvage import calls_in_text
 from faultgym.agents.traces.chat import call_text
 from faultgym.core.json import JSON
 from faultgym.core.text import storable
+from faultgym.envs.judging.answering import ANSWER
 from faultgym.envs.messages.hermes import json_text, split_thoughts
 from faultgym.envs.messages.turn import CUT_SHORT, Turn
+from faultgym.tools.toolbox import MalformedCall, parse_arguments
 from faultgym.tools.types import ToolCall
 
 _CONFIDENCE = re.compile(
@@ -260,18 +262,38 @@ def logprobs(value: Any, ids: list[int] | None) -> tuple[float, ...] | None:
 
 
 def with_confidence(turn: Turn) -> Turn:
-    """The final turn with its stated confidence taken out of its text, where the text ends with one.
+    """The final turn with its stated confidence, which is taken out of its text where the text ends with one.
+
+    A call of `answer` is left as it was sent; its message, or the text beside it, may end with a confidence.
 
     Example:
         >>> turn = with_confidence(Turn("It has shipped. Confidence: 80%"))
         >>> turn.text, turn.confidence
         ('It has shipped.', 0.8)
     """
-    found = _CONFIDENCE.search(turn.text[-80:]) if turn.final else None
-    if found is None:
+    last = next((text for text in (_message(turn), turn.text) if _CONFIDENCE.search(text[-80:])), "")
+    found = _CONFIDENCE.search(last[-80:])
+    if found is None or not (turn.final or _answer(turn)):
         return turn
     stated = float(found[1]) / (100 if found[2] or float(found[1]) > 1 else 1)
     if not 0 <= stated <= 1:
         return turn
+    if not turn.final:
+        return replace(turn, confidence=stated)
     text = turn.text[: max(0, len(turn.text) - 80) + found.start()].rstrip()
     return replace(turn, text=text, confidence=stated)
+
+
+def _answer(turn: Turn) -> ToolCall | None:
+    """The call of `answer` in a turn."""
+    return next((call for call in turn.tool_calls if call.name == ANSWER), None)
+
+
+def _message(turn: Turn) -> str:
+    """What a call of `answer` tells the person; empty where there is none that parses."""
+    call = _answer(turn)
+    try:
+        message = parse_arguments(call).get("message") if call is not None else None
+    except MalformedCall:
+        message = None
+    return message if isinstance(message, str) else ""

@@ -16,6 +16,8 @@ ANSWERED = "answered"
 """Code of the result of a call of `answer` that ended its episode."""
 ACKNOWLEDGED = "The answer was recorded."
 NOT_WITH_ANSWER = "error: not done: a call of answer ends the task, so it has to be the only call of its turn"
+CALL_ANSWER = f"When you are done, call the tool {ANSWER} once"
+"""How the system message of a task with a typed answer begins to say how to end."""
 REMINDER = "That is not the end yet: to finish, call the tool answer."
 """What a turn of plain text is answered with where the budget allows for a reminder."""
 _OUTCOME: dict[str, Any] = {
@@ -73,9 +75,7 @@ def open_answer_tool() -> ToolSpec:
 def closing_rule(form: Sequence[AnswerField]) -> str:
     """What the system message says of the answer, for models that see no schema of a task's own."""
     fields = f" Its fields: {outline(form)}." if form else ""
-    return (
-        f"When you are done, call the tool {ANSWER} once, with outcome{', fields' if form else ''} and message.{fields}"
-    )
+    return f"{CALL_ANSWER}, with outcome{', fields' if form else ''} and message.{fields}"
 
 
 class BadAnswer(ValueError):

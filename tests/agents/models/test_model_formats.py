@@ -2,6 +2,7 @@
 """Calls in text, prompts by name, policy options, and the limiter in front of a server: what needs no server."""
 
 import asyncio
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -12,13 +13,15 @@ from hypothesis import strategies as st
 from faultgym.agents.models.concurrency import ConcurrencyLimiter
 from faultgym.agents.models.formats import FORMATS
 from faultgym.agents.models.openai import policy_from
-from faultgym.agents.models.prompts import NAMES, NONE, prompt_text, system_text
+from faultgym.agents.models.prompts import NAMES, NONE, TYPED_ENDINGS, prompt_text, system_text
 from faultgym.agents.models.prompts.examples import few_shot
 from faultgym.agents.models.replicas import RetryPolicy, too_long
 from faultgym.agents.models.reply import with_confidence
 from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.engine import described
 from faultgym.core.errors import UserError
+from faultgym.envs.judging.answering import CALL_ANSWER
+from faultgym.envs.judging.form import ANSWERS
 from faultgym.envs.messages.turn import Turn
 from faultgym.tools.types import ToolCall
 
@@ -119,6 +122,20 @@ def test_a_stated_confidence_is_read_and_taken_out(text, confidence, left):
     assert (turn.confidence, turn.text) == (confidence, left)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "It is paid.\nConfidence: 85%"), ("So: Confidence: 85%", "Paid."), ("Confidence: 85%", None)],
+)
+def test_a_confidence_beside_or_in_a_typed_answer_is_read_and_the_call_left_as_it_is(text, message):
+    turn = Turn(text, (ToolCall("a", "answer", {"outcome": "answered", "message": message}),))
+    assert with_confidence(turn) == replace(turn, confidence=0.85)
+
+
+def test_a_malformed_answer_states_no_confidence():
+    turn = Turn("", (ToolCall("a", "answer", None, '{"message": "Confidence: 85%"'),))
+    assert with_confidence(turn) == turn
+
+
 def test_a_turn_with_calls_states_no_confidence():
     turn = Turn("Confidence: 85%", (ToolCall("a", "sql"),))
     assert with_confidence(turn) == turn
@@ -127,10 +144,35 @@ def test_a_turn_with_calls_states_no_confidence():
 # ---- prompts ----------------------------------------------------------------------------------------
 
 
-def test_the_worked_examples_are_what_the_expert_does_today():
-    assert few_shot().strip() in prompt_text("few_shot"), (
-        "python -m faultgym.agents.models.prompts.examples > agents/models/prompts/few_shot.md"
-    )
+@pytest.mark.parametrize("answers", ANSWERS)
+def test_the_worked_examples_are_what_the_expert_does_today(answers):
+    mend = "python -m faultgym.agents.models.prompts.examples"
+    assert few_shot(answers).strip() in prompt_text("few_shot", answers), mend
+
+
+TYPED = f"You are a desk. {CALL_ANSWER}, with outcome and message."
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != NONE])
+def test_a_prompt_says_that_the_answer_is_a_call_where_the_task_does(name):
+    texts = system_text("You are a desk.", name, True), system_text(TYPED, name, True)
+    assert "without a tool call is your final answer" in texts[0]
+    assert "`answer`" not in texts[0]
+    assert "final answer" not in texts[1]
+    assert "without a tool call is no answer" in texts[1]
+    assert "the message of your answer" in texts[1]
+
+
+def test_each_sentence_on_the_end_is_in_a_prompt():
+    texts = "\n".join(prompt_text(name) for name in NAMES) + system_text("", "plain", True)
+    typed = "\n".join(prompt_text(name, "typed") for name in NAMES) + system_text(TYPED, "plain", True)
+    assert [told for told, instead in TYPED_ENDINGS.items() if told not in texts or instead not in typed] == []
+
+
+def test_a_prompt_of_ones_own_is_taken_as_it_is(tmp_path):
+    path = tmp_path / "mine.md"
+    path.write_text("A message without a tool call is your final answer.")
+    assert system_text(TYPED, str(path), False).endswith("is your final answer.")
 
 
 def test_each_prompt_adds_to_the_tasks_own_message():
