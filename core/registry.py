@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from threading import get_ident
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
@@ -62,6 +63,8 @@ class Registry(Mapping[str, T], Generic[T]):
         self._entries: dict[str, T] = {}
         self._points = {n: EntryPoint(name=n, value=v, group=group) for n, v in (lazy or {}).items()}
         self._ready = False
+        self._loading: set[int] = set()
+        """Threads that are importing the built-in modules."""
 
     def add(self, name: str, entry: T) -> T:
         """Take a built-in entry, unchecked: the project's own tests check those.
@@ -169,18 +172,20 @@ class Registry(Mapping[str, T], Generic[T]):
             raise self._error(f"there is no {self.noun} {name!r}; {hint}") from None
 
     def _load(self) -> None:
-        if self._ready:
+        """Have the built-in modules imported. Threads that come at one time all import, and so wait for each other."""
+        thread = get_ident()
+        if self._ready or thread in self._loading:  # the modules register while they are imported
             return
-        self._ready = True  # before the imports: the modules register while they are imported
+        self._loading.add(thread)
         try:
             for module in self._builtin:
                 import_module(module)
-        except BaseException:
-            self._ready = False
-            raise
-        for point in sorted(entry_points(group=self.group), key=lambda p: (p.name, p.value)):
-            if point.name not in self._entries:
-                self._points.setdefault(point.name, point)
+            for point in sorted(entry_points(group=self.group), key=lambda p: (p.name, p.value)):
+                if point.name not in self._entries:
+                    self._points.setdefault(point.name, point)
+        finally:
+            self._loading.discard(thread)
+        self._ready = True
 
     def _from_point(self, name: str) -> T:
         point = self._points[name]

@@ -40,12 +40,12 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="POLICY",
-        help="Only traces of this policy, such as a teacher's; * stands for anything. May be repeated.",
+        help="Only traces of this policy, such as a teacher's (* stands for anything); the option may be repeated.",
     ),
 ]
 Filters = Annotated[
     list[str] | None,
-    typer.Option("--filter", metavar="NAME", help="A further data filter, by name. May be repeated."),
+    typer.Option("--filter", metavar="NAME", help="A further data filter, by name; the option may be repeated."),
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Processes that read traces.", rich_help_panel=WORK)]
 Seed = Annotated[int, typer.Option(help="Which of several are taken, and their order.", rich_help_panel=SIZE)]

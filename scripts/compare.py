@@ -41,12 +41,12 @@ Names = Annotated[
     list[str] | None, typer.Option("--name", help="What to call the runs, in their order. (default: the folders)")
 ]
 Modes = Annotated[
-    list[str] | None, typer.Option(help="Compare only this failure mode; may be repeated. (default: all)")
+    list[str] | None, typer.Option(help="Compare only this failure mode; the option may be repeated. (default: all)")
 ]
 CleanMargin = Annotated[float, typer.Option(help="Loss of success without faults that would be accepted.")]
 Alpha = Annotated[float, typer.Option(min=0.0001, max=0.5, help="Chance of a false verdict.")]
 Resamples = Annotated[int, typer.Option(min=100, max=1_000_000, help="Bootstrap samples.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of the resampling.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the resampling.")]
 Full = Annotated[bool, typer.Option("--all", help="Show every slice and metric.")]
 Tasks = Annotated[int, typer.Option(min=0, help="Gained and lost tasks to list.")]
 JsonPath = Annotated[Path | None, typer.Option("--json", metavar="PATH", help="Also write all figures as JSON.")]
@@ -60,7 +60,9 @@ Models = Annotated[
 TextMargin = Annotated[float, typer.Option(help="Bits per byte that would be accepted as a loss.", **FORGETTING)]
 Harness = Annotated[
     list[str] | None,
-    typer.Option("--lm-eval", metavar="TASK", help="An lm-evaluation-harness task; may be repeated.", **FORGETTING),
+    typer.Option(
+        "--lm-eval", metavar="TASK", help="An lm-evaluation-harness task; the option may be repeated.", **FORGETTING
+    ),
 ]
 
 

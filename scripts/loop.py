@@ -36,7 +36,9 @@ Model = Annotated[str | None, typer.Option(help="The model to begin with: an emb
 Config = Annotated[Path | None, typer.Option("--config", help="A YAML file of settings.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as sft.learning_rate=1e-3; may be repeated."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any setting, such as sft.learning_rate=1e-3; the option may be repeated."
+    ),
 ]
 Rounds = Annotated[int | None, typer.Option(help="Rounds in all; may be raised later. (default: 1)")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on; what is not given is as the loop was begun.")]

@@ -50,7 +50,7 @@ def play(
         "runs/played"
     ),
     suite: Annotated[str, typer.Option(help="The suite of the task, when none is named.")] = "orders",
-    seed: Annotated[int, typer.Option(help="For the faults.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the faults.")] = 0,
     player: Annotated[str, typer.Option(help="Who plays, if the trace is to say so.")] = "",
     answers: AnswersOption = None,
 ) -> None:

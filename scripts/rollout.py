@@ -59,7 +59,7 @@ Trials = Annotated[
     int | None, typer.Option("--trials", "-k", min=1, help="Episodes of each task. (default: 1)", **TASKS)
 ]
 FaultNames = Annotated[list[str] | None, typer.Option(help=f"{FAULTS} (default: rough)", **TASKS)]
-Seed = Annotated[int | None, typer.Option(help="Of tasks and faults. (default: 0)", **TASKS)]
+Seed = Annotated[int | None, typer.Option(help="Seed of tasks and faults. (default: 0)", **TASKS)]
 Turns = Annotated[int | None, typer.Option(help="Turns of the policy. (default: 60)", **LIMITS)]
 Calls = Annotated[int | None, typer.Option(help="Calls of tools. (default: no limit)", **LIMITS)]
 Tokens = Annotated[int | None, typer.Option(help="Tokens that the policy writes. (default: no limit)", **LIMITS)]

@@ -15,7 +15,9 @@ from faultgym.agents.models.server import Server, Serving, last_words, served
 
 Model = Annotated[str, typer.Argument(help="tiny, smollm2, a folder, or a hub id.")]
 More = Annotated[list[str] | None, typer.Argument(help="After --: options for vLLM's own server.")]
-Adapters = Annotated[list[Path] | None, typer.Option("--adapter", help="A LoRA adapter's folder; may be repeated.")]
+Adapters = Annotated[
+    list[Path] | None, typer.Option("--adapter", help="A LoRA adapter's folder; the option may be repeated.")
+]
 Replicas = Annotated[int, typer.Option(min=1, help="Servers, on this port and those that follow.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
 Python = Annotated[

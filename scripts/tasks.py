@@ -33,19 +33,19 @@ MATRIX_WIDTH = 140
 def tasks(
     ids: Annotated[
         list[str] | None,
-        typer.Argument(help="Tasks to show whole, such as orders/order_status/dev/0; files for --judge"),
+        typer.Argument(help="Tasks to show whole, such as orders/order_status/dev/0; files for --judge."),
     ] = None,
-    suite: Annotated[str, typer.Option(help="Only this suite: its name, or module:SUITE")] = "",
-    split: Annotated[str, typer.Option(help="The split whose templates are listed")] = "train",
+    suite: Annotated[str, typer.Option(help="Only this suite: its name, or module:SUITE.")] = "",
+    split: Annotated[str, typer.Option(help="The split whose templates are listed.")] = "train",
     check: Annotated[
-        bool, typer.Option("--check", help="Run conformance kit, gate and confusion matrix; exit 1 unless clean")
+        bool, typer.Option("--check", help="Run conformance kit, gate and confusion matrix; exit 1 unless clean.")
     ] = False,
-    per_template: Annotated[int, typer.Option(min=1, help="Tasks of each template that --check tries")] = 2,
+    per_template: Annotated[int, typer.Option(min=1, help="Tasks of each template that --check tries.")] = 2,
     judge: Annotated[
-        bool, typer.Option("--judge", help="Judge files of labelled answers and episodes; by default a checkout's")
+        bool, typer.Option("--judge", help="Judge files of labelled answers and episodes; by default a checkout's.")
     ] = False,
-    faults: Annotated[bool, typer.Option("--faults", help="List the kinds of faults and how one recovers")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line")] = False,
+    faults: Annotated[bool, typer.Option("--faults", help="List the kinds of faults and how one recovers.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
 ) -> None:
     """List task templates, show tasks, list fault kinds, check that every task holds, or judge labelled play."""
     console = stdout_console()

@@ -39,7 +39,9 @@ Template = Annotated[
 Config = Annotated[Path | None, typer.Option("--config", help="A YAML file of settings.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any setting (docs/training.md, docs/grpo.md); may be repeated."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any setting (docs/training.md, docs/grpo.md); the option may be repeated."
+    ),
 ]
 Epochs = Annotated[float | None, typer.Option(help="Passes over the data.", rich_help_panel=STEPS)]
 MaxSteps = Annotated[

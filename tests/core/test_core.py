@@ -3,7 +3,9 @@
 import json
 import math
 import sys
+import threading
 from contextlib import suppress
+from importlib import import_module, invalidate_caches
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -150,6 +152,60 @@ def test_entry_points_extend_a_registry_and_are_checked_when_asked_for(monkeypat
         found.named("seconds")
     with pytest.raises(UserError, match="no_such_module:x\\) cannot be imported"):
         found.named("gone")
+
+
+SLOW = """
+import threading
+begun, go, entries = threading.Event(), threading.Event(), []
+def wait():
+    begun.set()
+    assert go.wait(30)
+"""
+
+
+def test_a_thread_waits_for_the_built_in_entries_that_another_one_is_importing(tmp_path, monkeypatch):
+    (tmp_path / "slow_gate.py").write_text(SLOW)
+    (tmp_path / "slow_numbers.py").write_text("import slow_gate\nslow_gate.wait()\nslow_gate.entries[0].add('late', 3)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    gate = import_module("slow_gate")
+    found: Registry[int] = Registry("number", "faultgym.test_numbers", builtin=("slow_numbers",))
+    gate.entries.append(found)
+    moved = threading.Event()
+    real = registry.import_module
+
+    def watched(name):
+        if threading.current_thread().name == "second":
+            moved.set()
+        return real(name)
+
+    monkeypatch.setattr(registry, "import_module", watched)
+    seen = {}
+
+    def ask():
+        name = threading.current_thread().name
+        seen[name] = found.get("late")
+        moved.set()
+
+    first, second = (threading.Thread(target=ask, name=name) for name in ("first", "second"))
+    first.start()
+    assert gate.begun.wait(30)
+    moved.clear()
+    second.start()
+    assert moved.wait(30)  # it has its answer, or waits for the import
+    gate.go.set()
+    first.join()
+    second.join()
+    assert seen == {"first": 3, "second": 3}
+
+
+def test_an_import_that_fails_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found: Registry[int] = Registry("number", "faultgym.test_numbers", builtin=("later_numbers",))
+    with pytest.raises(ModuleNotFoundError):
+        list(found)
+    (tmp_path / "later_numbers.py").write_text("")
+    invalidate_caches()
+    assert list(found) == []
 
 
 def test_the_bank_is_bounded_and_forgets_by_shelf():
