@@ -6,6 +6,7 @@ FaultgymError
 |   |-- TaskError        an unknown suite, template, split or task id
 |   `-- TraceError       a trace or store that cannot be read
 `-- HarnessError         our own fault or the infrastructure's: recorded, retried, never scored
+    `-- ServerRefusal    a model server that understood a chat and will not serve it
 """
 
 from __future__ import annotations
@@ -33,3 +34,7 @@ class TraceError(UserError):
 
 class HarnessError(FaultgymError):
     """A failure of the harness or its machine while an episode ran; the episode says nothing about its policy."""
+
+
+class ServerRefusal(HarnessError):
+    """A model server understood a chat and will not serve it; another chat may fare better."""

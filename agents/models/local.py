@@ -19,6 +19,7 @@ from typing import Protocol
 
 from faultgym.agents.models.files import is_embedded, model_path, model_version
 from faultgym.agents.models.formats import FORMATS, Format
+from faultgym.agents.models.history import asked, assistant_message, extra_of
 from faultgym.agents.models.openai import continued
 from faultgym.agents.models.prompts import system_text
 from faultgym.agents.models.reply import numbered, with_confidence
@@ -264,12 +265,7 @@ class LocalActor:
             turn: A turn of the episode so far.
         """
         self._messages.extend(self._heard(observation))
-        message: JSON = {"role": "assistant", "content": storable(turn.text)}
-        if turn.reasoning:
-            message["reasoning_content"] = storable(turn.reasoning)
-        if turn.tool_calls:
-            message["tool_calls"] = [_asked(call) for call in turn.tool_calls]
-        self._messages.append(message)
+        self._messages.append(_remembered(turn))
         self._turns += 1
 
     def _heard(self, observation: Observation) -> Iterator[JSON]:
@@ -315,15 +311,26 @@ class LocalActor:
         calls = numbered(turn.tool_calls, self._turns)
         message: JSON = {"role": "assistant", "content": text}
         if calls and not format.repeats_text:
-            message = {"role": "assistant", "content": turn.text, "tool_calls": [_asked(call) for call in calls]}
+            message = {"role": "assistant", "content": turn.text or None, "tool_calls": [asked(call) for call in calls]}
         new, kept, chain = continued(self._chain, prompt, sampled.ids)
         finish = turn.finish_reason if sampled.ended else "length"
         turn = replace(turn, tool_calls=calls, finish_reason=finish, token_ids=sampled.ids, logprobs=sampled.logprobs)
         turn = replace(turn, prompt_ids=new, prompt_kept=kept)
-        self._messages.append(message)
+        turn = with_confidence(turn) if self._policy.prompting.confidence else turn
+        turn = replace(turn, extra=extra_of(turn, message))
+        self._messages.append(_remembered(turn))
         self._chain, self._written = chain, (text, sampled.ended)
         self._turns += 1
-        return with_confidence(turn) if self._policy.prompting.confidence else turn
+        return turn
+
+
+def _remembered(turn: Turn) -> JSON:
+    """The message of a turn as templates want it: a text in any case, and arguments that are objects."""
+    message = assistant_message(turn)
+    message["content"] = message["content"] or ""
+    if "tool_calls" in message:
+        message["tool_calls"] = [_asked(call) for call in turn.tool_calls]
+    return message
 
 
 def _asked(call: ToolCall) -> JSON:

@@ -19,7 +19,9 @@ from hashlib import blake2b
 
 import orjson
 
+from faultgym.agents.models.asking import RequestOptions, guide, hint, unparsed
 from faultgym.agents.models.formats import FORMATS, Format
+from faultgym.agents.models.history import assistant_message, called, extra_of
 from faultgym.agents.models.http_client import Address
 from faultgym.agents.models.prompts import system_text
 from faultgym.agents.models.replicas import Replica, ReplicaPool, RequestRefused, RetryPolicy, too_long
@@ -27,8 +29,7 @@ from faultgym.agents.models.reply import ChatResponse, read_reply, with_confiden
 from faultgym.agents.models.sampling import PromptOptions, Sampling, filled, known_options, options
 from faultgym.agents.policy import Opening, heard_and_said
 from faultgym.agents.rollouts.stop import Sleep
-from faultgym.agents.traces.chat import chat_messages
-from faultgym.core.errors import HarnessError, UserError
+from faultgym.core.errors import HarnessError, ServerRefusal, UserError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.core.text import storable
@@ -42,33 +43,8 @@ except ImportError:  # Windows has no such limits
     resource = None  # type: ignore[assignment]
 
 
-@dataclass(frozen=True, slots=True)
-class RequestOptions:
-    """What is asked of the server beside the text."""
-
-    tokens: bool = True
-    """Token ids of prompt and completion (vLLM's `return_token_ids`; other servers may refuse the word)."""
-    logprobs: bool = True
-    """The sampled tokens' log probabilities."""
-    body: str = ""
-    """A JSON object of further fields for each request, such as `{"chat_template_kwargs": {...}}`."""
-
-    def data(self) -> JSON:
-        """The fields of a request.
-
-        Raises:
-            UserError: `body` is no JSON object.
-        """
-        try:
-            more = orjson.loads(self.body or "{}")
-        except ValueError as error:
-            raise UserError(f"policy option body is not JSON: {error}") from None
-        if not isinstance(more, dict):
-            raise UserError("policy option body is a JSON object")
-        asked: JSON = {"return_token_ids": True} if self.tokens else {}
-        if self.logprobs:
-            asked["logprobs"] = True
-        return {**asked, **more}
+_NOT_THE_CHAT = frozenset({401, 402, 403, 404, 405})
+"""Statuses of refusals that would meet any other chat too: no key, no such model."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +112,7 @@ class OpenAIPolicy:
         """
         actor = ChatActor(self, opening)
         for heard, step in heard_and_said(opening, steps):
-            actor.recall(heard, chat_messages((), [step])[0])
+            actor.recall(heard, step.turn)
         return actor
 
     async def pool(self) -> ReplicaPool:
@@ -166,7 +142,7 @@ class OpenAIPolicy:
                 rest.pop("max_tokens", None)
             if tools:
                 rest["tools"] = [tool.openai() for tool in tools]
-                rest.update(_unparsed(self.prompting.format))
+                rest.update(unparsed(self.prompting.format))
                 rest.update(guide(self.prompting.guided, tools))
             found = self._tails[tools, all_room] = b"]," + orjson.dumps(rest)[1:-1]
         return found
@@ -208,6 +184,7 @@ class ChatActor:
         """The model's next turn; one with the finish reason `CONTEXT_OVERFLOW` where the chat no longer fits.
 
         Raises:
+            ServerRefusal: The server will not serve this chat.
             HarnessError: No server could be made to give a turn.
         """
         if self._pool is None:
@@ -221,8 +198,9 @@ class ChatActor:
                 return self._taken(await self._said(tools, all_room))
             except RequestRefused as error:
                 if not too_long(error.text):
-                    raise HarnessError(
-                        f"the model server at {self._replica.url} refused a request: {error}{_hint(error)}"
+                    kind = HarnessError if error.status in _NOT_THE_CHAT else ServerRefusal
+                    raise kind(
+                        f"the model server at {self._replica.url} refused a request: {error}{hint(error)}"
                     ) from error
         return Turn(finish_reason=CONTEXT_OVERFLOW)
 
@@ -237,10 +215,10 @@ class ChatActor:
         )
         return said
 
-    def recall(self, observation: Observation, said: JSON) -> None:
-        """Hear what came before, and take the turn of an assistant's message as one's own."""
+    def recall(self, observation: Observation, turn: Turn) -> None:
+        """Hear what came before, and take a turn as one's own."""
         self._hear(observation)
-        self._add(said)
+        self._add(assistant_message(turn))
         self._turns += 1
 
     @property
@@ -254,7 +232,8 @@ class ChatActor:
             data = message.openai()
             data["content"] = storable(data["content"])
             if isinstance(message, ToolResult):
-                data["name"] = storable(message.name)
+                data["name"] = called(message.name)
+                data["tool_call_id"] = storable(message.call_id)
             elif not self._turns and message.role == "system":
                 data["content"] = self._system(message)
             self._add(data)
@@ -273,13 +252,14 @@ class ChatActor:
 
     def _taken(self, said: ChatResponse) -> Turn:
         """The turn, after it has become part of the chat."""
-        self._add(said.message)
+        turn = with_confidence(said.turn) if self._policy.prompting.confidence else said.turn
+        turn = replace(turn, extra=extra_of(turn, said.message))
+        self._add(assistant_message(turn))
         self._turns += 1
-        turn = said.turn
         if said.prompt_ids is not None:
             new, kept, self._chain = continued(self._chain, said.prompt_ids, turn.token_ids or ())
             turn = replace(turn, prompt_ids=new, prompt_kept=kept)
-        return with_confidence(turn) if self._policy.prompting.confidence else turn
+        return turn
 
 
 def continued(
@@ -308,37 +288,6 @@ def continued(
     new = tuple(prompt[kept:])
     now.extend(sampled)
     return new, kept, now
-
-
-def _unparsed(format: str) -> JSON:
-    """The fields of a request for a server that shall leave tool calls in the text: one without a parser refuses tools
-    otherwise, and the words that mark calls are special tokens in some vocabularies."""
-    if format == "server":
-        return {}
-    marks = {} if FORMATS[format] is FORMATS["hermes"] else {"skip_special_tokens": False}
-    return {"tool_choice": "none", **marks}
-
-
-def guide(guided: str, tools: tuple[ToolSpec, ...]) -> JSON:
-    """The fields of a request that bind what is sampled to the tools' schemas.
-
-    Args:
-        guided: As in `PromptOptions`.
-        tools: Those that are offered.
-    """
-    if guided == "required":
-        return {"tool_choice": "required"}
-    if guided == "none":
-        return {}
-    structures = [
-        {
-            "begin": f'<tool_call>\n{{"name": "{tool.name}", "arguments": ',
-            "schema": tool.parameters,
-            "end": "}\n</tool_call>",
-        }
-        for tool in tools
-    ]
-    return {"response_format": {"type": "structural_tag", "structures": structures, "triggers": ["<tool_call>"]}}
 
 
 def policy_from(text: str, environment: Mapping[str, str] = os.environ) -> OpenAIPolicy:
@@ -373,12 +322,6 @@ def policy_from(text: str, environment: Mapping[str, str] = os.environ) -> OpenA
         filled(RetryPolicy, given),
         api_key=environment.get("OPENAI_API_KEY", ""),
     )
-
-
-def _hint(error: RequestRefused) -> str:
-    """What to do about words that only some servers know."""
-    known = {"return_token_ids": "tokens=no", "logprobs": "logprobs=no", "top_logprobs": "logprobs=no"}
-    return next((f" (try the policy option {option})" for word, option in known.items() if word in error.text), "")
 
 
 def _allow_files() -> None:

@@ -17,10 +17,10 @@ import orjson
 
 from faultgym.agents.models.finish import finish_named, is_broken_off
 from faultgym.agents.models.formats import Format
+from faultgym.agents.models.history import THOUGHTS, asked
 from faultgym.agents.models.http_client import Reply
 from faultgym.agents.models.replicas import RequestRefused, UnreadableReply, trouble
 from faultgym.agents.models.salvage import calls_in_text
-from faultgym.agents.traces.chat import call_text
 from faultgym.core.json import JSON
 from faultgym.core.text import storable
 from faultgym.envs.judging.answering import ANSWER
@@ -34,8 +34,6 @@ _CONFIDENCE = re.compile(
     re.IGNORECASE,
 )
 _MAX_TOKEN = 1 << 31
-THOUGHTS = ("reasoning_content", "reasoning")
-"""Names under which servers give thoughts apart from the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class ChatResponse:
 
     turn: Turn
     message: JSON
-    """The assistant's message as the next request repeats it: as close to what was sampled as the API allows."""
+    """The assistant's message as it came, as far as it goes back: see `history.extra_of`."""
     prompt_ids: list[int] | None = None
     """The prompt's token ids, when the server returns them."""
 
@@ -88,7 +86,7 @@ def read_reply(body: bytes, format: Format | None = None, number: int = 0) -> Ch
         logprobs(choice.get("logprobs"), ids),
         salvaged=said.salvaged,
     )
-    return ChatResponse(turn, said.echo, token_ids(data.get("prompt_token_ids") or choice.get("prompt_token_ids")))
+    return ChatResponse(turn, said.repeated, token_ids(data.get("prompt_token_ids") or choice.get("prompt_token_ids")))
 
 
 def refuse_error(part: Any) -> None:
@@ -128,41 +126,58 @@ class _Said:
     text: str
     calls: tuple[ToolCall, ...]
     reasoning: str
-    echo: JSON
-    """The message as the next request repeats it."""
+    repeated: JSON
+    """The message as it came, as far as it goes back."""
     salvaged: bool = False
 
 
 def _said(message: JSON, format: Format | None, number: int, promised: bool) -> _Said:
     """The message, taken apart; `promised` says that its finish reason speaks of calls."""
     content = _text(message.get("content"))
-    listed = message.get("tool_calls")
-    calls = numbered(map(_call, listed), number) if isinstance(listed, list) else ()
-    echo: JSON = {"role": "assistant", "content": content}
-    thoughts, text, inside = "", content, ""
-    for name in THOUGHTS:
-        given = message.get(name)
-        if isinstance(given, str) and given:
-            thoughts = storable(given)
-            echo[name] = thoughts
-            break
-    if format is not None and not calls:
+    listed = _listed(message.get("tool_calls"))
+    calls = numbered(map(_call, listed), number)
+    thoughts = next((storable(v) for name in THOUGHTS if isinstance(v := message.get(name), str) and v), "")
+    repeated = _repeated(message, content)
+    text, inside = content, ""
+    if calls:
+        repeated["tool_calls"] = [_signed(call, given) for call, given in zip(calls, listed, strict=True)]
+    elif format is not None:
         read = format.parse(content)
         text, inside = read.text, read.reasoning
         calls = numbered(read.tool_calls, number)
         if calls and not format.repeats_text:
-            echo["content"] = text
-            echo["tool_calls"] = list(map(_asked, calls))
-    else:
-        if "</think>" in content:
-            inside, text = split_thoughts(content)
-        if calls:
-            echo["tool_calls"] = list(map(_asked, calls))
+            repeated |= {"content": text or None, "tool_calls": list(map(asked, calls))}
+    if not inside and "</think>" in text:
+        inside, text = split_thoughts(text)
     if not calls and (left := _left_in(text, thoughts or inside, format, promised)) is not None:
-        text, calls = left[0], numbered(left[1], number)
-        echo |= {"content": text, "tool_calls": list(map(_asked, calls))}
-        return _Said(text.strip(), calls, thoughts or inside, echo, True)
-    return _Said(text.strip(), calls, thoughts or inside, echo)
+        text, calls = left[0].strip(), numbered(left[1], number)
+        repeated |= {"content": text or None, "tool_calls": list(map(asked, calls))}
+        return _Said(text, calls, thoughts or inside, repeated, True)
+    return _Said(text.strip(), calls, thoughts or inside, repeated)
+
+
+def _repeated(message: JSON, content: str) -> JSON:
+    """The message without its calls and without what says nothing: fields that are null, or empty lists.
+
+    A content of null is given back beside calls only: alone it is refused.
+    """
+    kept = {
+        name: value for name, value in message.items() if value is not None and value != [] and name != "tool_calls"
+    }
+    null = message.get("content") is None and bool(_listed(message.get("tool_calls")))
+    if not isinstance(message.get("content"), list):
+        kept["content"] = None if null else content
+    return {**kept, "role": "assistant"}
+
+
+def _signed(call: ToolCall, given: Any) -> JSON:
+    """The call as a request repeats it, with the further fields that the server gave it."""
+    mine = asked(call)
+    if not isinstance(given, dict) or not isinstance(given.get("function"), dict):
+        return mine
+    more = {name: value for name, value in given.items() if name not in mine and value is not None}
+    inside = {name: v for name, v in given["function"].items() if name not in mine["function"] and v is not None}
+    return {**mine, **more, "function": {**mine["function"], **inside}}
 
 
 def _left_in(
@@ -202,19 +217,6 @@ def _call(data: Any) -> ToolCall:
     if arguments is None or arguments == "":
         return ToolCall("", name, {})
     return ToolCall("", name, None, arguments if isinstance(arguments, str) else json_text(arguments, ""))
-
-
-def _asked(call: ToolCall) -> JSON:
-    """The call as a request repeats it. Servers parse the arguments again, so they must be an object."""
-    text = call_text(call)
-    if call.arguments is None:
-        try:
-            fits = isinstance(orjson.loads(text), dict)
-        except ValueError:
-            fits = False
-        if not fits:
-            text = orjson.dumps({"unparsed": storable(text)}).decode()
-    return {"id": call.id, "type": "function", "function": {"name": storable(call.name), "arguments": storable(text)}}
 
 
 def numbered(calls: Iterable[ToolCall], number: int) -> tuple[ToolCall, ...]:

@@ -157,6 +157,7 @@ def _step_data(step: StepRecord, calls: tuple[CallData, ...], finish_reason: str
         logprobs=turn.logprobs,
         prompt_ids=msgspec.UNSET if turn.prompt_ids is None else turn.prompt_ids,
         prompt_kept=msgspec.UNSET if turn.prompt_ids is None else turn.prompt_kept,
+        extra=turn.extra,
         salvaged=turn.salvaged,
         digest=step.digest,
         calls=calls,
@@ -280,6 +281,7 @@ def _join_step(messages: Sequence[MessageData], position: int, data: StepData) -
         logprobs=logprobs,  # type: ignore[arg-type]
         prompt_ids=None if data.prompt_ids is msgspec.UNSET else data.prompt_ids,
         prompt_kept=0 if kept is msgspec.UNSET else kept,
+        extra=data.extra,
         salvaged=data.salvaged,
     )
     return StepRecord(joined, tuple(records), data.digest), end

@@ -132,6 +132,8 @@ class StepData(StoredRecord, kw_only=True):
     """Tokens of the prompt after the first `prompt_kept`, where the server returned them."""
     prompt_kept: Count | UnsetType = UNSET
     """How many tokens of the step before, prompt and sampled, the prompt begins with: fewer than all is drift."""
+    extra: str = ""
+    """JSON object of what the server's message had beyond the turn, or otherwise: sent back with it."""
     salvaged: bool = False
     """Whether the calls stood in the text or the thoughts of a server that should have read them, and did not."""
     digest: str

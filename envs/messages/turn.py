@@ -51,6 +51,9 @@ class Turn:
     prompt_kept: int = 0
     """How many of the tokens of the turn before, prompt and sampled, this turn's prompt begins with. All of
     them where the chat template gives back what was sampled; fewer where the two drift apart."""
+    extra: str = ""
+    """JSON object of what the server's message had beyond what the turn says, or otherwise: it goes back with the turn,
+    see `faultgym.agents.models.history`."""
     salvaged: bool = False
     """Whether the calls stood in the text or the thoughts of a server that should have read them, and did not."""
 
@@ -77,7 +80,7 @@ def flaw(turn: Turn) -> str:
         >>> flaw(Turn("41.50 EUR", confidence=7))
         'confidence is not a number from 0 to 1'
     """
-    for name in ("text", "reasoning", "finish_reason"):
+    for name in ("text", "reasoning", "finish_reason", "extra"):
         if not isinstance(getattr(turn, name), str):
             return f"{name} is a {type(getattr(turn, name)).__name__}, not a str"
     if not isinstance(turn.tool_calls, tuple):

@@ -22,6 +22,8 @@ class Request:
     body: dict[str, Any]
     number: int
     """Of the server's requests, from 0."""
+    raw: bytes = b""
+    """The body as it came."""
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -87,7 +89,7 @@ class Stub:
                 first, *lines = head.strip().split("\r\n")
                 headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
                 body = await reader.readexactly(int(headers["content-length"]))
-                request = Request(first.split()[1], headers, orjson.loads(body), len(self.requests))
+                request = Request(first.split()[1], headers, orjson.loads(body), len(self.requests), body)
                 self.requests.append(request)
                 self.together += 1
                 self.most_together = max(self.together, self.most_together)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from faultgym.core.errors import HarnessError, TaskError, TraceError
+from faultgym.core.errors import HarnessError, ServerRefusal, TaskError, TraceError
 from faultgym.training.builds.check import TraceCheck, forget_what_came_once, not_checked, tested
 from faultgym.training.builds.inputs import Chunk
 from faultgym.training.builds.pair_index import PairEntry
@@ -98,6 +98,8 @@ class PairCheck(TraceCheck):
             return Rejected("unknown_task", trace.episode_id, str(error))
         except TraceError as error:
             return Rejected("not_proven", trace.episode_id, str(error))
+        except ServerRefusal as error:  # of this chat: the others may fare better
+            return Rejected("refused", trace.episode_id, str(error)[:500])
         except HarnessError:  # the model server's: the same trace may do well when it is back
             raise
         except Exception as error:  # one task that breaks must not keep all others from being used

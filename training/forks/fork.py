@@ -247,7 +247,7 @@ class Forks:
             TraceError: The trace does not come out as stored.
         """
         seed = stable_hash("fork", self.trace.episode_id, step, number) >> 11
-        actor = await resumed(policy, self, step, seed)
+        actor = await resumed(policy, self, step, seed, description)
         return await self.go_on(step, actor, {**description, "sample": number}, policy.name, seed)
 
     def _trace(self, episode: Episode, step: int, description: JSON, seed: int) -> Trace:
@@ -278,7 +278,7 @@ def _bytes(opening: Sequence[Message], steps: Sequence[StepRecord]) -> bytes:
     return orjson.dumps(chat_messages(opening, steps))
 
 
-async def resumed(policy: Policy, forks: Forks, step: int, seed: int) -> Actor:
+async def resumed(policy: Policy, forks: Forks, step: int, seed: int, description: JSON) -> Actor:
     """An actor of the policy that has the trace's turns before `step` behind it.
 
     A policy that is `Resumable` is given the turns; any other is started anew and shown the same messages, and has to
@@ -289,6 +289,7 @@ async def resumed(policy: Policy, forks: Forks, step: int, seed: int) -> Actor:
         forks: The trace.
         step: Index of the first turn that is the policy's, from 0.
         seed: The policy's seed.
+        description: What the policy says of itself.
 
     Raises:
         Strayed: The policy takes another turn than the trace.
@@ -296,6 +297,8 @@ async def resumed(policy: Policy, forks: Forks, step: int, seed: int) -> Actor:
     first = forks.state(0)
     opening = opening_of(first, seed)
     steps = forks.trace.steps[:step]
+    if not _same_server(description, forks.trace.policy):  # its own signatures mean nothing to another model
+        steps = tuple([replace(s, turn=replace(s.turn, extra="")) if s.turn.extra else s for s in steps])
     found = resume(policy, forks.task, first.schedule, opening, steps)
     if found is not None:
         return found
@@ -306,6 +309,11 @@ async def resumed(policy: Policy, forks: Forks, step: int, seed: int) -> Actor:
         if not same_decision(turn, record.turn):
             raise Strayed(f"{policy.name} takes another turn {number} than {forks.trace.episode_id}")
     return actor
+
+
+def _same_server(one: JSON, other: JSON) -> bool:
+    """Whether two descriptions are of one model that is spoken to in one way, whatever it is told."""
+    return all(one.get(name) == other.get(name) for name in ("kind", "model", "format"))
 
 
 def same_decision(one: Turn, other: Turn) -> bool:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from faultgym.agents.traces.replay import replay
 from faultgym.agents.traces.trace import Trace
+from faultgym.core.errors import ServerRefusal
 from faultgym.training.examples import SFTExample
 from faultgym.training.filters.rejection import Rejected
 from faultgym.training.filters.select import MAX_CALL_RATIO, select
@@ -118,7 +119,11 @@ async def put_right(
         error = first_error(forks, max_call_ratio)
         if error is None:
             return found
-        for at in await branch_points(forks, [error.step], sources or Sources(), sampler):
+        try:
+            points = await branch_points(forks, [error.step], sources or Sources(), sampler)
+        except ServerRefusal as refusal:
+            return Rejected("refused", trace.episode_id, str(refusal)[:500])
+        for at in points:
             own = select(at.right.trace, max_call_ratio=max_call_ratio)
             if isinstance(own, SFTExample):
                 return PutRight(at.right.trace, own)

@@ -138,7 +138,7 @@ def test_samples_of_one_fork_differ_by_their_seeds_and_each_comes_again():
 def test_an_actor_that_strays_is_not_brought_to_the_fork():
     trace = trace_of(policy_named("repeater"), ORDER, broken("gone", 9))
     with Forks(trace) as forks, pytest.raises(Strayed, match="null takes another turn 0"):
-        wait_for(resumed(policy_named("null"), forks, 1, 0))
+        wait_for(resumed(policy_named("null"), forks, 1, 0, {}))
 
 
 def test_a_failure_is_worth_nothing_and_a_wasteful_success_less_than_a_straight_one():
