@@ -20,7 +20,7 @@ from faultgym.core.errors import UserError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.core.suggest import did_you_mean
-from faultgym.envs.episode import Episode
+from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.judging.answering import answer_tool
 from faultgym.envs.judging.form import ANSWERS, DEFAULT_ANSWERS, Answers
 from faultgym.envs.reference.schedule import Faults, check_faults, schedule_for
@@ -38,6 +38,8 @@ SECRET_BYTES = 24
 """Random bytes of a session's secret: 192 bits, 32 characters of a URL."""
 WANTED = ("id", "task", "faults", "seed", "answers")
 """What can be asked of a new session."""
+BEYOND = ("sql", "search")
+"""Tools that are not served."""
 _ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_ID - 1}}}")
 
 
@@ -87,7 +89,7 @@ class Sessions:
     Args:
         suite: The suite whose service is offered.
         faults: What breaks in sessions that do not say: a preset or a plan.
-        split: Where sessions without a task take theirs from.
+        split: Where sessions without a task take theirs from: one that can be done with the service alone.
         seed: What the tasks of such sessions, and the schedules of faults, are drawn by.
         answers: How sessions end that do not say: with a `typed` answer, or with a `text`.
         max_sessions: How many sessions are kept, at least 1; beyond that number the one unused for longest is closed.
@@ -251,7 +253,7 @@ class Sessions:
         return name
 
     def _task(self, wanted: object, name: str) -> Task:
-        """The task that is asked for, or the one that the session's name draws."""
+        """The task that is asked for, or the one that the session's name draws of those that can be done here."""
         if wanted:
             task = task_by_id(str(wanted))
             if task.suite != self.suite.name:
@@ -259,7 +261,17 @@ class Sessions:
             return task
         names = [n for n in self.suite.names(self.split) if not self.suite.templates[n].faults]
         number = stable_hash("session", self.seed, name)
-        return self.suite.task(names[number % len(names)], self.split, number // len(names) % 1024)
+        index = number // len(names) % 1024
+        drawn = (self.suite.task(names[(number + step) % len(names)], self.split, index) for step in range(len(names)))
+        found = next(filter(self._can_be_done, drawn), None)
+        return found or self.suite.task(names[number % len(names)], self.split, index)
+
+    def _can_be_done(self, task: Task) -> bool:
+        """Whether the service alone is what it takes: agents over a socket have neither SQL nor the search tool."""
+        episode, _ = run_reference(task, suite=self.suite)
+        used = {record.call.name for record in episode.records}
+        episode.close()
+        return bool(used) and used.isdisjoint(BEYOND)
 
     def _faults(self, wanted: object) -> Faults:
         """A preset by name, a plan as a client sends it, or the default; raises `PlanError`."""

@@ -220,6 +220,17 @@ def test_a_session_says_what_its_agent_is_to_be_told_and_how_it_has_to_answer(sh
     assert (typed["answers"], text["answers"], text["answer_tool"]) == ("typed", "text", None)
 
 
+@pytest.mark.parametrize("suite", ["orders", "incidents"])
+def test_a_task_that_is_drawn_can_be_done_with_the_service_alone(suite: str) -> None:
+    sessions = ServiceApp(suite_named(suite)).sessions
+    drawn = {sessions.open({"id": f"n{n}"})["task"] for n in range(40)}
+    assert len({task.split("/")[1] for task in drawn}) >= 5
+    for task in drawn:
+        used = {record.call.name for record in run_reference(task_by_id(task))[0].records}
+        assert used
+        assert used.isdisjoint({"sql", "search"})
+
+
 @pytest.mark.parametrize("answers", ANSWERS)
 def test_sessions_that_do_not_say_end_as_the_server_was_told(answers: Answers) -> None:
     sessions = ServiceApp(suite_named("orders"), answers=answers).sessions
