@@ -24,7 +24,7 @@ from faultgym.agents.models.formats import FORMATS, Format
 from faultgym.agents.models.history import assistant_message, called, extra_of
 from faultgym.agents.models.http_client import Address
 from faultgym.agents.models.prompts import system_text
-from faultgym.agents.models.replicas import Replica, ReplicaPool, RequestRefused, RetryPolicy, too_long
+from faultgym.agents.models.replicas import Replica, ReplicaPool, RequestRefused, RetryPolicy
 from faultgym.agents.models.reply import ChatResponse, read_reply, with_confidence
 from faultgym.agents.models.sampling import PromptOptions, Sampling, filled, known_options, options
 from faultgym.agents.policy import Opening, heard_and_said
@@ -197,7 +197,7 @@ class ChatActor:
             try:
                 return self._taken(await self._said(tools, all_room))
             except RequestRefused as error:
-                if not too_long(error.text):
+                if not error.overflow:
                     kind = HarnessError if error.status in _NOT_THE_CHAT else ServerRefusal
                     raise kind(
                         f"the model server at {self._replica.url} refused a request: {error}{hint(error)}"

@@ -7,7 +7,6 @@ will not serve it), or HarnessError (patience is at its end).
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
@@ -17,6 +16,7 @@ from typing import TypeVar
 
 from faultgym.agents.models.concurrency import ConcurrencyLimiter
 from faultgym.agents.models.http_client import Address, Broken, Connections, Reply
+from faultgym.agents.models.overflow import is_overflow
 from faultgym.agents.models.sampling import Count, NotNegative
 from faultgym.agents.rollouts.stop import CURRENT, Sleep
 from faultgym.core.errors import HarnessError
@@ -40,13 +40,15 @@ class RequestRefused(Exception):
 
     Args:
         status: The reply's.
-        text: What the server said.
+        text: What the server said, shortened.
+        overflow: Whether it said that the chat no longer fits into the model's context.
     """
 
-    def __init__(self, status: int, text: str):
+    def __init__(self, status: int, text: str, overflow: bool = False):
         super().__init__(f"{status}: {text}")
         self.status = status
         self.text = text
+        self.overflow = overflow
 
 
 class UnreadableReply(Exception):
@@ -271,26 +273,9 @@ def trouble(reply: Reply) -> _Again | RequestRefused:
         The exception, to be raised.
     """
     text = " ".join(reply.body[:4000].decode("utf-8", "replace").split())[:1000]
-    if reply.status < 500 and reply.status not in (408, 409, 425, 429):
-        return RequestRefused(reply.status, text)
-    if reply.status == 500 and too_long(text):  # as some servers answer it; of 429 and 503 it is a rate or a queue
-        return RequestRefused(reply.status, text)
+    overflow = is_overflow(reply.status, reply.body.decode("utf-8", "replace"))
+    if overflow or (reply.status < 500 and reply.status not in (408, 409, 425, 429)):
+        return RequestRefused(reply.status, text, overflow)
     wait = reply.headers.get(b"retry-after", b"")
     seconds = min(float(wait), LONGEST_WAIT) if wait.isdigit() else 0.0
     return _Again(f"status {reply.status}: {text[:300]}", seconds)
-
-
-_TOO_LONG = re.compile(
-    r"context[_ ]?(length|window|size)|maximum.{0,40}(length|tokens)|(prompt|input|request).{0,60}(too long|exceed)",
-    re.IGNORECASE,
-)
-
-
-def too_long(text: str) -> bool:
-    """Whether a server's words say that the chat no longer fits into the model's context.
-
-    Example:
-        >>> too_long("This model's maximum context length is 4096 tokens")
-        True
-    """
-    return _TOO_LONG.search(text) is not None
