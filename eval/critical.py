@@ -107,9 +107,8 @@ def _built(trace: Trace, task: Task) -> list[Episode]:
     forks = []
     for step in trace.steps:
         forks.append(episode.fork())
-        if step.turn.final:
-            break
-        episode.step(step.turn)
+        if step is not trace.steps[-1]:  # the last one is only forked before
+            episode.step(step.turn)
     episode.close()
     return forks
 

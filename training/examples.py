@@ -10,6 +10,7 @@ from typing import Literal
 
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.json import JSON
+from faultgym.envs.judging.form import Outcome
 from faultgym.eval.scoring.record import faults_name
 
 ExampleKind = Literal["clean", "recovery", "no_tool", "abstention", "report"]
@@ -26,11 +27,13 @@ PairKind = Literal[
     "answer_vs_fabricate",
     "abstain_vs_bluff",
     "answer_vs_abstain",
+    "answer_vs_text",
     "no_tool_vs_needless",
     "call_vs_no_call",
 ]
 """Each kind beside its mirror image, so that no shortcut wins: repeating is right after a 500, calling is
-right where something must be looked up, answering is right where the record is there."""
+right where something must be looked up, answering is right where the record is there. Plain text in place of a typed
+answer (`answer_vs_text`) is never right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ class SFTExample:
     calls: int
     optimal: int
     """Calls that the expert needs under the same schedule."""
+    outcome: Outcome | Literal[""] = ""
+    """Of the answer, where answers are typed; empty for a text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ records a task is about. The expert itself never looks at it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from faultgym.core.bank import banked
 from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.intents import intent_of
 from faultgym.envs.judging.goal import compare
 from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference_agent.client import ReferenceAnswer
 from faultgym.envs.registry import suite_named
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
@@ -34,8 +35,8 @@ class ReferenceRun:
     """What a reference solution did in one episode."""
 
     records: tuple[CallRecord, ...]
-    text: str
-    """The final text."""
+    answer: ReferenceAnswer = field(hash=False)
+    """How it ended."""
     tables: frozenset[str]
     """The tables that its calls were about."""
     records_in: frozenset[str]
@@ -44,6 +45,11 @@ class ReferenceRun:
     """Identifiers in its calls."""
     seen: frozenset[str]
     """Identifiers in its calls, in the instruction, and in what came back."""
+
+    @property
+    def text(self) -> str:
+        """The final text, or the message of a typed answer."""
+        return self.answer.text
 
     @property
     def writes(self) -> tuple[int, ...]:
@@ -72,7 +78,7 @@ def reference_run(task: Task, schedule: FaultSchedule = ()) -> ReferenceRun:
         named |= whole_identifiers(suite, record.call)
         seen.update(rule.found(record.result.content))
     return ReferenceRun(
-        records, answer.text, frozenset(tables), _tables_named(task, named), frozenset(named), frozenset(seen | named)
+        records, answer, frozenset(tables), _tables_named(task, named), frozenset(named), frozenset(seen | named)
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from faultgym.core.bank import banked
 from faultgym.core.suggest import did_you_mean
 from faultgym.envs.judging.form import OUTCOMES, AnswerField, TypedAnswer, Value, outline
+from faultgym.envs.messages.turn import Turn
 from faultgym.tools.toolbox import MalformedCall, parse_arguments
 from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
 
@@ -122,6 +123,24 @@ def read_answer(call: ToolCall, form: Sequence[AnswerField]) -> TypedAnswer:
     if message is not None and not isinstance(message, str):
         raise BadAnswer("invalid_argument", "message is a text")
     return TypedAnswer(outcome, _fields(arguments.get("fields"), form), message or "")
+
+
+def answer_in(turn: Turn, form: Sequence[AnswerField]) -> TypedAnswer | None:
+    """The answer that a turn gives where answers are typed; None where it gives none, or one that does not fit.
+
+    Args:
+        turn: The turn.
+        form: The task's fields.
+
+    Example:
+        >>> answer_in(Turn(tool_calls=(ToolCall("call_0", "answer", {"outcome": "done"}),)), ()).outcome
+        'done'
+    """
+    call = next((call for call in turn.tool_calls if call.name == ANSWER), None)
+    try:
+        return None if call is None else read_answer(call, form)
+    except BadAnswer:
+        return None
 
 
 def _fields(given: object, form: Sequence[AnswerField]) -> Mapping[str, Value]:

@@ -10,6 +10,7 @@ from faultgym.agents.rollouts.play import run_episode
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.hashing import hash_to_unit
+from faultgym.envs.judging.form import DEFAULT_ANSWERS
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import schedule_for
@@ -22,12 +23,13 @@ from faultgym.training.preferences.pairs import pairs_of
 SUITES = ("orders", "incidents")
 
 
-def trace_of(policy, task_id, faults="clean", seed=0, limits=None):
+def trace_of(policy, task_id, faults="clean", seed=0, limits=None, answers=DEFAULT_ANSWERS):
     """The trace of one episode."""
-    spec = EpisodeSpec(task_id, faults, seed, seed)
+    spec = EpisodeSpec(task_id, faults, seed, seed, answers=answers)
     task = task_by_id(task_id)
     limits = limits or Limits()
-    episode = run_episode(policy, task, schedule_for(task, faults, seed), seed=seed, max_turns=limits.turns or 60)
+    schedule, turns = schedule_for(task, faults, seed), limits.turns or 60
+    episode = run_episode(policy, task, schedule, seed=seed, max_turns=turns, answers=answers)
     trace = Trace.from_episode(episode, spec, policy.describe(), limits)
     episode.close()
     return trace

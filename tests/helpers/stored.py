@@ -7,6 +7,7 @@ from faultgym.agents.registry import policy_named
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.spec import EpisodeSpec, identity
 from faultgym.agents.traces.trace import Trace
+from faultgym.envs.judging.form import DEFAULT_ANSWERS
 from faultgym.training.builds.check import ExampleCheck
 from faultgym.training.examples import Origin, SFTExample
 from faultgym.training.filters.decontaminate import held_out
@@ -18,14 +19,14 @@ TEST_TASKS = 2
 
 
 @cache
-def played(task, faults="clean", policy="expert", seed=1):
+def played(task, faults="clean", policy="expert", seed=1, answers=DEFAULT_ANSWERS):
     """The trace of one episode."""
-    return recorded(policy_named(policy), EpisodeSpec(task, faults, seed))
+    return recorded(policy_named(policy), EpisodeSpec(task, faults, seed, answers=answers))
 
 
-def example(task, faults="clean", seed=1):
+def example(task, faults="clean", seed=1, answers=DEFAULT_ANSWERS):
     """What the expert's trace is an example of."""
-    found = select(played(task, faults, "expert", seed))
+    found = select(played(task, faults, "expert", seed, answers))
     assert isinstance(found, SFTExample), found
     return found
 

@@ -4,12 +4,13 @@ import json
 import math
 
 import pytest
-from helpers import scenes
+from helpers import scenes, stored
 from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faultgym.agents.traces.chat import arguments_text
+from faultgym.envs.judging.answering import ACKNOWLEDGED
 from faultgym.training.rows import (
     arguments_value,
     chat,
@@ -21,6 +22,7 @@ from faultgym.training.rows import (
     turn_rows,
 )
 from faultgym.training.rows.rendered import rendered_pair, rendered_text, renderer
+from faultgym.training.rows.templates import template_names
 
 HETEROGENEOUS = [
     {"query": "a", "n": 1},
@@ -124,6 +126,16 @@ def test_common_arguments_are_objects():
     assert math.isclose(arguments_value('{"n": 1e3}')["n"], 1000)
 
 
+@settings(deadline=None, max_examples=examples(300))
+@given(st.integers(-(10**8), 10**8))
+def test_amounts_of_money_are_objects_but_for_the_few_that_arrow_would_change(cents):
+    from datasets import Json
+
+    text = arguments_text({"total": cents / 100})
+    back = Json().decode_example(Json().encode_example({"total": cents / 100}))["total"]
+    assert arguments_value(text) == ({"total": cents / 100} if back == cents / 100 else text)
+
+
 def test_reasoning_is_kept_as_a_field_or_inline_or_dropped():
     messages = calling({"a": 1})
     kept, inline, dropped = (chat(messages, reasoning=option)[2] for option in ("field", "inline", "drop"))
@@ -177,6 +189,51 @@ def test_the_turns_of_an_episode_are_its_messages():
     assert len(rows) == sum(message["role"] == "assistant" for message in messages)
     for row in rows:
         assert messages[: len(row["prompt"]) + 1] == row["prompt"] + row["completion"]
+
+
+def test_the_last_turn_of_a_typed_episode_is_its_answer_and_no_text_is_invented_behind_it():
+    example = stored.example("orders/order_total/train/0", answers="typed")
+    *_, last = turn_rows(example)
+    (call,) = last["completion"][0]["tool_calls"]
+    given = call["function"]["arguments"]
+    assert (call["function"]["name"], given["outcome"], last["outcome"]) == ("answer", "answered", "answered")
+    assert isinstance(given["fields"]["total"], float)
+    row = sft_row(example)
+    assert [m["role"] for m in row["messages"][-2:]] == ["assistant", "tool"]
+    assert row["messages"][-1]["content"] == ACKNOWLEDGED
+    assert row["messages"][-2] == last["completion"][0]
+
+
+def test_every_call_has_a_result_in_the_chat_of_a_typed_episode():
+    for task in ("orders/order_total/train/0", "orders/cancel_order/train/0"):
+        messages = sft_row(stored.example(task, "rough", answers="typed"))["messages"]
+        made = [call["id"] for message in messages for call in message.get("tool_calls", ())]
+        assert made == [message["tool_call_id"] for message in messages if message["role"] == "tool"]
+
+
+NO_CALLS = {
+    "cohere",
+    "cohere2",
+    "gemma",
+    "gemma3",
+    "idefics3",
+    "lfm2",
+    "llava_next",
+    "phi3",
+    "phi3_5",
+    "qwen2_5_vl",
+    "smolvlm",
+}
+"""Templates that refuse or leave out calls."""
+
+
+@pytest.mark.parametrize("name", sorted({*template_names()} - NO_CALLS))
+def test_every_template_with_calls_renders_a_typed_episode_with_its_acknowledgement(name):
+    row = sft_row(stored.example("orders/order_total/train/0", answers="typed"))
+    text = rendered_text(row, renderer(name))["text"]
+    message = row["messages"][-2]["tool_calls"][0]["function"]["arguments"]["message"]
+    assert message in text
+    assert ACKNOWLEDGED in text.rpartition(message)[2]
 
 
 def test_a_pair_gives_one_wanted_and_one_unwanted_label():

@@ -8,7 +8,7 @@ from pathlib import Path
 from faultgym.core.json import JSON
 from faultgym.envs.worlds.names import SPLITS
 from faultgym.training.builds.card import header, provenance, rebuild, shares, table
-from faultgym.training.builds.sft_options import DUPLICATES, SFTOptions, SFTReport
+from faultgym.training.builds.sft_options import DUPLICATES, TEXT, SFTOptions, SFTReport
 from faultgym.training.builds.shards import Shard
 from faultgym.training.filters.decontaminate import TRAINING_SPLITS
 from faultgym.training.filters.rejection import REASONS
@@ -73,6 +73,9 @@ def _contents(options: SFTOptions, report: SFTReport) -> Iterator[str]:
     if mix.contracts:
         yield "Recoveries by contract; an episode that shows two is counted for both:"
         yield table(["contract", "examples"], mix.contracts.items())
+    if set(report.outcomes) - {TEXT}:
+        yield "Episodes by the outcome of their answer, which is a call of the tool `answer`:"
+        yield shares(report.outcomes, "outcome")
     yield table(["template", "examples"], mix.templates.items())
     suites = sorted({name.partition("/")[0] for name in mix.templates})
     yield f"Suites seen here, whose `unseen_suite` split is no longer unseen: {', '.join(suites) or 'none'}."

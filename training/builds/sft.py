@@ -8,18 +8,20 @@ whole and on the disk.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from faultgym.core.json import JSON
+from faultgym.envs.judging.form import OUTCOMES
 from faultgym.training.builds.card_sft import Firsts, sft_card
 from faultgym.training.builds.check import known_test_splits
 from faultgym.training.builds.example_index import ExampleIndex
 from faultgym.training.builds.inputs import OnProgress
 from faultgym.training.builds.record import SUMMARY, describe, fresh, planned, room_on_disk
-from faultgym.training.builds.sft_options import SFTOptions, SFTReport
+from faultgym.training.builds.sft_options import TEXT, SFTOptions, SFTReport
 from faultgym.training.builds.shards import Shard, write_shards
 from faultgym.training.builds.verify import verified
 from faultgym.training.builds.work import finished, publish, workplace
@@ -69,8 +71,10 @@ def build_sft(
         progress("choosing", 0, 1)
         mix, duplicates = index.choose(options.grades, options.caps, options.mix)
         folder = fresh(work)
-        shards = write_shards(_rows(index, options.rendering, mix, progress), options.rendering.form, folder)
-        report = _report(index, mix, duplicates, shards)
+        outcomes: Counter[str] = Counter()
+        rows = _rows(index, options.rendering, mix, outcomes, progress)
+        shards = write_shards(rows, options.rendering.form, folder)
+        report = _report(index, mix, duplicates, outcomes, shards)
         card = sft_card(out, runs, options, report, _firsts(index), index.fact("segments"), shards)
         describe(folder, card, report.to_record(), options.to_record(), index, shards)
     publish(folder, out, work)
@@ -88,14 +92,20 @@ def _verify(index: ExampleIndex, options: SFTOptions, suites: set[str], workers:
         progress("verifying", done, total)
 
 
-def _rows(index: ExampleIndex, rendering: Rendering, mix: MixReport, progress: OnProgress) -> Iterator[JSON]:
+def _rows(
+    index: ExampleIndex, rendering: Rendering, mix: MixReport, outcomes: Counter[str], progress: OnProgress
+) -> Iterator[JSON]:
+    """The rows of the chosen examples, whose outcomes are counted on the way."""
     rows_of, total = rendering.rows_of(), sum(mix.kinds.values())
     for number, example in enumerate(index.chosen(), 1):
         yield from rows_of(example)
+        outcomes[example.outcome or TEXT] += 1
         progress("writing", number, total)
 
 
-def _report(index: ExampleIndex, mix: MixReport, duplicates: dict[str, int], shards: Sequence[Shard]) -> SFTReport:
+def _report(
+    index: ExampleIndex, mix: MixReport, duplicates: dict[str, int], outcomes: Counter[str], shards: Sequence[Shard]
+) -> SFTReport:
     counts = {reason: count for reason, (count, _, _) in index.rejections().items()}
     rejected = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
     accepted = index.accepted() + duplicates.get("exact_duplicate", 0)
@@ -106,6 +116,7 @@ def _report(index: ExampleIndex, mix: MixReport, duplicates: dict[str, int], sha
         left_out={**duplicates, **mix.left_out},
         mix=mix,
         rows=sum(shard.rows for shard in shards),
+        outcomes={name: outcomes[name] for name in (*OUTCOMES, TEXT) if outcomes[name]},
         damaged=len(index.fact("damaged")),
     )
 

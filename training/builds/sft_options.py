@@ -21,6 +21,8 @@ DUPLICATES = {
     "mix": "its kind has its share",
 }
 """Why verified examples were left out."""
+TEXT = "text"
+"""Counts the examples whose answer is plain text, beside the outcomes of typed answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class SFTReport:
     """Verified examples by why they are not in the data set."""
     mix: MixReport
     rows: int
+    outcomes: dict[str, int] = field(default_factory=dict)
+    """Episodes by the outcome of their typed answer, and those that end in text."""
     damaged: int = 0
     """Lines of the store that could not be read at all."""
 
@@ -107,6 +111,8 @@ class SFTReport:
                 yield f"{title}: " + ", ".join(f"{count} {name}" for name, count in counts.items())
         total = self.examples or 1
         yield "mix: " + ", ".join(f"{kind} {n} ({n / total:.0%})" for kind, n in self.mix.kinds.items())
+        if set(self.outcomes) - {TEXT}:
+            yield "outcomes: " + ", ".join(f"{name} {n}" for name, n in self.outcomes.items())
         if self.mix.contracts:
             yield "recoveries: " + ", ".join(f"{name} {n}" for name, n in self.mix.contracts.items())
         if self.mix.short:

@@ -32,6 +32,7 @@ from faultgym.core.bank import banked
 from faultgym.core.errors import TaskError
 from faultgym.core.json import JSON
 from faultgym.envs.identifiers import ANY_IDENTIFIER
+from faultgym.envs.judging.answering import ANSWER
 from faultgym.envs.registry import task_by_id
 from faultgym.training.examples import SFTExample
 
@@ -99,19 +100,27 @@ def normalised_calls(example: SFTExample) -> tuple[str, ...]:
     """Each call as its tool, its arguments' names, and their values with entities replaced by their kinds.
 
     A statement becomes its verb and its tables, a longer text `<text>`: other words for the same make no other
-    sequence.
+    sequence. A typed answer becomes its outcome and the names of its fields: what it says follows from what was read.
     """
     names = entities(example.origin.task)
     return tuple(
-        f"{call['function']['name']} {_arguments(call['function']['arguments'], names)}"
+        f"{call['name']} {_answered(call) if example.outcome and call['name'] == ANSWER else _arguments(call, names)}"
         for message in example.messages
-        for call in message.get("tool_calls", ())
+        for call in (one["function"] for one in message.get("tool_calls", ()))
     )
 
 
-def _arguments(text: str, names: Mapping[str, str]) -> str:
+def _answered(call: JSON) -> str:
     try:
-        value = json.loads(text)
+        value = json.loads(call["arguments"])
+        return f"{value['outcome']} {' '.join(sorted(value.get('fields') or {}))}"
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return "<malformed>"
+
+
+def _arguments(call: JSON, names: Mapping[str, str]) -> str:
+    try:
+        value = json.loads(call["arguments"])
     except (ValueError, RecursionError):
         return "<malformed>"
     return orjson.dumps(_shape(value, names), option=orjson.OPT_SORT_KEYS).decode()

@@ -44,7 +44,7 @@ REASONS: Mapping[Reason, str] = {
     "refused": "the model server would not serve its chat",
     "other_policy": "it is of another policy than asked for",
     "other_split": "its task is of a split that is kept for tests",
-    "not_ended": "a budget cut it off before a final text",
+    "not_ended": "a budget cut it off before an answer",
     "failed": "its verdict is no success",
     "not_proven": "a replay came out otherwise: an observation, an effect, the verdict or the schedule",
     "other_schedule": "its faults are not those that its preset and seed give",

@@ -6,6 +6,8 @@ The reference solution says what it should have cost. A trace that fails a check
 
 from __future__ import annotations
 
+from typing import Literal
+
 from faultgym.agents.traces.plain import plain_schedule
 from faultgym.agents.traces.recorded import recorded_task
 from faultgym.agents.traces.replay import replay
@@ -13,10 +15,14 @@ from faultgym.agents.traces.spec import faults_of
 from faultgym.agents.traces.trace import Trace
 from faultgym.agents.traces.versions import readable
 from faultgym.core.errors import PlanError, TaskError, TraceError
+from faultgym.envs.episode import StepRecord
+from faultgym.envs.judging.answering import ANSWERED, answer_in
 from faultgym.envs.judging.claims import claims_absence
+from faultgym.envs.judging.form import Outcome
 from faultgym.envs.reference.run import optimal_calls
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import suite_named, task_by_id
+from faultgym.envs.simulation import closing_text
 from faultgym.envs.task import Task
 from faultgym.eval.scoring.score import Score, score
 from faultgym.tools.faults.plan import same_plan
@@ -101,13 +107,18 @@ def _claims(trace: Trace) -> Rejected | None:
     version = suite_named(trace.task.suite).version if trace.task.suite == trace.task.id.partition("/")[0] else None
     if trace.fingerprints.suite != version:
         return rejected("other_suite_version", f"{trace.fingerprints.suite}, and {version} is installed")
-    if trace.stop != "final" or not trace.steps or not trace.steps[-1].turn.final:
+    if trace.stop != "final" or not trace.steps or not _closes(trace.steps[-1]):
         return rejected("not_ended", trace.stop)
     if trace.verdict.success is None:
         return rejected("undecided", trace.verdict.reason)
     if not trace.verdict.success:
         return rejected("failed", trace.verdict.reason)
     return None
+
+
+def _closes(step: StepRecord) -> bool:
+    """Whether a step is plain text, or an answer that was taken."""
+    return step.turn.final or any(record.result.code == ANSWERED for record in step.calls)
 
 
 def _schedule(trace: Trace, task: Task) -> Rejected | None:
@@ -123,7 +134,7 @@ def _schedule(trace: Trace, task: Task) -> Rejected | None:
 
 def _worth(trace: Trace, task: Task, scored: Score, max_call_ratio: float) -> Rejected | None:
     """Whether a proven success is one to imitate."""
-    cost, text = scored.cost, trace.steps[-1].turn.text
+    cost, text = scored.cost, closing_text(trace.steps)
 
     def rejected(reason: Reason, detail: str = "") -> Rejected:
         return Rejected(reason, trace.episode_id, detail)
@@ -159,7 +170,19 @@ def _example(trace: Trace, task: Task, scored: Score) -> SFTExample:
         origin=Origin.of(trace),
         calls=scored.cost.calls,
         optimal=scored.cost.optimal,
+        outcome=outcome_of(trace, task),
     )
+
+
+def outcome_of(trace: Trace, task: Task) -> Outcome | Literal[""]:
+    """The outcome of the answer that ended a trace; empty for a text.
+
+    Args:
+        trace: An episode that has ended.
+        task: Its task.
+    """
+    answer = answer_in(trace.steps[-1].turn, task.answer) if trace.answers == "typed" and trace.steps else None
+    return "" if answer is None else answer.outcome
 
 
 def example_kind(trace: Trace, task: Task, contracts: tuple[str, ...]) -> ExampleKind:
@@ -174,6 +197,7 @@ def example_kind(trace: Trace, task: Task, contracts: tuple[str, ...]) -> Exampl
     if not task.needs_tools:
         return "no_tool"
     if trace.verdict.reported:
-        absent = task.goal.kind == "abstain" and claims_absence(trace.steps[-1].turn.text)
-        return "abstention" if absent else "report"
+        outcome = outcome_of(trace, task)
+        absent = outcome == "not_found" if outcome else claims_absence(closing_text(trace.steps))
+        return "abstention" if absent and task.goal.kind == "abstain" else "report"
     return "recovery" if contracts else "clean"

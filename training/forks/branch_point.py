@@ -9,6 +9,7 @@ from faultgym.agents.scripted.marks import looks_wrong
 from faultgym.agents.scripted.reference_run import reference_run
 from faultgym.core.hashing import stable_hash
 from faultgym.envs.intents import CallIntent, intent_of
+from faultgym.envs.judging.answering import ANSWER
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import ApiClient
@@ -48,6 +49,15 @@ class BranchPoint:
     def turn(self) -> Turn:
         """The right decision at the fork."""
         return self.right.turn
+
+    @property
+    def typed(self) -> bool:
+        """Whether the episode ends with a call of `answer`."""
+        return self.forks.trace.answers == "typed"
+
+    def ends(self, turn: Turn) -> bool:
+        """Whether a turn is meant to end the episode: it is plain text or, where answers are typed, an answer."""
+        return turn.final or (self.typed and any(call.name == ANSWER for call in turn.tool_calls))
 
     @property
     def suite(self) -> Suite:

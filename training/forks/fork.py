@@ -258,6 +258,7 @@ class Forks:
             fault_seed=trace.seeds.fault,
             policy_seed=seed,
             trial=trace.trial,
+            answers=trace.answers,
         )
         policy = {**description, "fork_of": trace.episode_id, "fork_step": step}
         return Trace.from_episode(episode, spec, policy, trace.limits)

@@ -15,6 +15,7 @@ from faultgym.agents.traces.chat import chat_messages
 from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.intents import intent_of
+from faultgym.envs.judging.answering import ANSWER
 from faultgym.envs.messages.turn import Observation, Turn
 from faultgym.envs.suite import Suite
 from faultgym.tools.toolbox import CallRecord
@@ -25,14 +26,14 @@ _ASIDE = frozenset({"wait", "issue_token"})
 
 
 def restyled(turn: Turn, suite: Suite, before: Sequence[StepRecord]) -> Turn:
-    """The turn with the thought that belongs to its call; a final text has none.
+    """The turn with the thought that belongs to its call; an answer has none, typed or not.
 
     Args:
         turn: The turn.
         suite: Tells what its calls are after.
         before: The steps before the turn.
     """
-    if turn.final:
+    if all(call.name == ANSWER for call in turn.tool_calls):
         return replace(turn, reasoning="")
     earlier = [intent_of(suite, r.call) for step in before for r in step.calls]
     subject = next((a for a in reversed(earlier) if a.target not in _ASIDE), None)

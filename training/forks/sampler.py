@@ -85,11 +85,11 @@ class Sampler:
 
         Args:
             made: The continuation whose decision is tried.
-            checks: Further continuations; with 0, for a script and for a final text its own success counts.
+            checks: Further continuations; with 0, for a script and for an answer its own success counts.
         """
-        if not checks or self.scripted or made.turn.final:
-            return made.success
         step = made.step + 1
+        if not checks or self.scripted or step == len(made.trace.steps):
+            return made.success
         with Forks(made.trace) as forks:
             again = (await self.continuations(forks, [step], checks))[step]
         return 2 * sum(one.success for one in again) > checks

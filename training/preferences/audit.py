@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 import orjson
 
 from faultgym.core.json import JSON
+from faultgym.envs.judging.answering import ANSWER
+from faultgym.envs.judging.form import OUTCOMES
 from faultgym.training.examples import PreferencePair
 from faultgym.training.preferences.balance import FEWEST
 from faultgym.training.preferences.kinds import mirror
@@ -47,6 +49,8 @@ class Audit:
     rejected_tokens: float
     prefix_errors: int
     """Pairs whose completions do not both continue their prompt."""
+    outcomes: dict[str, tuple[int, int]] = field(default_factory=dict, hash=False)
+    """Outcome of a typed answer -> how many of the chosen decisions give it, and how many of the rejected ones."""
 
     @property
     def token_ratio(self) -> float | None:
@@ -88,7 +92,8 @@ class Audit:
         Raises:
             KeyError: A field is missing.
         """
-        fields = {name: record[name] for name in cls.__slots__}
+        fields = {name: record[name] for name in cls.__slots__ if name != "outcomes"}
+        fields["outcomes"] = {name: tuple(both) for name, both in record.get("outcomes", {}).items()}
         return cls(**{**fields, "aucs": {name: Auc(**auc) for name, auc in record["aucs"].items()}})
 
     def lines(self) -> Iterator[str]:
@@ -109,6 +114,12 @@ class Audit:
         for name in ("kinds", "contracts", "sources", "templates"):
             yield ""
             yield from _shares(name, getattr(self, name), self.pairs)
+        if self.outcomes:
+            yield ""
+            yield "| outcome of an answer | chosen | rejected |"
+            yield "|---|---|---|"
+            for name, (ahead, behind) in self.outcomes.items():
+                yield f"| {name} | {ahead} | {behind} |"
 
 
 def _shares(name: str, counts: dict[str, int], total: int) -> Iterator[str]:
@@ -131,6 +142,7 @@ def audit(pairs: Iterable[PreferencePair]) -> Audit:
     rejected: list[str] = []
     groups: list[tuple[str, str]] = []
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("kinds", "contracts", "templates", "sources")}
+    answers: Counter[tuple[str, int]] = Counter()
     total = errors = 0
     tokens = [0, 0]
     for pair in pairs:
@@ -139,6 +151,7 @@ def audit(pairs: Iterable[PreferencePair]) -> Audit:
         texts = (completion_text(pair.chosen), completion_text(pair.rejected))
         tokens = [n + len(_TOKEN.findall(text)) for n, text in zip(tokens, texts, strict=True)]
         _count(counts, pair)
+        answers.update((outcome_in(side), n) for n, side in enumerate((pair.chosen, pair.rejected)))
         if len(chosen) < MAX_AUDITED:
             chosen.append(texts[0])
             rejected.append(texts[1])
@@ -158,7 +171,30 @@ def audit(pairs: Iterable[PreferencePair]) -> Audit:
         chosen_tokens=mean[0],
         rejected_tokens=mean[1],
         prefix_errors=errors,
+        outcomes={
+            name: (answers[name, 0], answers[name, 1]) for name in OUTCOMES if answers[name, 0] or answers[name, 1]
+        },
     )
+
+
+def outcome_in(completion: Sequence[JSON]) -> str:
+    """The outcome of the typed answer that a decision gives; empty where it gives none.
+
+    Args:
+        completion: The decision, in OpenAI's form with arguments as JSON text; what follows it does not count.
+
+    Example:
+        >>> call = {"function": {"name": "answer", "arguments": '{"outcome": "done"}'}}
+        >>> outcome_in([{"role": "assistant", "content": "", "tool_calls": [call]}])
+        'done'
+    """
+    for call in completion[0].get("tool_calls", ()) if completion else ():
+        if call["function"]["name"] == ANSWER:
+            try:
+                return str(orjson.loads(call["function"]["arguments"])["outcome"])
+            except (ValueError, TypeError, KeyError):
+                return ""
+    return ""
 
 
 def _count(counts: dict[str, Counter[str]], pair: PreferencePair) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from faultgym.envs.judging.answering import answer_in
 from faultgym.envs.judging.claims import claims_absence, claims_inability
+from faultgym.envs.judging.form import EMPTY_HANDED
 from faultgym.envs.messages.turn import Turn
 from faultgym.training.examples import PairKind
 from faultgym.training.forks.branch_point import ASIDE, BranchPoint
@@ -14,7 +16,8 @@ MIRRORS: dict[PairKind, PairKind] = {
     "no_tool_vs_needless": "call_vs_no_call",
 }
 """Each kind with the one in which the same move is wrong. `right_vs_wrong_arguments` and `answer_vs_fabricate` are
-their own mirror images: what is right in one task is, word for word, what is wrong in another."""
+their own mirror images: what is right in one task is, word for word, what is wrong in another. `answer_vs_text` has
+none: where answers are typed, plain text is never right."""
 
 
 def mirror(kind: PairKind) -> PairKind:
@@ -39,13 +42,13 @@ def kind_of(at: BranchPoint, wrong: Turn) -> PairKind | None:
         None for two decisions that are no pair of any kind.
     """
     right = at.turn
-    if right.final and wrong.final:
-        return _of_texts(at, wrong)
-    if right.final:
+    if at.ends(right) and at.ends(wrong):
+        return _of_answers(at, wrong) if at.typed else _of_texts(at, wrong)
+    if at.ends(right):
         if not at.task.needs_tools:
             return "no_tool_vs_needless"
         return "recover_vs_repeat" if at.trouble and at.again(wrong) else "stop_vs_overiterate"
-    if wrong.final:
+    if at.ends(wrong):
         if at.trouble and at.again(right):
             return "retry_vs_abandon"
         return "continue_vs_stop" if at.records else "call_vs_no_call"
@@ -57,6 +60,21 @@ def _of_texts(at: BranchPoint, wrong: Turn) -> PairKind | None:
     verdict = at.right.trace.verdict
     if verdict is not None and verdict.reported:
         return None if gives_up else "abstain_vs_bluff"
+    return "answer_vs_abstain" if gives_up else "answer_vs_fabricate"
+
+
+def _of_answers(at: BranchPoint, wrong: Turn) -> PairKind | None:
+    if answer_in(at.turn, at.task.answer) is None:
+        return None  # plain text, or a call that does not fit: it came right in spite of it
+    if wrong.final:
+        return "answer_vs_text"
+    given = answer_in(wrong, at.task.answer)
+    if given is None:
+        return "recover_vs_repeat" if at.trouble and at.again(wrong) else "right_vs_wrong_arguments"
+    verdict = at.right.trace.verdict
+    gives_up = given.outcome in EMPTY_HANDED
+    if verdict is not None and verdict.reported:
+        return "answer_vs_fabricate" if gives_up else "abstain_vs_bluff"
     return "answer_vs_abstain" if gives_up else "answer_vs_fabricate"
 
 

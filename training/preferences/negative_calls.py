@@ -16,7 +16,7 @@ from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
 from faultgym.training.forks.branch_point import ASIDE, BranchPoint, first_calls, request, token_request
 from faultgym.training.forks.continuation import ReferenceContinuation
-from faultgym.training.preferences.negative_answers import final_texts
+from faultgym.training.preferences.negative_answers import false_endings
 
 INSISTS = 3
 """How often a call that does not work is made again before giving up."""
@@ -39,8 +39,8 @@ def negative_calls(at: BranchPoint) -> Iterator[NegativeCall]:
     Args:
         at: The fork, with the right way on.
     """
-    for text in final_texts(at):
-        yield NegativeCall(Turn(text), "end")
+    for turn in false_endings(at):
+        yield NegativeCall(turn, "end")
     seen: set[str] = set()
     for call, then in _calls(at):
         key = at.aim(call).verbatim
@@ -50,14 +50,14 @@ def negative_calls(at: BranchPoint) -> Iterator[NegativeCall]:
 
 
 def _calls(at: BranchPoint) -> Iterator[tuple[ToolCall, Then]]:
-    right = at.turn.tool_calls[0] if len(at.turn.tool_calls) == 1 else None
+    right = at.turn.tool_calls[0] if len(at.turn.tool_calls) == 1 and not at.ends(at.turn) else None
     if at.subject is not None and at.trouble and not at.again(at.turn):
         yield at.subject.call, "insist"
     if at.trouble and right is not None and at.again(at.turn):
         yield from ((call, "expert") for call in _detours(at))
     if right is not None:
         yield from ((call, "expert") for call in _other_arguments(at, right))
-    if at.turn.final:
+    if at.ends(at.turn):
         yield from ((call, "expert") for call in _one_more(at))
 
 
@@ -143,7 +143,7 @@ def _one_more(at: BranchPoint) -> Iterator[ToolCall]:
 class Stubborn:
     """An actor that makes the same call again for as long as the call does not work, then gives up."""
 
-    def __init__(self, at: BranchPoint, call: ToolCall, farewell: str):
+    def __init__(self, at: BranchPoint, call: ToolCall, farewell: Turn):
         self._at = at
         self._call = call
         self._farewell = farewell
@@ -164,7 +164,7 @@ class Stubborn:
                 self._expert = ReferenceContinuation(self._at.task, self._steps)
                 return self._expert.act(observation, tools)
         if self._made > INSISTS:
-            return Turn(self._farewell)
+            return self._farewell
         self._made += 1
         return Turn("", (call,), finish_reason="tool_calls")
 
@@ -191,13 +191,13 @@ class ExpertAfter:
         return self._expert.act(observation, tools)
 
 
-def follower(at: BranchPoint, negative: NegativeCall, farewell: str) -> Actor:
+def follower(at: BranchPoint, negative: NegativeCall, farewell: Turn) -> Actor:
     """The actor that takes a wrong turn and goes on as the turn says.
 
     Args:
         at: The fork.
         negative: The wrong turn, and who goes on.
-        farewell: What is said when a call that does not work is given up.
+        farewell: How the episode ends when a call that does not work is given up.
     """
     if negative.then == "insist":
         return Stubborn(at, negative.turn.tool_calls[0], farewell)

@@ -5,13 +5,14 @@
 | recover_vs_repeat | after what repeating does not cure | wait, new token, another way, report | the same call |
 | retry_vs_abandon | after one that repeating cures | the same call | giving up, or a detour |
 | right_vs_wrong_arguments | before any call | the call | it, wrongly; a call of another task |
-| stop_vs_overiterate | when all is known and done | the final text | one more call |
-| continue_vs_stop | when something is missing | the next call | a final text |
-| answer_vs_fabricate | before the answer | it | the same words with another task's value |
+| stop_vs_overiterate | when all is known and done | the answer | one more call |
+| continue_vs_stop | when something is missing | the next call | an answer |
+| answer_vs_fabricate | before the answer | it | the same words with another task's value, or another outcome |
 | abstain_vs_bluff | before an honest report or abstention | it | an answer |
 | answer_vs_abstain | before the answer | it | a report or abstention |
+| answer_vs_text | before a typed answer | it | its message as plain text |
 | no_tool_vs_needless | at the start, where all is said | the answer | a call |
-| call_vs_no_call | at the start, where it is not | the first call | a final text |
+| call_vs_no_call | at the start, where it is not | the first call | an answer |
 
 Chosen is the policy's own decision where it succeeded (`positives.Sources` says when that is good enough), else the
 expert's who has read what the policy has read. Rejected is the policy's own where every sample of it turned out
@@ -35,6 +36,7 @@ from faultgym.core.errors import TraceError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.run import closing_turn
 from faultgym.training.examples import Origin, PairKind, PreferencePair
 from faultgym.training.forks.branch_point import BranchPoint
 from faultgym.training.forks.first_error import first_error
@@ -256,7 +258,9 @@ def _tried(wrong: _Wrong, whole: bool) -> PreferencePair | None:
     made = wrong.made
     if made is None:
         assert wrong.negative is not None
-        actor = StyledPolicy(follower(at, wrong.negative, outage(at)), at.forks.state(at.step))
+        actor = StyledPolicy(
+            follower(at, wrong.negative, closing_turn(outage(at), at.forks.trace.answers)), at.forks.state(at.step)
+        )
         description = {"name": "rival", "scripted": True, "turn": repr(wrong.turn), "then": wrong.negative.then}
         made = at.forks.play(at.step, actor, description, "rival")
     margin = at.right.worth - made.worth

@@ -48,6 +48,7 @@ _COLUMNS: dict[Form, dict[str, JSON]] = {
         "messages": _MESSAGES,
         "tools": _TEXT,
         "kind": _TEXT,
+        "outcome": _TEXT,
         "contracts": {"list": "string"},
         "calls": {"dtype": "int64"},
         "optimal": {"dtype": "int64"},
@@ -57,6 +58,7 @@ _COLUMNS: dict[Form, dict[str, JSON]] = {
         "completion": _MESSAGES,
         "tools": _TEXT,
         "kind": _TEXT,
+        "outcome": _TEXT,
         "contracts": {"list": "string"},
         "turn": {"dtype": "int64"},
     },
@@ -82,6 +84,7 @@ _COLUMNS: dict[Form, dict[str, JSON]] = {
     "text": {
         "text": _TEXT,
         "kind": _TEXT,
+        "outcome": _TEXT,
         "contracts": {"list": "string"},
         "calls": {"dtype": "int64"},
         "optimal": {"dtype": "int64"},
@@ -100,7 +103,7 @@ def columns(form: Form) -> list[JSON]:
 
     Example:
         >>> [column["name"] for column in columns("turns")][:6]
-        ['prompt', 'completion', 'tools', 'kind', 'contracts', 'turn']
+        ['prompt', 'completion', 'tools', 'kind', 'outcome', 'contracts']
     """
     own = [{"name": name, **kind} for name, kind in _COLUMNS[form].items()]
     return own + [{"name": name, "dtype": "string"} for name in ORIGIN]

@@ -6,6 +6,7 @@ Every row is made of JSON values; its columns are those of its form in `rows/col
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from faultgym.core.json import JSON
 from faultgym.core.text import has_surrogates
 from faultgym.training.examples import Origin, PreferencePair, SFTExample
 from faultgym.training.rows.columns import ORIGIN, Arguments, Reasoning
+
+_DECIMALS, _WHOLE = 4, 6
+"""Digits of a number that ujson writes in full: it writes ten."""
 
 
 def sft_row(example: SFTExample, *, reasoning: Reasoning = "field", arguments: Arguments = "object") -> JSON:
@@ -37,6 +41,7 @@ def sft_row(example: SFTExample, *, reasoning: Reasoning = "field", arguments: A
         "messages": chat(example.messages, reasoning=reasoning, arguments=arguments),
         "tools": tools_text(example.tools),
         "kind": example.kind,
+        "outcome": example.outcome,
         "contracts": list(example.contracts),
         "calls": example.calls,
         "optimal": example.optimal,
@@ -63,6 +68,7 @@ def turn_rows(
             "completion": [messages[position]],
             "tools": tools,
             "kind": example.kind,
+            "outcome": example.outcome,
             "contracts": list(example.contracts),
             "turn": turn,
             **_origin(example.origin),
@@ -166,8 +172,8 @@ def arguments_value(text: str) -> JSON | str:
     a value back: its JSON has whole numbers of 64 bits, and reads 0.3 as 0.30000000000000004.
 
     Example:
-        >>> arguments_value('{"id": 3}'), arguments_value('{"share": 0.3}')
-        ({'id': 3}, '{"share": 0.3}')
+        >>> arguments_value('{"total": 240.3}'), arguments_value('{"share": 0.3}')
+        ({'total': 240.3}, '{"share": 0.3}')
     """
     try:
         value = json.loads(text, object_pairs_hook=_unique)
@@ -209,10 +215,25 @@ def _survives(value: Any) -> bool:
     if isinstance(value, int):
         return -(2**63) <= value < 2**63
     if isinstance(value, float):
-        return abs(value) < 1e12 and (value * 8).is_integer() and repr(value) != "-0.0"
+        return repr(value) != "-0.0" and (_eighths(value) or _read_back(value) == value)
     if isinstance(value, list):
         return all(map(_survives, value))
     return all(_survives(key) and _survives(item) for key, item in value.items())
+
+
+def _eighths(value: float) -> bool:
+    return abs(value) < 1e12 and (value * 8).is_integer()
+
+
+def _read_back(value: float) -> float | None:
+    """What ujson reads for an amount of money and the like: the whole part, and the digits times a power of ten.
+
+    None where it may write or read a number in another way.
+    """
+    whole, point, digits = repr(abs(value)).partition(".")
+    if not point or len(digits) > _DECIMALS or not (whole + digits).isdigit() or len(whole) > _WHOLE:
+        return None
+    return math.copysign(float(whole) + float(digits) * float(f"1e-{len(digits)}"), value)
 
 
 def _origin(origin: Origin) -> JSON:

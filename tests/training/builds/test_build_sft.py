@@ -245,6 +245,16 @@ def test_the_card_says_what_there_is_and_how_to_make_it_again(runs, built):
     assert report.verified == report.examples + sum(report.left_out.values())
 
 
+def test_the_card_counts_the_outcomes_of_typed_answers(tmp_path):
+    names = ("order_status", "cancel_order", "unknown_order")
+    traces = [stored.played(f"orders/{name}/train/{n}", answers="typed") for name in names for n in range(2)]
+    traces.append(stored.played("orders/order_total/train/0", answers="text"))
+    report = build_sft([stored.store(tmp_path / "run", traces)], tmp_path / "set", options())
+    assert report.outcomes == {"done": 2, "answered": 2, "not_found": 2, "text": 1}
+    assert "| done | 2 | 28.6% |" in (tmp_path / "set" / "README.md").read_text()
+    assert "outcomes: done 2, answered 2, not_found 2, text 1" in list(report.lines())
+
+
 def test_names_from_traces_cannot_break_the_card(tmp_path):
     trace = stored.played("orders/order_status/train/0")
     planted = {**trace.to_record(), "episode_id": "a|b\n<script>", "schema_version": "1|2\n# Title"}

@@ -78,6 +78,13 @@ def test_tasks_of_one_template_share_a_group_though_every_entity_differs():
     assert group_key(one) == group_key(other)
 
 
+def test_a_typed_answer_is_grouped_by_its_outcome_and_fields_and_not_by_its_values():
+    one, other = (stored.example(f"orders/order_total/train/{n}:http", answers="typed") for n in (0, 1))
+    assert one.messages[-2] != other.messages[-2]
+    assert normalised_calls(one)[-1] == normalised_calls(other)[-1] == "answer answered total"
+    assert group_key(one) == group_key(other)
+
+
 def test_a_recovery_is_in_another_group_than_what_went_well():
     clean, faulted = (stored.example("orders/order_status/train/0:http", f) for f in ("clean", "mild"))
     assert group_key(clean) != group_key(faulted)

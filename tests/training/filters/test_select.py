@@ -6,9 +6,14 @@ import orjson
 import pytest
 from helpers import stored
 
+from faultgym.agents.traces.spec import EpisodeSpec
+from faultgym.agents.traces.trace import Trace
+from faultgym.envs.episode import Episode
+from faultgym.envs.judging.answering import ACKNOWLEDGED, ANSWER
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.registry import task_by_id
 from faultgym.tools.faults.plan import FaultPlan
+from faultgym.tools.types import ToolCall
 from faultgym.training.examples import EXAMPLE_KINDS, example_of, example_record
 from faultgym.training.filters.rejection import REASONS, Reason, Rejected
 from faultgym.training.filters.select import read_trace, select
@@ -55,6 +60,52 @@ def test_a_trace_from_a_record_gives_the_same_example():
     trace = stored.played(STATUS, "rough")
     again = read_trace(orjson.loads(orjson.dumps(trace.to_record())))
     assert select(again) == select(trace)
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "outcome"),
+    [
+        (STATUS, "clean", "answered"),
+        ("orders/cancel_order/train/0", "clean", "done"),
+        ("orders/refuse_return/train/0", "clean", "refused"),
+        ("orders/basket_sum/train/0", "no_tool", "answered"),
+        ("orders/unknown_order/train/0", "abstention", "not_found"),
+        ("orders/blocked_cancel/train/0", "report", "unavailable"),
+    ],
+)
+def test_a_typed_example_says_its_outcome_and_ends_with_the_call(task, kind, outcome):
+    found = stored.example(task, answers="typed")
+    assert (found.kind, found.outcome) == (kind, outcome)
+    *_, said, heard = found.messages
+    assert (said["role"], said["tool_calls"][0]["function"]["name"]) == ("assistant", ANSWER)
+    assert (heard["role"], heard["content"]) == ("tool", ACKNOWLEDGED)
+    assert "answer" in [tool["function"]["name"] for tool in found.tools]
+
+
+def test_a_text_has_no_outcome():
+    assert stored.example(STATUS, answers="text").outcome == ""
+
+
+def test_plain_text_where_an_answer_was_due_is_a_failure():
+    assert reason(stored.played(STATUS, policy="null", answers="typed")) == "failed"
+
+
+def test_an_answer_that_tells_the_person_nothing_is_none():
+    task = task_by_id("orders/cancel_order/train/0")
+    with_words = stored.played(task.id, answers="typed")
+    episode = Episode(task, with_words.schedule, answers="typed")
+    for step in with_words.steps[:-1]:
+        episode.step(step.turn)
+    episode.step(Turn("", (ToolCall("a", ANSWER, {"outcome": "done"}),)))
+    assert episode.verdict.success
+    spec = EpisodeSpec(task.id, with_words.faults, with_words.seeds.fault, answers="typed")
+    assert reason(Trace.from_episode(episode, spec, {"name": "silent"})) == "no_text"
+
+
+def test_an_answer_that_was_not_taken_ends_nothing():
+    trace = stored.played(STATUS, answers="typed")
+    assert reason(replace(trace, stop="turn_limit")) == "not_ended"
+    assert reason(replace(trace, steps=trace.steps[:-1])) == "not_ended"
 
 
 def test_an_example_survives_being_stored():

@@ -10,6 +10,7 @@ from faultgym.agents.registry import policy_named
 from faultgym.agents.traces.replay import replay
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import TraceError
+from faultgym.envs.judging.form import ANSWERS
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Turn
 from faultgym.training.forks.continuation import ReferenceContinuation
@@ -42,13 +43,15 @@ def test_what_is_done_in_a_fork_changes_neither_the_state_nor_other_forks():
         assert not forks.play(1, Turns([Turn("Done.")]), {"name": "x"}, "x").success
 
 
-def test_the_continuation_of_a_fork_is_a_trace_that_replays():
-    trace = trace_of(policy_named("repeater"), ORDER, "rough")
+@pytest.mark.parametrize("answers", ANSWERS)
+def test_the_continuation_of_a_fork_is_a_trace_that_replays(answers):
+    trace = trace_of(policy_named("repeater"), ORDER, "rough", answers=answers)
     with Forks(trace) as forks:
         made = expert_way(forks, 1)
     assert made is not None
     stored = Trace.from_record(orjson.loads(orjson.dumps(made.trace.to_record())))
     assert replay(stored).proven
+    assert stored.answers == answers
     assert stored.episode_id != trace.episode_id
 
 

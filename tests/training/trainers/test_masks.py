@@ -6,12 +6,13 @@ The oracle knows nothing of generation markers: what the assistant wrote is what
 import json
 
 import pytest
-from helpers import scenes, vocabularies
+from helpers import scenes, stored, vocabularies
 from helpers.levels import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faultgym.core.errors import UserError
+from faultgym.envs.judging.answering import ACKNOWLEDGED
 from faultgym.training.rows import chat, label_rows, pair_row, sft_row
 from faultgym.training.rows.rendered import rendered_pair, rendered_text, renderer, tools_of, with_template
 from faultgym.training.rows.templates import template_names, template_text
@@ -59,6 +60,13 @@ def test_every_token_of_the_assistant_carries_loss_and_no_other_does(tokenizer, 
         for broken in (False, True):
             row = sft_row(scenes.example(task, broken), reasoning=reasoning, arguments=arguments)
             assert_only_the_assistant_is_scored(tokenizer, row["messages"], tools_of(row))
+
+
+@pytest.mark.parametrize("task", ["orders/order_total/train/0", "orders/cancel_order/train/0"])
+def test_a_typed_answer_carries_loss_and_its_acknowledgement_does_not(tokenizer, task):
+    row = sft_row(stored.example(task, answers="typed"))
+    assert row["messages"][-1]["content"] == ACKNOWLEDGED
+    assert_only_the_assistant_is_scored(tokenizer, row["messages"], tools_of(row))
 
 
 @settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
