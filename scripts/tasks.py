@@ -19,6 +19,8 @@ from faultgym.cli.support.judging import print_judged
 from faultgym.cli.support.printing import grid, say, stdout_console
 from faultgym.cli.support.task_options import find_modules_here
 from faultgym.envs.check.kit import check_suite
+from faultgym.envs.judging.form import DEFAULT_ANSWERS, AnswerField, Value
+from faultgym.envs.judging.typed import wanted_fields, wanted_outcome
 from faultgym.envs.registry import find_suite, registered, suites, task_by_id
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
@@ -92,7 +94,7 @@ def _show(console: Console, task: Task, json: bool) -> None:
     if json:
         shown = {
             "id": task.id,
-            "system": task.system,
+            "system": task.system_for(DEFAULT_ANSWERS),
             "instruction": task.instruction,
             "tools": list(task.tools),
             "answerable": task.answerable,
@@ -101,13 +103,26 @@ def _show(console: Console, task: Task, json: bool) -> None:
         say(console, orjson.dumps(shown).decode())
         return
     console.print(f"[bold]{escape(task.id)}[/] ({task.style} style, phrasing {task.phrasing})")
-    console.print(escape(task.system), style="dim", highlight=False)
+    console.print(escape(task.system_for(DEFAULT_ANSWERS)), style="dim", highlight=False)
     console.print(f"[cyan]user:[/] {escape(task.instruction)}", highlight=False)
     console.print(f"tools: {', '.join(task.tools)}", highlight=False)
-    goal = task.goal
-    console.print(f"goal: {goal.kind}; answer holds {[a.text for a in goal.expected]}; {len(goal.changes)} changes")
-    for change in goal.changes:
-        console.print(f"  {change.op} {change.table} {change.key} {dict(change.values)}", markup=False)
+    wanted = wanted_fields(task.goal, task.answer)
+    fields = "".join(
+        f", {field.name} {_shown(field, wanted[field.name])}" for field in task.answer if field.name in wanted
+    )
+    console.print(f"right: {wanted_outcome(task.goal)}{fields}", highlight=False, markup=False)
+    for change in task.goal.changes:
+        what = f"change: {change.op} {change.table} {change.key} {dict(change.values)}"
+        console.print(what, highlight=False, markup=False)
+
+
+def _shown(field: AnswerField, value: Value) -> str:
+    """A right value as people write it."""
+    if isinstance(value, tuple):
+        return ", ".join(_shown(field, one) for one in value)
+    if field.kind == "money":
+        return f"{int(value) / 100:.2f} {field.unit}"
+    return f"{value} {field.unit}" if field.kind in ("number", "duration") else value
 
 
 def _faults(console: Console, json: bool) -> None:

@@ -41,3 +41,20 @@ def test_a_suite_of_this_folder_is_checked_by_its_rules_and_then_by_the_gate(
     out = capsys.readouterr().out
     assert all(words in out for words in said)
     assert ("The gate" in out) == (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("task", "right"),
+    [
+        ("orders/order_total/train/0", "right: answered, total 109.80 EUR"),
+        ("incidents/runbook_wait/train/0", "right: answered, wait 205 seconds"),
+        ("incidents/open_incidents/train/0", "right: answered, incidents INC-19095, INC-88376, INC-89824"),
+        ("orders/blocked_cancel/train/0", "right: unavailable"),
+        ("orders/cancel_order/train/0", "right: done\nchange: update orders ORD-71920 {"),
+    ],
+)
+def test_a_task_is_shown_with_what_is_right_as_people_write_it(
+    task: str, right: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tasks", task]) == 0
+    assert f"\n{right}" in capsys.readouterr().out
