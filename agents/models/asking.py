@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import orjson
 
-from faultgym.agents.models.formats import FORMATS
 from faultgym.agents.models.replicas import RequestRefused
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
@@ -51,8 +50,7 @@ def unparsed(format: str) -> JSON:
     """
     if format == "server":
         return {}
-    marks = {} if FORMATS[format] is FORMATS["hermes"] else {"skip_special_tokens": False}
-    return {"tool_choice": "none", **marks}
+    return {"tool_choice": "none", "skip_special_tokens": False}
 
 
 def guide(guided: str, tools: tuple[ToolSpec, ...]) -> JSON:

@@ -17,13 +17,14 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
 
+from faultgym.agents.models.auto import format_of
 from faultgym.agents.models.files import is_embedded, model_path, model_version
-from faultgym.agents.models.formats import FORMATS, Format
-from faultgym.agents.models.history import asked, assistant_message, extra_of
+from faultgym.agents.models.formats import FORMATS, Format, Tools
+from faultgym.agents.models.history import THOUGHTS, asked, assistant_message, extra_of
 from faultgym.agents.models.openai import continued
 from faultgym.agents.models.prompts import system_text
 from faultgym.agents.models.reply import numbered, with_confidence
-from faultgym.agents.models.sampling import Count, PromptOptions, Sampling, filled, known_options, options
+from faultgym.agents.models.sampling import SERVER, Count, PromptOptions, Sampling, filled, known_options, options
 from faultgym.agents.policy import Opening, heard_and_said
 from faultgym.core.errors import UserError
 from faultgym.core.hashing import stable_hash
@@ -167,7 +168,8 @@ class LocalPolicy:
     @property
     def format(self) -> Format:
         """How the model writes tool calls."""
-        return FORMATS["hermes" if self.prompting.format == "server" else self.prompting.format]
+        name = self.prompting.format
+        return FORMATS["hermes"] if name == SERVER else format_of(name, self.model, self.loading.adapter)
 
     def start(self, opening: Opening) -> LocalActor:
         """An actor for a new episode."""
@@ -255,7 +257,7 @@ class LocalActor:
             return Turn(finish_reason=CONTEXT_OVERFLOW)
         seed = stable_hash("turn", self._seed, self._turns) >> 33
         sampled = await model.sample(prompt, policy.sampling, min(policy.sampling.max_tokens, room), seed)
-        return self._taken(model, prompt, sampled)
+        return self._taken(model, prompt, sampled, tools)
 
     def recall(self, observation: Observation, turn: Turn) -> None:
         """Hear what came before and take a turn as one's own.
@@ -303,15 +305,16 @@ class LocalActor:
             written += end
         return text[len(self._open) + len(written) :]
 
-    def _taken(self, model: LoadedModel, prompt: list[int], sampled: SampledTokens) -> Turn:
+    def _taken(self, model: LoadedModel, prompt: list[int], sampled: SampledTokens, tools: Tools) -> Turn:
         """The turn, after it has become part of the chat."""
         text = storable(model.decode(sampled.ids[:-1] if sampled.ended else sampled.ids))
         format = self._policy.format
-        turn = format.parse(text)
-        calls = numbered(turn.tool_calls, self._turns)
+        turn = format.read(text, tools)
+        calls = numbered(turn.tool_calls, self._turns, format.own_ids)
         message: JSON = {"role": "assistant", "content": text}
         if calls and not format.repeats_text:
             message = {"role": "assistant", "content": turn.text or None, "tool_calls": [asked(call) for call in calls]}
+            message |= {THOUGHTS[0]: turn.reasoning} if turn.reasoning else {}
         new, kept, chain = continued(self._chain, prompt, sampled.ids)
         finish = turn.finish_reason if sampled.ended else "length"
         turn = replace(turn, tool_calls=calls, finish_reason=finish, token_ids=sampled.ids, logprobs=sampled.logprobs)

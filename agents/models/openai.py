@@ -20,13 +20,14 @@ from hashlib import blake2b
 import orjson
 
 from faultgym.agents.models.asking import RequestOptions, guide, hint, unparsed
+from faultgym.agents.models.auto import format_of
 from faultgym.agents.models.formats import FORMATS, Format
 from faultgym.agents.models.history import assistant_message, called, extra_of
 from faultgym.agents.models.http_client import Address
 from faultgym.agents.models.prompts import system_text
 from faultgym.agents.models.replicas import Replica, ReplicaPool, RequestRefused, RetryPolicy
 from faultgym.agents.models.reply import ChatResponse, read_reply, with_confidence
-from faultgym.agents.models.sampling import PromptOptions, Sampling, filled, known_options, options
+from faultgym.agents.models.sampling import SERVER, PromptOptions, Sampling, filled, known_options, options
 from faultgym.agents.policy import Opening, heard_and_said
 from faultgym.agents.rollouts.stop import Sleep
 from faultgym.core.errors import HarnessError, ServerRefusal, UserError
@@ -74,7 +75,7 @@ class OpenAIPolicy:
             raise UserError("an openai policy needs a model's name and a server's URL")
         if not self.api_key.isascii() or not self.api_key.isprintable():
             raise UserError("the API key holds characters that no HTTP header takes")
-        if self.prompting.guided == "tags" and self.prompting.format not in ("server", "hermes", "qwen"):
+        if self.prompting.guided == "tags" and self.format not in (None, FORMATS["hermes"]):
             raise UserError(
                 f"policy option guided=tags binds calls in <tool_call> tags, which format={self.prompting.format} does"
                 " not write: leave one of the two out"
@@ -96,6 +97,7 @@ class OpenAIPolicy:
             "model": self.model,
             "sampling": {**self.sampling.data(), "seeded": self.sampling.seeded},
             **self.prompting.data(),
+            **({} if self.format is None or self.prompting.format in FORMATS else {"format": self.format.name}),
             "request": self.request.data(),
         }
 
@@ -161,7 +163,8 @@ class OpenAIPolicy:
     @property
     def format(self) -> Format | None:
         """How the model writes tool calls; None when the server parses them."""
-        return FORMATS.get(self.prompting.format)
+        name = self.prompting.format
+        return None if name == SERVER else format_of(name, self.model)
 
 
 class ChatActor:
@@ -211,7 +214,7 @@ class ChatActor:
         body = b"".join((self._chat, self._policy.tail(tools, all_room=all_room), seed, b"}"))
         format, number = self._policy.format, self._turns
         said, self._replica = await self._pool.ask(
-            self._replica, body, lambda reply: read_reply(reply, format, number), self._seed, number
+            self._replica, body, lambda reply: read_reply(reply, format, number, tools), self._seed, number
         )
         return said
 

@@ -16,15 +16,16 @@ from typing import Any
 import orjson
 
 from faultgym.agents.models.finish import finish_named, is_broken_off
-from faultgym.agents.models.formats import Format
+from faultgym.agents.models.formats import Format, Tools
 from faultgym.agents.models.history import THOUGHTS, asked
 from faultgym.agents.models.http_client import Reply
 from faultgym.agents.models.replicas import RequestRefused, UnreadableReply, trouble
 from faultgym.agents.models.salvage import calls_in_text
 from faultgym.core.json import JSON
+from faultgym.core.jsontext import json_text
 from faultgym.core.text import storable
 from faultgym.envs.judging.answering import ANSWER
-from faultgym.envs.messages.hermes import json_text, split_thoughts
+from faultgym.envs.messages.hermes import split_thoughts
 from faultgym.envs.messages.turn import CUT_SHORT, Turn
 from faultgym.tools.toolbox import MalformedCall, parse_arguments
 from faultgym.tools.types import ToolCall
@@ -47,13 +48,14 @@ class ChatResponse:
     """The prompt's token ids, when the server returns them."""
 
 
-def read_reply(body: bytes, format: Format | None = None, number: int = 0) -> ChatResponse:
+def read_reply(body: bytes, format: Format | None = None, number: int = 0, tools: Tools = ()) -> ChatResponse:
     """The reply in a chat completion's bytes.
 
     Args:
         body: The reply's.
         format: How the text's tool calls are read; None where those that the server parsed are all.
         number: The turn's, from 0: the ids of calls follow from it.
+        tools: Those that were offered, by whose schemas values in a text are typed.
 
     Raises:
         UnreadableReply: The bytes are no chat completion with a message, or one that the server did not finish.
@@ -74,7 +76,7 @@ def read_reply(body: bytes, format: Format | None = None, number: int = 0) -> Ch
     if is_broken_off(reason):
         raise UnreadableReply(f"the server broke the turn off: finish_reason {reason!r}")
     _refuse_nothing(message, reason, data.get("usage"))
-    said = _said(message, format, number, finish_named(reason, False) == "tool_calls")
+    said = _said(message, format, number, finish_named(reason, False) == "tool_calls", tools)
     ids = token_ids(choice.get("token_ids"))
     turn = Turn(
         said.text,
@@ -131,7 +133,7 @@ class _Said:
     salvaged: bool = False
 
 
-def _said(message: JSON, format: Format | None, number: int, promised: bool) -> _Said:
+def _said(message: JSON, format: Format | None, number: int, promised: bool, tools: Tools) -> _Said:
     """The message, taken apart; `promised` says that its finish reason speaks of calls."""
     content = _text(message.get("content"))
     listed = _listed(message.get("tool_calls"))
@@ -142,11 +144,12 @@ def _said(message: JSON, format: Format | None, number: int, promised: bool) -> 
     if calls:
         repeated["tool_calls"] = [_signed(call, given) for call, given in zip(calls, listed, strict=True)]
     elif format is not None:
-        read = format.parse(content)
+        read = format.read(content, tools)
         text, inside = read.text, read.reasoning
-        calls = numbered(read.tool_calls, number)
+        calls = numbered(read.tool_calls, number, format.own_ids)
         if calls and not format.repeats_text:
             repeated |= {"content": text or None, "tool_calls": list(map(asked, calls))}
+            repeated |= {THOUGHTS[0]: inside} if inside else {}
     if not inside and "</think>" in text:
         inside, text = split_thoughts(text)
     if not calls and (left := _left_in(text, thoughts or inside, format, promised)) is not None:
@@ -219,7 +222,7 @@ def _call(data: Any) -> ToolCall:
     return ToolCall("", name, None, arguments if isinstance(arguments, str) else json_text(arguments, ""))
 
 
-def numbered(calls: Iterable[ToolCall], number: int) -> tuple[ToolCall, ...]:
+def numbered(calls: Iterable[ToolCall], number: int, own: str = "") -> tuple[ToolCall, ...]:
     """The calls, with ids that depend on the turn's number and their place alone.
 
     A server's own are random, which would make no two traces equal; and they may come twice or not at
@@ -228,13 +231,19 @@ def numbered(calls: Iterable[ToolCall], number: int) -> tuple[ToolCall, ...]:
     Args:
         calls: A turn's calls.
         number: The turn's, from 0.
+        own: The ids that stay: a regular expression, for those that the model itself writes.
 
     Example:
         >>> [call.id for call in numbered([ToolCall("", "look", {}), ToolCall("", "look", {})], 3)]
         ['t0003c000', 't0003c001']
     """
     turn = f"t{number % 10000:04d}c"
-    return tuple([ToolCall(f"{turn}{n:03d}", c.name, c.arguments, c.raw) for n, c in enumerate(calls)])
+    found: dict[str, ToolCall] = {}
+    for n, call in enumerate(calls):
+        kept = bool(own) and re.fullmatch(own, call.id) is not None and call.id not in found
+        given = call.id if kept else f"{turn}{n:03d}"
+        found[given] = ToolCall(given, call.name, call.arguments, call.raw)
+    return tuple(found.values())
 
 
 def token_ids(value: Any) -> list[int] | None:

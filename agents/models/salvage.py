@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import orjson
+import re
 
-from faultgym.agents.models.formats import FORMATS
-from faultgym.envs.messages.hermes import CLOSE, OPEN
+from faultgym.agents.models.formats import FORMATS, Format
+from faultgym.core.jsontext import after_space, value_at
+from faultgym.envs.messages.hermes import CLOSE
+from faultgym.envs.messages.marked import calls_of, is_call
 from faultgym.tools.types import ToolCall
 
-MARKS = {
-    OPEN: "hermes",
-    CLOSE: "hermes",
-    "<|python_tag|>": "llama3",
-    "[TOOL_CALLS]": "mistral",
-    "<｜tool▁call": "deepseek",  # noqa: RUF001 - the model's own characters
-}
-"""What no answer holds -> the format whose calls it marks."""
-_ARGUMENTS = ("arguments", "parameters")
+_FENCE = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
+_MEMBERS = {"name", "arguments", "parameters", "id", "type", "function"}
 
 
 def calls_in_text(text: str, format: str | None) -> tuple[str, tuple[ToolCall, ...]] | None:
@@ -25,7 +20,7 @@ def calls_in_text(text: str, format: str | None) -> tuple[str, tuple[ToolCall, .
     Args:
         text: What the model wrote.
         format: How the model writes calls; None where nobody said so, and only what is unambiguous counts: a mark of a
-            known format, or nothing but the JSON object of a call.
+            known format, or nothing but the JSON of a call, or of a list of them.
 
     Returns:
         The text without the calls, and the calls; None where there are none.
@@ -35,28 +30,40 @@ def calls_in_text(text: str, format: str | None) -> tuple[str, tuple[ToolCall, .
         ('Look.', (ToolCall(id='call_0', name='look', arguments={'order': 7}, raw=''),))
         >>> calls_in_text("The order is on its way.", None)
     """
-    name = format or next((found for mark, found in MARKS.items() if mark in text), None)
-    if name is None and (call := _bare_call(text)) is not None:
-        return "", (call,)
-    if name is None:
-        return None
-    read = FORMATS[name].parse(text)
-    if read.tool_calls:
-        return read.text, read.tool_calls
-    if any(mark in text for mark, found in MARKS.items() if found == name):
-        return "", (ToolCall("", "", None, text),)
-    return None
+    candidates = [FORMATS[format]] if format is not None else _marked_by(text)
+    broken: tuple[str, tuple[ToolCall, ...]] | None = None
+    for candidate in candidates:
+        read = candidate.parse(text)
+        if any(call.arguments is not None for call in read.tool_calls):
+            return read.text, read.tool_calls
+        if read.tool_calls and broken is None:
+            broken = read.text, read.tool_calls
+    if broken is not None:
+        return broken
+    if (bare := _bare_calls(text)) is not None:
+        return "", bare
+    marked = any(mark in text for candidate in candidates for mark in candidate.marks)
+    return ("", (ToolCall("", "", None, text),)) if marked or (format is None and CLOSE in text) else None
 
 
-def _bare_call(text: str) -> ToolCall | None:
-    """The call whose JSON object is the whole text."""
-    if not text.lstrip().startswith("{"):
+def _marked_by(text: str) -> list[Format]:
+    """The formats one of whose marks stands in the text, those with the longest mark first: it says the most."""
+    found: dict[str, tuple[int, Format]] = {}
+    for format in FORMATS.values():
+        marks = [len(mark) for mark in format.marks if mark in text]
+        if marks and format.name not in found:
+            found[format.name] = max(marks), format
+    return [format for _, format in sorted(found.values(), key=lambda one: (one[1].name == "hermes", -one[0]))]
+
+
+def _bare_calls(text: str) -> tuple[ToolCall, ...] | None:
+    """The calls whose JSON is the whole text, perhaps fenced; None where anything else stands there."""
+    fenced = _FENCE.match(text)
+    inside = text if fenced is None else fenced[1]
+    found = value_at(inside)
+    if found is None or after_space(inside, found[1]) < len(inside):
         return None
-    try:
-        value = orjson.loads(text)
-    except ValueError:
+    listed = found[0] if isinstance(found[0], list) else [found[0]]
+    if not listed or not all(is_call(item) and set(item) <= _MEMBERS for item in listed):
         return None
-    for key in _ARGUMENTS if isinstance(value, dict) else ():
-        if set(value) == {"name", key} and isinstance(value["name"], str) and isinstance(value[key], dict):
-            return ToolCall("", value["name"], value[key])
-    return None
+    return tuple(calls_of(found[0], inside.strip()))

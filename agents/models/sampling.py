@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
+from faultgym.agents.models.auto import AUTO
 from faultgym.agents.models.formats import FORMATS
 from faultgym.agents.models.prompts import prompt_description
 from faultgym.core.errors import UserError
@@ -20,9 +21,13 @@ Count = Annotated[int, Field(ge=0)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+SERVER = "server"
+"""Asks the server to read the calls."""
+
+
 def _format(name: str) -> str:
-    if name != "server" and name not in FORMATS:
-        raise ValueError(f"it is one of server, {', '.join(FORMATS)}")
+    if name not in (SERVER, AUTO) and name not in FORMATS:
+        raise ValueError(f"it is one of {SERVER}, {AUTO}, {', '.join(FORMATS)}")
     return name
 
 
@@ -52,8 +57,9 @@ class PromptOptions:
     """A system prompt's name, or the path of a file: added to the task's system message."""
     confidence: bool = False
     """Whether the model is asked how sure it is of its final answer."""
-    format: Annotated[str, AfterValidator(_format)] = "server"
-    """`server` when it parses the tool calls, else how the model writes them: a key of `FORMATS`."""
+    format: Annotated[str, AfterValidator(_format)] = SERVER
+    """`server` when it parses the tool calls, else how the model writes them: a key of `FORMATS`, or `auto` for what
+    its chat template tells."""
     guided: Literal["none", "tags", "required"] = "none"
     """`tags`: what stands in `<tool_call>` tags follows the tool's schema; `required`: every turn is a call."""
 

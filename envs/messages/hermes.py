@@ -12,26 +12,23 @@ Source: the chat template of NousResearch's Hermes 2 Pro, which Qwen's templates
 from __future__ import annotations
 
 import json
-import re
 
-import orjson
-
+from faultgym.envs.messages.marked import Marks, marked_calls
 from faultgym.envs.messages.turn import Turn
 from faultgym.tools.types import ToolCall
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 THINK, THOUGHT = "<think>", "</think>"
 
-_HEAD = re.compile(r'\{\s*"name"\s*:\s*"([\w.-]{1,80})"\s*,\s*"arguments"\s*:\s*')
-"""A call up to its arguments, also of one that is not valid JSON."""
+MARKS = Marks((OPEN,), CLOSE)
 
 
 def parse_hermes(text: str) -> Turn:
     """The turn that the text of an assistant message stands for. Never raises.
 
     What stands in call tags and is no call becomes a `ToolCall` without arguments and with its text
-    in `raw`, which an environment answers as malformed. A tag that is not closed ends at the next
-    opening one, or with the text. Thoughts count only before the first call.
+    in `raw`, which an environment answers as malformed. A tag inside a JSON string is part of the string. A tag that is
+    not closed ends at the next opening one, or with the text. Thoughts count only before the first call.
 
     Args:
         text: What the model wrote.
@@ -44,71 +41,36 @@ def parse_hermes(text: str) -> Turn:
         >>> turn.text, turn.tool_calls[0].name, turn.tool_calls[0].arguments
         ('Look.', 'sql', {'query': 'SELECT 1'})
     """
-    reasoning, text = split_thoughts(text)
-    head, *rest = text.split(OPEN)
-    texts, calls = [head.strip()], []
-    for number, piece in enumerate(rest):
-        inside, _, after = piece.partition(CLOSE)
-        calls.append(_call(f"call_{number}", inside.strip()))
-        texts.append(after.strip())
+    reasoning, rest = split_thoughts(text)
+    said, calls = marked_calls(rest, MARKS)
     return Turn(
-        "\n".join(t for t in texts if t), tuple(calls), reasoning, finish_reason="tool_calls" if calls else "stop"
+        said,
+        tuple([ToolCall(f"call_{n}", call.name, call.arguments, call.raw) for n, call in enumerate(calls)]),
+        reasoning,
+        finish_reason="tool_calls" if calls else "stop",
     )
 
 
-def split_thoughts(text: str) -> tuple[str, str]:
+def split_thoughts(text: str, tags: tuple[str, str] = (THINK, THOUGHT), calls: str = OPEN) -> tuple[str, str]:
     """Split a text into the reasoning and the rest.
 
     Args:
         text: The text of a message; the opening tag may be missing, for some templates write it themselves.
+        tags: What begins thoughts, and what ends them.
+        calls: What begins a call; empty for nothing.
 
     Returns:
         (reasoning, rest); the reasoning is empty where no thoughts come before the first call.
     """
+    begin, end = tags
     start = text.lstrip()
-    if start.startswith(THINK):
-        reasoning, _, rest = start[len(THINK) :].partition(THOUGHT)
+    if start.startswith(begin):
+        reasoning, _, rest = start[len(begin) :].partition(end)
         return reasoning.strip(), rest
-    reasoning, tag, rest = text.partition(THOUGHT)
-    if tag and OPEN not in reasoning:
+    reasoning, tag, rest = text.partition(end)
+    if tag and (not calls or calls not in reasoning):
         return reasoning.strip(), rest
     return "", text
-
-
-def _call(call_id: str, inside: str) -> ToolCall:
-    try:
-        value = orjson.loads(inside)
-    except ValueError:  # not JSON, too deep, or half a surrogate pair
-        return ToolCall(call_id, *_pieces(inside))
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-        return ToolCall(call_id, "", None, inside)
-    arguments = value.get("arguments", {})
-    if isinstance(arguments, dict):
-        return ToolCall(call_id, value["name"], arguments)
-    name, _, raw = _pieces(inside)
-    return ToolCall(call_id, value["name"], None, raw if name else json_text(arguments, inside))
-
-
-def json_text(value: object, written: str) -> str:
-    """The value as JSON; the text it came from where the value is nested too deeply to be written.
-
-    Args:
-        value: What was read from a text.
-        written: The text.
-    """
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:
-        return written
-
-
-def _pieces(inside: str) -> tuple[str, None, str]:
-    """(name, None, the arguments' text) as far as they can be told; else no name, and the whole text."""
-    head = _HEAD.match(inside)
-    if head is None:
-        return "", None, inside
-    raw = inside[head.end() :]
-    return head[1], None, raw[:-1].rstrip() if raw.endswith("}") else raw
 
 
 def format_hermes(turn: Turn) -> str:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
+from faultgym.agents.models.auto import AUTO
 from faultgym.agents.models.formats import FORMATS
 from faultgym.agents.models.prompts import prompt_description
 from faultgym.agents.rollouts.plan import RolloutRequest
@@ -118,7 +119,7 @@ class GrpoConfig:
     prompt: Text = "plain"
     """A system prompt's name or file, added to the task's system message as in a rollout."""
     format: str = "hermes"
-    """How the model writes tool calls: a key of `FORMATS`."""
+    """How the model writes tool calls: a key of `FORMATS`, or `auto`."""
     group: Annotated[int, Field(ge=2, le=1024), NoTruth] = 8
     """Episodes of a group, which are compared with each other."""
     turns: Annotated[int, Field(ge=1, le=1000), NoTruth] = 12
@@ -137,7 +138,7 @@ class GrpoConfig:
     """Share of the GPU's memory that a colocated vLLM takes."""
 
     def __post_init__(self) -> None:
-        if self.format not in FORMATS:
+        if self.format != AUTO and self.format not in FORMATS:
             near = did_you_mean(self.format, FORMATS) or f"there are {', '.join(FORMATS)}"
             raise UserError(f"format: {self.format!r} is not known; {near}")
         if (self.vllm == "server") != bool(self.vllm_url):

@@ -13,12 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from faultgym.agents.models.formats import FORMATS, Format
+from faultgym.agents.models.auto import AUTO, format_told_by
+from faultgym.agents.models.formats import FORMATS, Format, Tools
 from faultgym.core.bank import banked
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.core.text import storable
 from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Turn
+from faultgym.tools.types import ToolSpec
 from faultgym.training.environments.factory import TURN, ToolEpisode, specs_of
 
 if TYPE_CHECKING:
@@ -59,18 +61,19 @@ class TurnReader:
             response: The token ids of one turn: for these nothing is raised.
             schema: A schema of transformers, which is left to the tokenizer.
             prefix: The token ids before the turn.
-            tools: Passed to the tokenizer.
+            tools: Those that the prompt offers, in OpenAI's form.
         """
         if schema is not None or not isinstance(response, list) or not all(type(t) is int for t in response):
             return type(self.tokenizer).parse_response(self.tokenizer, response, schema, prefix=prefix, tools=tools)
-        return message_of(self.turn(response, prefix or []))
+        return message_of(self.turn(response, prefix or [], _specs(tools)))
 
-    def turn(self, ids: Sequence[int], prompt: Sequence[int]) -> Turn:
+    def turn(self, ids: Sequence[int], prompt: Sequence[int], tools: Tools = ()) -> Turn:
         """The turn that was sampled after a prompt.
 
         Args:
             ids: Sampled tokens; without any there was no room for a turn.
             prompt: Tokens of the prompt.
+            tools: Those that the prompt offers, by whose schemas values are typed.
         """
         if not ids:
             return Turn(finish_reason=CONTEXT_OVERFLOW)
@@ -78,7 +81,7 @@ class TurnReader:
         text = self.tokenizer.decode(
             list(ids[:-1] if ended else ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
-        turn = self.format.parse(storable(text))
+        turn = self.format.read(storable(text), tools)
         return Turn(
             turn.text,
             turn.tool_calls,
@@ -87,6 +90,16 @@ class TurnReader:
             token_ids=tuple(ids),
             prompt_ids=tuple(prompt),
         )
+
+
+def _specs(tools: Any) -> list[ToolSpec]:
+    """The tools as a format takes them; what is in no form of OpenAI's says nothing of types."""
+    functions = [tool.get("function") for tool in tools or () if isinstance(tool, dict)]
+    return [
+        ToolSpec(f["name"], str(f.get("description", "")), f.get("parameters") or {})
+        for f in functions
+        if isinstance(f, dict) and isinstance(f.get("name"), str)
+    ]
 
 
 def message_of(turn: Turn) -> JSON:
@@ -116,7 +129,7 @@ def reads_turns(
     Args:
         tokenizer: Changed in place for Hermes's form, which alone is declared where the tokenizer is saved; copied for
             others.
-        format: How the model writes tool calls: a key of `FORMATS`.
+        format: How the model writes tool calls: a key of `FORMATS`, or `auto`.
         generation: The model's generation settings, for further tokens that end a turn.
 
     Returns:
@@ -125,14 +138,15 @@ def reads_turns(
     Raises:
         UserError: There is no such format.
     """
-    if format not in FORMATS:
-        raise UserError(f"there is no tool-call format {format!r}; the formats are {', '.join(FORMATS)}")
+    told = format_told_by(str(tokenizer.chat_template)) if format == AUTO else FORMATS.get(format)
+    if told is None:
+        raise UserError(f"there is no tool-call format {format!r}; the formats are {AUTO}, {', '.join(FORMATS)}")
     more = getattr(generation, "eos_token_id", None)
     ends = [tokenizer.eos_token_id, *([more] if isinstance(more, int) else more or [])]
-    if FORMATS[format] is not FORMATS["hermes"]:
+    if told is not FORMATS["hermes"]:
         tokenizer = copy.copy(tokenizer)
     tokenizer.response_template = HERMES
-    tokenizer.parse_response = TurnReader(tokenizer, FORMATS[format], frozenset(e for e in ends if e is not None))
+    tokenizer.parse_response = TurnReader(tokenizer, told, frozenset(e for e in ends if e is not None))
     return tokenizer
 
 

@@ -1,39 +1,141 @@
-"""DeepSeek's form: the chat templates of V3 and V3.1."""
+# ruff: noqa: RUF001, RUF002 - the characters are the models' own
+"""The marks of DeepSeek V3 and V3.1, and those of Kimi K2: a name, a mark, and a JSON object between marks.
+
+Sources: the chat templates of DeepSeek V3, R1 and V3.1 and of Kimi K2; vLLM's parsers of these names.
+"""
 
 from __future__ import annotations
 
-import json
+import re
+from functools import partial
 
-from faultgym.agents.models.formats.scan import named_call, thoughts_text, turn_of
+from faultgym.agents.models.formats.format import Format, Tools
+from faultgym.agents.models.formats.qwen import THINK, thoughts_before
+from faultgym.agents.models.formats.scan import arguments_text, named_call, thoughts_text, turn_of
+from faultgym.core.jsontext import after_space, value_at
 from faultgym.envs.messages.hermes import split_thoughts
 from faultgym.envs.messages.turn import Turn
+from faultgym.tools.types import ToolCall
 
-_CALL_BEGIN = "<｜tool▁call▁begin｜>"  # noqa: RUF001 - the model's own characters
-_CALL_END = "<｜tool▁call▁end｜>"  # noqa: RUF001
-_CALLS_BEGIN = "<｜tool▁calls▁begin｜>"  # noqa: RUF001
-_CALLS_END = "<｜tool▁calls▁end｜>"  # noqa: RUF001
-_SEP = "<｜tool▁sep｜>"  # noqa: RUF001
+BEGIN, END = "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>"
+SECTION, SECTION_END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
+SEP = "<｜tool▁sep｜>"
+FENCE = "\n```json\n"
+KIMI, KIMI_END = "<|tool_call_begin|>", "<|tool_call_end|>"
+KIMI_SECTION, KIMI_SECTION_END = "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"
+KIMI_ARGUMENTS = "<|tool_call_argument_begin|>"
+_FENCED = re.compile(rf"\s*function\s*{re.escape(SEP)}\s*(?P<name>[\w.-]{{1,80}})\s*```(?:json)?")
+_SECTIONS = re.compile("|".join(map(re.escape, (SECTION, SECTION_END, KIMI_SECTION, KIMI_SECTION_END))))
+_HEADER = re.compile(r"\s*(?P<id>(?:functions\.)?(?P<name>[^:\s<]+):\d+)\s*$")
 
 
 def parse_deepseek(text: str) -> Turn:
-    """Calls between DeepSeek's marks: `name<sep>{...}`, or `function<sep>name` with a fenced JSON object."""
-    reasoning, rest = split_thoughts(text)
-    head, *pieces = rest.split(_CALL_BEGIN)
-    calls = []
+    """Calls between DeepSeek's marks: `name<sep>{...}`, or `function<sep>name` with a fenced JSON object.
+
+    Example:
+        >>> text = '<｜tool▁call▁begin｜>look<｜tool▁sep｜>{"order": 7}<｜tool▁call▁end｜>'
+        >>> parse_deepseek(text).tool_calls[0].arguments
+        {'order': 7}
+    """
+    reasoning, rest = split_thoughts(text, calls=BEGIN)
+    texts, calls = [], list[ToolCall]()
+    at = 0
+    while (start := rest.find(BEGIN, at)) >= 0:
+        texts.append(rest[at:start])
+        call, at = _deepseek_call(rest, start + len(BEGIN))
+        calls.append(call)
+    texts.append(rest[at:])
+    return turn_of([_SECTIONS.sub("", part) for part in texts], calls, reasoning)
+
+
+def _deepseek_call(text: str, begin: int) -> tuple[ToolCall, int]:
+    end = text.find(END, begin)
+    fenced = _FENCED.match(text, begin)
+    if fenced is None:
+        call, behind = named_call(text, begin, SEP, END)
+    else:
+        value = value_at(text, fenced.end())
+        raw = text[fenced.end() : len(text) if end < 0 else end].strip().removesuffix("```").strip()
+        call, behind = ToolCall("", fenced["name"], None, raw), end
+        if value is not None and isinstance(value[0], dict):
+            call, behind = ToolCall("", fenced["name"], value[0]), value[1]
+            fence = after_space(text, behind)
+            behind = fence + 3 if text.startswith("```", fence) else behind
+    place = after_space(text, behind) if behind >= 0 else -1
+    if place >= 0 and text.startswith(END, place):
+        return call, place + len(END)
+    return (call, behind) if end < 0 and behind >= 0 else _unended(text, begin, end, call)
+
+
+def _unended(text: str, begin: int, end: int, call: ToolCall) -> tuple[ToolCall, int]:
+    """(the call, the place behind it) where something else than its end stands behind its arguments."""
+    stop = len(text) if end < 0 else end
+    raw = text[begin:stop].partition(SEP)[2].strip()
+    broken = call if call.arguments is None else ToolCall("", call.name, None, raw)
+    return broken, stop if end < 0 else end + len(END)
+
+
+def write_deepseek(turn: Turn, before: str = "", after: str = SEP, end: str = "") -> str:
+    """The turn as DeepSeek V3.1 writes it; V3 with other marks in the call.
+
+    Args:
+        turn: The turn.
+        before: What stands before a name.
+        after: What stands between name and arguments.
+        end: What ends the arguments.
+    """
+    calls = "".join(f"{BEGIN}{before}{call.name}{after}{arguments_text(call)}{end}{END}" for call in turn.tool_calls)
+    return thoughts_text(turn) + turn.text + (f"{SECTION}{calls}{SECTION_END}" if calls else "")
+
+
+def read_kimi(text: str, tools: Tools) -> Turn:
+    """Kimi K2's turn: `functions.NAME:NUMBER`, which is the call's id too, a mark, and a JSON object.
+
+    Args:
+        text: What the model wrote.
+        tools: Those by whose schemas values are typed.
+
+    Example:
+        >>> text = '<|tool_call_begin|>functions.look:0<|tool_call_argument_begin|>{"order": 7}<|tool_call_end|>'
+        >>> read_kimi(text, ()).tool_calls
+        (ToolCall(id='functions.look:0', name='look', arguments={'order': 7}, raw=''),)
+    """
+    reasoning, rest = thoughts_before(text, THINK, KIMI_SECTION, KIMI)
+    head, *pieces = rest.split(KIMI)
+    texts, calls = [head], list[ToolCall]()
     for piece in pieces:
-        inside = piece.partition(_CALL_END)[0].strip()
-        kind, sep, after = inside.partition(_SEP)
-        if sep and kind.strip() == "function":
-            name, _, fenced = after.partition("\n")
-            inside = f"{name.strip()}{_SEP}{fenced.strip().removeprefix('```json').removesuffix('```').strip()}"
-        calls.append(named_call(inside, _SEP))
-    return turn_of(head.replace(_CALLS_BEGIN, ""), calls, reasoning)
+        header, mark, inside = piece.partition(KIMI_ARGUMENTS)
+        named = _HEADER.match(header)
+        value = value_at(inside) if mark else None
+        if named is None or value is None or not isinstance(value[0], dict):
+            broken, _, behind = (inside if mark else piece).partition(KIMI_END)
+            calls.append(ToolCall("", "" if named is None else named["name"], None, _SECTIONS.sub("", broken).strip()))
+        else:
+            calls.append(ToolCall(named["id"], named["name"], value[0]))
+            behind = inside[value[1] :].lstrip().removeprefix(KIMI_END)
+        texts.append(behind)
+    return turn_of([_SECTIONS.sub("", part) for part in texts], calls, reasoning, tools)
 
 
-def write_deepseek(turn: Turn) -> str:
-    """The turn as DeepSeek V3.1 writes it."""
+def write_kimi(turn: Turn) -> str:
+    """The turn as Kimi K2 writes it; calls without an id of its form are counted."""
     calls = "".join(
-        f"{_CALL_BEGIN}{call.name}{_SEP}{json.dumps(call.arguments or {}, ensure_ascii=False)}{_CALL_END}"
-        for call in turn.tool_calls
+        f"{KIMI}functions.{call.name}:{n}{KIMI_ARGUMENTS}{arguments_text(call)}{KIMI_END}"
+        for n, call in enumerate(turn.tool_calls)
     )
-    return thoughts_text(turn) + turn.text + (f"{_CALLS_BEGIN}{calls}{_CALLS_END}" if calls else "")
+    thoughts = f"<think>{turn.reasoning}</think>" if turn.reasoning else ""
+    return thoughts + turn.text + (f"{KIMI_SECTION}{calls}{KIMI_SECTION_END}" if calls else "")
+
+
+DEEPSEEK_V3 = Format(
+    "deepseek_v3",
+    parse_deepseek,
+    partial(write_deepseek, before=f"function{SEP}", after=FENCE, end="\n```"),
+    False,
+    marks=(SECTION, BEGIN),
+)
+DEEPSEEK_V31 = Format("deepseek_v31", parse_deepseek, write_deepseek, False, marks=(SECTION, BEGIN))
+_KIMI_MARKS = (KIMI_SECTION, KIMI)
+KIMI_K2 = Format(
+    "kimi_k2", partial(read_kimi, tools=()), write_kimi, False, read_kimi, _KIMI_MARKS, own_ids=r"functions\..+:\d+"
+)

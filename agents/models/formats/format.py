@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 from faultgym.core.errors import UserError
 from faultgym.envs.messages.turn import Turn, flaw
-from faultgym.tools.types import ToolCall
+from faultgym.tools.types import ToolCall, ToolSpec
+
+Tools: TypeAlias = Sequence[ToolSpec]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +26,37 @@ class Format:
     repeats_text: bool = True
     """Whether the next prompt may hold the message as its text, which keeps it as it was sampled; else its calls
     are given apart, because the chat template insists on it."""
+    typed: Callable[[str, Tools], Turn] | None = None
+    """`parse` with the tools that were offered, where the text does not say of which type a value is, or where the
+    model's own server goes by the schema; None where the text says it all."""
+    marks: tuple[str, ...] = ()
+    """What begins this format's calls and stands in no answer: by these a call is known where nobody named the
+    format."""
+    own_ids: str = ""
+    """The ids of calls that the model writes itself, and that the results have to name: a regular expression."""
+
+    def read(self, text: str, tools: Tools = ()) -> Turn:
+        """The turn that a message's text stands for, its values of the types that the tools' schemas give.
+
+        Args:
+            text: What the model wrote.
+            tools: Those that were offered; without any, values stay as they are written.
+        """
+        return self.typed(text, tools) if self.typed is not None and tools else self.parse(text)
 
 
+TOOLS = (
+    ToolSpec("look", "Look.", {"type": "object", "properties": {"order": {"type": "integer"}}}),
+    ToolSpec(
+        "http",
+        "Ask.",
+        {
+            "type": "object",
+            "properties": {"method": {"type": "string"}, "path": {"type": "string"}, "body": {"type": "object"}},
+        },
+    ),
+)
+"""The tools of `TURNS`."""
 TURNS = (
     Turn("The order is on its way."),
     Turn('Grüße, 日本: 30 < 40 & "done".', reasoning="Say it.", finish_reason="stop"),
@@ -72,7 +104,7 @@ def check_format(name: str, format: Format) -> None:
         text = _tried(name, "write", format.write, turn)
         if not isinstance(text, str):
             raise UserError(f"text format {name!r}: write gave a {type(text).__name__}, not a str, for {turn}")
-        read = _tried(name, "parse", format.parse, text)
+        read = _tried(name, "parse", partial(format.read, tools=TOOLS), text)
         if _meaning(read) != _meaning(turn):
             raise UserError(f"text format {name!r}: {turn} is written as {text!r} and read as {read}")
         for end in range(len(text)):
@@ -82,9 +114,10 @@ def check_format(name: str, format: Format) -> None:
 
 
 def _check_parsed(name: str, format: Format, text: str) -> None:
-    read = _tried(name, "parse", format.parse, text)
-    if not isinstance(read, Turn) or flaw(read):
-        raise UserError(f"text format {name!r}: parse({text[:40]!r}) has to give a turn, not {read!r:.80}")
+    for tools in ((), TOOLS):
+        read = _tried(name, "parse", partial(format.read, tools=tools), text)
+        if not isinstance(read, Turn) or flaw(read):
+            raise UserError(f"text format {name!r}: parse({text[:40]!r}) has to give a turn, not {read!r:.80}")
 
 
 def _tried(name: str, what: str, function: Callable[[Any], Any], given: object) -> Any:

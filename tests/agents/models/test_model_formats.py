@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from faultgym.agents.models.concurrency import ConcurrencyLimiter
 from faultgym.agents.models.formats import FORMATS
 from faultgym.agents.models.openai import policy_from
+from faultgym.agents.models.overflow import is_overflow
 from faultgym.agents.models.prompts import NAMES, NONE, TYPED_ENDINGS, prompt_text, system_text
 from faultgym.agents.models.prompts.examples import few_shot
-from faultgym.agents.models.replicas import RetryPolicy, too_long
+from faultgym.agents.models.replicas import RetryPolicy
 from faultgym.agents.models.reply import with_confidence
 from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.engine import described
@@ -239,9 +240,9 @@ def test_the_words_of_servers_for_a_full_context_are_known():
         '{"code": "context_length_exceeded"}',
         "Input is too long for requested model",
     ):
-        assert too_long(text)
+        assert is_overflow(400, orjson.dumps({"error": {"message": text}}).decode()), text
     for text in ("the model `m` does not exist", "Internal Server Error", "max_tokens must be at least 1"):
-        assert not too_long(text)
+        assert not is_overflow(400, orjson.dumps({"error": {"message": text}}).decode()), text
 
 
 # ---- the limiter ---------------------------------------------------------------------------------------

@@ -18,7 +18,9 @@ from faultgym.agents.traces.replay import replay
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import UserError
 from faultgym.envs.limits import Limits
+from faultgym.envs.messages.turn import Turn
 from faultgym.envs.registry import task_by_id
+from faultgym.tools.types import ToolCall, ToolSpec
 from faultgym.training.environments.counts import Counts
 from faultgym.training.environments.episode_log import logged
 from faultgym.training.environments.factory import TURN, environments_of
@@ -280,13 +282,10 @@ def test_the_reader_reads_any_tokens_as_a_policy_would(reader, text):
 @pytest.mark.parametrize("name", sorted(FORMATS))
 def test_every_format_is_read(name):
     tokenizer = reads_turns(tokenizer_of(model_path("tiny-random")), name)
-    said = {
-        "llama3": '{"name": "look", "parameters": {"a": 1}}',
-        "mistral": '[TOOL_CALLS] [{"name": "look", "arguments": {"a": 1}}]',
-        "deepseek": '<｜tool▁call▁begin｜>look<｜tool▁sep｜>{"a": 1}<｜tool▁call▁end｜>',  # noqa: RUF001
-    }.get(name, '<tool_call>{"name": "look", "arguments": {"a": 1}}</tool_call>')
+    said = FORMATS[name].write(Turn("", (ToolCall("", "look", {"a": 1}),)))
     ids = tokenizer(said, add_special_tokens=False)["input_ids"]
-    message = tokenizer.parse_response(ids, prefix=[])
+    look = ToolSpec("look", "Look.", {"type": "object", "properties": {"a": {"type": "integer"}}})
+    message = tokenizer.parse_response(ids, prefix=[], tools=[look.openai()])
     assert message["tool_calls"] == [{"type": "function", "function": {"name": "look", "arguments": {"a": 1}}}]
 
 

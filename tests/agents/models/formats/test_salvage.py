@@ -1,0 +1,78 @@
+"""Calls that a server has left in a text."""
+
+import pytest
+from helpers.levels import examples
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faultgym.agents.models.formats import FORMATS
+from faultgym.agents.models.salvage import calls_in_text
+from faultgym.envs.messages.turn import Turn
+from faultgym.tools.types import ToolCall
+
+CALL = '{"name": "look", "arguments": {"order": "7"}}'
+MARKED = sorted({format.name for format in FORMATS.values() if format.marks})
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_a_call_of_any_known_format_is_read_by_its_mark(name):
+    written = FORMATS[name].write(Turn("", (ToolCall("", "look", {"order": "7"}),)))
+    if name == "llama4_pythonic":
+        written = f"<|python_start|>{written}<|python_end|>"
+    if name == "phi4_mini_json":
+        written = written.replace("<|tool_call|>", "functools")
+    text, calls = calls_in_text(f"I look. {written}" if name != "llama4_pythonic" else written, None)
+    assert [(call.name, call.arguments) for call in calls] in (
+        [("look", {"order": "7"})],
+        [("look", {"order": 7})],
+    ), "functiongemma's texts are JSON where they can be"
+    assert text in ("I look.", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CALL,
+        f"[{CALL}]",
+        f"```json\n{CALL}\n```",
+        '{"type": "function", "function": {"name": "look", "parameters": {"order": "7"}}}',
+    ],
+)
+def test_the_bare_json_of_a_call_is_read(text):
+    assert calls_in_text(text, None) == ("", (ToolCall("", "look", {"order": "7"}),))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "The order is on its way.",
+        '{"name": "Ada", "total": 7}',
+        '{"name": "Ada", "arguments": {}, "total": 7}',
+        f"Such a call looks like {CALL} here.",
+        "[1, 2]",
+        "[]",
+    ],
+)
+def test_an_answer_is_no_call(text):
+    assert calls_in_text(text, None) is None
+
+
+@pytest.mark.parametrize("text", ["<tool_call>{oops", "So: [TOOL_CALLS]", '{"order": 7}</tool_call>', "<function=look"])
+def test_what_is_marked_and_cannot_be_read_is_a_malformed_call(text):
+    _, (call,) = calls_in_text(text, None)
+    assert call.arguments is None
+
+
+def test_the_format_that_is_named_reads():
+    assert calls_in_text("[look(order='7')]", None) is None
+    assert calls_in_text("[look(order='7')]", "pythonic") == ("", (ToolCall("", "look", {"order": "7"}),))
+
+
+@settings(deadline=None, max_examples=examples(200))
+@given(st.text(max_size=30), st.sampled_from(["", *(mark for name in MARKED for mark in FORMATS[name].marks)]))
+def test_no_text_makes_it_raise_and_a_mark_always_gives_a_call(text, mark):
+    found = calls_in_text(text + mark, None)
+    assert found is None or found[1]
+    if mark and "functools" not in mark:
+        assert found is not None
