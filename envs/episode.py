@@ -24,7 +24,7 @@ from faultgym.envs.judging.typed import judge_typed
 from faultgym.envs.judging.undone import undone
 from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Message, Observation, Turn
 from faultgym.envs.reference.continuing import continue_reference
-from faultgym.envs.reference.run import closing_turn, feasible, play_reference, reference_effects
+from faultgym.envs.reference.run import BLOCKING, closing_turn, feasible, play_reference, reference_effects
 from faultgym.envs.reference_agent.client import ReferenceAnswer
 from faultgym.envs.registry import suite_named
 from faultgym.envs.simulation import MAX_CALLS_PER_TURN as MAX_CALLS_PER_TURN
@@ -39,8 +39,6 @@ from faultgym.tools.types import ToolCall, ToolResult, ToolSpec
 
 LAST_TURN_TEXT = 20_000
 """Characters of a final text that are judged."""
-BLOCKING = frozenset({"outage", "forbidden", "readonly", "tool_removed"})
-"""Kinds that may leave no way past; whether they did is decided by running the reference solution."""
 
 
 class Episode(Simulation):

@@ -29,6 +29,7 @@ PAGING = frozenset({"cursor", "limit", "page", "size"})
 _LITERAL = re.compile(r"'([^']{3,})'")
 _WRITES = re.compile(r"[ (]*(insert|update|delete|replace)\b", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
+_SCHEMA = re.compile(r"\b(?:from\s+(?:schema|sqlite_\w+)|pragma)\b", re.IGNORECASE)
 _RENAMED = re.compile(r"unknown argument `(\w+)`.*?now called `(\w+)`")
 
 Renames = Mapping[tuple[str, str], str]
@@ -74,6 +75,28 @@ def intents(suite: Suite, records: Iterable[CallRecord]) -> list[CallIntent]:
     records = list(records)
     renamed = renames(records)
     return [intent_of(suite, record.call, renamed) for record in records]
+
+
+def lookups(found: Iterable[CallIntent], records: Iterable[CallRecord]) -> int:
+    """Calls that are no cost: the first look at the schema, and the first at the list of routes, with their tries.
+
+    Args:
+        found: What each call of an episode asks for.
+        records: The calls.
+    """
+    count = 0
+    left = {"schema", "routes"}
+    for intent, record in zip(found, records, strict=True):
+        kind = "routes" if intent.target == "list_routes" else "schema" if _asks_schema(intent) else ""
+        if kind in left:
+            count += 1
+            if record.result.ok:
+                left.remove(kind)
+    return count
+
+
+def _asks_schema(intent: CallIntent) -> bool:
+    return intent.tool == "sql" and _SCHEMA.search(intent.normalized) is not None
 
 
 def renames(records: Iterable[CallRecord]) -> Renames:

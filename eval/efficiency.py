@@ -1,14 +1,13 @@
-"""What an episode cost, what the reference solution would have needed, and where the difference went."""
+"""What an episode cost, what would have been enough, and where the difference went."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from faultgym.agents.scripted.reference_run import reference_run
 from faultgym.core.json import JSON
-from faultgym.envs.intents import CallIntent, intents
-from faultgym.envs.reference.run import optimal_calls
+from faultgym.envs.intents import intents, lookups
+from faultgym.envs.reference.cheapest import optimal_calls
 from faultgym.envs.reference_agent.client import MAX_RETRIES
 from faultgym.envs.registry import suite_named
 from faultgym.envs.worlds.changes import Change
@@ -18,7 +17,6 @@ from faultgym.eval.recovery.resolution import ANSWERING, HARMLESS, SHAPES, repea
 from faultgym.eval.undone import undone_writes
 from faultgym.tools.faults.types import Contract
 
-_SCHEMA = re.compile(r"\b(?:from\s+(?:schema|sqlite_\w+)|pragma)\b", re.IGNORECASE)
 _PASSING = frozenset({"http_429", "http_503", "http_500", "http_502", "http_504", "timeout", "reset"})
 """Codes of errors that go by themselves."""
 _CHANGED = frozenset({"http_409", "http_412"})
@@ -48,7 +46,7 @@ class Efficiency:
     seconds: float
     """Virtual seconds."""
     optimal: int
-    """Calls that are enough in the same world under the same schedule, as the reference or the episode shows."""
+    """Calls that are enough in the same world under the same schedule, as the cheapest way or the episode shows."""
     efficiency: float | None
     """optimal / max(optimal, calls), without the first look at the schema and at the routes; None when the episode did
     not succeed."""
@@ -80,9 +78,9 @@ class Efficiency:
 
 
 def efficiency(context: ScoringContext) -> Efficiency:
-    """The cost of an episode; the reference solution is run once for each task and schedule."""
+    """The cost of an episode; the ways to do the task are tried once for each task and schedule."""
     calls = len(context.records)
-    needed = calls - lookups(context)
+    needed = counted(context)
     optimal = optimal_calls(context.task, context.schedule)
     if context.verdict.success:
         optimal = min(optimal, needed)  # who got there with less has shown that less is enough
@@ -103,7 +101,7 @@ def path_efficiency(optimal: int, calls: int) -> float:
     """optimal / max(optimal, calls), and 1 where neither makes a call (Anderson et al. 2018, arXiv 1807.06757).
 
     Args:
-        optimal: Calls that the reference solution needs.
+        optimal: Calls that are enough.
         calls: Calls that the agent made.
 
     Example:
@@ -114,28 +112,13 @@ def path_efficiency(optimal: int, calls: int) -> float:
     return optimal / longest if longest else 1.0
 
 
-def lookups(context: ScoringContext) -> int:
-    """Calls that are not counted: the first look at the schema, and the first at the list of routes, with their tries.
+def counted(context: ScoringContext) -> int:
+    """The calls of an episode that are a cost: all but the first look at the schema and the first at the routes.
 
     Args:
         context: The episode.
     """
-    count = 0
-    for kind in (_asks_schema, _asks_routes):
-        for intent, record in zip(context.intents, context.records, strict=True):
-            if kind(intent):
-                count += 1
-                if record.result.ok:
-                    break
-    return count
-
-
-def _asks_schema(intent: CallIntent) -> bool:
-    return intent.tool == "sql" and _SCHEMA.search(intent.normalized) is not None
-
-
-def _asks_routes(intent: CallIntent) -> bool:
-    return intent.target == "list_routes"
+    return len(context.records) - lookups(context.intents, context.records)
 
 
 def redundant_reads(context: ScoringContext) -> int:

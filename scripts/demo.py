@@ -131,7 +131,7 @@ def _tables(console: Console, out: Path, per_template: int, seed: int) -> None:
     runs = list(_runs(console, out, per_template, seed))
     console.print(_table(runs))
     say(console, "success   goal state reached, answer right, nothing else touched; in brackets the 95% interval")
-    say(console, "SPL       success weighted by path length: 1.00 means no call was wasted")
+    say(console, "SPL       success weighted by path length: 1.00 means that fewer calls would not do")
     say(console, "recovery  share of the delivered faults that were got past (of how many that have a way past)\n")
     _episodes(console, runs)
     _farewell(console, out, runs, time.monotonic() - started)

@@ -77,7 +77,7 @@ class SFTExample:
     origin: Origin
     calls: int
     optimal: int
-    """Calls that the expert needs under the same schedule."""
+    """Calls that are enough under the same schedule."""
     outcome: Outcome | Literal[""] = ""
     """Of the answer, where answers are typed; empty for a text."""
 

@@ -1,4 +1,4 @@
-"""Running reference solutions: how many calls a task needs, whether a fault leaves a way past it, what is touched."""
+"""Running reference solutions: how many calls they make, whether a fault leaves a way past it, what is touched."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from faultgym.envs.judging.goal import judge, looked_up
 from faultgym.envs.judging.reading.question import question
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference_agent.agent import ReferenceAgent
+from faultgym.envs.reference_agent.choices import Choices
 from faultgym.envs.reference_agent.client import (
     AllSourcesDown,
     ApiRefused,
@@ -33,6 +34,8 @@ from faultgym.tools.types import ToolCall
 
 MAX_MOVES = 60
 """Moves after which a reference solution is taken to be lost."""
+BLOCKING = frozenset({"outage", "forbidden", "readonly", "tool_removed"})
+"""Kinds that may leave no way past; whether they did is decided by running the reference solution."""
 
 
 class Reference:
@@ -42,15 +45,17 @@ class Reference:
         task: The task to solve.
         tools: The names of the tools that are offered at the start.
         suite: The task's suite; by default the one registered under its name.
+        choices: Which way it goes where there are several; by default the most careful one.
     """
 
-    def __init__(self, task: Task, tools: set[str], suite: Suite | None = None):
+    def __init__(self, task: Task, tools: set[str], suite: Suite | None = None, choices: Choices | None = None):
         suite = suite or suite_named(task.suite)
-        self.desk = ReferenceAgent(suite, task, tools)
+        self.desk = ReferenceAgent(suite, task, tools, choices)
         self._script = self._guarded(suite.templates[task.template].solve)
 
     def _guarded(self, solve: Callable[[ReferenceAgent], Script]) -> Generator[ReferenceStep, str, ReferenceAnswer]:
         try:
+            yield from self.desk.look_first()
             answer = yield from solve(self.desk)
             return answer if isinstance(answer, ReferenceAnswer) else self.desk.answer(answer)
         except (AllSourcesDown, SourceFailed, RecordNotFound) as failure:
@@ -132,18 +137,13 @@ def feasible(task: Task, schedule: FaultSchedule, suite: Suite | None = None) ->
     return _solved(suite or suite_named(task.suite), task, schedule)[1]
 
 
-def optimal_calls(task: Task, schedule: FaultSchedule, suite: Suite | None = None) -> int:
-    """The calls that the reference solution needs in this world under this schedule.
+def reference_calls(task: Task, schedule: FaultSchedule, suite: Suite | None = None) -> int:
+    """The calls that the reference solution makes in this world under this schedule, each check included.
 
     Args:
         task: The task to solve.
         schedule: The faults that may fire.
         suite: The task's suite; by default the one registered under its name.
-
-    Example:
-        >>> from faultgym.envs.registry import task_by_id
-        >>> optimal_calls(task_by_id("orders/order_status/train/0"), ())
-        1
     """
     return _solved(suite or suite_named(task.suite), task, schedule)[0]
 

@@ -45,12 +45,13 @@ class ReferenceAgent(SqlClient):
         kind = self.suite.entities[entity]
         why = why or f"Look up {entity} {key}."
         absent, doubtful, failures = 0, None, []
-        for source in kind.sources:
+        first = len(kind.sources) - 1 - self.choose(len(kind.sources))
+        for source in (*kind.sources[first:], *kind.sources[:first]):
             try:
                 record = yield from self._from_source(kind, source, key, why)
             except RecordNotFound:
                 absent += 1
-                if absent == 2:
+                if absent == 2 or self.brief():
                     return None
                 why = f"Not found there: make sure with another source before saying that {key} does not exist."
                 continue
@@ -59,7 +60,7 @@ class ReferenceAgent(SqlClient):
                 why = f"That way is closed ({failure}): try another source for {key}."
                 continue
             doubt = record.pop("_doubt", "")
-            if not doubt:
+            if not doubt or self.brief():
                 return record
             doubtful = record
             why = f"That looks wrong ({doubt}): check it with another source."
@@ -80,6 +81,24 @@ class ReferenceAgent(SqlClient):
             return dict(rows[0])
         seen = yield from self.operate(source.operation, {kind.parameter: key}, why)
         return _record(seen, fields, kind.parameter, key)
+
+    def make_sure(
+        self, entity: str, key: str, *, why: str = ""
+    ) -> Generator[ReferenceStep, str, dict[str, Any] | None]:
+        """Read a record only to make sure that it is there, which brief ways leave out.
+
+        Args:
+            entity: The kind of record, as the suite names it.
+            key: Its identifier.
+            why: The thought behind the first call.
+
+        Returns:
+            As `read`; an empty record where it was left out.
+
+        Raises:
+            AllSourcesDown: No source answers.
+        """
+        return {} if self.brief() else (yield from self.read(entity, key, why=why))
 
     def list(
         self, operation: str, filters: Mapping[str, Any], sql: str = "", *, why: str = ""
@@ -102,13 +121,19 @@ class ReferenceAgent(SqlClient):
         """
         why = why or "List them."
         listed: Rows | None = None
+        way = self.choose(3) if sql else 2
+        if way == 0:
+            return (yield from self._from_database(sql.format(**filters), why))
+        later = self.suite.service.operations[operation].successor
+        if later and self.brief():
+            operation = later
         try:
             listed, whole = yield from self._pages(operation, filters, why)
         except (SourceFailed, RecordNotFound) as failure:
             why, whole = f"The listing fails ({failure}): ask the database.", False
         else:
             why = "Make sure that the list is whole: ask the database too."
-        if not sql:
+        if not sql or (way == 1 and listed is not None):
             if listed is None:
                 raise AllSourcesDown("the listing does not answer")
             return listed
@@ -124,6 +149,12 @@ class ReferenceAgent(SqlClient):
         for row in rows:  # the database's values have the documented names and units
             found[str(row["id"])] = {**found.get(str(row["id"]), {}), **row}
         return [found[k] for k in sorted(found)]
+
+    def _from_database(self, statement: str, why: str) -> Generator[ReferenceStep, str, Rows]:
+        try:
+            return (yield from self.sql(statement, why=why))
+        except SourceFailed as failure:
+            raise AllSourcesDown(str(failure)) from None
 
     def _pages(
         self, operation: str, filters: Mapping[str, Any], why: str
@@ -160,24 +191,29 @@ class ReferenceAgent(SqlClient):
             SourceFailed: Search does not find the title, and the database does not answer.
         """
         why = why or f"Search the documents for {query!r}."
+        way = self.choose(3) if title else 2
+        if way == 0:
+            text = yield from self._titled(title, why)
+            if text is not None or self.brief():
+                return text
         attempts = ((query, 1), (title or query, 1), (" ".join(query.split()[:2]), 1), (query, 2))
         for words, page in dict.fromkeys(attempts):
             hits, why_next = yield from self._search(words, kind, page, why)
             for hit in hits:
                 if title and title.casefold() not in str(hit.get("title", "")).casefold():
                     continue
+                if way == 1:
+                    return str(hit.get("snippet", "")).strip("… ")
                 found = yield from self.read("document", str(hit["id"]), why=f"Open {hit['id']}, {hit['title']!r}.")
                 if found is not None:
                     return str(found["body"])
             why = why_next
-        if title:
-            quoted = title.replace("'", "''")
-            rows = yield from self.sql(
-                f"SELECT body FROM documents WHERE title = '{quoted}'",
-                why="Search does not give it: ask the database.",
-            )
-            return str(rows[0]["body"]) if rows else None
-        return None
+        return (yield from self._titled(title, "Search does not give it: ask the database.")) if title else None
+
+    def _titled(self, title: str, why: str) -> Generator[ReferenceStep, str, str | None]:
+        quoted = title.replace("'", "''")
+        rows = yield from self.sql(f"SELECT body FROM documents WHERE title = '{quoted}'", why=why)
+        return str(rows[0]["body"]) if rows else None
 
     def _search(self, words: str, kind: str, page: int, why: str) -> Generator[ReferenceStep, str, tuple[Rows, str]]:
         arguments: dict[str, Any] = {"query": words}
@@ -191,7 +227,7 @@ class ReferenceAgent(SqlClient):
             except SourceFailed:
                 return [], "Search is gone."
             data = seen.data if isinstance(seen.data, dict) else {}
-            if seen.trouble or data.get("timed_out") or data.get("shards_failed"):
+            if seen.trouble or ((data.get("timed_out") or data.get("shards_failed")) and not self.brief()):
                 why = "The search was not complete: the same search again."
                 if seen.trouble:
                     arguments["query"] = f"{words} {kind}".strip()

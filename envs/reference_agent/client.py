@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from faultgym.core.json import JSON
 from faultgym.envs.identifiers import Identifiers
 from faultgym.envs.judging.form import Outcome
+from faultgym.envs.reference_agent.choices import Choices
 from faultgym.envs.reference_agent.entities import Entity
 from faultgym.envs.reference_agent.reading import ToolResponse, read_result, retry_after
 from faultgym.envs.task import Task
@@ -25,6 +26,8 @@ MAX_RETRIES = 3
 """How often a call is made that fails for no stated reason."""
 WAITS = 4
 """How often it waits for a system that asks for patience."""
+ROUTES = "/v1/openapi"
+"""Where every service lists its routes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +105,17 @@ class ApiClient:
         suite: What the API documents.
         task: The task; its parameters and its system text are read, never its goal.
         tools: Names of the tools offered; the driver keeps the attribute current.
+        choices: Which way it goes where there are several; by default the most careful one.
     """
 
-    def __init__(self, suite: SolvableSuite, task: Task, tools: set[str]):
+    def __init__(self, suite: SolvableSuite, task: Task, tools: set[str], choices: Choices | None = None):
         self.suite = suite
         self.p = task.params
         """What the instruction names."""
         self.tools = tools
         """Names of the tools offered; the driver keeps it current."""
+        self.choices = choices
+        """Which way it goes; None for the most careful one everywhere."""
         self.http_down = False
         """Whether the API as a whole has been found out of service."""
         self.done: list[str] = []
@@ -118,6 +124,47 @@ class ApiClient:
         self._names: dict[tuple[str, str], str] = {}
         self._count = 0
         self._now: datetime | None = None
+
+    # ---- which way ------------------------------------------------------------------------------
+
+    def choose(self, options: int) -> int:
+        """Decide where there are several ways.
+
+        Args:
+            options: How many there are: 0 is the shortest, the last one the most careful.
+        """
+        return options - 1 if self.choices is None else self.choices.take(options)
+
+    def brief(self) -> bool:
+        """Whether to leave out, here, what only makes sure: decided anew each time."""
+        return self.choose(2) == 0
+
+    def look_first(self) -> Steps:
+        """Begin with a look at the schema or the routes, on ways that do: it is no cost, and it may meet a fault."""
+        looks = ((), (("sql", {"query": "SELECT * FROM schema"}),), (("http", {"method": "GET", "path": ROUTES}),))
+        for tool, arguments in () if self.choices is None else looks[self.choices.take(len(looks))]:
+            for _ in range(MAX_RETRIES if tool in self.tools else 0):
+                seen = yield from self.call(tool, arguments, "See what there is.")
+                if not seen.trouble:
+                    break
+
+    def trouble(self, what: str, *, write: bool = False) -> None:
+        """Meet an error: by default go on; on some ways give up this source, or the task where it is hopeless.
+
+        Args:
+            what: The error in words.
+            write: Whether something was to be changed, for which there is no other source.
+
+        Raises:
+            SourceFailed: Another source is to be tried.
+            AllSourcesDown: An honest report is to end it.
+        """
+        if self.choices is None:
+            return
+        if self.choices.hopeless and self.brief():
+            raise AllSourcesDown(what)
+        if not write and self.brief():
+            raise SourceFailed(what)
 
     # ---- one call -------------------------------------------------------------------------------
 
@@ -242,6 +289,9 @@ class ApiClient:
             seen = yield from self.request(op, arguments, reasoning, headers)
             if seen.good:
                 return seen
+            self.trouble(seen.trouble or f"status {seen.status}", write=op.write)
+            if op.write and (seen.status >= 500 or _transport(seen)) and self.brief():
+                return seen  # it may have been done all the same
             if seen.status in (429, 503):
                 waits += 1
                 asked = retry_after(seen, self._now)

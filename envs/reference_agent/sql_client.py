@@ -10,6 +10,7 @@ from faultgym.envs.reference_agent.client import MAX_RETRIES, WAITS, ApiClient, 
 from faultgym.envs.reference_agent.reading import ToolResponse
 
 Rows = list[dict[str, Any]]
+_READS = re.compile(r"\s*(SELECT|WITH)\b", re.I)
 _PAGE = 20
 """Rows asked for at once after a result was cut."""
 
@@ -32,13 +33,40 @@ class SqlClient(ApiClient):
             SourceFailed: The database does not answer, or refuses the statement.
         """
         rows, statement = yield from self._rows(statement, why or "Ask the database.")
-        if check:
+        if check and not self.brief():
             counted, _ = yield from self._rows(
                 f"SELECT count(*) AS n FROM ({statement})", "Make sure that no row is missing: count them."
             )
             if counted and counted[0].get("n") != len(rows):
                 rows = yield from self._paged(statement, [])
         return rows
+
+    def at_once(self, statement: str, *, why: str = "") -> Generator[ReferenceStep, str, dict[str, Any] | None]:
+        """The first row of one statement for all that is needed, on ways that use it.
+
+        Args:
+            statement: The SELECT, with the names of the task's parameters in braces.
+            why: The thought behind the call.
+
+        Returns:
+            The row; None on the careful way, and where the statement gives none.
+        """
+        rows: Rows = yield from self.all_at_once(statement, why=why)
+        return rows[0] if rows else None
+
+    def all_at_once(self, statement: str, *, why: str = "") -> Generator[ReferenceStep, str, Rows]:
+        """As `at_once`, with all rows; none on the careful way.
+
+        Args:
+            statement: The SELECT, with the names of the task's parameters in braces.
+            why: The thought behind the call.
+        """
+        if not self.brief():
+            return []
+        try:
+            return (yield from self.sql(statement.format(**self.p), why=why or "One statement gives all of it."))
+        except SourceFailed:
+            return []
 
     def sql_write(self, statement: str, *, why: str = "") -> Generator[ReferenceStep, str, int]:
         """Run a writing statement.
@@ -57,6 +85,22 @@ class SqlClient(ApiClient):
         data = seen.data if isinstance(seen.data, dict) else {}
         return int(data.get("changes", len(data.get("rows", ()))))
 
+    def sql_returning(self, statement: str) -> Generator[ReferenceStep, str, Rows]:
+        """Run a writing statement that reads too.
+
+        Args:
+            statement: An INSERT, UPDATE or DELETE with RETURNING.
+
+        Returns:
+            The rows that it gives.
+
+        Raises:
+            SourceFailed: The database does not answer, or refuses the statement.
+        """
+        seen, _ = yield from self._run(statement, "Make the change in the database, and read what is asked for.")
+        rows: Rows = seen.data.get("rows", []) if isinstance(seen.data, dict) else []
+        return rows
+
     def _rows(self, statement: str, why: str) -> Generator[ReferenceStep, str, tuple[Rows, str]]:
         """The rows and the statement as it finally ran."""
         replicas = 0
@@ -66,7 +110,7 @@ class SqlClient(ApiClient):
             rows: Rows = data.get("rows", [])
             if data.get("truncated"):
                 return (yield from self._paged(statement, rows)), statement
-            if data.get("source", "primary") == "primary" or replicas >= MAX_RETRIES - 1:
+            if data.get("source", "primary") == "primary" or replicas >= MAX_RETRIES - 1 or self.brief():
                 return rows, statement
             replicas += 1
             yield from self.wait(600, f"That came from a {data['source']}: it may be old. Wait, and ask again.")
@@ -90,6 +134,7 @@ class SqlClient(ApiClient):
             seen = yield from self.call("sql", {"query": statement}, why)
             if not seen.trouble:
                 return seen, statement
+            self.trouble(seen.trouble, write=not _READS.match(statement))
             trouble = seen.trouble.lower()
             if "locked" in trouble or "busy" in trouble:
                 waits += 1
@@ -125,7 +170,7 @@ class SqlClient(ApiClient):
         missing = re.search(r"NOT NULL constraint failed: \w+\.(\w+)", trouble)
         if missing:
             return _with_insert_column(statement, missing[1])
-        if not re.match(r"\s*(SELECT|WITH)\b", statement, re.I):
+        if not _READS.match(statement):
             return f"{statement.rstrip('; ')};"  # nothing in it fits the error: once more, written otherwise
         if re.search(r"\bLIMIT\b", statement, re.I):
             return None

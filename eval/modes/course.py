@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from faultgym.envs.messages.turn import CUT_SHORT
-from faultgym.eval.efficiency import lookups
+from faultgym.eval.efficiency import counted
 from faultgym.eval.modes.evidence import Mode, ModeContext
 from faultgym.eval.recovery.resolution import spoilt
 from faultgym.tools.faults.types import Contract
@@ -18,7 +18,7 @@ MAX_RETRIES = 3
 """How often a call may be made that fails as if by accident, when that was no accident."""
 MORE_LOOKS = 3
 """Calls after the goal holds that the expert does not make and that are not yet too many."""
-TIMES_OPTIMAL = 3
+TIMES_USUAL = 3
 
 _TIMELESS = frozenset({"wait", "issue_token"})
 """Targets whose repetition always changes something: the time, or the token."""
@@ -138,9 +138,9 @@ def over_iteration(context: ModeContext) -> Iterator[Mode]:
     if next(loop(context), None) is not None or not context.scoring.task.needs_tools:
         return
     named = {m.call for rule in (repeated_broken_call, redundant_call) for m in rule(context)}
-    own, optimal = calls - len(named) - lookups(context.scoring), len(context.expert.records)
-    if optimal and own > TIMES_OPTIMAL * optimal:
-        yield context.mode("over_iteration", calls - 1, str(calls), f"{calls} calls where {optimal} are enough")
+    own, usual = counted(context.scoring) - len(named), len(context.expert.records)
+    if usual and own > TIMES_USUAL * usual:
+        yield context.mode("over_iteration", calls - 1, str(calls), f"{calls} calls where the expert makes {usual}")
         return
     late, expected = (
         _after_goal(context, named),

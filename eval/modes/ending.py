@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from faultgym.agents.scripted.marks import gives
-from faultgym.envs.episode import BLOCKING
 from faultgym.envs.intents import intent_of
 from faultgym.envs.judging.answers import Atom, read
 from faultgym.envs.judging.typed import wanted_outcome
-from faultgym.envs.reference.run import feasible
+from faultgym.envs.reference.run import BLOCKING, feasible
 from faultgym.envs.worlds.changes import Change
 from faultgym.eval.claims import NOT_DONE, claim_of_done, claims_absence, claims_inability, lacking_facts
 from faultgym.eval.modes.evidence import Mode, ModeContext

@@ -39,8 +39,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from faultgym.core.json import JSON
-from faultgym.envs.episode import BLOCKING
-from faultgym.envs.reference.run import feasible
+from faultgym.envs.reference.run import BLOCKING, feasible
 from faultgym.envs.reference_agent.client import MAX_RETRIES
 from faultgym.eval.claims import claim_of_done
 from faultgym.eval.context import ScoringContext

@@ -50,7 +50,7 @@ def _told(trace: Trace, found: Score | None) -> Iterator[str]:
         return
     if found.cost is not None:
         calls = "1 call" if found.cost.calls == 1 else f"{found.cost.calls} calls"
-        yield f"cost      {calls}; the expert needs {found.cost.optimal}"
+        yield f"cost      {calls}; {found.cost.optimal} would do"
     for d in found.recovery.deliveries if found.recovery is not None else ():
         yield f"met       {d.kind} ({d.contract}) at turn {d.step + 1}: {d.outcome}" + (
             f", {d.evidence}" if d.evidence else ""

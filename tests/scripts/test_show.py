@@ -72,7 +72,7 @@ def test_show_prints_a_typed_ending_readably(tmp_path: Path, capsys: pytest.Capt
     assert "\noutcome   answered\nfield     status: " in said
     assert "\nmessage   " in said
     assert "answer(" not in said
-    assert "cost      1 call; the expert needs 1\n" in said
+    assert "cost      1 call; 1 would do\n" in said
 
 
 def test_escape_sequences_of_a_model_never_reach_the_terminal(

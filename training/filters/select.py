@@ -19,7 +19,8 @@ from faultgym.envs.episode import StepRecord
 from faultgym.envs.judging.answering import ANSWERED, answer_in
 from faultgym.envs.judging.claims import claims_absence
 from faultgym.envs.judging.form import Outcome
-from faultgym.envs.reference.run import optimal_calls
+from faultgym.envs.reference.cheapest import optimal_calls
+from faultgym.envs.reference.run import reference_calls
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import suite_named, task_by_id
 from faultgym.envs.simulation import closing_text
@@ -147,8 +148,9 @@ def _worth(trace: Trace, task: Task, scored: Score, max_call_ratio: float) -> Re
         return rejected("guessed")
     if not task.needs_tools and cost.calls:
         return rejected("needless_calls", f"{cost.calls} calls")
-    if cost.calls > max_call_ratio * cost.optimal:
-        return rejected("wasteful", f"{cost.calls} calls, the reference needs {cost.optimal}")
+    usual = reference_calls(task, trace.schedule)
+    if cost.calls > max_call_ratio * usual:
+        return rejected("wasteful", f"{cost.calls} calls, the reference makes {usual}")
     if scored.modes or cost.bad_writes:
         return rejected("bad_habit", ", ".join(scored.mode_names) or f"{cost.bad_writes} writes not asked for")
     deliveries = () if scored.recovery is None else scored.recovery.deliveries

@@ -26,7 +26,7 @@ from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.messages.turn import Message, Observation, Turn
-from faultgym.envs.reference.run import optimal_calls
+from faultgym.envs.reference.cheapest import optimal_calls
 from faultgym.envs.task import Task
 from faultgym.eval.critical import critical_step
 from faultgym.eval.efficiency import path_efficiency
@@ -93,8 +93,8 @@ class Continuation:
 def worth(trace: Trace) -> float:
     """The score that margins are differences of, in [0, 1].
 
-    0 for a failure; for a success one half, and the other half times its efficiency: the expert's number of calls under
-    the same schedule over the trace's own (1 where the trace needs no more than the expert).
+    0 for a failure; for a success one half, and the other half times its efficiency: the calls that are enough under
+    the same schedule over the trace's own.
 
     Args:
         trace: An episode that has ended.

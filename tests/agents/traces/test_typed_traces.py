@@ -79,9 +79,9 @@ def test_an_answer_that_was_changed_is_found(typed):
 
 
 def test_the_answer_costs_no_call(typed):
-    text = run_episode(EXPERT, CANCEL)
+    text = Trace.from_episode(run_episode(EXPERT, CANCEL), EpisodeSpec(CANCEL.id), EXPERT.describe())
     assert typed.calls == text.calls
-    assert score(typed).cost.efficiency == 1.0
+    assert score(typed).cost.efficiency == score(text).cost.efficiency == 1 / 2  # it looks before it cancels
 
 
 def test_typed_and_text_are_two_episodes(typed):

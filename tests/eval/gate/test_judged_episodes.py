@@ -10,6 +10,10 @@ from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
 from faultgym.cli.main import main
 from faultgym.core.errors import UserError
+from faultgym.envs.intents import intents, lookups
+from faultgym.envs.reference.cheapest import optimal_calls
+from faultgym.envs.reference.schedule import schedule_for
+from faultgym.envs.registry import task_by_id
 from faultgym.eval.gate.judged_episodes import JudgedEpisode, ModeCount, judged_episode, judged_episodes, mode_counts
 from faultgym.eval.gate.labelled import played
 from faultgym.eval.modes.classifier import failure_modes
@@ -33,9 +37,28 @@ UNDONE = ("m183", "m188")
 OTHERS = ("m205", "m218")
 """A few tries of an outage; a search for the rules before a change."""
 
+ENOUGH = {
+    **dict.fromkeys(("e09", "e19", "e50", "m018", "m019", "m031", "m042", "m050", "m208", "m210"), 1),
+    **dict.fromkeys(("e11", "e13", "e46", "m023", "m202"), 2),
+    **dict.fromkeys(("m032", "m226"), 4),
+}
+"""Calls that are enough where agents needed fewer than the expert."""
+
 
 def judged(name):
     return judged_episode(LINES[name])
+
+
+def bound(line):
+    """The calls that are called enough, whatever the agent needed."""
+    task = task_by_id(line["task"])
+    return optimal_calls(task, schedule_for(task, line["faults"], line["fault_seed"]))
+
+
+def used(line):
+    """The agent's calls that are a cost."""
+    episode = played(line, line["name"])
+    return len(episode.records) - lookups(intents(episode.suite, episode.records), episode.records)
 
 
 @pytest.mark.parametrize("name", [*PARALLEL, *NAMED, *READ_AGAIN, *WORKED_OUT, *CLAIMED, *TOO_MUCH, *UNDONE, *OTHERS])
@@ -54,14 +77,21 @@ def test_no_call_is_after_a_goal_that_was_not_known_yet_or_is_a_report(name):
     assert judged(name).cost.waste.after_goal == 0
 
 
-@pytest.mark.parametrize("name", ["e09", "e11", "e13", "e19", "e50"])
-def test_no_more_calls_are_called_enough_than_were_used(name):
+@pytest.mark.parametrize(("name", "optimal"), ENOUGH.items())
+def test_no_more_calls_are_called_enough_than_were_used(name, optimal):
+    line = LINES[name]
+    assert bound(line) == optimal <= used(line)
     cost = judged(name).cost
-    assert cost.optimal <= cost.calls
-    assert cost.efficiency == 1.0
+    assert (cost.optimal, cost.efficiency) == (optimal, pytest.approx(optimal / used(line)))
 
 
-@pytest.mark.parametrize(("name", "efficiency"), [("e07", 1.0), ("e21", 1.0), ("e48", 2 / 3), ("m004", 1.0)])
+@pytest.mark.slow
+def test_no_agent_has_needed_fewer_calls_than_are_called_enough():
+    right = [line for line in LINES.values() if line["right"]]
+    assert [line["name"] for line in right if bound(line) > used(line)] == []
+
+
+@pytest.mark.parametrize(("name", "efficiency"), [("e07", 1.0), ("e21", 1 / 3), ("e48", 1 / 3), ("m004", 1.0)])
 def test_the_first_look_at_the_schema_or_the_routes_costs_no_efficiency(name, efficiency):
     assert judged(name).cost.efficiency == pytest.approx(efficiency)
 

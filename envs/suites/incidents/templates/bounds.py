@@ -115,6 +115,12 @@ def _draw_freeze(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 
 def _solve_freeze(desk: ReferenceAgent) -> Script:
     key = desk.p["service_id"]
+    row = yield from desk.at_once(
+        "SELECT s.tier, d.body FROM services s JOIN documents d ON d.title = 'Change freeze policy'"
+        " WHERE s.id = '{service_id}'"
+    )
+    if row:
+        return (yield from _within(desk, int(row["tier"]), row["body"]))
     service = yield from desk.read("service", key)
     if service is None:
         return desk.absent("service", key)
@@ -127,7 +133,12 @@ def _solve_freeze(desk: ReferenceAgent) -> Script:
     )
     if text is None:
         return desk.absent("document", "change freeze policy")
-    window = facts.freeze_window(text, tier)
+    return (yield from _within(desk, tier, text))
+
+
+def _within(desk: ReferenceAgent, tier: int, policy: str) -> Script:
+    """Restart the service, unless its tier is frozen today."""
+    key, window = desk.p["service_id"], facts.freeze_window(policy, tier)
     if window.holds(words.TODAY):
         text = f"I did not restart {key}: tier {tier} is frozen, and the last day of the freeze is {window.last}."
         return desk.answer(text, "refused", last_day=window.last)

@@ -10,21 +10,21 @@ from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import choose
+from faultgym.envs.suites.incidents import facts
 from faultgym.envs.suites.incidents.drawing import distractors, engineers
 from faultgym.envs.suites.incidents.templates.fields import ASSIGNEE, ERRORS, RELEASE
 from faultgym.envs.suites.incidents.templates.history import count_errors, draw_count
 from faultgym.envs.suites.incidents.templates.repairs import (
+    CASE_SQL,
     act,
     action_for,
-    bad_release,
     event,
     find_oncall,
     find_step,
     oncall_of,
-    roll_back,
-    rollback_changes,
     step_changes,
 )
+from faultgym.envs.suites.incidents.templates.rollbacks import bad_release, roll_back, rollback_changes, suspect
 from faultgym.envs.worlds.changes import insert, update
 
 
@@ -45,13 +45,18 @@ def _draw_handle(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 
 def _solve_handle(desk: ReferenceAgent) -> Script:
     key = desk.p["incident_id"]
-    incident = yield from desk.read("incident", key)
-    if incident is None:
-        return desk.absent("incident", key)
-    service = incident["service_id"]
-    record = yield from desk.read("service", service, why=f"{service} is affected: its team and its runbook matter.")
-    person = yield from find_oncall(desk, service, record)
-    step = yield from find_step(desk, incident, record)
+    incident = yield from desk.at_once(CASE_SQL)
+    if incident:
+        person, step = incident["person"], facts.runbook_step(incident["body"], incident["code"])
+    else:
+        incident = yield from desk.read("incident", key)
+        if incident is None:
+            return desk.absent("incident", key)
+        service = incident["service_id"]
+        why = f"{service} is affected: its team and its runbook matter."
+        record = yield from desk.read("service", service, why=why)
+        person = yield from find_oncall(desk, service, record)
+        step = yield from find_step(desk, incident, record)
     yield from desk.write("acknowledge_incident", incident_id=key, why=f"Acknowledge {key} first.")
     yield from desk.write("assign_incident", incident_id=key, assignee=person, why=f"{person} is on call: assign it.")
     why = f"Last, the runbook's step for {incident['code']}: {step.action}."
@@ -72,7 +77,7 @@ def _draw_revert(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 
 def _solve_revert(desk: ReferenceAgent) -> Script:
     key = desk.p["incident_id"]
-    incident = yield from desk.read("incident", key)
+    incident = yield from suspect(desk)
     if incident is None:
         return desk.absent("incident", key)
     yield from desk.write("acknowledge_incident", incident_id=key, why=f"Acknowledge {key} before anything else.")

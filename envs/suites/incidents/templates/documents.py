@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Generator
+from typing import Any
 
 from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
-from faultgym.envs.reference_agent.client import ReferenceStep
+from faultgym.envs.reference_agent.client import ReferenceAnswer, ReferenceStep
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import choose
 from faultgym.envs.suites.incidents import facts, words
@@ -126,7 +127,16 @@ def _draw_deadline(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     )
 
 
+_DEADLINE_SQL = (
+    "SELECT i.id, i.severity, d.body FROM incidents i JOIN documents d ON d.title = 'Escalation policy'"
+    " WHERE i.id = '{incident_id}'"
+)
+
+
 def _solve_deadline(desk: ReferenceAgent) -> Script:
+    row = yield from desk.at_once(_DEADLINE_SQL)
+    if row:
+        return _due(desk, row, row["body"])
     incident = yield from desk.read("incident", desk.p["incident_id"])
     if incident is None:
         return desk.absent("incident", desk.p["incident_id"])
@@ -138,6 +148,10 @@ def _solve_deadline(desk: ReferenceAgent) -> Script:
     )
     if text is None:
         return desk.absent("document", "escalation policy")
+    return _due(desk, incident, text)
+
+
+def _due(desk: ReferenceAgent, incident: dict[str, Any], text: str) -> ReferenceAnswer:
     limit = facts.escalation_minutes(text, str(incident["severity"]))
     return desk.answer(f"{incident['id']} must be escalated {limit} minutes after it was opened.", limit=limit)
 

@@ -10,7 +10,7 @@ from typing import Any
 from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
-from faultgym.envs.reference_agent.client import ReferenceStep, SourceFailed
+from faultgym.envs.reference_agent.client import ReferenceAnswer, ReferenceStep, SourceFailed
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import choose, rows
 from faultgym.envs.suites.incidents.drawing import column, distractors
@@ -154,7 +154,16 @@ def _draw_live(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     )
 
 
+_LIVE_SQL = (
+    "SELECT i.id, i.service_id, d.release FROM incidents i JOIN deploys d ON d.service_id = i.service_id"
+    " AND d.deployed_at <= i.opened_at WHERE i.id = '{incident_id}' ORDER BY d.deployed_at DESC LIMIT 1"
+)
+
+
 def _solve_live(desk: ReferenceAgent) -> Script:
+    row = yield from desk.at_once(_LIVE_SQL)
+    if row:
+        return _ran(desk, row, row["release"])
     incident = yield from desk.read("incident", desk.p["incident_id"])
     if incident is None:
         return desk.absent("incident", desk.p["incident_id"])
@@ -164,7 +173,10 @@ def _solve_live(desk: ReferenceAgent) -> Script:
         return desk.answer(
             f"There is no deploy of {incident['service_id']} before {incident['id']} was opened.", "not_found"
         )
-    release = before[-1]
+    return _ran(desk, incident, before[-1])
+
+
+def _ran(desk: ReferenceAgent, incident: dict[str, Any], release: str) -> ReferenceAnswer:
     return desk.answer(f"When {incident['id']} was opened, {incident['service_id']} ran {release}.", release=release)
 
 

@@ -12,12 +12,12 @@ from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
 from faultgym.envs.reference_agent.client import AllSourcesDown, ReferenceStep
 from faultgym.envs.suite import Drawn, Script, Template
-from faultgym.envs.suites.common import choose, rows
+from faultgym.envs.suites.common import choose
 from faultgym.envs.suites.incidents import facts, words
 from faultgym.envs.suites.incidents.drawing import column, distractors, document_text, engineers
 from faultgym.envs.suites.incidents.templates.documents import postmortem, runbook
-from faultgym.envs.suites.incidents.templates.fields import ASSIGNEE, CAUSE, RELEASE, REPLICAS, SERVICE
-from faultgym.envs.suites.incidents.templates.history import release_history
+from faultgym.envs.suites.incidents.templates.fields import ASSIGNEE, CAUSE, REPLICAS, SERVICE
+from faultgym.envs.suites.incidents.templates.rollbacks import TEMPLATES as ROLLBACKS
 from faultgym.envs.worlds.changes import Change, insert, update
 
 
@@ -87,12 +87,27 @@ def _draw_acknowledge(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     )
 
 
+CASE_SQL = (
+    "SELECT i.service_id, i.code, o.person, d.body FROM incidents i JOIN services s ON s.id = i.service_id"
+    f" JOIN oncall o ON o.team = s.team AND o.week = '{words.WEEK}'"
+    " JOIN documents d ON d.title = 'Runbook: ' || s.name WHERE i.id = '{incident_id}'"
+)
+"""One statement for all that decides what to do about an incident."""
+
+
 def _solve_acknowledge(desk: ReferenceAgent) -> Script:
     key = desk.p["incident_id"]
+    row = yield from desk.at_once(CASE_SQL)
+    if row:
+        return (yield from _hand_over(desk, row["person"]))
     incident = yield from desk.read("incident", key)
     if incident is None:
         return desk.absent("incident", key)
-    person = yield from find_oncall(desk, incident["service_id"])
+    return (yield from _hand_over(desk, (yield from find_oncall(desk, incident["service_id"]))))
+
+
+def _hand_over(desk: ReferenceAgent, person: str) -> Script:
+    key = desk.p["incident_id"]
     yield from desk.write("acknowledge_incident", incident_id=key, why=f"Acknowledge {key} first.")
     yield from desk.write("assign_incident", incident_id=key, assignee=person, why=f"{person} is on call: assign it.")
     return desk.answer(f"{key} is acknowledged and assigned to {person}, who is on call.", assignee=person)
@@ -171,80 +186,19 @@ def _draw_runbook(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 
 def _solve_runbook(desk: ReferenceAgent) -> Script:
     key = desk.p["incident_id"]
-    incident = yield from desk.read("incident", key)
-    if incident is None:
-        return desk.absent("incident", key)
-    step = yield from find_step(desk, incident)
+    incident = yield from desk.at_once(CASE_SQL)
+    if incident:
+        step = facts.runbook_step(incident["body"], incident["code"])
+    else:
+        incident = yield from desk.read("incident", key)
+        if incident is None:
+            return desk.absent("incident", key)
+        step = yield from find_step(desk, incident)
     done = yield from act(
         desk, incident["service_id"], step, f"The runbook says for {incident['code']}: {step.action}. Do that, once."
     )
     text = f"I {done}, as the runbook says for {incident['code']}."
     return desk.answer(text, service=incident["service_id"])
-
-
-def bad_release(db: sqlite3.Connection, service: str) -> tuple[str, str, str, str]:
-    """The two latest deploys of a service.
-
-    Returns:
-        The id and the release of the deploy that is live, then those of the deploy before it.
-    """
-    history = rows(
-        db, "SELECT id, release FROM deploys WHERE service_id = ? ORDER BY deployed_at DESC LIMIT 2", service
-    )
-    return (*history[0], *history[1])
-
-
-def rollback_changes(db: sqlite3.Connection, service: str) -> tuple[Change, ...]:
-    """What a rollback by one release leaves behind."""
-    live, bad, earlier, good = bad_release(db, service)
-    return (
-        update("services", service, current_version=good),
-        update("deploys", live, stage="rolled_back"),
-        update("deploys", earlier, stage="live"),
-        insert("rollbacks", service_id=service, from_release=bad, to_release=good),
-    )
-
-
-def roll_back(desk: ReferenceAgent, incident: dict[str, Any]) -> Generator[ReferenceStep, str, str]:
-    """Roll the incident's service back to what was live before its last deploy.
-
-    Args:
-        desk: The reference agent, which makes the calls.
-        incident: The incident's record.
-
-    Returns:
-        The release that is live again.
-
-    Raises:
-        AllSourcesDown: The deploy history is not complete.
-    """
-    history = yield from release_history(desk, incident["service_id"])
-    before = [d for d in history if d["deployed_at"] <= incident["opened_at"]]
-    if len(before) < 2:
-        raise AllSourcesDown("the deploy history is not complete")
-    release = str(before[-2]["release"])
-    why = f"{before[-1]['release']} came right before the incident, {release} was live until then: roll back."
-    yield from desk.write("rollback_service", service_id=incident["service_id"], release=release, why=why)
-    return release
-
-
-def _draw_rollback(db: sqlite3.Connection, rng: random.Random) -> Drawn:
-    incident, service = choose(db, rng, "SELECT id, service_id FROM incidents WHERE state != 'resolved' ORDER BY id")
-    good = bad_release(db, service)[3]
-    note = rng.choice(("rolled back, watching it", "back on the old release", "release withdrawn by the desk"))
-    changes = (*rollback_changes(db, service), insert("incident_notes", incident_id=incident, body=note))
-    return Drawn({"incident_id": incident, "text": note}, Goal(changes, (Atom("text", good),)))
-
-
-def _solve_rollback(desk: ReferenceAgent) -> Script:
-    key = desk.p["incident_id"]
-    incident = yield from desk.read("incident", key)
-    if incident is None:
-        return desk.absent("incident", key)
-    release = yield from roll_back(desk, incident)
-    yield from desk.write("add_note", incident_id=key, text=desk.p["text"], why="That is done: now the note.")
-    text = f"{incident['service_id']} is back on {release}, and the note is on {key}."
-    return desk.answer(text, release=release)
 
 
 def _draw_peak(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -259,12 +213,17 @@ def _draw_peak(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 
 def _solve_peak(desk: ReferenceAgent) -> Script:
     key = desk.p["service_id"]
-    service = yield from desk.read("service", key)
-    if service is None:
-        return desk.absent("service", key)
-    text = yield from runbook(desk, service["name"])
+    row = yield from desk.at_once(
+        "SELECT d.body FROM services s JOIN documents d ON d.title = 'Runbook: ' || s.name WHERE s.id = '{service_id}'"
+    )
+    text = row["body"] if row else None
     if text is None:
-        return desk.absent("runbook", service["name"])
+        service = yield from desk.read("service", key)
+        if service is None:
+            return desk.absent("service", key)
+        text = yield from runbook(desk, service["name"])
+        if text is None:
+            return desk.absent("runbook", service["name"])
     peak = facts.peak_replicas(text)
     why = f"The runbook wants {peak} replicas at peak load."
     yield from desk.write("scale_service", service_id=key, replicas=peak, why=why)
@@ -334,28 +293,7 @@ TEMPLATES = (
         _solve_runbook,
         answer=(SERVICE,),
     ),
-    Template(
-        "roll_back",
-        "roll a service back to the release before the last deploy, then note it",
-        (
-            "{incident_id} began right after a deploy of its service. Roll the service back to the release that"
-            " was live"
-            ' before that deploy, then add the note "{text}" to the incident. Which release is it on now?',
-            "The last deploy before {incident_id} is at fault. Return the service to the release before it, put"
-            " the note"
-            ' "{text}" on the incident and tell me the release.',
-            "Undo the deploy that came just before {incident_id} by a rollback to its predecessor, add the note"
-            ' "{text}" to the incident, and say which release is running then.',
-            "Withdraw the release that was deployed last before {incident_id}: go back by one release, leave the note"
-            ' "{text}" on the incident, and name the release.',
-            "Please revert the service of {incident_id} to the release it ran before its latest deploy, and"
-            ' write "{text}"'
-            " as a note on the incident. Tell me the release you went back to.",
-        ),
-        _draw_rollback,
-        _solve_rollback,
-        answer=(RELEASE,),
-    ),
+    *ROLLBACKS,
     Template(
         "scale_to_peak",
         "scale a service to the replicas that its runbook states for peak load",

@@ -9,6 +9,7 @@ from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
+from faultgym.envs.reference_agent.client import ReferenceAnswer
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import choose
 from faultgym.envs.suites.incidents.drawing import column, distractors
@@ -31,16 +32,26 @@ def _draw_note(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 
 def _solve_note(desk: ReferenceAgent) -> Script:
     key, text = desk.p["incident_id"], desk.p["text"]
+    insert_note = f"INSERT INTO incident_notes (incident_id, body) VALUES ('{key}', '{text}')"
+    if desk.brief():
+        rows = yield from desk.sql_returning(
+            f"{insert_note} RETURNING (SELECT severity FROM incidents WHERE id = incident_id) AS severity"
+        )
+        if rows:
+            return _noted(desk, rows[0]["severity"])
     found = yield from desk.sql(
         f"SELECT id, severity FROM incidents WHERE id = '{key}'", why=f"Look at {key} before writing to it."
     )
     if not found:
         return desk.absent("incident", key)
-    yield from desk.sql_write(
-        f"INSERT INTO incident_notes (incident_id, body) VALUES ('{key}', '{text}')", why="It exists: add the note."
+    yield from desk.sql_write(insert_note, why="It exists: add the note.")
+    return _noted(desk, found[0]["severity"])
+
+
+def _noted(desk: ReferenceAgent, severity: str) -> ReferenceAnswer:
+    return desk.answer(
+        f"The note is on {desk.p['incident_id']}, which is a {severity} incident.", "done", severity=severity
     )
-    severity = found[0]["severity"]
-    return desk.answer(f"The note is on {key}, which is a {severity} incident.", "done", severity=severity)
 
 
 def _draw_move(db: sqlite3.Connection, rng: random.Random) -> Drawn:
@@ -56,6 +67,13 @@ def _draw_move(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 
 def _solve_move(desk: ReferenceAgent) -> Script:
     tag, source, target = desk.p["tag"], desk.p["source"], desk.p["target"]
+    if desk.brief():
+        rows = yield from desk.sql_returning(
+            f"UPDATE service_tags SET service_id = '{target}' WHERE service_id = '{source}' AND tag = '{tag}'"
+            f" RETURNING (SELECT count(*) FROM service_tags WHERE service_id = '{target}') AS tags"
+        )
+        if rows:
+            return _moved(desk, int(rows[0]["tags"]))
     found = yield from desk.sql(
         f"SELECT service_id, tag FROM service_tags WHERE service_id IN ('{source}', '{target}')"
         " ORDER BY service_id, tag",
@@ -71,7 +89,11 @@ def _solve_move(desk: ReferenceAgent) -> Script:
         f"INSERT INTO service_tags (service_id, tag) VALUES ('{target}', '{tag}')",
         why=f"It is gone from {source}: now put it on {target}, so that it is not lost.",
     )
-    count = 1 + sum(1 for row in found if row["service_id"] == target)
+    return _moved(desk, 1 + sum(1 for row in found if row["service_id"] == target))
+
+
+def _moved(desk: ReferenceAgent, count: int) -> ReferenceAnswer:
+    tag, source, target = desk.p["tag"], desk.p["source"], desk.p["target"]
     text = f"The tag {tag} moved from {source} to {target}, which has {count} tag{'s' * (count != 1)} now."
     return desk.answer(text, "done", tags=count)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from typing import Any
 
 from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.form import AnswerField
@@ -43,10 +44,11 @@ def draw_cancel(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 def solve_cancel(desk: ReferenceAgent) -> Script:
     """Look at the order first, then cancel it."""
     order_id, reason = desk.p["order_id"], desk.p["reason"]
-    order = yield from desk.read("order", order_id, why=f"See whether {order_id} can still be cancelled.")
+    order = yield from desk.make_sure("order", order_id, why=f"See whether {order_id} can still be cancelled.")
     if order is None:
         return desk.absent("order", order_id)
-    yield from desk.write("cancel_order", order_id=order_id, reason=reason, why=f"It is {order['status']}: cancel it.")
+    why = f"It is {order.get('status', 'to go')}: cancel it."
+    yield from desk.write("cancel_order", order_id=order_id, reason=reason, why=why)
     return desk.answer(f"Order {order_id} is cancelled, with the reason {reason}.")
 
 
@@ -61,12 +63,11 @@ def draw_address(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 def change_address(desk: ReferenceAgent) -> Generator[ReferenceStep, str, bool]:
     """Look at the order first, then change its address; whether there is such an order."""
     order_id, address = desk.p["order_id"], desk.p["address"]
-    order = yield from desk.read("order", order_id, why=f"See whether {order_id} is still here.")
+    order = yield from desk.make_sure("order", order_id, why=f"See whether {order_id} is still here.")
     if order is None:
         return False
-    yield from desk.write(
-        "change_address", order_id=order_id, address=address, why=f"It is {order['status']}: change the address."
-    )
+    why = f"It is {order.get('status', 'to go elsewhere')}: change the address."
+    yield from desk.write("change_address", order_id=order_id, address=address, why=why)
     return True
 
 
@@ -100,9 +101,18 @@ def draw_exchange(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({"order_id": order_id, "product_id": product_id}, goal)
 
 
+_CHEAPEST_SQL = (
+    "SELECT p.id FROM products own JOIN products p ON p.category = own.category AND p.id <> own.id"
+    " WHERE own.id = '{product_id}' AND p.stock > 0 ORDER BY p.price_cents, p.id LIMIT 1"
+)
+
+
 def solve_exchange(desk: ReferenceAgent) -> Script:
     """Find the category, choose from its stock, exchange."""
-    order_id, product_id = desk.p["order_id"], desk.p["product_id"]
+    product_id = desk.p["product_id"]
+    target = yield from desk.at_once(_CHEAPEST_SQL)
+    if target:
+        return (yield from _exchange(desk, target))
     product = yield from desk.read("product", product_id, why=f"Find out the category of {product_id}.")
     if product is None:
         return desk.absent("product", product_id)
@@ -115,7 +125,11 @@ def solve_exchange(desk: ReferenceAgent) -> Script:
         return desk.answer(
             f"Nothing was exchanged: there is no other product of the category {category} in stock.", "not_found"
         )
-    target = min(shelf, key=lambda p: int(p["price_cents"]))
+    return (yield from _exchange(desk, min(shelf, key=lambda p: int(p["price_cents"]))))
+
+
+def _exchange(desk: ReferenceAgent, target: Mapping[str, Any]) -> Script:
+    order_id, product_id = desk.p["order_id"], desk.p["product_id"]
     yield from desk.write(
         "create_exchange",
         order_id=order_id,
@@ -146,9 +160,18 @@ def draw_double(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({"order_id": order_id}, Goal(wanted, (Atom("id", payment_id),)))
 
 
+_LATER_SQL = (
+    "SELECT p.id, p.charged_on FROM payments p JOIN orders o ON o.id = p.order_id AND o.total_cents = p.amount_cents"
+    " WHERE o.id = '{order_id}' AND p.status = 'captured' ORDER BY p.charged_on DESC LIMIT 1"
+)
+
+
 def solve_double(desk: ReferenceAgent) -> Script:
     """Read the total, find the payments of that amount, refund the later one."""
     order_id = desk.p["order_id"]
+    later = yield from desk.at_once(_LATER_SQL)
+    if later:
+        return (yield from _refund(desk, later))
     order = yield from desk.read("order", order_id, why=f"Read what {order_id} should have cost.")
     if order is None:
         return desk.absent("order", order_id)
@@ -161,7 +184,11 @@ def solve_double(desk: ReferenceAgent) -> Script:
     full = [p for p in payments if p["status"] == "captured" and p["amount_cents"] == order["total_cents"]]
     if len(full) < 2:
         return desk.answer(f"Nothing was refunded: order {order_id} was not charged twice.", "refused")
-    later = max(full, key=lambda p: str(p["charged_on"]))
+    return (yield from _refund(desk, max(full, key=lambda p: str(p["charged_on"]))))
+
+
+def _refund(desk: ReferenceAgent, later: Mapping[str, Any]) -> Script:
+    order_id = desk.p["order_id"]
     yield from desk.write(
         "refund_payment",
         payment_id=later["id"],

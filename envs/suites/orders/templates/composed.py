@@ -14,7 +14,14 @@ from faultgym.envs.suites.common import rows
 from faultgym.envs.suites.orders.schema import CANCEL_REASONS, CHANNELS, OPEN
 from faultgym.envs.suites.orders.templates.changes import OPEN_SQL, change_address, draw_address
 from faultgym.envs.suites.orders.templates.drawing import distractors
-from faultgym.envs.suites.orders.templates.returns import RETURN_FIELDS, cases, handle_return, refund_goal
+from faultgym.envs.suites.orders.templates.returns import (
+    RETURN_FIELDS,
+    cases,
+    decide,
+    handle_return,
+    refund_goal,
+    return_statement,
+)
 from faultgym.envs.suites.orders.templates.searches import ORDERS_SQL, customer_of, latest_order
 from faultgym.envs.suites.orders.templates.statements import AUTHOR, NOTE_TEXTS, insert_note
 from faultgym.envs.worlds.changes import insert, update
@@ -42,12 +49,16 @@ def draw_cancel_all(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 def solve_cancel_all(desk: ReferenceAgent) -> Script:
     """Customer, orders, and each that is open."""
     email, reason = desk.p["email"], desk.p["reason"]
-    customer = yield from customer_of(desk, email)
-    if customer is None:
-        return desk.answer(f"There is no customer with the address {email}.", "not_found")
-    orders = yield from desk.list(
-        "list_orders", {"customer_id": customer["id"]}, ORDERS_SQL, why=f"That is {customer['id']}: list the orders."
+    orders = yield from desk.all_at_once(
+        "SELECT o.id, o.status FROM orders o JOIN customers c ON c.id = o.customer_id WHERE c.email = '{email}'"
+        " ORDER BY o.id"
     )
+    if not orders:
+        customer = yield from customer_of(desk, email)
+        if customer is None:
+            return desk.answer(f"There is no customer with the address {email}.", "not_found")
+        why = f"That is {customer['id']}: list the orders."
+        orders = yield from desk.list("list_orders", {"customer_id": customer["id"]}, ORDERS_SQL, why=why)
     wanted = [order["id"] for order in orders if order["status"] in OPEN]
     for n, order_id in enumerate(wanted, 1):
         yield from desk.write(
@@ -70,9 +81,18 @@ def draw_latest_return(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({"email": latest[order_id], "product_id": product_id}, refund_goal(order_id, cents))
 
 
+_LATEST = (
+    "o.id = (SELECT x.id FROM orders x JOIN customers c ON c.id = x.customer_id WHERE c.email = '{email}'"
+    " AND x.status = 'delivered' ORDER BY x.placed_on DESC LIMIT 1)"
+)
+
+
 def solve_latest_return(desk: ReferenceAgent) -> Script:
     """Find the order, then handle the return."""
     email = desk.p["email"]
+    row = yield from desk.at_once(return_statement(_LATEST))
+    if row:
+        return (yield from decide(desk, row, row["body"]))
     order = yield from latest_order(desk, email, "delivered")
     if order is None:
         return desk.answer(f"There is no customer with a delivered order under {email}.", "not_found")

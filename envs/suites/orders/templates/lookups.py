@@ -9,6 +9,7 @@ from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
+from faultgym.envs.reference_agent.client import ReferenceAnswer
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import choose, euros, rows
 from faultgym.envs.suites.orders.schema import STATUSES
@@ -83,6 +84,11 @@ def draw_email(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 def solve_email(desk: ReferenceAgent) -> Script:
     """From the order to its customer."""
     order_id = desk.p["order_id"]
+    row = yield from desk.at_once(
+        "SELECT c.email FROM orders o JOIN customers c ON c.id = o.customer_id WHERE o.id = '{order_id}'"
+    )
+    if row:
+        return _email_is(desk, row["email"])
     order = yield from desk.read("order", order_id, why=f"Find out whose order {order_id} is.")
     if order is None:
         return desk.absent("order", order_id)
@@ -92,8 +98,11 @@ def solve_email(desk: ReferenceAgent) -> Script:
     )
     if customer is None:
         return desk.absent("customer", customer_id)
-    email = customer["email"]
-    return desk.answer(f"The e-mail address of the customer of order {order_id} is {email}.", email=email)
+    return _email_is(desk, customer["email"])
+
+
+def _email_is(desk: ReferenceAgent, email: str) -> ReferenceAnswer:
+    return desk.answer(f"The e-mail address of the customer of order {desk.p['order_id']} is {email}.", email=email)
 
 
 def draw_tracking(db: sqlite3.Connection, rng: random.Random) -> Drawn:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from datetime import date, timedelta
+from typing import Any
 
 from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.form import AnswerField
@@ -104,8 +105,24 @@ def draw_late(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({"order_id": order_id, "product_id": product_id}, goal)
 
 
+def return_statement(which: str) -> str:
+    """One statement for all that decides about the return of one piece.
+
+    Args:
+        which: A condition on `o`, the order.
+    """
+    return (
+        "SELECT o.id, o.delivered_on, i.unit_cents, d.body FROM orders o JOIN order_items i ON i.order_id = o.id"
+        f" JOIN documents d ON d.title = '{RETURNS}' WHERE i.product_id = '{{product_id}}'"
+        f" AND o.status = 'delivered' AND {which}"
+    )
+
+
 def solve_return(desk: ReferenceAgent) -> Script:
     """Order, its lines, the policy; then the refund or the refusal."""
+    row = yield from desk.at_once(return_statement("o.id = '{order_id}'"))
+    if row:
+        return (yield from decide(desk, row, row["body"]))
     return (yield from handle_return(desk, desk.p["order_id"], desk.p["product_id"]))
 
 
@@ -134,6 +151,21 @@ def handle_return(
     )
     if body is None:
         return desk.answer("There is no document with the return policy, so I refunded nothing.", "not_found")
+    return (yield from decide(desk, {**order, "id": order_id}, body))
+
+
+def decide(desk: ReferenceAgent, order: Mapping[str, Any], body: str) -> Generator[ReferenceStep, str, ReferenceAnswer]:
+    """Refund the piece or refuse to.
+
+    Args:
+        desk: The reference agent, which makes the calls.
+        order: The order, with `unit_cents`, the price paid for the piece, where that has been read.
+        body: The return policy.
+
+    Returns:
+        The answer: the refund, or why there is none.
+    """
+    order_id, product_id, paid = order["id"], desk.p["product_id"], order.get("unit_cents")
     last = date.fromisoformat(order["delivered_on"]) + timedelta(days=value(body, WINDOW))
     if last < TODAY:
         return desk.answer(
@@ -141,13 +173,14 @@ def handle_return(
             "refused",
             last_day=last.isoformat(),
         )
-    lines = yield from desk.list(
-        "list_order_items",
-        {"order_id": order_id},
-        ITEMS_SQL,
-        why=f"The window is open until {last.isoformat()}: see what was paid for {product_id}.",
-    )
-    paid = next((int(line["unit_cents"]) for line in lines if line["product_id"] == product_id), None)
+    if paid is None:
+        lines = yield from desk.list(
+            "list_order_items",
+            {"order_id": order_id},
+            ITEMS_SQL,
+            why=f"The window is open until {last.isoformat()}: see what was paid for {product_id}.",
+        )
+        paid = next((int(line["unit_cents"]) for line in lines if line["product_id"] == product_id), None)
     if paid is None:
         return desk.answer(f"Nothing was refunded: there is no {product_id} in order {order_id}.", "not_found")
     cents = paid - value(body, FEE)

@@ -11,7 +11,7 @@ from faultgym.envs.judging.answers import Atom, AtomKind
 from faultgym.envs.judging.form import AnswerField, FieldKind
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
-from faultgym.envs.reference_agent.client import ReferenceStep
+from faultgym.envs.reference_agent.client import ReferenceAnswer, ReferenceStep
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import euros, rows
 from faultgym.envs.suites.orders.documents import POLICIES, WARRANTY, body_of, closing_on_saturday, shop_title, value
@@ -104,9 +104,19 @@ def draw_warranty(db: sqlite3.Connection, rng: random.Random) -> Drawn:
     return Drawn({"email": email}, goal)
 
 
+_WARRANTY_SQL = (
+    "SELECT p.category, d.body FROM customers c JOIN orders o ON o.customer_id = c.id"
+    " JOIN order_items i ON i.order_id = o.id JOIN products p ON p.id = i.product_id"
+    f" JOIN documents d ON d.title = '{WARRANTY}' WHERE c.email = '{{email}}' ORDER BY o.placed_on DESC LIMIT 1"
+)
+
+
 def solve_warranty(desk: ReferenceAgent) -> Script:
     """Customer, orders, line, product, document."""
     email = desk.p["email"]
+    row = yield from desk.at_once(_WARRANTY_SQL)
+    if row:
+        return _warranty_is(desk, row["category"], row["body"])
     order = yield from latest_order(desk, email)
     if order is None:
         return desk.answer(f"There is no customer with an order under {email}.", "not_found")
@@ -129,7 +139,11 @@ def solve_warranty(desk: ReferenceAgent) -> Script:
     )
     if body is None:
         return desk.answer("There is no document about the warranty.", "not_found")
-    months = value(body, f"Warranty for {product['category']}")
+    return _warranty_is(desk, product["category"], body)
+
+
+def _warranty_is(desk: ReferenceAgent, category: str, body: str) -> ReferenceAnswer:
+    months = value(body, f"Warranty for {category}")
     return desk.answer(f"The product of that order has a warranty of {months} months.", warranty=months)
 
 

@@ -10,7 +10,7 @@ from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.form import AnswerField
 from faultgym.envs.judging.goal import Goal
 from faultgym.envs.reference_agent.agent import ReferenceAgent
-from faultgym.envs.reference_agent.client import ReferenceStep, SourceFailed
+from faultgym.envs.reference_agent.client import ReferenceAnswer, ReferenceStep, SourceFailed
 from faultgym.envs.reference_agent.reading import pick
 from faultgym.envs.suite import Drawn, Script, Template
 from faultgym.envs.suites.common import choose, euros, rows
@@ -143,7 +143,7 @@ def insert_note(
 def solve_note(desk: ReferenceAgent) -> Script:
     """Make sure that the order exists, then insert."""
     order_id, text, channel = desk.p["order_id"], desk.p["text"], desk.p["channel"]
-    order = yield from desk.read("order", order_id, why=f"Make sure that order {order_id} exists.")
+    order = yield from desk.make_sure("order", order_id, why=f"Make sure that order {order_id} exists.")
     if order is None:
         return desk.absent("order", order_id)
     yield from insert_note(desk, order_id, text, channel, f"Order {order_id} is there: add the note to it.")
@@ -166,6 +166,12 @@ def draw_tag(db: sqlite3.Connection, rng: random.Random) -> Drawn:
 def solve_tag(desk: ReferenceAgent) -> Script:
     """Look where the tag is, then put it on the one order and take it off the other."""
     tag, source, target = desk.p["tag"], desk.p["from_order"], desk.p["to_order"]
+    if desk.brief():
+        moved = yield from desk.sql_write(
+            f"UPDATE order_tags SET order_id = '{target}' WHERE order_id = '{source}' AND tag = '{tag}'"
+        )
+        if moved:
+            return _tag_moved(desk)
     where = f"order_id IN ('{source}', '{target}') AND tag = '{tag}'"
     look = f"SELECT order_id, tag FROM order_tags WHERE {where} ORDER BY order_id"
     found = yield from desk.sql(look, why=f"See which of the two orders has the tag {tag}.")
@@ -181,6 +187,11 @@ def solve_tag(desk: ReferenceAgent) -> Script:
         f"DELETE FROM order_tags WHERE order_id = '{source}' AND tag = '{tag}'",
         why=f"It is on {target} now: take it off {source}.",
     )
+    return _tag_moved(desk)
+
+
+def _tag_moved(desk: ReferenceAgent) -> ReferenceAnswer:
+    tag, source, target = desk.p["tag"], desk.p["from_order"], desk.p["to_order"]
     return desk.answer(f"The tag {tag} is on order {target} now and no longer on {source}.", "done")
 
 

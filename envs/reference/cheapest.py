@@ -1,0 +1,105 @@
+"""The fewest calls with which a task can be done: the cheapest of its ways that a schedule leaves.
+
+A reference solution has a choice in many places: one statement for all that it needs or source after source, SQL,
+either version of a route or the search, with a second look or without, going on after an error or turning to another
+source. A way is what it decides at each of them. The ways are tried by running the solution anew, those first that
+leave the shortest way least often. In a world without faults the shortest way is known to be minimal: the tests
+search for a shorter one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from faultgym.core.bank import banked
+from faultgym.envs.intents import intents, lookups
+from faultgym.envs.judging.goal import judge, looked_up
+from faultgym.envs.judging.reading.question import question
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.run import BLOCKING, MAX_MOVES, Reference, feasible, reference_calls
+from faultgym.envs.reference_agent.choices import Choices
+from faultgym.envs.reference_agent.client import ReferenceAnswer
+from faultgym.envs.registry import suite_named
+from faultgym.envs.simulation import Simulation
+from faultgym.envs.suite import Suite
+from faultgym.envs.task import Task
+from faultgym.tools.faults.layer import FaultLayer, FaultSchedule
+
+MAX_WAYS = 32
+"""Ways that are tried under one schedule."""
+
+
+def optimal_calls(task: Task, schedule: FaultSchedule, suite: Suite | None = None) -> int:
+    """The fewest calls with which the task can be done in this world under this schedule.
+
+    Args:
+        task: The task to solve.
+        schedule: The faults that may fire.
+        suite: The task's suite; by default the one registered under its name.
+
+    Example:
+        >>> from faultgym.envs.registry import task_by_id
+        >>> optimal_calls(task_by_id("orders/product_warranty/train/0"), ())
+        1
+    """
+    return _cheapest(suite or suite_named(task.suite), task, schedule)
+
+
+@banked("tasks", 16_384)
+def _cheapest(suite: Suite, task: Task, schedule: FaultSchedule) -> int:
+    best = reference_calls(task, schedule, suite)
+    hopeless = task.goal.kind == "report" or not feasible(task, schedule, suite)
+    least = 1 if hopeless else _cheapest(suite, task, ()) if schedule else 0
+    waiting: deque[tuple[int, ...]] = deque([()])
+    for _ in range(MAX_WAYS if schedule else 1):
+        if not waiting or best <= least:
+            break
+        choices = Choices(waiting.popleft(), hopeless=hopeless)
+        calls = _calls(suite, task, schedule, choices, best - 1)
+        best = best if calls is None else calls
+        waiting.extend(choices.others())
+    return best
+
+
+def _calls(suite: Suite, task: Task, schedule: FaultSchedule, choices: Choices, most: int) -> int | None:
+    """The calls that count of one way; None where it needs more than `most`, or does not do the task."""
+    simulation = Simulation(suite, task, FaultLayer(schedule))
+    try:
+        answer = _played(simulation, task, choices, most)
+        if answer is None:
+            return None
+        blocked = choices.hopeless and any(event.kind in BLOCKING for event in simulation.events)
+        verdict = judge(
+            task.goal,
+            simulation.world,
+            answer.text,
+            looked_up=looked_up(task.goal, simulation.records),
+            blocked=blocked,
+            asked=question(simulation.world, task.instruction, task.params),
+        )
+        return _counted(simulation) if verdict.success else None
+    finally:
+        simulation.close()
+
+
+def _played(simulation: Simulation, task: Task, choices: Choices, most: int) -> ReferenceAnswer | None:
+    """Play one way; None once it needs more than `most` calls, or is lost in what a fault has made of a reply."""
+    reference = Reference(task, set(), simulation.suite, choices)
+    text: str | None = None
+    for _ in range(MAX_MOVES):
+        try:
+            move = reference.next(text, {spec.name for spec in simulation.tools})
+        except (LookupError, ValueError, TypeError, AttributeError):
+            return None
+        if isinstance(move, ReferenceAnswer):
+            return move
+        if simulation.calls >= most and _counted(simulation) >= most:
+            return None
+        text = simulation.step(Turn("", (move.call,), move.reasoning)).messages[0].content
+    return None
+
+
+def _counted(simulation: Simulation) -> int:
+    """The calls so far without those that are no cost."""
+    records = simulation.records
+    return len(records) - lookups(intents(simulation.suite, records), records)
