@@ -53,7 +53,7 @@ class Limits:
 
 
 def turn_tokens(turn: Turn) -> int:
-    """What a turn costs: its token ids where the server gave them, else a quarter of its characters, rounded up.
+    """What a turn costs: its tokens where a server gave or counted them, else a quarter of its characters, rounded up.
 
     Characters are those of the text, the reasoning, and the names and arguments of its calls;
     arguments that are no text count as one token each.
@@ -63,8 +63,8 @@ def turn_tokens(turn: Turn) -> int:
         >>> turn_tokens(Turn("It is shipped.")), turn_tokens(Turn("It is shipped.", token_ids=(7, 8, 9)))
         (4, 3)
     """
-    if turn.token_ids is not None:
-        return len(turn.token_ids)
+    if turn.sampled is not None:
+        return turn.sampled
     characters = len(turn.text) + len(turn.reasoning)
     stack: list[object] = [v for call in turn.tool_calls for v in (call.name, call.raw, call.arguments or {})]
     while stack:

@@ -16,9 +16,11 @@ from faultgym.agents.rollouts.progress import Endings
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.cli.support.endings import ending_notes
 from faultgym.cli.support.printing import grid, say, stdout_console
+from faultgym.cli.support.rollout_report import usage_notes
 from faultgym.cli.support.scoring import SCORES, scored, write_scores
 from faultgym.core.files import atomic_file
 from faultgym.core.json import JSON
+from faultgym.envs.messages.usage import summed
 from faultgym.eval.scoring.metrics import BY, Summary, dose_response, grouped, robustness, summarize
 from faultgym.eval.scoring.registry import added_metrics
 from faultgym.eval.scoring.runs import run_folders
@@ -123,6 +125,7 @@ def _notes(scores: Sequence[Score], by: str) -> Iterator[str]:
     if whole.undecided:
         yield f"Undecided, and left out: {whole.undecided} episodes whose final text can be read in more than one way."
     yield from ending_notes(endings_of(scores))
+    yield from usage_notes(summed(one.usage for one in scores), None)
     if by != "answers" and len({s.answers for s in scores}) > 1:
         yield "Typed answers and texts are summed up together, and what success takes differs: --by answers parts them."
     if not whole.valid:

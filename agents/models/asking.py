@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import orjson
 
@@ -20,6 +21,9 @@ class RequestOptions:
     """Token ids of prompt and completion (vLLM's `return_token_ids`; other servers may refuse the word)."""
     logprobs: bool = True
     """The sampled tokens' log probabilities."""
+    tool_choice: Literal["auto", "none", "required"] | None = None
+    """Sent beside the tools where it is given; a server that takes tools out of the prompt with `none` shows the model
+    no tools then."""
     body: str = ""
     """A JSON object of further fields for each request, such as `{"chat_template_kwargs": {...}}`."""
 
@@ -40,17 +44,22 @@ class RequestOptions:
             asked["logprobs"] = True
         return {**asked, **more}
 
+    def choice(self) -> JSON:
+        """The field of a request that offers tools, where it is asked for."""
+        return {} if self.tool_choice is None else {"tool_choice": self.tool_choice}
+
 
 def unparsed(format: str) -> JSON:
-    """The fields of a request for a server that shall leave tool calls in the text: one without a parser refuses tools
-    otherwise, and the words that mark calls are special tokens in some vocabularies.
+    """The fields of a request for a server that shall leave tool calls in the text.
+
+    The words that mark them are special tokens in some vocabularies.
 
     Args:
         format: As in `PromptOptions`.
     """
     if format == "server":
         return {}
-    return {"tool_choice": "none", "skip_special_tokens": False}
+    return {"skip_special_tokens": False}
 
 
 def guide(guided: str, tools: tuple[ToolSpec, ...]) -> JSON:
@@ -81,5 +90,23 @@ def hint(error: RequestRefused) -> str:
     Args:
         error: What the server refused.
     """
-    known = {"return_token_ids": "tokens=no", "logprobs": "logprobs=no", "top_logprobs": "logprobs=no"}
-    return next((f" (try the policy option {option})" for word, option in known.items() if word in error.text), "")
+    if "max_completion_tokens" in error.text:
+        return (
+            " (a hosted reasoning model takes few fields: try the policy options"
+            " max_completion_tokens=4096&temperature=-&seeded=no&tokens=no&logprobs=no)"
+        )
+    words = (word for word in _HINTS if word in error.text)
+    return next((f" (try the policy option {_HINTS[word]})" for word in words), "")
+
+
+_HINTS = {
+    "return_token_ids": "tokens=no",
+    "logprobs": "logprobs=no",
+    "tool choice requires": "tool_choice=none, or start the server with a tool parser",
+    "tool_choice": "tool_choice=-, or another value",
+    "'max_tokens'": "max_tokens=-",
+    "max_tokens is too large": "max_tokens=-, or a smaller number",
+    "'temperature'": "temperature=-",
+    "'seed'": "seeded=no",
+}
+"""Words in a refusal -> what to do about them."""

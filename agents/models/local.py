@@ -137,6 +137,8 @@ class LocalPolicy:
             raise UserError(
                 f"policy {self.kind}: takes no guided={self.prompting.guided}; openai: does, with a vLLM server"
             )
+        if self.sampling.temperature is None:
+            raise UserError(f"policy {self.kind}: needs a temperature: there is no server that has one of its own")
         if self.loading.adapter and not (Path(self.loading.adapter) / "adapter_config.json").is_file():
             raise UserError(f"policy option adapter: there is no adapter in {self.loading.adapter}")
 
@@ -256,7 +258,8 @@ class LocalActor:
         if room < 1:
             return Turn(finish_reason=CONTEXT_OVERFLOW)
         seed = stable_hash("turn", self._seed, self._turns) >> 33
-        sampled = await model.sample(prompt, policy.sampling, min(policy.sampling.max_tokens, room), seed)
+        most = policy.sampling.most
+        sampled = await model.sample(prompt, policy.sampling, room if most is None else min(most, room), seed)
         return self._taken(model, prompt, sampled, tools)
 
     def recall(self, observation: Observation, turn: Turn) -> None:

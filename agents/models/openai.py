@@ -98,7 +98,7 @@ class OpenAIPolicy:
             "sampling": {**self.sampling.data(), "seeded": self.sampling.seeded},
             **self.prompting.data(),
             **({} if self.format is None or self.prompting.format in FORMATS else {"format": self.format.name}),
-            "request": self.request.data(),
+            "request": {**self.request.data(), **self.request.choice()},
         }
 
     def start(self, opening: Opening) -> ChatActor:
@@ -142,9 +142,11 @@ class OpenAIPolicy:
             rest = {"model": self.model, **self.sampling.data(), **self.request.data()}
             if all_room:
                 rest.pop("max_tokens", None)
+                rest.pop("max_completion_tokens", None)
             if tools:
                 rest["tools"] = [tool.openai() for tool in tools]
                 rest.update(unparsed(self.prompting.format))
+                rest.update(self.request.choice())
                 rest.update(guide(self.prompting.guided, tools))
             found = self._tails[tools, all_room] = b"]," + orjson.dumps(rest)[1:-1]
         return found
@@ -195,7 +197,7 @@ class ChatActor:
         self._hear(observation)
         if self._replica is None:
             self._replica = self._pool.home(self._prefix)
-        limits = (False, True) if self._policy.sampling.max_tokens is not None else (False,)
+        limits = (False, True) if self._policy.sampling.most is not None else (False,)
         for all_room in limits:  # a server may count `max_tokens` against a prompt that would fit with less
             try:
                 return self._taken(await self._said(tools, all_room))

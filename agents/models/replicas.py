@@ -7,6 +7,7 @@ will not serve it), or HarnessError (patience is at its end).
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
@@ -29,6 +30,10 @@ LONGEST_WAIT = 60.0
 SICK = 3
 """Answers in a row that were none (429, 5xx, garbage) after which a replica counts as one that cannot be reached: it
 answers at once, so that it would look like the least loaded one."""
+SAME = 3
+"""Equal answers to one request after which it is not sent again."""
+PASSING = frozenset({408, 425, 429, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+"""Statuses of servers that are busy or starting, and of what stands before them: equal answers prove nothing."""
 PREFIXES = 4096
 """Openings remembered with the replica that has them in its cache."""
 
@@ -195,11 +200,16 @@ class ReplicaPool:
         """
         patience = self.patience
         attempt = 1
+        same = _Sameness(len(self.replicas))
         while True:
             try:
                 return await self._once(replica, body, read), replica
             except _Again as again:
                 problem = f"{replica.url}: {again.problem}"
+                if same.settled(replica.url, again.said):
+                    raise HarnessError(
+                        f"the model server gave the same answer {same.count} times: {problem}"
+                    ) from again
                 if attempt > patience.retries:
                     times = f"{attempt} times" if attempt > 1 else "once"
                     raise HarnessError(f"the model server failed {times}, at last {problem}") from again
@@ -251,7 +261,8 @@ class ReplicaPool:
             replica.rests_until = self.clock() + REST_SECONDS
             raise _Again(str(error), lost=True) from error
         except UnreadableReply as error:
-            raise _Again(str(error)) from error
+            said = reply.body[:4000].decode("utf-8", "replace")
+            raise _Again(str(error), said=_without_numbers(f"{reply.status} {said}")) from error
         finally:
             limiter.leave()
 
@@ -259,11 +270,37 @@ class ReplicaPool:
 class _Again(Exception):
     """Something that another try may mend."""
 
-    def __init__(self, problem: str, wait: float = 0.0, lost: bool = False):
+    def __init__(self, problem: str, wait: float = 0.0, lost: bool = False, said: str = ""):
         super().__init__(problem)
         self.problem = problem
         self.wait = wait
         self.lost = lost
+        self.said = said
+        """What a server answered that was up and not busy, whatever differs each time left out; else nothing."""
+
+
+class _Sameness:
+    """Whether a request gets one and the same answer again and again: then it is the request, and no accident."""
+
+    def __init__(self, replicas: int):
+        self.count = 0
+        self._said = ""
+        self._by: set[str] = set()
+        self._wanted = min(2, replicas)
+        """Replicas that have to agree: of several one may be sick."""
+
+    def settled(self, url: str, said: str) -> bool:
+        """Note an answer; whether it is final."""
+        if not said or said != self._said:
+            self.count, self._said, self._by = 0, said, set()
+        self.count += bool(said)
+        self._by.add(url)
+        return self.count >= SAME and len(self._by) >= self._wanted
+
+
+def _without_numbers(text: str) -> str:
+    """The text without what differs each time: ids, times."""
+    return re.sub(r"[0-9a-fA-F-]{6,}|\d+", "#", text)
 
 
 def trouble(reply: Reply) -> _Again | RequestRefused:
@@ -278,4 +315,5 @@ def trouble(reply: Reply) -> _Again | RequestRefused:
         return RequestRefused(reply.status, text, overflow)
     wait = reply.headers.get(b"retry-after", b"")
     seconds = min(float(wait), LONGEST_WAIT) if wait.isdigit() else 0.0
-    return _Again(f"status {reply.status}: {text[:300]}", seconds)
+    said = "" if reply.status in PASSING else _without_numbers(f"{reply.status} {text}")
+    return _Again(f"status {reply.status}: {text[:300]}", seconds, said=said)

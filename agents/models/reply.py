@@ -27,6 +27,7 @@ from faultgym.core.text import storable
 from faultgym.envs.judging.answering import ANSWER
 from faultgym.envs.messages.hermes import split_thoughts
 from faultgym.envs.messages.turn import CUT_SHORT, Turn
+from faultgym.envs.messages.usage import Usage
 from faultgym.tools.toolbox import MalformedCall, parse_arguments
 from faultgym.tools.types import ToolCall
 
@@ -86,6 +87,7 @@ def read_reply(body: bytes, format: Format | None = None, number: int = 0, tools
         finish_named(reason, bool(said.calls)),
         None if ids is None else tuple(ids),
         logprobs(choice.get("logprobs"), ids),
+        usage=usage_of(data.get("usage")),
         salvaged=said.salvaged,
     )
     return ChatResponse(turn, said.repeated, token_ids(data.get("prompt_token_ids") or choice.get("prompt_token_ids")))
@@ -244,6 +246,38 @@ def numbered(calls: Iterable[ToolCall], number: int, own: str = "") -> tuple[Too
         given = call.id if kept else f"{turn}{n:03d}"
         found[given] = ToolCall(given, call.name, call.arguments, call.raw)
     return tuple(found.values())
+
+
+def usage_of(value: Any) -> Usage | None:
+    """What the server counted, under any of the names that servers have for it; None where it counted nothing.
+
+    Args:
+        value: A reply's `usage`.
+
+    Example:
+        >>> usage_of({"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}})
+        Usage(prompt=9, cached=4, completion=3, reasoning=0)
+    """
+    if not isinstance(value, dict):
+        return None
+    read, written = _part(value, "prompt_tokens_details"), _part(value, "completion_tokens_details")
+    prompt = _count(value, "prompt_tokens", "input_tokens")
+    completion = _count(value, "completion_tokens", "output_tokens")
+    if not prompt and not completion:
+        return None
+    cached = _count(read, "cached_tokens") or _count(value, "prompt_cache_hit_tokens", "cache_read_input_tokens")
+    reasoning = _count(written, "reasoning_tokens") or _count(value, "reasoning_tokens")
+    return Usage(prompt, min(cached, prompt), completion, min(reasoning, completion))
+
+
+def _part(value: JSON, name: str) -> JSON:
+    found = value.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _count(value: JSON, *names: str) -> int:
+    counts = (value.get(name) for name in names)
+    return next((n for n in counts if type(n) is int and 0 <= n < _MAX_TOKEN), 0)
 
 
 def token_ids(value: Any) -> list[int] | None:

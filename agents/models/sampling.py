@@ -35,18 +35,28 @@ def _format(name: str) -> str:
 class Sampling:
     """How the next token is chosen. What is None is left to the server."""
 
-    temperature: NotNegative = 0.0
+    temperature: NotNegative | None = 0.0
     top_p: NotNegative | None = None
     top_k: Count | None = None
     min_p: NotNegative | None = None
-    max_tokens: Count = 1024
+    max_tokens: Count | None = 1024
     """Tokens of one turn."""
+    max_completion_tokens: Count | None = None
+    """The same by the name that newer hosted models want, in place of `max_tokens`."""
     seeded: bool = True
     """Whether each turn is sampled from a seed that follows from the episode's."""
 
     def data(self) -> JSON:
         """What is sent with each request, but for the seed."""
-        return {f.name: v for f in fields(self) if f.name != "seeded" and (v := getattr(self, f.name)) is not None}
+        sent = {f.name: v for f in fields(self) if f.name != "seeded" and (v := getattr(self, f.name)) is not None}
+        if self.max_completion_tokens is not None:
+            sent.pop("max_tokens", None)
+        return sent
+
+    @property
+    def most(self) -> int | None:
+        """Tokens of one turn, by either name; None where that is left to the server."""
+        return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +127,7 @@ def filled(kind: type[T], given: Mapping[str, str]) -> T:
 
     Args:
         kind: The dataclass.
-        given: Name -> text; names that are no field of the dataclass are passed over.
+        given: Name -> text; names that are no field of the dataclass are passed over. `-` stands for None.
 
     Raises:
         UserError: A field does not take its value.
@@ -128,6 +138,7 @@ def filled(kind: type[T], given: Mapping[str, str]) -> T:
     """
     names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
     try:
-        return TypeAdapter(kind).validate_python({name: text for name, text in given.items() if name in names})
+        values = {name: None if text == "-" else text for name, text in given.items() if name in names}
+        return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         raise UserError(f"policy option {explained(error, names)}") from None

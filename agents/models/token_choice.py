@@ -44,7 +44,7 @@ def next_token(logits: Floats, sampling: Sampling, seed: int, position: int) -> 
         1
     """
     logprobs = _log_softmax(logits)
-    if sampling.temperature <= 0:
+    if not sampling.temperature:
         token = int(logits.argmax())
         return token, float(logprobs[token])
     scores = _log_softmax(logits / sampling.temperature)

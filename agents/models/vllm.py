@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -89,8 +90,8 @@ class VllmModel(ChatTokenizer):
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         parameters = SamplingParams(
-            **{**sampling.data(), "max_tokens": most},
-            seed=seed if sampling.seeded and sampling.temperature > 0 else None,
+            **{**replace(sampling, max_completion_tokens=None).data(), "max_tokens": most},
+            seed=seed if sampling.seeded and sampling.temperature else None,
             stop_token_ids=sorted(self.stops),
             logprobs=0,
             detokenize=False,

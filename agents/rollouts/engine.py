@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from faultgym.agents.policy import Policy, start
-from faultgym.agents.rollouts.plan import RolloutPlan, plan_difference
+from faultgym.agents.rollouts.plan import RolloutPlan, is_part, plan_difference
 from faultgym.agents.rollouts.play import opening_of, play
 from faultgym.agents.rollouts.progress import OnProgress, Progress, RunOutcome
 from faultgym.agents.rollouts.stop import CURRENT, Sleep, Stop
@@ -231,25 +231,40 @@ def opened(
 
     Raises:
         UserError: A run is there and `resume` is not asked for, there is none to resume, the run was started with
-            another plan (the message says what differs), or another process uses the folder.
+            another plan that this one does not merely add to (the message says what differs), or another process uses
+            the folder.
         TraceError: The run's store is damaged.
     """
     wanted = plan.data(policy)
     if resume:
         run = RunDirectory.open(directory)
-        difference = plan_difference(current_plan(run.plan), wanted)
-        if difference:
+        stored_plan = current_plan(run.plan)
+        difference = plan_difference(_asked_alike(stored_plan, wanted), wanted)
+        grown = bool(difference) and is_part(stored_plan, plan, policy)
+        if difference and not grown:
             raise UserError(
                 f"{run.path} was started with another plan: {difference}; resume it with what it was started "
                 "with, or choose another folder"
             )
     else:
-        run = RunDirectory.create(directory, wanted)
+        run, grown = RunDirectory.create(directory, wanted), False
     with run.lock():
         run.repair()
+        if grown:
+            run.replan(wanted)
         if retry_errors:
             quarantine(run, broken_by_harness)
         yield run, pending(run, plan, policy)
+
+
+def _asked_alike(stored: JSON, wanted: JSON) -> JSON:
+    """The stored plan with the policy's text as it is given now, where both texts name the same policy: a server's
+    address is no part of it."""
+    asked = stored.get("asked")
+    if stored.get("policy") != wanted["policy"] or not isinstance(asked, dict) or not wanted["asked"]:
+        return stored
+    given = wanted["asked"].get("policy")
+    return stored if given is None else {**stored, "asked": {**asked, "policy": given}}
 
 
 def broken_by_harness(record: JSON) -> bool:

@@ -11,7 +11,7 @@ import orjson
 
 from faultgym import __version__
 from faultgym.agents.traces.schema import SCHEMA_VERSION
-from faultgym.agents.traces.spec import EpisodeSpec, episode_id, faults_data
+from faultgym.agents.traces.spec import EpisodeSpec, episode_id, faults_data, faults_of
 from faultgym.core.errors import TaskError, UserError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
@@ -104,6 +104,17 @@ class RolloutRequest:
         """The request as JSON values."""
         faults = [faults_data(f) for f in self.faults]
         return {**shallow(self), "suites": list(self.suites), "templates": list(self.templates), "faults": faults}
+
+
+def request_fields(asked: JSON) -> dict[str, Any]:
+    """The fields of a request as a stored plan's `asked` holds them; what else stands there is left out."""
+    fields = {name: value for name, value in asked.items() if name in RolloutRequest.__slots__}
+    for name in ("suites", "templates"):
+        if name in fields:
+            fields[name] = tuple(fields[name])
+    if "faults" in fields:
+        fields["faults"] = tuple(faults_of(f) for f in fields["faults"])
+    return fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,3 +214,21 @@ def plan_difference(stored: JSON, wanted: JSON, where: str = "") -> str:
 def _short(value: Any) -> str:
     text = orjson.dumps(value).decode()
     return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def is_part(stored: JSON, plan: RolloutPlan, policy: JSON) -> bool:
+    """Whether a plan has every episode of a stored one, and further ones: more trials, more tasks, more presets.
+
+    Args:
+        stored: What `plan.json` holds.
+        plan: The new plan.
+        policy: What the policy says of itself.
+    """
+    asked = stored.get("asked")
+    if not isinstance(asked, dict):
+        return False
+    try:
+        before = RolloutPlan.make(RolloutRequest(**request_fields(asked)), plan.limits).ids(policy)
+    except (UserError, TypeError, ValueError):  # a plan that somebody has edited: its difference is told
+        return False
+    return fingerprint(before) == stored.get("fingerprint") and set(before) < set(plan.ids(policy))

@@ -10,6 +10,7 @@ from typing import Any
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.json import JSON
 from faultgym.envs.messages.turn import CUT_SHORT
+from faultgym.envs.messages.usage import Usage, summed
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class RunOutcome:
     turns: int = 0
     salvaged: int = 0
     """Turns whose calls a server had left in the text."""
+    usage: Usage | None = None
 
     @classmethod
     def of(cls, trace: Trace) -> RunOutcome:
@@ -37,6 +39,7 @@ class RunOutcome:
             trace.stop,
             len(trace.steps),
             sum(step.turn.salvaged for step in trace.steps),
+            trace.usage,
         )
 
     @classmethod
@@ -52,6 +55,7 @@ class RunOutcome:
             _stop_of(record, steps),
             len(steps),
             sum(bool(step.get("salvaged")) for step in steps),
+            summed(Usage(**step["usage"]) for step in steps if step.get("usage")),
         )
 
 
@@ -110,6 +114,8 @@ class Progress:
     """The last one, in a line."""
     undecided: int = 0
     endings: Endings = field(default_factory=Endings)
+    usage: Usage | None = None
+    """What servers counted, where they did."""
 
     @property
     def pending(self) -> int:
@@ -136,6 +142,7 @@ class Progress:
         if outcome.failure:
             self.failed += 1
             self.failure = outcome.failure
+        self.usage = summed((self.usage, outcome.usage))
         self.endings.add(outcome.stop, outcome.turns, outcome.salvaged)
 
 

@@ -1,6 +1,6 @@
 """The store of traces: a folder per run, append-only, readable after any crash.
 
-    RUN/plan.json                           what was asked for; written once
+    RUN/plan.json                           what was asked for; written once, or anew with more
     RUN/lock                                held by the one process that runs or resumes the run
     RUN/traces/segment-<writer>-<n>.jsonl   one file per writer, one record per line
     RUN/traces/truncated/                   what was cut off segments that a crash had truncated
@@ -121,6 +121,24 @@ class RunDirectory:
         """
         if not self._locked:
             raise HarnessError(f"{what} needs the run's lock: call it inside `with run.lock():`")
+
+    def replan(self, plan: JSON) -> None:
+        """Put another plan in the place of the run's own: one that has all that this one had, and more.
+
+        Args:
+            plan: JSON values that `plan.json` is to hold.
+
+        Raises:
+            UserError: The file cannot be written.
+            HarnessError: The lock is not held.
+        """
+        self.require_lock("a new plan")
+        try:
+            with atomic_file(self.path / "plan.json") as file:
+                file.write(orjson.dumps(plan, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        except OSError as error:
+            raise write_error(self.path, error) from error
+        self.plan = plan
 
     def writer(self, name: str, batch: int = 256) -> SegmentWriter:
         """A writer that syncs every `batch` records; each process, or thread, needs its own.

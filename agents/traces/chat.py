@@ -30,6 +30,7 @@ from faultgym.core.text import has_surrogates, storable
 from faultgym.envs.episode import StepRecord
 from faultgym.envs.judging.answering import REMINDER
 from faultgym.envs.messages.turn import Message, Turn
+from faultgym.envs.messages.usage import Usage
 from faultgym.tools.context import Effect
 from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import ToolCall, ToolResult
@@ -158,6 +159,7 @@ def _step_data(step: StepRecord, calls: tuple[CallData, ...], finish_reason: str
         prompt_ids=msgspec.UNSET if turn.prompt_ids is None else turn.prompt_ids,
         prompt_kept=msgspec.UNSET if turn.prompt_ids is None else turn.prompt_kept,
         extra=turn.extra,
+        usage=msgspec.UNSET if turn.usage is None else turn.usage,
         salvaged=turn.salvaged,
         digest=step.digest,
         calls=calls,
@@ -282,6 +284,7 @@ def _join_step(messages: Sequence[MessageData], position: int, data: StepData) -
         prompt_ids=None if data.prompt_ids is msgspec.UNSET else data.prompt_ids,
         prompt_kept=0 if kept is msgspec.UNSET else kept,
         extra=data.extra,
+        usage=None if data.usage is msgspec.UNSET else restored(Usage, data.usage),
         salvaged=data.salvaged,
     )
     return StepRecord(joined, tuple(records), data.digest), end

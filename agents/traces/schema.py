@@ -14,6 +14,7 @@ from faultgym.core.records import Count, Seconds, StoredRecord, declared
 from faultgym.envs.judging.form import Answers
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.limits import Limits
+from faultgym.envs.messages.usage import Usage
 from faultgym.envs.worlds.changes import Change
 from faultgym.tools.context import Effect
 from faultgym.tools.faults.types import FaultEvent, ScheduledFault
@@ -99,6 +100,7 @@ FingerprintsData: Any = declared(Fingerprints)
 ScheduledFaultData: Any = declared(ScheduledFault)
 FaultEventData: Any = declared(FaultEvent)
 FailureData: Any = declared(HarnessFailure)
+UsageData: Any = declared(Usage)
 
 
 class CallData(StoredRecord, kw_only=True):
@@ -134,6 +136,8 @@ class StepData(StoredRecord, kw_only=True):
     """How many tokens of the step before, prompt and sampled, the prompt begins with: fewer than all is drift."""
     extra: str = ""
     """JSON object of what the server's message had beyond the turn, or otherwise: sent back with it."""
+    usage: UsageData | UnsetType = UNSET
+    """Tokens as the server counted them, where it did."""
     salvaged: bool = False
     """Whether the calls stood in the text or the thoughts of a server that should have read them, and did not."""
     digest: str
@@ -147,7 +151,7 @@ class CountsData(StoredRecord, kw_only=True):
     turns: Count
     calls: Count
     tokens: Count | None
-    """Sampled tokens; null where the server did not return them."""
+    """Sampled tokens; null where the server neither returned nor counted them."""
     seconds: Seconds
     """Virtual seconds."""
 

@@ -26,6 +26,7 @@ from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Message
+from faultgym.envs.messages.usage import Usage, summed
 from faultgym.envs.registry import suite_named
 from faultgym.envs.simulation import calls_in
 from faultgym.envs.suite import parse_task_id
@@ -298,14 +299,18 @@ class Trace:
 
     @property
     def tokens(self) -> int | None:
-        """Sampled tokens; None when the server did not return those of every turn.
+        """Sampled tokens; None when the server neither returned nor counted those of every turn.
 
         A turn that the context's end kept from being played sampled none.
         """
         played = [step.turn for step in self.steps if step.turn.finish_reason != CONTEXT_OVERFLOW]
-        if not played or any(turn.token_ids is None for turn in played):
-            return None
-        return sum(len(turn.token_ids or ()) for turn in played)
+        counts = [turn.sampled for turn in played]
+        return sum(n or 0 for n in counts) if counts and None not in counts else None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the server counted, of all turns; None where it counted none."""
+        return summed(step.turn.usage for step in self.steps)
 
     @property
     def seconds(self) -> float:

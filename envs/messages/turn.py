@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from faultgym.core.json import JSON
 from faultgym.core.values import fast_init
+from faultgym.envs.messages.usage import Usage
 from faultgym.tools.types import ToolCall, ToolResult
 
 CONTEXT_OVERFLOW = "context_overflow"
@@ -54,6 +55,8 @@ class Turn:
     extra: str = ""
     """JSON object of what the server's message had beyond what the turn says, or otherwise: it goes back with the turn,
     see `faultgym.agents.models.history`."""
+    usage: Usage | None = None
+    """What the server counted; None where it said nothing."""
     salvaged: bool = False
     """Whether the calls stood in the text or the thoughts of a server that should have read them, and did not."""
 
@@ -61,6 +64,13 @@ class Turn:
     def final(self) -> bool:
         """Whether this turn ends the episode."""
         return not self.tool_calls
+
+    @property
+    def sampled(self) -> int | None:
+        """How many tokens were sampled, returned or counted; None where the server said neither."""
+        if self.token_ids is not None:
+            return len(self.token_ids)
+        return None if self.usage is None else self.usage.completion
 
     @property
     def ending(self) -> str:
@@ -103,6 +113,8 @@ def _token_flaw(turn: Turn) -> str:
         return "token_ids is not a tuple of int"
     if logprobs is not None and not (isinstance(logprobs, tuple) and all(map(_number, logprobs))):
         return "logprobs is not a tuple of finite numbers"
+    if turn.usage is not None and not isinstance(turn.usage, Usage):
+        return f"usage is a {type(turn.usage).__name__}, not a Usage"
     if type(turn.salvaged) is not bool:
         return "salvaged is not true or false"
     prompt = turn.prompt_ids

@@ -9,6 +9,7 @@ from hashlib import sha256
 from faultgym.core.json import JSON, canonical
 from faultgym.core.values import shallow
 from faultgym.envs.judging.form import Answers
+from faultgym.envs.messages.usage import Usage
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.efficiency import Efficiency
 from faultgym.eval.modes.evidence import Mode
@@ -71,6 +72,8 @@ class Score:
     """Why the verdict stays open; then all that follows from it is undefined."""
     turns: int = 0
     """How many it had, whatever came of it."""
+    usage: Usage | None = None
+    """What the server counted, of all turns; None where it counted none."""
     salvaged: int = 0
     """Turns whose calls a server had left in the text."""
     answers: Answers = "text"
@@ -97,6 +100,7 @@ class Score:
         fields["recovery"] = None if self.recovery is None else self.recovery.to_record()
         fields["planned"] = [list(pair) for pair in self.planned]
         fields["measured"] = dict(self.measured)
+        fields["usage"] = None if self.usage is None else shallow(self.usage)
         return {**fields, "reward": dict(self.reward), "modes": [shallow(mode) for mode in self.modes]}
 
     @classmethod
@@ -112,6 +116,7 @@ class Score:
                 "reward": tuple(record["reward"].items()),
                 "modes": tuple(Mode(**mode) for mode in record["modes"]),
                 "measured": tuple(record.get("measured", {}).items()),
+                "usage": Usage(**record["usage"]) if record.get("usage") else None,
             }
         )
 

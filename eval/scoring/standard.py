@@ -32,6 +32,7 @@ def unscored(trace: Trace) -> Score:
         stop=trace.stop,
         plan=plan_digest(trace.faults),
         turns=len(trace.steps),
+        usage=trace.usage,
         salvaged=sum(step.turn.salvaged for step in trace.steps),
         answers=trace.answers,
     )

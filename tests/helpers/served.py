@@ -1,7 +1,10 @@
 """What the tests of the openai policy share: a policy of stubs, an actor, a whole run."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from threading import Thread
 
 from faultgym.agents.models.openai import OpenAIPolicy, policy_from
 from faultgym.agents.models.replicas import RetryPolicy
@@ -54,6 +57,23 @@ def play(plan, made, folder, **more) -> bytes:
 
     asyncio.run(run())
     return compacted(folder)
+
+
+@contextmanager
+def beside(answer) -> Iterator[Stub]:
+    """A server in a thread of its own, for what has to run in the main one: the command line takes signals there."""
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever)
+    thread.start()
+    stub = Stub(answer)
+    try:
+        asyncio.run_coroutine_threadsafe(stub.start(), loop).result(30)
+        yield stub
+    finally:
+        loop.call_soon_threadsafe(stub.kill)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(30)
+        loop.close()
 
 
 def traces(folder) -> list[Trace]:

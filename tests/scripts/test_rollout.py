@@ -3,6 +3,8 @@
 import io
 
 import pytest
+from helpers.served import beside
+from helpers.stub_openai import librarian
 from rich.console import Console
 
 from faultgym.agents.rollouts.progress import Progress
@@ -119,12 +121,57 @@ def test_an_existing_run_is_refused_with_what_to_do(faultgym, run):
 
 
 def test_a_resume_that_asks_for_something_else_names_it(faultgym, run):
-    code, _, err = faultgym("rollout", "--out", run, "--resume", "--per-template", "3")
+    code, _, err = faultgym("rollout", "--out", run, "--resume", "--per-template", "1")
     assert code == 2
-    assert "asked.per_template was 2, and is now 3" in err
+    assert "asked.per_template was 2, and is now 1" in err
     code, _, err = faultgym("rollout", "--out", run, "--resume", "--policy", "null")
     assert code == 2
     assert 'asked.policy was "expert"' in err or "policy.name" in err
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("-k", "3"),
+        ("--per-template", "3"),
+        ("--faults", "rough", "--faults", "mild"),
+        ("--template", "order_status", "--template", "cancel_order", "--template", "city_count"),
+    ],
+)
+def test_a_resume_may_ask_for_more_and_gets_what_a_run_of_its_own_would_have_given(faultgym, run, tmp_path, more):
+    before = RunDirectory.open(run).committed()
+    assert faultgym("rollout", "--out", run, "--resume", *more)[0] == 0
+    assert faultgym("rollout", *SMALL, *more, "--out", tmp_path / "whole")[0] == 0
+    grown, whole = RunDirectory.open(run), RunDirectory.open(tmp_path / "whole")
+    assert before < grown.committed() == whole.committed()
+    assert grown.plan["fingerprint"] == whole.plan["fingerprint"]
+    assert sorted(compacted(run).read_bytes().splitlines()) == sorted(compacted(whole.path).read_bytes().splitlines())
+    code, _, err = faultgym("rollout", "--out", run, "--resume", "-k", "1", "--per-template", "1")
+    assert code == 2
+    assert "and is now" in err
+
+
+def test_a_plan_that_was_edited_does_not_grow(faultgym, run):
+    plan = run / "plan.json"
+    plan.write_text(plan.read_text().replace('"per_template": 2', '"per_template": "2"'))
+    code, _, err = faultgym("rollout", "--out", run, "--resume", "-k", "2", "--per-template", "2")
+    assert code == 2
+    assert "and is now" in err
+
+
+def test_a_run_goes_on_against_another_server(faultgym, players, tmp_path):
+    plan = ("--suite", "bookshelf", "--faults", "clean", "--answers", "text", "--out", tmp_path / "run")
+    with beside(librarian) as stub:
+        policy = f"openai:m@{stub.url}"
+        assert faultgym("rollout", *plan, "--policy", policy, "--per-template", "1")[0] == 0
+    with beside(librarian) as stub:
+        policy = f"openai:m@{stub.url}?retries=3"
+        code, _, err = faultgym("rollout", *plan, "--policy", policy, "--per-template", "2", "--resume")
+        assert code == 0, err
+        assert stub.requests
+        code, _, err = faultgym("rollout", *plan, "--policy", f"{policy}&temperature=1", "--resume")
+    assert code == 2
+    assert "policy" in err
 
 
 def test_harness_errors_are_told_and_the_exit_code_shows_them(faultgym, players, tmp_path):

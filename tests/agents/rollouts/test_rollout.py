@@ -348,15 +348,15 @@ def test_there_is_nothing_to_resume_in_a_folder_without_a_run(players, tmp_path)
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"per_template": 2}, "asked.per_template was 1, and is now 2"),
+        ({"per_template": 1}, "asked.per_template was 2, and is now 1"),
         ({"seed": 3}, "asked.seed was 0, and is now 3"),
         ({"limits": Limits(turns=5)}, "limits.turns was 60, and is now 5"),
     ],
 )
 def test_a_resume_with_another_plan_names_what_differs(players, tmp_path, more, words):
-    run(make_plan(1), players.clerk, tmp_path / "run")
+    run(make_plan(2), players.clerk, tmp_path / "run")
     with pytest.raises(UserError, match=words):
-        run(make_plan(**{"per_template": 1, **more}), players.clerk, tmp_path / "run", resume=True)
+        run(make_plan(**{"per_template": 2, **more}), players.clerk, tmp_path / "run", resume=True)
 
 
 def test_a_resume_with_another_policy_names_what_differs(players, tmp_path):
