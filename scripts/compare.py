@@ -17,7 +17,7 @@ from rich.text import Text
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.cli.support.printing import grid, stdout_console
 from faultgym.cli.support.progress import scoring_progress
-from faultgym.cli.support.scoring import complaining
+from faultgym.cli.support.scoring import Errors, MaxErrors, complaining
 from faultgym.core.errors import UserError
 from faultgym.core.files import atomic_file
 from faultgym.core.json import JSON
@@ -27,6 +27,7 @@ from faultgym.eval.comparison.noninferior import CLEAN_MARGIN, TEXT_MARGIN, chec
 from faultgym.eval.comparison.paired import RESAMPLES
 from faultgym.eval.comparison.report import LISTED, Block, Grid, blocks, forgotten, markdown
 from faultgym.eval.comparison.result import Forgetting
+from faultgym.eval.scoring.metrics import MAX_HARNESS_ERRORS
 from faultgym.eval.scoring.runs import planned_episodes, run_folders
 from faultgym.training.trainers import quiet
 from faultgym.training.trainers.general_text import general_text
@@ -79,6 +80,8 @@ def compare(
     json_path: JsonPath = None,
     markdown_path: MarkdownPath = None,
     fail_if_worse: Worse = False,
+    errors: Errors = "exclude",
+    max_errors: MaxErrors = MAX_HARNESS_ERRORS,
     models: Models = None,
     text_margin: TextMargin = TEXT_MARGIN,
     lm_eval: Harness = None,
@@ -101,7 +104,7 @@ def compare(
     modes = tuple(dict.fromkeys(mode)) if mode else None
     settings = Settings(alpha, resamples, seed=seed, clean_margin=clean_margin, modes=modes)
     aside = Console(stderr=True)
-    read = [_read(path, name, aside) for path, name in zip(runs, called, strict=True)]
+    read = [_read(path, name, aside, errors, max_errors) for path, name in zip(runs, called, strict=True)]
     forgetting = _forgetting(*models, settings, text_margin, lm_eval or []) if models else ()
     console = stdout_console()
     if not runs:
@@ -157,10 +160,11 @@ def _names(runs: list[Path]) -> list[str]:
     return [str(path) for path in whole]
 
 
-def _read(path: Path, name: str, aside: Console) -> Run:
+def _read(path: Path, name: str, aside: Console, errors: Errors, max_errors: float) -> Run:
     total = planned_episodes(RunDirectory.open(folder) for folder in run_folders(path))
     with scoring_progress(aside, total, f"scoring {name}") as tick:
-        return read_run(path, name, complaining(aside), tick)
+        found = replace(read_run(path, name, complaining(aside), tick), max_errors=max_errors)
+    return found.with_failures() if errors == "fail" else found
 
 
 def show(console: Console, said: Iterable[Block]) -> None:

@@ -17,11 +17,11 @@ from faultgym.agents.storage.store import RunDirectory
 from faultgym.cli.support.endings import ending_notes
 from faultgym.cli.support.printing import grid, say, stdout_console
 from faultgym.cli.support.rollout_report import usage_notes
-from faultgym.cli.support.scoring import SCORES, scored, write_scores
+from faultgym.cli.support.scoring import SCORES, Errors, MaxErrors, scored, write_scores
 from faultgym.core.files import atomic_file
 from faultgym.core.json import JSON
 from faultgym.envs.messages.usage import summed
-from faultgym.eval.scoring.metrics import BY, Summary, dose_response, grouped, robustness, summarize
+from faultgym.eval.scoring.metrics import BY, MAX_HARNESS_ERRORS, Summary, dose_response, grouped, robustness, summarize
 from faultgym.eval.scoring.registry import added_metrics
 from faultgym.eval.scoring.runs import run_folders
 from faultgym.eval.scoring.score import Score
@@ -40,6 +40,8 @@ def score(
     critical: Annotated[
         bool, typer.Option("--critical", help="Find the first critical step of each failure, by forking.")
     ] = False,
+    errors: Errors = "exclude",
+    max_errors: MaxErrors = MAX_HARNESS_ERRORS,
 ) -> None:
     """Score stored traces again, offline. Writes scores.jsonl into each run's folder and prints a table."""
     console, aside = stdout_console(), Console(stderr=True)
@@ -49,35 +51,45 @@ def score(
         write_scores(path / SCORES, found)
         scores.extend(found)
         say(console, f"{len(found)} scores: {path / SCORES}")
+    broken = sum(bool(one.harness_error) for one in scores)
+    if errors == "fail":
+        scores = [one.as_failure() for one in scores]
     if json_path is not None:
+        figures = document(scores, str(by), max_errors)
         with atomic_file(json_path) as file:
-            file.write(orjson.dumps(document(scores, str(by)), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    show(console, scores, str(by))
+            file.write(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    show(console, scores, str(by), max_errors)
+    if broken:
+        left_out = f"left out of all figures; up to {100 * max_errors:.3g}% may be (--errors exclude, --max-errors)"
+        what = "counted as failures (--errors fail)" if errors == "fail" else left_out
+        say(console, f"Harness errors: {broken} of {len(scores)} episodes, {what}.")
 
 
 # ---- what is said ---------------------------------------------------------------------------------
 
 
-def document(scores: Sequence[Score], by: str) -> JSON:
+def document(scores: Sequence[Score], by: str, max_errors: float = MAX_HARNESS_ERRORS) -> JSON:
     """All figures as JSON."""
     against, dose = robustness(scores), dose_response(scores)
     return {
         "by": by,
-        "total": summarize(scores).to_record(),
-        "groups": {name: summarize(part).to_record() for name, part in grouped(scores, by).items()},
+        "total": summarize(scores, max_errors=max_errors).to_record(),
+        "groups": {
+            name: summarize(part, max_errors=max_errors).to_record() for name, part in grouped(scores, by).items()
+        },
         "robustness": {name: getattr(against, name) for name in against.__slots__},
         "dose_response": {"points": plain(dose.points), "auc": dose.auc},
     }
 
 
-def show(console: Console, scores: Sequence[Score], by: str) -> None:
+def show(console: Console, scores: Sequence[Score], by: str, max_errors: float = MAX_HARNESS_ERRORS) -> None:
     """Print the table, and beneath it what does not fit into one. In brackets: 95% Wilson intervals, by task."""
     figures = ("episodes", "success", "SPL", "recovery (n)")
     added = tuple(metric.name for metric in added_metrics())
     table = grid(f"Scores by {by}", (by, *figures, "main failure mode", *added), numbers=(*figures, *added))
-    rows = {name: summarize(part) for name, part in grouped(scores, by).items()}
+    rows = {name: summarize(part, max_errors=max_errors) for name, part in grouped(scores, by).items()}
     if len(rows) != 1:
-        rows["all"] = summarize(scores)
+        rows["all"] = summarize(scores, max_errors=max_errors)
     flagged = any(s.harness_errors for s in rows.values())
     if flagged:
         table.add_column("", overflow="fold")
@@ -86,7 +98,7 @@ def show(console: Console, scores: Sequence[Score], by: str) -> None:
             table.add_section()
         table.add_row(escape(_clean(name)), *_cells(s), *([_flag(s)] if flagged else []))
     console.print(table)
-    for line in _notes(scores, by):
+    for line in _notes(scores, by, max_errors):
         say(console, line)
 
 
@@ -107,8 +119,8 @@ def _flag(s: Summary) -> str:
     return count if s.valid else f"[red]INVALID: {count}[/red]"
 
 
-def _notes(scores: Sequence[Score], by: str) -> Iterator[str]:
-    whole, against = summarize(scores), robustness(scores)
+def _notes(scores: Sequence[Score], by: str, max_errors: float) -> Iterator[str]:
+    whole, against = summarize(scores, max_errors=max_errors), robustness(scores)
     if whole.success.low is not None:
         yield "In brackets: 95% intervals (Wilson), tasks as the units."
     r = whole.recovery

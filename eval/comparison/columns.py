@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,7 +50,8 @@ def columns(pairs: Sequence[Pair], modes: Sequence[str] | None = None) -> Iterat
         Every metric over all pairs, then by slice; pass@k and pass^k, the area over intensities, and the modes.
     """
     rows = {task: row for row, task in enumerate(sorted({pair.task for pair in pairs}))}
-    sides = [pair.base.score for pair in pairs], [pair.other.score for pair in pairs]
+    both = [(pair.base.score, pair.other.score) for pair in pairs]
+    sides = [_planned(one, two) for one, two in both], [_planned(two, one) for one, two in both]
     for by, name, base, other in _slices(*sides):
         for metric in METRICS.values():
             yield _column(metric, by, name, base, other, rows)
@@ -59,6 +60,11 @@ def columns(pairs: Sequence[Pair], modes: Sequence[str] | None = None) -> Iterat
     present = {mode for side in sides for s in side for mode in s.mode_names}
     for mode in modes if modes is not None else (mode for mode in MODES if mode in present):
         yield _column(_rate_of(mode), "mode", mode, *sides, rows)
+
+
+def _planned(score: Score, twin: Score) -> Score:
+    """The score with what was planned to fail, which one that our side broke, counted as a failure, does not say."""
+    return score if score.planned or not twin.planned else replace(score, planned=twin.planned)
 
 
 def _slices(base: list[Score], other: list[Score]) -> Iterator[tuple[str, str, list[Score], list[Score]]]:

@@ -107,7 +107,7 @@ def _unlike(pair: Pair) -> str:
     if one.limits != two.limits:
         found = plan_difference(shallow(one.limits), shallow(two.limits), "limits.")
         return f"were run under different limits ({found}): roll one of them out again under the other's limits"
-    if not pair.scored:
+    if not pair.scored or not (one.world and two.world):
         return ""  # what never began has no world and no schedule
     if one.asked != two.asked:
         return f"were asked in other words ({one.asked!r} and {two.asked!r}): roll both out with the same release"

@@ -162,9 +162,12 @@ def _warnings(base: RunSummary, one: RunComparison) -> Iterator[str]:
         lost = f"{run.harness_errors} of its {run.episodes} episodes are harness errors"
         lost += f", and {_count(run.damaged, 'trace')} cannot be read" if run.damaged else ""
         if not run.valid:
-            yield f"INVALID: {_plain(run.name)}: {lost}, more than 1%; there is no verdict. Roll them out again."
+            most = f"{100 * run.max_errors:.3g}%"
+            yield f"INVALID: {_plain(run.name)}: {lost}, more than {most}; there is no verdict. Roll them out again."
         elif run.damaged:
             yield f"Damaged: {_plain(run.name)}: {lost}; they are left out."
+        if run.failures:
+            yield f"Harness errors of {_plain(run.name)} that are counted as failures (--errors fail): {run.failures}."
         if (there := run.episodes + run.damaged) < run.planned:
             yield (
                 f"UNFINISHED: {_plain(run.name)} holds {there:,} of {run.planned:,} episodes, and those that end first"

@@ -13,6 +13,7 @@ from faultgym.eval.comparison.noninferior import CLEAN_MARGIN, NonInferiority, c
 from faultgym.eval.comparison.paired import FLIPS, RESAMPLES
 from faultgym.eval.comparison.pairing import Pair, Pairing
 from faultgym.eval.modes.registry import MODES
+from faultgym.eval.scoring.metrics import MAX_HARNESS_ERRORS
 from faultgym.eval.scoring.runs import Run
 from faultgym.eval.statistics import plain
 
@@ -166,6 +167,10 @@ class RunSummary:
     damaged: int = 0
     """Traces that could not be read."""
     folder: str = ""
+    failures: int = 0
+    """Harness errors that are counted as failures."""
+    max_errors: float = MAX_HARNESS_ERRORS
+    """Share of harness errors above which it is invalid."""
 
     @classmethod
     def of(cls, run: Run) -> RunSummary:
@@ -181,6 +186,8 @@ class RunSummary:
             planned=run.planned,
             damaged=run.damaged,
             folder=run.folder,
+            failures=run.failures,
+            max_errors=run.max_errors,
         )
 
     def to_record(self) -> JSON:

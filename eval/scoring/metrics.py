@@ -31,7 +31,7 @@ from faultgym.eval.statistics import (
 )
 
 MAX_HARNESS_ERRORS = 0.01
-"""Share of harness errors above which a run is marked invalid."""
+"""Share of harness errors above which a run is marked invalid, unless another one is given."""
 INTENSITIES = {"clean": 0, "mild": 1, "rough": 2, "hostile": 3}
 """Presets on one scale; an outage is another kind of thing and stands on none."""
 BY = ("policy", "template", "suite", "kind", "contract", "split", "intensity", "answers")
@@ -128,11 +128,13 @@ class Summary:
     """Why the last turn was cut short -> episodes."""
     metrics: dict[str, Estimate]
     """Metrics that other packages add, by name."""
+    max_errors: float = MAX_HARNESS_ERRORS
+    """Share of harness errors above which it is invalid."""
 
     @property
     def valid(self) -> bool:
-        """Whether at most 1% of the episodes are harness errors."""
-        return self.harness_errors <= MAX_HARNESS_ERRORS * (self.episodes + self.harness_errors)
+        """Whether no more than the allowed share of the episodes are harness errors."""
+        return self.harness_errors <= self.max_errors * (self.episodes + self.harness_errors)
 
     @property
     def main_mode(self) -> str:
@@ -154,12 +156,15 @@ def _fields(value: object) -> object:
     return plain(value)
 
 
-def summarize(scores: Iterable[Score], ks: Sequence[int] = (1, 2, 4, 8)) -> Summary:
+def summarize(
+    scores: Iterable[Score], ks: Sequence[int] = (1, 2, 4, 8), *, max_errors: float = MAX_HARNESS_ERRORS
+) -> Summary:
     """Sum up scores of any number of tasks and trials.
 
     Args:
         scores: The scores; those of harness errors and of open verdicts are counted and left out of the rest.
         ks: The numbers of trials for pass@k and pass^k.
+        max_errors: Share of harness errors above which the summary is invalid.
 
     Example:
         >>> ids = ("a", "orders/order_status/train/0", "orders", "order_status", "train")
@@ -192,6 +197,7 @@ def summarize(scores: Iterable[Score], ks: Sequence[int] = (1, 2, 4, 8)) -> Summ
         modes=_modes(valid),
         cut_short=dict(sorted(Counter(s.stop for s in valid if s.stop in CUT_SHORT).items())),
         metrics={metric.name: _added(metric, valid) for metric in added_metrics()},
+        max_errors=max_errors,
     )
 
 

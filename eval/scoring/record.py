@@ -93,6 +93,14 @@ class Score:
         """The score with its first critical step."""
         return replace(self, critical=step)
 
+    def as_failure(self) -> Score:
+        """The score of an episode that our side broke, counted as a failure of the policy: nothing of it is known but
+        that it did not succeed. Any other score as it is."""
+        if not self.harness_error:
+            return self
+        why = f"counted as a failure: {self.harness_error}"[:500]
+        return replace(self, harness_error="", success=False, reported=False, abstained=False, spl=0.0, reason=why)
+
     def to_record(self) -> JSON:
         """As JSON, `episode_id` first."""
         fields: JSON = {name: getattr(self, name) for name in self.__slots__}

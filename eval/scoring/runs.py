@@ -83,6 +83,10 @@ class Run:
     """Episodes that its folders were to hold; 0 where that is not known."""
     damaged: int = 0
     """Traces that could not be read, and were left out."""
+    failures: int = 0
+    """Harness errors that are counted as failures."""
+    max_errors: float = MAX_HARNESS_ERRORS
+    """Share of harness errors above which it is invalid."""
 
     @classmethod
     def of(cls, name: str, traces: Iterable[Trace], asked: tuple[JSON, ...] = ()) -> Run:
@@ -121,9 +125,14 @@ class Run:
 
     @property
     def valid(self) -> bool:
-        """Whether at most 1% of the episodes are harness errors, or cannot be read."""
+        """Whether no more than the allowed share of the episodes are harness errors, or cannot be read."""
         broken = self.harness_errors + self.damaged
-        return broken <= MAX_HARNESS_ERRORS * (len(self.episodes) + self.damaged)
+        return broken <= self.max_errors * (len(self.episodes) + self.damaged)
+
+    def with_failures(self) -> Run:
+        """The run with its harness errors counted as failures of its policy."""
+        episodes = tuple(replace(one, score=one.score.as_failure()) for one in self.episodes)
+        return replace(self, episodes=episodes, failures=self.failures + self.harness_errors)
 
     @property
     def prompt(self) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated, Literal
 
 import orjson
+import typer
 from rich.console import Console
 
 from faultgym.agents.storage.lines import OnError
@@ -19,6 +21,21 @@ from faultgym.eval.scoring.runs import located_traces
 from faultgym.eval.scoring.score import Score
 from faultgym.eval.scoring.score import score as score_trace
 
+Errors = Annotated[
+    Literal["exclude", "fail"],
+    typer.Option(
+        help="What becomes of episodes that ended in harness errors: left out of all figures, or counted as failures."
+    ),
+]
+MaxErrors = Annotated[
+    float,
+    typer.Option(
+        "--max-errors",
+        min=0,
+        max=1,
+        help="Share of episodes that may be harness errors; with more, a run is called invalid.",
+    ),
+]
 SCORES = "scores.jsonl"
 """In the run's folder: one line for each trace."""
 

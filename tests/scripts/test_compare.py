@@ -187,7 +187,16 @@ def test_an_invalid_run_is_marked_and_gets_no_verdict(few, tmp_path, capsys):
     code, shown = run(capsys, few / "expert", path, "--fail-if-worse")
     assert code == 1
     assert "INVALID: broken" in shown.out
+    assert "more than 1%; there is no verdict" in shown.out
     assert "worse" not in shown.out.replace("of which none is worse", "")
+    (left,) = figures(capsys, tmp_path, few / "expert", path, "--max-errors", "0.5")["against"]
+    assert left["run"]["valid"]
+    assert len(left["pairing"]["unscored"]) == left["run"]["harness_errors"] == 2
+    (failed,) = figures(capsys, tmp_path, few / "expert", path, "--errors", "fail")["against"]
+    assert (failed["run"]["valid"], failed["run"]["failures"], failed["pairing"]["unscored"]) == (True, 2, [])
+    assert failed["pairing"]["pairs"] == left["pairing"]["pairs"] + 2
+    _, shown = run(capsys, few / "expert", path, "--errors", "fail")
+    assert "Harness errors of broken that are counted as failures (--errors fail): 2." in shown.out
 
 
 def test_models_alone_are_compared_on_general_text(tmp_path, capsys):

@@ -139,6 +139,18 @@ def test_harness_errors_make_a_run_invalid_and_are_not_scored(expert, tmp_path, 
             writer.append(record)
     _, shown = run(capsys, path)
     assert "INVALID: 1 of 6 episodes are harness errors" in shown.out
+    assert "Harness errors: 1 of 6 episodes, left out of all figures; up to 1% may be (--errors exclude" in shown.out
+    assert sum(not s.valid for s in scores_of(path)) == 1
+    _, shown = run(capsys, path, "--max-errors", "0.5", "--json", tmp_path / "left_out.json")
+    assert "INVALID" not in shown.out
+    assert "up to 50% may be" in shown.out
+    _, shown = run(capsys, path, "--errors", "fail", "--json", tmp_path / "failed.json")
+    assert "Harness errors: 1 of 6 episodes, counted as failures (--errors fail)." in shown.out
+    assert "INVALID" not in shown.out
+    left_out, failed = (orjson.loads((tmp_path / f"{name}.json").read_bytes()) for name in ("left_out", "failed"))
+    assert (left_out["total"]["success"]["value"], left_out["total"]["success"]["episodes"]) == (1.0, 5)
+    assert (failed["total"]["success"]["value"], failed["total"]["success"]["episodes"]) == (pytest.approx(5 / 6), 6)
+    assert failed["total"]["spl"]["value"] < left_out["total"]["spl"]["value"]
     assert sum(not s.valid for s in scores_of(path)) == 1
 
 
