@@ -91,15 +91,17 @@ def fold(text: str) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", _GROUPED.sub("", text))
         if not text.isascii():
-            text = "".join(map(_plain, text))
+            text = _FOREIGN.sub(_plain, text)
     text = text.casefold().replace("\u2212", "-").replace("\u2011", "-").replace("*", "").replace("`", "")
     return text.replace("canceled", "cancelled")
 
 
-def _plain(sign: str) -> str:
+_FOREIGN = re.compile(r"[^\x00-\x7f]")
+
+
+def _plain(match: re.Match[str]) -> str:
     """A sign, nothing in place of an invisible one, and a digit of any script as one of ours."""
-    if sign.isascii():
-        return sign
+    sign = match[0]
     if sign.isdecimal():
         return str(unicodedata.decimal(sign))
     return "" if unicodedata.category(sign) == "Cf" else sign

@@ -19,7 +19,7 @@ from faultgym.envs.judging.reading.absence import judge_absence
 from faultgym.envs.judging.reading.clauses import reading
 from faultgym.envs.judging.reading.question import NO_QUESTION, Question
 from faultgym.envs.judging.reading.values import read_values
-from faultgym.envs.judging.reading.verdict import falsehood, judge_answer, judge_report
+from faultgym.envs.judging.reading.verdict import falsehood, judge_answer, judge_report, settled
 from faultgym.envs.judging.undone import UNDONE
 from faultgym.envs.worlds.changes import Change, changes
 from faultgym.envs.worlds.world import World
@@ -143,15 +143,15 @@ def judge(
     if untrue:
         return Verdict(False, False, *parts, _why(goal, missing) if missing else untrue)
     if goal.kind == "abstain":
-        found = judge_absence(goal, values, said, asked, looked_up)
+        found = settled(judge_absence(goal, values, said, asked, looked_up), said)
         if found.right is not False or not blocked:
             return Verdict(found.right, bool(found.right), *parts, found.reason)
     elif goal.kind == "answer" and not missing:
-        found = judge_answer(goal, values, said, asked)
+        found = settled(judge_answer(goal, values, said, asked), said)
         if found.right is not False or not blocked:
             return Verdict(found.right, False, *parts, found.reason)
     if blocked:
-        found = judge_report(goal, values, said, asked)
+        found = settled(judge_report(goal, values, said, asked), said)
         return Verdict(found.right, bool(found.right), *parts, found.reason)
     return Verdict(False, False, *parts, _why(goal, missing))
 

@@ -47,11 +47,27 @@ _YEARLESS = (
     (re.compile(rf"\b({_MONTH}(?<!\bmay))\b\.?(?: the)? (\d{{1,2}})(?:st|nd|rd|th)?\b(?![\d.:]\d)"), "md"),
     (re.compile(r"\b(may)(?: the)? (\d{1,2})(?:st|nd|rd|th)\b"), "md"),
 )
+_ABROAD = {
+    name: number
+    for names in (
+        "januar februar märz april mai juni juli august september oktober november dezember",
+        "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+        "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+        "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
+        "januari februari maart april mei juni juli augustus september oktober november december",
+        "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
+    )
+    for number, name in enumerate(names.split(), 1)
+}
+"""Months as German, French, Spanish, Italian, Dutch and Portuguese texts name them."""
+_DATE_ABROAD = re.compile(rf"(?<!\d)(\d{{1,2}})(?:\.|er|º)? (?:de )?({'|'.join(_ABROAD)}) (?:de )?(\d{{4}})(?!\d)")
+_YEAR_ABROAD = re.compile(r"[a-z] (?:de )?[12]\d{3}(?!\d)")
 _MONTH_START = re.compile("|".join(month[:3] for month in _MONTHS))
 _NUMERIC_DATE = re.compile(r"[0-9][-/.] ?\d\d?[-/.] ?\d")
 """What every date in digits holds: a quick look that spares most texts the patterns above."""
 
 _TIME = re.compile(r"([0-9](?<![\d:.,].)\d?)[:.h](\d{2})(?::\d{2})?(?: ?([ap])\.? ?m\b\.?)?(?![\d:]|[.,]\d)")
+_DIGIT = re.compile(r"[0-9]")
 _HALF = re.compile(r"[0-9] ?[ap]\.? ?m")
 _HOUR = re.compile(r"(?<![\d:.,])(\d{1,2}) ?([ap])\.? ?m\b\.?")
 
@@ -104,6 +120,9 @@ def mentions(plain: str) -> list[Mention]:
         [('date', '2026-03-02'), ('time', '09:30')]
     """
     found: list[Mention] = []
+    rest = _IDENTIFIER.sub(_blank, plain)
+    if not _DIGIT.search(rest):  # identifiers alone
+        return list(_spelled(rest))
     rest = _read_dates(plain, found)
     rest = _IDENTIFIER.sub(_blank, rest)
     rest = _read_times(rest, found)
@@ -152,6 +171,11 @@ def _read_dates(plain: str, found: list[Mention]) -> str:
                     days = _date(parts["y"], parts["m"], parts["d"])
                     found += [Mention("date", day, match.start(), match.end()) for day in days]
             rest = pattern.sub(_blank, rest)
+    if _YEAR_ABROAD.search(rest):
+        for match in _DATE_ABROAD.finditer(rest):
+            days = _date(match[3], str(_ABROAD[match[2]]), match[1])
+            found += [Mention("date", day, match.start(), match.end()) for day in days]
+        rest = _DATE_ABROAD.sub(_blank, rest)
     if worded:
         for pattern, order in _YEARLESS:
             for match in pattern.finditer(rest):

@@ -9,7 +9,7 @@ from faultgym.envs.judging.answers import Atom, folded_words
 from faultgym.envs.judging.reading.clauses import Clause, TextReading
 from faultgym.envs.judging.reading.finding import TextFinding, TextGoal
 from faultgym.envs.judging.reading.outcomes import is_absence, is_down, is_undone, statements
-from faultgym.envs.judging.reading.question import Question, identifiers
+from faultgym.envs.judging.reading.question import Question
 from faultgym.envs.judging.reading.values import ValueReading
 
 _GENERIC = frozenset(
@@ -20,6 +20,8 @@ _GENERIC = frozenset(
 _STANDS_FOR = re.compile(
     r"\b(?:it|one|ones|none|such|that|this|any|field|column|information|data|nothing|anything|value|neither)\b"
 )
+_ELLIPTIC = re.compile(r"\W*(?:not|none|nothing)\b")
+"""What leaves out its subject says it of what was asked for: `not on file`."""
 _RECORD = re.compile(r"\b(?:record|entry|customer|order|incident|profile|account)\b")
 _DOCUMENT = re.compile(
     r"\b(?:post ?mortems?|documents?|root|causes?|analysis|report|write ?up|one|none|nothing|it|found|written|any)\b"
@@ -65,19 +67,6 @@ def judge_absence(
     return TextFinding(True, "it said that there is none, after looking")
 
 
-def false_absence(goal: TextGoal, text: TextReading, asked: Question) -> str:
-    """What a text says beside an absence that is not so: a value of what does not exist, or that the record is missing.
-
-    Args:
-        goal: The goal: that something does not exist.
-        text: The text.
-        asked: What was asked.
-    """
-    things = _things(goal, asked)
-    absent = (c for _, c in statements(text) if things and is_absence(c))
-    return _gives(text, things) or next((c.text.strip() for c in absent if _denies_owner(c, things, goal)), "")
-
-
 def _things(goal: TextGoal, asked: Question) -> tuple[str, ...]:
     """What is asked for of the record, in the question's words, such as `phone number`; empty for the record itself."""
     return tuple(n for n in asked.names if (f" {n} " in asked.plain and " " in n) or n.endswith("number"))
@@ -90,7 +79,7 @@ def _is_of(number: int, clause: Clause, text: TextReading, things: Collection[st
     if not things and "documents" in goal.evidence and not _DOCUMENT.search(plain + label):
         return False
     if not things:
-        names = [m[0] for m in identifiers(clause.text)]
+        names = clause.names
         own = {name.lower() for name in goal.about}
         if any(name in own for name in names):
             return True
@@ -104,7 +93,11 @@ def _is_of(number: int, clause: Clause, text: TextReading, things: Collection[st
     before = " ".join(c.text for c in text.clauses[: number + 1])
     after = " ".join(c.text for c in text.clauses[number:])
     near = f" {folded_words(before + ' ' + after)} "
-    return _STANDS_FOR.search(clause.text) is not None and any(_names(t, near) for t in things) and "mail" not in plain
+    if "mail" in plain:
+        return False
+    if _ELLIPTIC.match(clause.text):
+        return True
+    return _STANDS_FOR.search(clause.text) is not None and any(_names(t, near) for t in things)
 
 
 def _names(thing: str, plain: str) -> bool:
@@ -154,21 +147,40 @@ def _gives(text: TextReading, things: Collection[str]) -> str:
 
 def _is_excused(text: TextReading, absent: list[tuple[int, Clause]]) -> bool:
     """Whether the absence stands beside the excuse that the system could not be asked."""
-    down = [(n, c) for n, c in statements(text) if is_down(c) and not is_absence(c)]
+    unable = all(_COULD_NOT.search(c.text) for _, c in absent)
+    down = [(n, c) for n, c in statements(text) if is_down(c) and (unable or not is_absence(c))]
     for number, clause in down:
-        sentence = list(text.sentence_of(number))
-        together = any(c.sentence == clause.sentence for _, c in absent)
-        turned = any(
-            c.lead in ("but", "however", "so", "although", "though", "even though", "while", "then") for c in sentence
-        )
-        if together and not turned:
+        if any(c.lead in _TURNS for c in text.sentence_of(number)):
+            continue
+        beside = [n for n, c in absent if unable or c.sentence == clause.sentence]
+        if any(not _of_another_source(text, n, clause) for n in beside):
             return True
-        if (
-            any(is_undone(c) and not is_absence(c) and not SOURCE.search(c.text) for _, c in statements(text))
-            and not turned
-        ):
+        left = any(is_undone(c) and not is_absence(c) and not SOURCE.search(c.text) for _, c in statements(text))
+        if left:
             return not any(n > number for n, _ in absent)
     return False
+
+
+_TURNS = ("but", "however", "so", "although", "though", "even though", "while", "then")
+
+
+_SOURCES = (
+    re.compile(r"\b(?:api|http|endpoint|service|rest)\b"),
+    re.compile(r"\b(?:database|sql|tables?|rows?)\b"),
+    re.compile(r"\b(?:search|documents?|index)\b"),
+    re.compile(r"\bv1\b"),
+    re.compile(r"\bv2\b"),
+)
+
+
+def _of_another_source(text: TextReading, absent: int, down: Clause) -> bool:
+    """Whether the sentence of an absence names a source, and another one is out of order."""
+    said = " ".join(c.text for c in text.sentence_of(absent) if c is not down)
+    has, lost = ({n for n, s in enumerate(_SOURCES) if s.search(words)} for words in (said, down.text))
+    return bool(lost) and bool(has - lost)
+
+
+_COULD_NOT = re.compile(r"\b(?:could not|couldn't|can't|cannot|unable to|not able to|failed to)\b")
 
 
 def says_no_record(text: TextReading, asked: Question) -> bool:
@@ -178,7 +190,7 @@ def says_no_record(text: TextReading, asked: Question) -> bool:
             continue
         if any(c.lead == "but" for c in text.sentence_of(number)):
             continue
-        names = [m[0] for m in identifiers(clause.text)]
+        names = clause.names
         if any(n in asked.own for n in names) or _NO_SUCH.search(clause.text):
             return True
     return False

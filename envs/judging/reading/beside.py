@@ -21,6 +21,9 @@ from faultgym.envs.judging.reading.weighing import (
     is_source_overruled,
 )
 
+_MOVED = re.compile(
+    r"\b(?:extended|postponed|moved|changed|corrected|rescheduled|brought forward)(?: \w+)? (?:to|until) $"
+)
 _VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+)\b")
 
 
@@ -42,7 +45,8 @@ def beside(weighing: Weighing, held: list[Sighting]) -> Iterator[str]:
                 continue
             if _is_rounded(mention.value, right):
                 continue
-            listed = enumerated(text, seen, right) and not is_explained(weighing, seen, [right])
+            moved = kind != "cents" and _MOVED.search(text.plain, max(0, mention.start - 32), mention.start) is not None
+            listed = moved or (enumerated(text, seen, right) and not is_explained(weighing, seen, [right]))
             money = kind == "cents" and (_same_measure(weighing, seen, right) or _concludes(weighing, seen, right))
             if alternative(text, seen, right) or listed or money:
                 yield atom.text

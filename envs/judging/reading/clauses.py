@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from faultgym.core.bank import banked
 from faultgym.envs.judging.answers import StatedFacts, folded_words, read
-from faultgym.envs.judging.reading.guesses import is_guess
+from faultgym.envs.judging.reading.guesses import guesses_from_the_start, is_guess
+from faultgym.envs.judging.reading.names import identifiers
 
 _SHORT = ("i.e", "e.g", "approx", "etc", "vs", "incl", "excl", "no", "nr", "mr", "mrs", "ms", "dr", "st", "a.m", "p.m")
 _BEHIND_SHORT = "|".join(rf"(?<=\b{re.escape(short)}[.])" for short in _SHORT)
@@ -18,7 +19,7 @@ _ABBREVIATION = re.compile(rf"[.](?:{_BEHIND_SHORT})(?= ?[a-z0-9,])")
 _CONJUNCTIONS = (
     "but", "however", "although", "even though", "though", "whereas", "while", "because", "since", "so that", "so",
     "therefore", "thus", "hence", "if", "unless", "until", "whether", "when", "as soon as", "which", "who", "whose",
-    "and then", "then", "due to", "once", "and",
+    "and then", "then", "due to", "once", "and", "yet",
 )  # fmt: skip
 _BREAK = re.compile(
     r"[.]|[!]|[?]|;|:|\n|\(|\[|\)|\]|\u2013|\u2014|-|" + "|".join(sorted(_CONJUNCTIONS, key=len, reverse=True))
@@ -28,7 +29,11 @@ _SUBJECT = re.compile(r" (?:i|we|it|they|its|no|nothing|neither|there|this|that|
 _ONCE = re.compile(r" (?:it|the|they|we|this|that|\w+ (?:is|are|has|have|was))\b| it's")
 _LITERAL = re.compile(r" ?(?:true|false|null|none)\b")
 _FAR = re.compile(r" (?:far|much)\b")
-_OPENING = re.compile(r"\s*(?:if|once|unless|until|as soon as|although|though|while|because|since|when|after|due to)\b")
+_DO = re.compile(r"\b(?:do|did|done|doing) $")
+_OPENING = re.compile(
+    r"\s*(?:if|once(?! more| again)|unless|until|as soon as|although|though|while|because|since|when|after|"
+    r"due to)\b"
+)
 CONDITIONS = frozenset({"if", "unless", "until", "whether", "as soon as", "once"})
 """Words that make what follows a condition and not a statement."""
 DEEPEST = 8
@@ -54,6 +59,8 @@ class Clause(NamedTuple):
     """Whether it is only a guess, by its own words."""
     words: str = "  "
     """Its words with single spaces, one at either end."""
+    names: tuple[str, ...] = ()
+    """The identifiers in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,11 @@ class TextReading:
     plain: str
     """The folded text with straight apostrophes: as long as `facts.plain`."""
     clauses: tuple[Clause, ...]
+    firsts: Mapping[int, int]
+    """Number of a sentence -> that of its first clause."""
+    stated: tuple[int, ...]
+    """The numbers of the clauses that state something: not asked, conditional, guessed, or part of a conditional
+    sentence."""
 
     def clause_at(self, place: int) -> int:
         """The number of the clause that a character belongs to."""
@@ -76,9 +88,7 @@ class TextReading:
     def sentence_of(self, number: int) -> Iterator[Clause]:
         """The clauses of the sentence that a clause belongs to, in their order."""
         sentence = self.clauses[number].sentence
-        first = number
-        while first and self.clauses[first - 1].sentence == sentence:
-            first -= 1
+        first = self.firsts[sentence]
         while first < len(self.clauses) and self.clauses[first].sentence == sentence:
             yield self.clauses[first]
             first += 1
@@ -98,7 +108,27 @@ def reading(text: str) -> TextReading:
     facts = read(text)
     plain = facts.plain.replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"')
     marks = _ABBREVIATION.sub("_", plain)
-    return TextReading(facts, plain, tuple(_split(plain, marks)) or (_read(0, plain, "", 0, 0, False),))
+    clauses = tuple(_split(plain, marks)) or (_read(0, plain, "", 0, 0, False),)
+    firsts: dict[int, int] = {}
+    for number, clause in enumerate(clauses):
+        firsts.setdefault(clause.sentence, number)
+    stated = tuple(n for n, c in enumerate(clauses) if _states(c, clauses[firsts[c.sentence] : n]))
+    return TextReading(facts, plain, clauses, firsts, stated)
+
+
+def _states(clause: Clause, before: Sequence[Clause]) -> bool:
+    """Whether a clause states something, after those that stand before it in its sentence."""
+    if clause.asks or clause.guess or clause.lead in CONDITIONS:
+        return False
+    if not before:
+        return True
+    if before[0].guess and guesses_from_the_start(before[0].text):
+        return False
+    turned = clause.lead in _TURNS or any(c.lead in _TURNS for c in before)
+    return turned or before[0].lead not in ("if", "unless", "whether")
+
+
+_TURNS = ("but", "however")
 
 
 def _split(plain: str, marks: str) -> Iterator[Clause]:
@@ -137,9 +167,11 @@ def _breaks(marks: str, sign: str, at: int, after: int) -> bool:
         return False
     if sign == "and":
         return _SUBJECT.match(marks, after) is not None
+    if sign == "yet":
+        return marks[at - 2 : at] == ", "
     if sign == "once":
         return _ONCE.match(marks, after) is not None
-    return sign != "so" or _FAR.match(marks, after) is None
+    return sign != "so" or (_FAR.match(marks, after) is None and _DO.search(marks, max(0, at - 6), at) is None)
 
 
 def _clause(plain: str, start: int, end: int, lead: str, sentence: int, depth: int, asks: bool) -> Iterator[Clause]:
@@ -160,4 +192,5 @@ def _clause(plain: str, start: int, end: int, lead: str, sentence: int, depth: i
 def _read(start: int, text: str, lead: str, sentence: int, depth: int, asks: bool) -> Clause:
     words = folded_words(text)
     guess = is_guess(text, words.split())
-    return Clause(start, start + len(text), text, lead, sentence, depth, asks, guess, f" {words} ")
+    names = tuple(m[0] for m in identifiers(text)) if "-" in text else ()
+    return Clause(start, start + len(text), text, lead, sentence, depth, asks, guess, f" {words} ", names)

@@ -8,9 +8,84 @@ from collections.abc import Iterable
 from faultgym.envs.judging.answers import words
 from faultgym.envs.judging.reading.clauses import CONDITIONS, Clause, TextReading, reading
 from faultgym.envs.judging.reading.finding import TextGoal
-from faultgym.envs.judging.reading.outcomes import is_attempt, is_promise, is_undone
-from faultgym.envs.judging.reading.question import Question, identifiers
+from faultgym.envs.judging.reading.names import identifiers
+from faultgym.envs.judging.reading.outcomes import is_absence, is_attempt, is_promise, is_undone
+from faultgym.envs.judging.reading.question import Question
 from faultgym.envs.judging.reading.stance import is_hedged
+from faultgym.envs.judging.reading.work import work_claims
+
+_UNABLE = (
+    r"(?:could not|couldn't|can't|cannot|unable to|n't able to|not able to|failed to|did not|didn't|haven't|has not|"
+    r"hasn't|have not|was not|wasn't|were not|weren't|is not|isn't|not)"
+)
+_WORK = (
+    r"(?:cancel|refund|exchang|swap|restart|scal|roll|revert|acknowledg|assign|resolv|clos|chang|updat|correct|"
+    r"redirect|"
+    r"stor|writ|put|delet|remov|fil|not(?:e|ed)\b|mov|add|insert|complet|process|carr|appl|done|do it|perform|made|"
+    r"make|sav|"
+    r"post|attach|execut|record(?!s)|register|persist|deploy|withdraw|reopen|finish|tak(?:e|en) (?:it|the|that)|"
+    r"run it|act\b|"
+    r"go through)\w*"
+)
+_THING = (
+    r"(?:refund|cancellation|exchange|swap|restart|rollback|scaling|change|update|note|move|assignment|insert|"
+    r"insertion|"
+    r"write|deletion|statement|acknowledgement|row|tag|address|step|action|it|(?:deleting|removing|adding|inserting|"
+    r"cancelling|refunding|exchanging|restarting|rolling|scaling|acknowledging|assigning|resolving|closing|changing|"
+    r"updating|"
+    r"moving|writing|saving|setting)(?: [\w-]+){1,6})"
+)
+_FAILED = (
+    r"(?:failed|did not go through|didn't go through|"
+    r"(?:was|were|got|is) (?:rejected|refused|declined|denied|unsuccessful|blocked|aborted)|hit an error|"
+    r"ran into an error|(?:was|is) (?:not possible|impossible)|"
+    r"errored|aborted|did not work|didn't work)"
+)
+_FINAL = re.compile(
+    rf"\b(?:nothing|no change|no changes) (?:was|were|has|have)(?: been)? (?:\w+ed|changed|done|made)\b|"
+    rf"\b(?:kept|prevented|stopped|blocked|hindered) (?:me|us|it) from\b|\bstill (?:goes|carries|runs|shows|"
+    rf"stands|has to be|needs)\b|\b(?:refunded|changed|did|cancelled) nothing\b"
+    rf"|{_UNABLE} (?:\w+ ){{0,3}}?{_WORK}"
+    rf"|\b{_THING}(?:'s \w+)?(?: of)?(?: [\w.,€-]+){{0,4}} {_FAILED}\b"
+    rf"|\b(?:remains?|is|still) (?:unchanged|not \w+ed)\b"
+    rf"|\b(?:remains?|stays?|is|are) (?:exactly )?(?:as (?:it|they) (?:was|were)|the same|unaltered|untouched)\b"
+    rf"|\bi (?:have not|haven't|did not|didn't)(?: yet)? (?:book|issue|place|schedule|touch (?:it|the)|deal with|"
+    rf"act)\w*"
+    rf"|\bi (?:forgot|skipped|omitted|neglected|declined|refused)\b|\bget (?:a?round|to) (?:to )?(?:it|the)\b|"
+    rf"\bleft it at that\b"
+    rf"|\bleft (?:it|the incident|the order|the service|(?:inc|ord|svc)-\d+)(?: \w+)? (?:open|untouched|alone|"
+    rf"unchanged|as)\b"
+    rf"|\b(?:incident|order|service|note|address)(?: itself)? i left (?:untouched|alone|unchanged|open|as)\b"
+)
+_STILL = re.compile(
+    r"\b(?:(?<!was )(?<!were )still|remains?) (?:open|pending|paid|packed|unacknowledged|unassigned|unresolved|"
+    r"acknowledged)\b"
+)
+_EITHER = re.compile(r"\b(?:either|or still|perhaps|probably|maybe|might have|may have|could have|unsure|not sure)\b")
+_PARTLY = re.compile(
+    r"\ball (?:of them )?(?:but|except)(?: for)? (?:one|two|three|\d+)\b|\b(?:only|just) (?:one|some|part|half|"
+    r"a part|\d+) of\b|"
+    r"\b(?:partially|partly|in part|not all|half of|some of)\b"
+)
+_DOING = (
+    r"(?:cancel|refund|exchange|swap|restart|reboot|scale|roll|revert|acknowledge|assign|resolve|close|change|"
+    r"update|correct|"
+    r"redirect|store|write|put|delete|remove|file|move|add|insert|carry|apply|do|make|place|proceed|go ahead|"
+    r"process|perform)"
+)
+_PLAN = re.compile(
+    rf"\b(?:i|we)(?:'ll| will| can| could| would|'d|'m going to| am going to|'m about to)(?: \w+){{0,2}}? {_DOING}\b"
+    rf"|\b(?:shall|should|may|can) (?:i|we) (?:\w+ )?{_DOING}\b|\byou (?:want|like) (?:me|us) to {_DOING}\b"
+    rf"|\blet me {_DOING}\b|\b(?:ready|waiting|prepared) to {_DOING}\b|\bto be {_DOING[:-1]})\w*"
+    rf"|\b(?:await|awaiting|waiting for|need|pending) your (?:\w+ )?(?:confirmation|approval|go-ahead|ok|consent|"
+    rf"answer)\b"
+)
+"""The work as something to come, with or without the reader's consent."""
+_ON_BOTH = re.compile(r"\b(?:is|are) (?:now )?on both\b|\bboth (?:\w+ )?(?:have|carry|hold) (?:it|the)\b")
+_POSSESSION = re.compile(r"\b(?:has|have|carries|carry|holds?|bears?|shows?|got|keeps?|wears?)\b")
+_LACKS = re.compile(r"\b(?:not|no longer|never|without|lost|lacks?)\b|n't\b")
+SHORTEST_TAIL = 4
+"""Letters that have to follow a number for the two to be an address."""
 
 
 def without(text: TextReading, quoted: Iterable[str]) -> TextReading:
@@ -32,19 +107,73 @@ def denies_work(goal: TextGoal, text: TextReading, asked: Question) -> str:
             continue
         if _EITHER.search(clause.text) and not goal.expected:
             return clause.text.strip()
-        stays = states and _STILL.search(clause.text) is not None
-        if is_hedged(clause) or not (stays or is_final(clause) or is_promise(clause)) or is_attempt(clause):
+        if _tried_in_vain(text, number):
+            return clause.text.strip()
+        if is_hedged(clause) or is_attempt(clause) or _OTHERS.search(clause.text) or not _denies(clause, states):
             continue
-        rest = text.clauses[number + 1 :]
-        if any(
-            c.lead in ("but", "so", "then", "and then", "however") and not is_final(c) and not is_undone(c)
-            for c in rest
-        ):
+        if any(_supersedes(later) for later in text.clauses[number + 1 :]):
             continue
-        if clause.lead == "so" and any(w in text.clauses[number - 1].text for w in ("n't", " not ")):
+        if clause.lead == "so" and not _IDLE.search(clause.text) and _LACKS.search(text.clauses[number - 1].text):
             continue
         return clause.text.strip()
-    return ""
+    return _planned(text)
+
+
+def _denies(clause: Clause, states: bool) -> bool:
+    """Whether a clause says that the work was not done, or only in part, or will be done by itself."""
+    if states and _STILL.search(clause.text):
+        return True
+    return is_final(clause) or is_promise(clause) or _PARTLY.search(clause.text) is not None
+
+
+_OTHERS = re.compile(r"\b(?:others?|rest|everything else|anything else|what (?:was|had|has)|shipped|remaining)\b")
+
+
+def _tried_in_vain(text: TextReading, number: int) -> bool:
+    """Whether a clause says that the work was tried, and the next one that it came to nothing."""
+    follows = text.clauses[number + 1 : number + 2]
+    return (
+        _TRIED.search(text.clauses[number].text) is not None
+        and any(c.lead in ("but", "and") and _VAIN.search(c.text) for c in follows)
+        and not any(_supersedes(c) for c in text.clauses[number + 2 :])
+    )
+
+
+_TRIED = re.compile(rf"\btried (?:\w+ )?to {_DOING}\b")
+_VAIN = re.compile(
+    r"\b(?:errors?|failed|fails|denied|rejected|refused|in vain|no luck|no success|without success|nothing happened)\b"
+)
+
+
+def _supersedes(clause: Clause) -> bool:
+    """Whether a clause says what came of it all the same: `but the second try worked`, `so I used the database`."""
+    if is_final(clause) or is_undone(clause) or is_absence(clause):
+        return False
+    return clause.lead in ("but", "then", "and then", "however") or (
+        clause.lead == "so" and _SPEAKER.search(clause.text) is not None
+    )
+
+
+_SPEAKER = re.compile(r"\b(?:i|we)\b")
+_IDLE = re.compile(r"\bi (?:did not|didn't|have not|haven't) (?:take|do|carry|act|run|execute|perform|go)\b")
+
+
+def _planned(text: TextReading) -> str:
+    """The words by which a text speaks of the work as still to come, where it does not say that any was done."""
+    plan = next((m for m in (_PLAN.search(clause.text) for clause in text.clauses) if m), None)
+    return "" if plan is None or next(work_claims(text), None) else plan[0]
+
+
+def is_final(clause: Clause) -> bool:
+    """Whether a clause says that the work as such was not done."""
+    return _FINAL.search(clause.text) is not None
+
+
+def _of_another(clause: Clause, goal: TextGoal, asked: Question) -> bool:
+    """Whether a clause names records, and none that the goal changes or the question names."""
+    names = clause.names
+    touched = " ".join(f"{c.key} {c.values}" for c in goal.changes).lower()
+    return bool(names) and not any(n in touched or n in asked.own for n in names)
 
 
 def wrong_target(goal: TextGoal, text: TextReading, asked: Question) -> str:
@@ -55,6 +184,11 @@ def wrong_target(goal: TextGoal, text: TextReading, asked: Question) -> str:
     touched = " ".join(f"{c.key} {c.values}" for c in goal.changes).lower()
     if names and not any(n in asked.own or n in touched for n in names):
         return names[0]
+    return _other_number(text, asked) or _reversed(goal, text)
+
+
+def _other_number(text: TextReading, asked: Question) -> str:
+    """A house number and street of which the number is not the one that was asked for."""
     for value in asked.params.values():
         phrase = words(value)
         number, _, rest = phrase.partition(" ")
@@ -67,37 +201,18 @@ def wrong_target(goal: TextGoal, text: TextReading, asked: Question) -> str:
     return ""
 
 
-SHORTEST_TAIL = 4
-"""Letters that have to follow a number for the two to be an address."""
-_STILL = re.compile(
-    r"\b(?:still|remains?) (?:open|pending|paid|packed|unacknowledged|unassigned|unresolved|acknowledged)\b"
-)
-_EITHER = re.compile(r"\b(?:either|or still|perhaps|probably|maybe|might have|may have|could have|unsure|not sure)\b")
-
-
-_FINAL = re.compile(
-    r"\b(?:nothing|no change|no changes) (?:was|were|has|have)(?: been)? (?:\w+ed|changed|done|made)\b|"
-    r"\b(?:kept|prevented|stopped|blocked|hindered) (?:me|us|it) from\b|\bstill (?:goes|carries|runs|shows|"
-    r"stands|has to be|needs)\b|\b(?:refunded|changed|did|cancelled) nothing\b"
-    r"|(?:could not|couldn't|can't|cannot|unable to|n't able to|not able to|failed to|did not|didn't|haven't|"
-    r"has not|hasn't|have not|was not|wasn't|is not|isn't|not) (?:\w+ ){0,3}?"
-    r"(?:cancel|refund|exchang|swap|restart|scal|roll|revert|acknowledg|assign|resolv|clos|chang|updat|"
-    r"correct|redirect|stor|writ|put|delet|remov|fil|not|mov|add|insert|complet|process|carr|appl|done|"
-    r"do (?:it|this|that|so)\b|perform|made|make)\w*"
-    r"|\b(?:refund|cancellation|exchange|restart|rollback|scaling|change|update|request|note|move|assignment|"
-    r"insert|insertion|write|deletion|statement|acknowledgement|it)\b(?: of)?(?: [\w.,€-]+){0,4} (?:failed|"
-    r"did not go through|didn't go through|was rejected|was refused|was unsuccessful)\b"
-    r"|\b(?:remains?|is|still) (?:unchanged|not \w+ed)\b"
-)
-
-
-def is_final(clause: Clause) -> bool:
-    """Whether a clause says that the work as such was not done."""
-    return _FINAL.search(clause.text) is not None
-
-
-def _of_another(clause: Clause, goal: TextGoal, asked: Question) -> bool:
-    """Whether a clause names records, and none that the goal changes or the question names."""
-    names = [m[0] for m in identifiers(clause.text)]
-    touched = " ".join(f"{c.key} {c.values}" for c in goal.changes).lower()
-    return bool(names) and not any(n in touched or n in asked.own for n in names)
+def _reversed(goal: TextGoal, text: TextReading) -> str:
+    """Where something was moved from one record to another: a statement that the first has it, or that the second "
+    "has not."""
+    given = {str(v).lower() for c in goal.changes if c.op == "insert" for _, v in c.values}
+    taken = {m[0] for c in goal.changes if c.op == "delete" for m in identifiers(c.key.lower())}
+    for clause in text.clauses if taken else ():
+        found = identifiers(clause.text)
+        for name, end in zip(found, [*(m.start() for m in found[1:]), len(clause.text)], strict=False):
+            said = clause.text[name.end() : end]
+            lacks = _LACKS.search(said) is not None
+            if _POSSESSION.search(said) and name[0] in (given if lacks else taken):
+                return f"{name[0]}{said}".strip()
+        if _ON_BOTH.search(clause.text):
+            return clause.text.strip()
+    return ""

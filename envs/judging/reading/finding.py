@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.form import Outcome
 from faultgym.envs.worlds.changes import Change
 
 
@@ -27,6 +28,10 @@ class TextGoal(Protocol):
     @property
     def kind(self) -> str:
         """`answer`, `abstain` or `report`."""
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the task ends where that does not follow from the kind and the changes: `refused`."""
 
     @property
     def about(self) -> tuple[str, ...]:

@@ -6,16 +6,14 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from string import ascii_lowercase
 from typing import Any
 
 from faultgym.core.bank import banked
 from faultgym.envs.judging.answers import words
+from faultgym.envs.judging.reading.names import IDENTIFIER, identifiers
+from faultgym.envs.judging.reading.senses import senses
 from faultgym.envs.worlds.world import World, WorldImage
 
-_IDENTIFIER = re.compile(r"\b[a-z]{2,8}-\d{1,9}\b")
-_NUMBER = re.compile(r"-(?<=[a-z]{2}-)[0-9]")
-"""The middle of an identifier: it begins with a sign that is rare, which is found several times faster."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _ASKED_TO = re.compile(
     r"\b(cancel|refund|restart|reboot|scale|change|correct|redirect|move|transfer|add|insert|store|write|file|put|"
@@ -27,22 +25,22 @@ _EXCLUDED = re.compile(
     r"been|any))* (\w+ed) "
     r"| (\w+ed)(?: ones| orders)? (?:left out|excluded)"
 )
+_HOW_MANY = re.compile(r" (?:how many|number of|count(?: of)?(?: all| the)?) ((?:\w+ ){1,4})")
+_THEN = re.compile(
+    r" (?:was|were|ran|did|had been) .*(?:at the (?:moment|time)|when|as|before|the (?:moment|time)) "
+    r".*(?:began|started|opened|begin|start) "
+)
+COUNTABLE = {
+    "order": "order", "customer": "customer", "incident": "incident", "service": "service", "replica": "replica",
+    "tag": "tag", "payment": "payment", "product": "product", "error": "error", "entry": "error", "entrie": "error",
+    "warning": "warning", "log": "error",
+}  # fmt: skip
+"""What can be counted, in the singular -> the same under one name."""
+_PARTS = re.compile(r"[;.?!](?:\s|$)")
+_ASKS = re.compile(r"\b(?:how (?:many|much|long|far)|what|which|who|when|tell me|report)\b")
 MOST_NAMES = 400
 """Values of a column that are taken for other subjects."""
 SHORTEST_NAME = 3
-
-
-def identifiers(plain: str) -> list[re.Match[str]]:
-    """The identifiers in a folded text, such as `ord-10422`, with their places."""
-    found = []
-    for number in _NUMBER.finditer(plain):
-        hyphen = number.start()
-        start = max(0, hyphen - 9)
-        start += len(plain[start:hyphen].rstrip(ascii_lowercase))
-        match = _IDENTIFIER.match(plain, start)
-        if match is not None:
-            found.append(match)
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +58,31 @@ class Question:
         return f" {words(self.instruction)} "
 
     @cached_property
+    def senses(self) -> Mapping[str, set[str]]:
+        """The senses of its words that exclude others, such as a day of the week."""
+        return senses(self.plain.split())
+
+    @cached_property
+    def focus(self) -> frozenset[str]:
+        """Of the identifiers that it names, those of the sentence that asks; empty where that names none."""
+        parts = [part for part in _PARTS.split(self.instruction.lower()) if _ASKS.search(part)]
+        return frozenset(m[0] for m in identifiers(parts[-1])) if len(parts) == 1 else frozenset()
+
+    @cached_property
+    def counted(self) -> str:
+        """What it asks the number of, such as `order`; empty where it asks for no number of things."""
+        match = _HOW_MANY.search(self.plain)
+        return next((COUNTABLE[w] for w in match[1].replace("s ", " ").split() if w in COUNTABLE), "") if match else ""
+
+    @cached_property
+    def of_the_past(self) -> bool:
+        """Whether it asks how something was at a moment that is over."""
+        return _THEN.search(self.plain) is not None
+
+    @cached_property
     def own(self) -> frozenset[str]:
         """The identifiers that the instruction names, in lower case."""
-        named = (m[0] for value in self.params.values() for m in _IDENTIFIER.finditer(value.lower()))
+        named = (m[0] for value in self.params.values() for m in IDENTIFIER.finditer(value.lower()))
         return frozenset(named)
 
     @cached_property
@@ -81,7 +101,7 @@ class Question:
         return tuple(
             phrase
             for value in self.params.values()
-            if not _IDENTIFIER.search(value.lower()) and not _DATE.fullmatch(value)
+            if not IDENTIFIER.search(value.lower()) and not _DATE.fullmatch(value)
             for phrase in (words(value),)
             if len(phrase) >= SHORTEST_NAME and not phrase.isdigit()
         )
@@ -150,7 +170,7 @@ def _question(image: WorldImage, instruction: str, params: tuple[tuple[str, str]
 def _others(image: WorldImage, values: tuple[str, ...]) -> dict[str, frozenset[str]]:
     """Name -> the other values of the first column that holds it."""
     db = image.reader.raw
-    left = {value: words(value) for value in values if not _IDENTIFIER.search(value.lower())}
+    left = {value: words(value) for value in values if not IDENTIFIER.search(value.lower())}
     found: dict[str, frozenset[str]] = {}
     for table, columns in sorted(image.domain.readable.items()):
         for column in sorted(columns):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from faultgym.envs.judging.answers import folded_words
 from faultgym.envs.judging.reading.clauses import TextReading
-from faultgym.envs.judging.reading.question import Question, identifiers
+from faultgym.envs.judging.reading.names import identifiers
+from faultgym.envs.judging.reading.question import COUNTABLE, Question
+from faultgym.envs.judging.reading.senses import excludes
 from faultgym.envs.judging.reading.sightings import Sighting
 
 _SIDE = re.compile(
@@ -24,6 +25,15 @@ _MEASURE = re.compile(
 _AFTER_VALUE = re.compile(
     r"(?: ?(?:eur|euros?|€))? ?(?:each|apiece|per (?:piece|unit|item|article|pc)|a piece|(?:handling|service|"
     r"shipping)? ?(?:fee|price|discount|voucher|postage|shipping)|handling)\b"
+)
+_UNADJUSTED = re.compile(
+    r" ?(?:eur|euros?|€)? ?(?:before|without|excluding|not counting|prior to|ignoring) (?:the |any )?(?:discount|"
+    r"voucher|"
+    r"deduction|fee|rebate|shipping|postage|tax|vat)"
+)
+_OPERATOR = re.compile(r" ?(?:eur|euros?|€)? ?(?:minus|less|plus)\b")
+_AMOUNT = re.compile(
+    r"[^=]{0,30}\d+[.,]\d\d\b(?![^=]{0,40}(?:=|\b(?:is|are|gives?|makes?|equals?|comes? to|leaves?|so)\b))"
 )
 _PERIOD = re.compile(r" ?(?:eur|euros?|€)? ?(?:per|a|each|every|/) ?(year|annum|month|week|day|hour|quarter)\b")
 _PERIODS = {
@@ -44,8 +54,8 @@ _OTHER_DATE = re.compile(
 )
 _KEPT = re.compile(
     r"\b(?:stays?|stayed|kept|keep|keeps|keeping|remains?|remained|untouched|left (?:alone|as|in)|still "
-    r"stands|stands|not refunded|"
-    r"original|first|earlier|valid|legitimate|genuine|correct charge|in place)\b"
+    r"stands|stands|not refunded|first(?! place| rank| position)|"
+    r"original|earlier|valid|legitimate|genuine|correct charge|in place)\b"
 )
 _WORD = re.compile(r"[ -]?(?:\"|')?([a-z]{3,})")
 _NO_NOUN = frozenset(
@@ -65,12 +75,13 @@ def is_of_another(seen: Sighting, number: int, text: TextReading, asked: Questio
         asked: The question.
         expected: Identifiers, in lower case, that are themselves the answer.
     """
-    if asked.prefixes and _nearest_is_other(seen, number, text, asked, expected):
+    own_kind = seen.atom.kind == "id" and seen.atom.text.lower().partition("-")[0] in asked.prefixes
+    if asked.prefixes and not own_kind and _nearest_is_other(seen, number, text, asked, expected):
         return True
     clause = text.clauses[number]
     if asked.dates and seen.atom.kind != "date":
         dates = {m.value for m in text.facts.mentions if m.kind == "date" and clause.start <= m.start < clause.end}
-        near = re.search(r"\b(?:for|on|of|from) (?:\d{4}-\d\d-\d\d|\w+ \d{1,2},? \d{4}|\d{1,2} \w+ \d{4})", clause.text)
+        near = _ON_DATE.search(clause.text)
         if (
             dates
             and near
@@ -78,10 +89,15 @@ def is_of_another(seen: Sighting, number: int, text: TextReading, asked: Questio
             and not any(d in c.text for d in asked.dates for c in text.sentence_of(number))
         ):
             return True
-    label = text.clauses[number - 1].text if number and clause.lead == ":" else ""
     if asked.excluded and _is_of_excluded(clause.text, asked.excluded):
         return True
-    plain = f" {folded_words(label)}{clause.words}"
+    plain = text.clauses[number - 1].words + clause.words if number and clause.lead in (":", "until") else clause.words
+    if excludes(plain.split(), asked.senses, hour=seen.atom.is_time):
+        return True
+    if seen.atom.kind in ("money", "number") and _ANOTHER_TIME.search(plain) and not _ANOTHER_TIME.search(asked.plain):
+        return True
+    if asked.of_the_past and _NOW.search(plain) and not _FOR_THEN.search(plain):
+        return True
     for name in asked.names:
         if f" {name} " in plain:
             continue
@@ -104,6 +120,10 @@ def _is_of_excluded(clause: str, excluded: str) -> bool:
     )
 
 
+_ANOTHER_TIME = re.compile(r" (?:tomorrow|yesterday|(?:next|last) (?:week|month|year|quarter)) ")
+_ON_DATE = re.compile(r"\b(?:for|on|of|from) (?:\d{4}-\d\d-\d\d|\w+ \d{1,2},? \d{4}|\d{1,2} \w+ \d{4})")
+_NOW = re.compile(r" (?:today|now|currently|nowadays|at present) ")
+_FOR_THEN = re.compile(r" (?:then|when|began|started|begin|start|was|were|ran) ")
 _LEFT_OUT = re.compile(
     r"\b(?:without|exclud\w+|except|not|non|leav\w+|left out|minus|ignor\w+|omit\w+|skip\w+|other than|aside|"
     r"apart|less|never|"
@@ -122,12 +142,15 @@ def _nearest_is_other(
             break
         if each.depth > clause.depth and each.depth:
             continue
-        for match in identifiers(each.text):
+        for match in identifiers(each.text) if each.names else ():
             if each.start + match.start() < seen.start and _counts(match[0], asked, expected):
                 nearest = match[0]
     if not nearest:
         behind = text.plain[seen.end : clause.end]
         nearest = next((m[0] for m in identifiers(behind) if _counts(m[0], asked, expected)), "")
+    if nearest in asked.own and asked.focus and nearest not in asked.focus:
+        around = {name for each in text.sentence_of(number) for name in each.names}
+        return nearest.partition("-")[0] in {key.partition("-")[0] for key in asked.focus} and not around & asked.focus
     return bool(nearest) and nearest not in asked.own
 
 
@@ -152,13 +175,25 @@ def is_other_amount(seen: Sighting, number: int, text: TextReading, asked: Quest
         return noun is not None and not any(
             f" {w} " in asked.plain for w in re.findall(r"[a-z]{3,}", noun[0]) if w not in ("eur", "euros", "per")
         )
+    if _UNADJUSTED.match(text.plain, seen.end):
+        return True
     before = segment(seen, number, text)
     if any(f" {m[1]} " in asked.plain for m in _MEASURE.finditer(before)):
         return False
     side = next(iter(list(_SIDE.finditer(before))[-1:]), None)
-    if side is None or f" {side[1]} " in asked.plain or f" {side[1]}s " in asked.plain:
+    if side is None or "," in before[side.end() :] or f" {side[1]} " in asked.plain or f" {side[1]}s " in asked.plain:
         return False
     return _TAKEN_OFF.search(before[: side.start()]) is None
+
+
+def is_term(seen: Sighting, text: TextReading) -> bool:
+    """Whether an amount is what another is taken off from or added to, with no result behind: `137 EUR minus a fee "
+    "of 3`."""
+    operator = _OPERATOR.match(text.plain, seen.end)
+    if operator is None:
+        return False
+    clause = text.clauses[text.clause_at(seen.start)]
+    return _AMOUNT.match(text.plain, operator.end(), clause.end) is not None
 
 
 def segment(seen: Sighting, number: int, text: TextReading) -> str:
@@ -207,6 +242,11 @@ def is_in_wrong_unit(seen: Sighting, text: TextReading, asked: Question) -> bool
     counted = _BUSINESS.match(text.plain, seen.end)
     if counted is not None and counted[1] != "calendar" and f" {counted[1]} " not in asked.plain:
         return bool(asked.instruction)
+    counted_now = noun_behind(seen, text)
+    if asked.counted and counted_now in COUNTABLE and COUNTABLE[counted_now] != asked.counted:
+        return True
+    if _EACH.match(text.plain, seen.end):
+        return True
     unit = _TIMES.match(text.plain, seen.end)
     if unit is not None and not seen.atom.unit and asked.plain.strip() and f" {unit[1]}" not in asked.plain:
         return True
@@ -214,6 +254,7 @@ def is_in_wrong_unit(seen: Sighting, text: TextReading, asked: Question) -> bool
     return _CURRENCY.search(beside) is not None
 
 
+_EACH = re.compile(r"[ -]?(?:\w+ )?(?:for each|for every|apiece)\b")
 _BUSINESS = re.compile(r"[ -](working|business|calendar)\b")
 _TIMES = re.compile(r"[ -](second|minute|hour|day|week|month|year)s?\b")
 _CURRENCY = re.compile(r"€|\beur\b|\beuros?\b|\$|\busd\b|£")
@@ -229,6 +270,38 @@ _PART = re.compile(
     r"\b(?:owns|owner|owned|leads?|lead|manages?|manager|reported|reports|reporter|wrote|author|opened|"
     r"covers?|deputy|backup|"
     r"reports to|last week|next week|follows|off duty|on leave|on holiday|vacation)\b"
+)
+
+
+def is_first_day(seen: Sighting, number: int, text: TextReading, asked: Question) -> bool:
+    """Whether a date is said to be that on which something begins, where its end is asked for."""
+    return _BEGINS.search(segment(seen, number, text)) is not None and _END.search(asked.plain) is not None
+
+
+_BEGINS = re.compile(r"\b(?:starts?|started|begins?|began|beginning|first day)(?: is| on| at| of| being|:)*\W*$")
+_END = re.compile(r" (?:last|end|ends|until|due) ")
+
+
+def is_in_another_part(seen: Sighting, number: int, text: TextReading, asked: Question) -> bool:
+    """Whether a person is given a part that was not asked for, or a cause is only one beside another.
+
+    Args:
+        seen: The mention, of words.
+        number: Its clause.
+        text: The text.
+        asked: The question.
+    """
+    clause = text.clauses[number]
+    by = _BY.search(text.plain, max(clause.start, seen.start - 24), seen.start)
+    if by is not None and f" {by[1]} " not in asked.plain:
+        return True
+    return _BESIDE.match(text.plain, seen.end, clause.end) is not None
+
+
+_BY = re.compile(r"\b(reported|written|opened|filed|created|closed|deployed|discovered) by $")
+_BESIDE = re.compile(
+    r" (?:(?:only|just|merely) (?:assists|helps|advises|reviews|watches)|as (?:an?|the) (?:contributing|secondary|"
+    r"side|minor)\b)"
 )
 
 

@@ -13,6 +13,7 @@ from faultgym.envs.judging.mentions import Mention, seconds
 from faultgym.envs.judging.reading.clauses import TextReading
 
 _VERSION = re.compile(r"v\d+\.\d+\.\d+")
+_NAME = re.compile(r"[A-Z][a-z]+ [A-Z][a-z]+")
 _PHRASE = re.compile(r"[a-z]{2,}(?: [a-z]{2,})+")
 _STEM = 4
 """Letters that the forms of one word share: `expired` and `expiry`, `failure` and `failed`."""
@@ -65,6 +66,8 @@ def _pattern(kind: AtomKind, fact: str) -> re.Pattern[str]:
         else r"\W+".join(map(re.escape, plain.split()))
     )
     forms = [joined]
+    if _NAME.fullmatch(fact):  # `Simi Faxkun` is also written Faxkun, Simi
+        forms.append(r",\s+".join(map(re.escape, reversed(plain.split()))))
     if _VERSION.fullmatch(fact):
         forms.append(re.escape(fact[1:]))
     prefix, _, number = plain.rpartition(" ")
@@ -75,13 +78,23 @@ def _pattern(kind: AtomKind, fact: str) -> re.Pattern[str]:
         forms.append(rf"{level[1]}[\s-]?{level[2]}")
         if level[1] == "sev":
             forms.append(rf"severity(?: level| of| is|:)* {level[2]}")
-    if kind == "text" and fact.islower() and _PHRASE.fullmatch(fact):
+    if fact.startswith("is "):  # a state, also in other tenses and under a label
+        forms.append(
+            rf"(?:is|was|were|be|been|being|remains?|as|stat(?:e|us))(?:\W+(?:now|still|already|set to))*\W+{plain[3:]}"
+        )
+    elif kind == "text" and fact.islower() and _PHRASE.fullmatch(fact):
         stems = [
             rf"\b{word[:_STEM]}[a-z]*" if len(word) > _STEM else rf"\b{word}(?:ed|s|ing)?" for word in plain.split()
         ]
         forms.append(_GAP.join(stems))
         forms.append(_GAP.join(reversed(stems)))
     return re.compile(rf"(?<![^\W_])(?:{'|'.join(forms)})(?![^\W_])")
+
+
+@banked("tasks", 16_384)
+def number_of(text: str) -> Decimal:
+    """The number that the text of a fact stands for, from a cache."""
+    return Decimal(text)
 
 
 def is_mention(atom: Atom, mention: Mention, rival: bool) -> bool:
@@ -98,9 +111,9 @@ def is_mention(atom: Atom, mention: Mention, rival: bool) -> bool:
     if atom.kind == "date":
         return value == atom.text if kind == "date" else kind == "yearless" and value == atom.text[4:]
     if atom.kind == "money":
-        return kind == "cents" and value == Decimal(atom.text)
+        return kind == "cents" and value == number_of(atom.text)
     if kind == "spelled":
-        return value == Decimal(atom.text) and not (rival and value == 1) and not (atom.unit and mention.timed)
+        return value == number_of(atom.text) and not (rival and value == 1) and not (atom.unit and mention.timed)
     if kind == "duration":
-        return bool(atom.unit) and value == seconds(Decimal(atom.text), atom.unit)
-    return kind == "number" and value == Decimal(atom.text) and not (atom.unit and mention.timed)
+        return bool(atom.unit) and value == seconds(number_of(atom.text), atom.unit)
+    return kind == "number" and value == number_of(atom.text) and not (atom.unit and mention.timed)

@@ -6,6 +6,7 @@ import re
 from typing import Literal
 
 from faultgym.envs.judging.reading.clauses import CONDITIONS, Clause, TextReading
+from faultgym.envs.judging.reading.guesses import guesses_from_the_start
 
 Stance = Literal["asserted", "denied", "hedged", "imagined", "past", "aside"]
 
@@ -39,37 +40,66 @@ _MODAL = re.compile(
     r"\b(?:(?:may|might)(?: also| well| just| still)* (?:be|have|amount|come|need)|"
     r"could(?: also| just| well| easily| as well)* (?:be|have been))\b"
 )
-_ABOUT = re.compile(r"\b(?:about|around|circa|nearly|almost|roughly|over|under|more than|less than|at least|at most|"
-                    r"(?<!add )(?<!adds )(?<!added )(?<!sum )(?<!sums )(?<!adding )(?<!summed )up to|some|~|≈|"
-                    r"no more than|fewer than)\s*(?:eur|€)? ?$|[~≈<>]\s*€?$")  # fmt: skip
+_ABOUT = re.compile(
+    r"\b(?:about|around|circa|nearly|almost|roughly|over|under|more than|less than|at least|at most|"
+    r"some|no more than|"
+    r"fewer than|up to)\s*(?:eur|€)? ?$|[~≈<>]\s*€?$"
+)
+_EARLIER = re.compile(r"\b(?:before|prior to) $")
+"""What lies before a number or a time is none of these; `not before` a date is the date."""
+_BROUGHT = re.compile(
+    r"\b(?:add\w*|sum\w*|total\w*|bring\w*|brought|scal\w+|rais\w+|increas\w+|set|mov\w+|go|goes|went|gone|came|comes?|"
+    r"taken|took|put|ramp\w*|grown|resiz\w+|count\w*)(?: [\w-]+){0,3} up to\s*(?:eur|€)? ?$"
+)
+"""What is brought up to a number has that number, and no less."""
 _UNREAL = re.compile(
     r"\b(?:will|would|shall|should|must|may|might|can|could|cannot|can't|to|about to|ready to|going to|needs? to|"
-    r"has to|have to|yet to)\b(?: \w+){0,2} (?:be|get|become|have been)(?: (?:marked|set|as|to|then|\w+ly))* *$"
+    r"has to|have to|yet to)\b(?: \w+){0,2} (?:be|get|become|have been)(?: (?:marked|set|as|to|then|on|at|in|with|"
+    r"\w+ly))* *$"
+    r"|\b(?:should|will|would|shall|to) (?:\w+ )?(?:reach|become|turn|change to) ?$"
     r"|\b(?:before|awaiting|prior to|until|towards?|next(?: step)?(?: is)?|ready for|whether(?: \w+){0,4})"
     r"(?: (?:it|being|is|was|be|the|to|order|gets?))* ?\W*$"
     r"|\b(?:will|would|shall)(?: \w+){0,2} $"
 )
+_POLITE = re.compile(r"\W*(?:that|this) would be $")
 _STATED = re.compile(r"\b(?:appears?|seems?|shown|listed|recorded|reported|confirmed|known|found) to(?: \w+)? be ?$")
 _LISTED_BEFORE = re.compile(r"\b(?:before|awaiting|prior to|until|then|followed by)\b(?: [\w]+,?){0,6}(?: and| or)? $")
 _COUNTERFACTUAL = re.compile(
     r"\bwould(?: not)?(?: \w+)? have\b|\bwould've\b|\bcould have been\b|\bshould have been\b|\botherwise\b"
 )
+_OWN_DOING = re.compile(r"\W*(?:if|unless)? ?(?:you|one|we|i)\b")
 _WOULD = re.compile(r"\bwould\b|\b(?:he|she|it|that|they|there)'d\b")
 _GIVEN = re.compile(r"\b(?:with|without|for|had|if|in case|unless|under)\b")
 _PAST = re.compile(
-    r"\b(?:from|previously|formerly|earlier|originally|initially|at first|first|had been|used to be|after being|"
+    r"\b(?:from|after|following|previously|formerly|earlier|originally|initially|at first|first|had been|used to be|"
+    r"after being|"
     r"having been|old|former|previous|prior|until (?:now|then|recently)|no longer|replaces|replaced|superseded)"
     r"(?: (?:a|an|the|was|were|been|marked|set|as|in|status|state|order|one|is|had|it|service|release|version|on|"
     r"assigned|to|by|with|being|still))*[^\w€]*$"
 )
+_NOT_YET = re.compile(
+    r"[\"')]*,? (?:is|was)(?: only| still| just)? (?:staged|planned|scheduled|a candidate|"
+    r"(?:deployed|released|rolled out|published) (?:after|later))\b"
+)
+_REPLACED = re.compile(
+    r"[\"')]*(?: \w+)? (?:was|were|is|has|had|got)(?: \w+)?? (?:been )?(?:replaced|superseded|retired|withdrawn|"
+    r"rolled back|reverted|overwritten)\b"
+)
+_AGO = r"(?:yesterday|the day before|last (?:night|week|month|year)|an? \w+ ago|\w+ (?:days|weeks) ago|back then)"
+_LONG_AGO = re.compile(rf"\b{_AGO}\b.*\b(?:was|were|had been) (?:\w+ )?$")
+_THEN = re.compile(rf"[\"')]*,? {_AGO}\b")
 _WAS_LABEL = re.compile(r"^\W*(?:was|were|before|previously|formerly|history|earlier|so far)\W*(?:\w+, )*(?:then )?$")
 _FROM, _TO = re.compile(r"\bfrom(?: \w+)? $"), re.compile(r"(?: \w+)? to ")
 _WAS_UNTIL = re.compile(r"\b(?:was|were|had been)\b")
+_BEFORE = re.compile(r" (?:\w+ )?before\W*$")
+_HAD = re.compile(r"\b(?:had|was|were) $")
+_HAS = re.compile(r"\b(?:has|is|are|have)\b[^.]*\bnow\b|\bnow (?:has|is|are|have)\b")
 _FORMER = re.compile(
     r"\W{0,2}(?:earlier|before\b(?! deliver)|previously|at first|until|any ?more|originally|initially|in the past)\b"
 )
 _DATED = re.compile(
-    r"[\"']?,?(?: (?:on|at|in|by|since|back in))? ?\(?(?:on )?(?:\d{4}-\d\d-\d\d|\d{1,2}(?:st|nd|rd|th)?[ .]|"
+    r"[\"']?,?(?: (?:on|at|in|by|since|back in))? ?\(?(?:on )?(?:\d{4}-\d\d-\d\d|\d{1,2}(?:st|nd|rd|"
+    r"th)?[ .]+(?:of )?(?=jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|\d)|"
                     r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]* \d)")  # fmt: skip
 _ASIDE = re.compile(
     r"\b(?:stale|(?<!-)cached?|outdated|out[- ]of[- ]date|old copy|wrong(?:ly)?|mistaken(?:ly)?|mistake|"
@@ -77,11 +107,16 @@ _ASIDE = re.compile(
     r"erroneous(?:ly)?|different|another|unrelated|suspicions?|suspected|suspect|theory|theories|hypothes[ie]s|"
     r"rul(?:ed|ing) out|discard(?:ed|ing)|disregard(?:ed|ing)?|ignor(?:ed|ing|e)|set aside|setting aside|rejected|"
     r"dismissed|unreliable|inconsistent|distrust|didn't trust|not trust|supersed(?:ed|es)|mismatch(?:ed)?|misleading|"
-    r"initial(?:ly)?|at first|later releases?|newer releases?|subsequent(?:ly)?|afterwards|came (?:after|"
-    r"later|next)|first "
-    r"(?:lookup|reply|response|result|read|answer|call|attempt|request|guess|record)|"
+    r"initial(?:ly)?|at first|later releases?|newer releases?|subsequent(?:ly)?|afterwards|"
+    r"(?:came|deployed|released|rolled out|went live|followed|started)(?: \w+)? (?:after|later|next)|(?:i|"
+    r"we) first \w+|first "
+    r"(?:lookup|reply|response|result|read|answer|call|attempt|request|guess|record|sum|count|total|figure|number|"
+    r"calculation|version|impression)|slipped in|"
+    r"(?:would|might|could|may|should) (?:\w+ )?(?:think|expect|assume|suppose|believe|suggest|imply|have thought)|"
     r"instead of|rather than|contradict(?:ed|s|ory)?|conflict(?:ed|s|ing)|disagree[ds]?|replicas? (?:said|"
-    r"gave)|older|draft|archived?|obsolete|"
+    r"gave)|older|draft|archive|ahead of|followed by|runner-up|remember(?:ed)?|recalled|had in mind|(?:old|former|"
+    r"previous|earlier) (?:\w+ )?(?:version|copy|edition|value|figure|entry|document|reply|record)|"
+    r"archived (?:\w+ )?(?:copy|version|document|one|record|page|text|file)|obsolete|"
     r"injected|instruct(?:ed|ion|ions|ing)|told me to|asked me to|prompt|planted|suspicious|differs?|differed|"
     r"other than|"
     r"not to be confused|candidates?|alternatives?|considered|unlike|compared|versus|vs|than|corrected|"
@@ -89,7 +124,8 @@ _ASIDE = re.compile(
 )
 _ASIDE_STRICT = re.compile(
     r"\b(?:stale|outdated|out[- ]of[- ]date|wrong|wrongly|mistakenly|incorrect(?:ly)?|erroneous(?:ly)?|suspicions?|"
-    r"suspected|theory|hypothesis|obsolete|superseded|placeholder|instruct(?:ed|ion|ions)|told me to|first guess)\b"
+    r"suspects?|suspected|theory|hypothesis|obsolete|superseded|placeholder|instruct(?:ed|ion|ions)|told me to|"
+    r"first guess)\b"
     r"(?:(?! but | so |, so |, the correct|, not ).)*$"
 )
 _NOT_ASIDE = re.compile(
@@ -139,18 +175,19 @@ def stance(
     label = text.clauses[number - 1] if number and clause.lead == ":" else clause
     if (
         guesses_on(next(text.sentence_of(number)))
-        or (len(text.clauses[0].text.split()) <= 2 and guesses_on(text.clauses[0]))
+        or (text.clauses[0].guess and len(text.clauses[0].text.split()) <= 2 and guesses_on(text.clauses[0]))
         or is_hedged(clause)
         or is_hedged(label)
         or _MODAL.search(before[-_SPELL:])
-        or (not word and _ABOUT.search(before[-16:]))
+        or (not word and (not dated or ":" in text.plain[start:end]) and _EARLIER.search(before[-16:]))
+        or (not word and _ABOUT.search(before[-16:]) and not _BROUGHT.search(before[-_SPELL:]))
     ):
         return "hedged"
     following = text.clauses[number + 1 : number + 2]
     if following and following[0].lead == "unless" and following[0].sentence == clause.sentence:
         return "hedged"
     if (clause.lead in CONDITIONS and not (dated and clause.lead == "until")) or (
-        not (dated and not rival) and _is_imagined(before, after, word, rival)
+        not (dated and not rival) and _is_imagined(text, number, before, after, word, rival)
     ):
         return "imagined"
     if _is_past(text, number, before, after, word, rival):
@@ -175,20 +212,37 @@ def _is_denied(before: str, after: str, word: bool) -> bool:
     return comma < 0 or _JOINED.fullmatch(between[comma + 1 :]) is not None
 
 
-def _is_imagined(before: str, after: str, word: bool, rival: bool) -> bool:
+def _is_imagined(text: TextReading, number: int, before: str, after: str, word: bool, rival: bool) -> bool:
     near = before[-_SPELL:]
     if word:
         if _STATED.search(near):
             return False
-        return _UNREAL.search(near) is not None or (rival and _LISTED_BEFORE.search(near) is not None)
+        unreal = _UNREAL.search(near) is not None and _POLITE.match(before) is None
+        return unreal or (rival and _LISTED_BEFORE.search(near) is not None)
     if _COUNTERFACTUAL.search(before):
         return True
-    return _WOULD.search(before) is not None and (rival or _GIVEN.search(before + after) is not None)
+    if _WOULD.search(before) is None:
+        return False
+    given = rival or _GIVEN.search(before + after) is not None
+    return given or _on_condition(text, number)
+
+
+def _on_condition(text: TextReading, number: int) -> bool:
+    """Whether a clause stands in a sentence that opens with a condition; `if you add them up` is none."""
+    first = next(text.sentence_of(number))
+    return first.lead in ("if", "unless") and number > 0 and _OWN_DOING.match(first.text) is None
 
 
 def _is_past(text: TextReading, number: int, before: str, after: str, word: bool, rival: bool) -> bool:
     near = before[-_SPELL:]
+    if _REPLACED.match(after) or _NOT_YET.match(after) or (not word and _HAD.search(near) and _BEFORE.match(after)):
+        return True
+    if word and (_LONG_AGO.search(near) or (_WAS_UNTIL.search(near) and _THEN.match(after))):
+        return True
     if rival:
+        then = text.clauses[number].lead in ("then", "and then") and not before.strip()
+        if then and word and _WAS_UNTIL.search(text.clauses[number - 1].text):
+            return True
         if _PAST.search(near) or _FORMER.match(after):
             return True
         if word and _DATED.match(after):
@@ -198,6 +252,8 @@ def _is_past(text: TextReading, number: int, before: str, after: str, word: bool
     elif _FROM.search(near) and _TO.match(after):
         return True
     follows = text.clauses[number + 1] if number + 1 < len(text.clauses) else None
+    if rival and not word and _HAD.search(near) and _HAS.search(text.plain, text.clauses[number].start):
+        return True
     return word and follows is not None and follows.lead == "until" and _WAS_UNTIL.search(before) is not None
 
 
@@ -234,12 +290,7 @@ def _next_to(clause: Clause, around: list[Clause]) -> bool:
 
 def guesses_on(first: Clause) -> bool:
     """Whether a sentence that begins with this clause is a guess from its first word on."""
-    return first.guess and _FROM_THE_START.match(first.text) is not None
-
-
-_FROM_THE_START = re.compile(
-    r"\W*(?:perhaps|maybe|probably|possibly|presumably|my (?:best )?guess|i (?:guess|think|suppose))\b"
-)
+    return first.guess and guesses_from_the_start(first.text)
 
 
 def says(clause: Clause) -> bool:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.reading.beside import beside
 from faultgym.envs.judging.reading.clauses import TextReading
-from faultgym.envs.judging.reading.question import Question, identifiers
+from faultgym.envs.judging.reading.names import identifiers
+from faultgym.envs.judging.reading.question import Question
 from faultgym.envs.judging.reading.roles import (
     is_a_reply,
     is_kept,
@@ -17,7 +18,7 @@ from faultgym.envs.judging.reading.roles import (
     is_other_person,
     noun_behind,
 )
-from faultgym.envs.judging.reading.sightings import Sighting, sightings
+from faultgym.envs.judging.reading.sightings import Sighting, number_of, sightings
 from faultgym.envs.judging.reading.weighing import (
     Weighing,
     alternative,
@@ -60,6 +61,8 @@ def read_values(
         text: The text.
         asked: What the text is meant to answer.
     """
+    if not expected and not distractors:
+        return ValueReading()
     weighing = Weighing(text, asked, expected)
     distractors = _in_unit(distractors, expected)
     good: dict[Atom, list[Sighting]] = {}
@@ -75,7 +78,6 @@ def read_values(
     if listed:
         return ValueReading(tuple(missing), (listed,), "", why)
     rivals, doubt = _rivals(weighing, held, distractors)
-    rivals = rivals or _bare_list(weighing, held, distractors)
     unlisted = "" if missing or rivals else next(beside(weighing, held), "")
     if unlisted:
         rivals = [unlisted]
@@ -98,9 +100,12 @@ def _left_out(weighing: Weighing, seen: Sighting) -> bool:
         behind = weighing.text.plain[seen.end : weighing.text.clauses[number].end]
         return _CLOSED.match(behind) is not None
     behind = weighing.text.plain[seen.end : weighing.text.clauses[number].end]
+    if _KEEPS.search(weighing.text.plain, max(0, seen.start - 24), seen.start):
+        return True
     return _STAYS.match(behind) is not None or (is_kept(number, weighing.text) and _FOCUS.search(clause) is None)
 
 
+_KEEPS = re.compile(r"\b(?:kept|keep|keeping|left alone|spared)(?: the)?(?: \w+)? $")
 _STAYS = re.compile(
     r"[\s\"')]*(?:was|is|has been|were|stays|remains)?(?: \w+)? ?(?:kept|untouched|left (?:alone|as)|not refunded)\b"
 )
@@ -115,8 +120,9 @@ _CLOSED = re.compile(
 def _rivals(weighing: Weighing, held: list[Sighting], distractors: Sequence[Atom]) -> tuple[list[str], str]:
     found: list[str] = []
     doubt = ""
+    named = frozenset(weighing.asked.params.values())
     for atom in (*distractors, *_other_ids(weighing, distractors)):
-        if atom.text in weighing.asked.params.values() or not _mentioned_at_all(atom, weighing.text):
+        if atom.text in named or not _mentioned_at_all(atom, weighing.text):
             continue
         for seen in sightings(atom, weighing.text, rival=True):
             if any(h.start < seen.end and seen.start < h.end for h in held):
@@ -129,36 +135,15 @@ def _rivals(weighing: Weighing, held: list[Sighting], distractors: Sequence[Atom
     return found, doubt
 
 
-def _bare_list(weighing: Weighing, held: list[Sighting], distractors: Sequence[Atom]) -> list[str]:
-    """Rivals in one list with the wanted words that seem to be set aside: `wrong flag` sets nothing aside."""
-    text = weighing.text
-    for right in (h for h in held if h.word):
-        chain, edges = list[str](), [right]
-        named = (atom for atom in distractors if _mentioned_at_all(atom, text))
-        seen = (s for atom in named for s in sightings(atom, text, rival=True))
-        others = [s for s in seen if weighing.status(s, True) == "aside"]
-        while len(chain) < LISTED:
-            near = next((o for o in others if o not in edges and any(enumerated(text, o, e) for e in edges)), None)
-            if near is None:
-                break
-            edges.append(near)
-            chain.append(near.atom.text)
-        if len(chain) == LISTED:
-            return chain
-    return []
-
-
-LISTED = 3
-"""Competing words beside the wanted one, with nothing but commas between them, that make a list of candidates."""
-
-
 def _mentioned_at_all(atom: Atom, text: TextReading) -> bool:
     """A quick look: whether a word of the fact stands in the text at all."""
     if atom.kind == "id":
         return atom.text.rpartition("-")[2].lower() in text.plain
     if atom.kind == "text":
-        return atom.text[:3].lower() in text.plain
-    return True
+        return atom.text.removeprefix("is ")[:3].lower() in text.plain
+    if atom.kind == "money":
+        return number_of(atom.text) in text.facts.cents
+    return bool(text.facts.mentions)
 
 
 def _weight(weighing: Weighing, seen: Sighting, held: list[Sighting]) -> str:
@@ -167,14 +152,14 @@ def _weight(weighing: Weighing, seen: Sighting, held: list[Sighting]) -> str:
     status = weighing.status(seen, True)
     if any(alternative(text, seen, h) for h in held):
         return "rival"
-    if status not in ("denied", "aside", "past") and not seen.word and any(enumerated(text, seen, h) for h in held):
-        return "rival"
     if status not in ("asserted", "hedged"):
         return ""
     if any(_MARKED.match(text.plain, h.end) for h in held) and not _MARKED.match(text.plain, seen.end):
         return ""
     if is_explained(weighing, seen, held) or is_a_reply(seen, text):
         return ""
+    if not seen.word and any(enumerated(text, seen, h) for h in held):
+        return "rival"
     number = text.clause_at(seen.start)
     if is_source_overruled(text, number, held):
         return ""
@@ -189,6 +174,10 @@ def _weight(weighing: Weighing, seen: Sighting, held: list[Sighting]) -> str:
 
 def _named(text: TextReading, number: int, seen: Sighting, held: list[Sighting], asked: Question) -> str:
     """How another person or record counts: in the same breath it is a rival, elsewhere it may have another part."""
+    if seen.atom.kind == "id" and _is_dismissed(text, number):
+        return ""
+    if _ONCE_MORE.search(text.clauses[number].text):
+        return "rival"
     own = [text.clause_at(h.start) for h in held if h.atom.kind == seen.atom.kind]
     ranked = any(text.clauses[n].sentence > text.clauses[number].sentence for n in own if _focused(text, [n]))
     if len(text.clauses[number].text.split()) <= 2 and not (ranked and len(list(text.sentence_of(number))) > 1):
@@ -207,6 +196,28 @@ def _named(text: TextReading, number: int, seen: Sighting, held: list[Sighting],
     return "doubt"
 
 
+def _is_dismissed(text: TextReading, number: int) -> bool:
+    """Whether what follows in the sentence says why a record does not count: `but it is acknowledged already`."""
+    sentence = text.clauses[number].sentence
+    if _OMITTED.search(text.clauses[number].text):
+        return True
+    return any(
+        c.sentence == sentence
+        and c.lead in ("but", "though", "although", "because", "since")
+        and _WHY_NOT.search(c.text)
+        for c in text.clauses[number + 1 : number + 2]
+    )
+
+
+_OMITTED = re.compile(
+    r"\b(?:left out|leaving out|excluded|excluding|omitted|skipped)\b.*\b(?:already|acknowledged|resolved|such as)\b"
+)
+_ONCE_MORE = re.compile(r"\b(?:once more|again|as well)\b")
+_WHY_NOT = re.compile(
+    r"\b(?:already|no longer|excluded|left out|acknowledged|resolved|closed|out of stock|sold out|does not count|"
+    r"doesn't count|"
+    r"another|different|other|older|newer|later)\b"
+)
 _PART = re.compile(r"\b(?:reports? to|backup|deputy|lead|manager|next|previous|last week|backs|covers)\b")
 
 
@@ -228,12 +239,19 @@ def _unranked(weighing: Weighing, held: list[Sighting], distractors: Sequence[At
             r"\b(?:it|this|a|an) ", clause.text
         ):
             continue
-        for atom in distractors:
-            for seen in sightings(atom, text, rival=True):
-                other = _label_of(text, seen)
-                if other and other != label and weighing.status(seen, True) == "asserted":
-                    return atom.text
+        for seen in (*(s for atom in distractors for s in sightings(atom, text, rival=True)), *_alike(text, right)):
+            other = _label_of(text, seen)
+            if other and other != label and weighing.status(seen, True) == "asserted":
+                return seen.atom.text
     return ""
+
+
+def _alike(text: TextReading, right: Sighting) -> Iterator[Sighting]:
+    """The other numbers of a text in the unit of the right one."""
+    if right.atom.kind == "number" and right.atom.unit:
+        for mention in text.facts.mentions:
+            if mention.kind == "number" and mention.timed and mention.start != right.start:
+                yield Sighting(Atom("number", str(mention.value), right.atom.unit), mention.start, mention.end)
 
 
 def _label_of(text: TextReading, seen: Sighting) -> str:

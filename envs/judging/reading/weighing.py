@@ -11,10 +11,13 @@ from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.reading.clauses import TextReading
 from faultgym.envs.judging.reading.question import Question
 from faultgym.envs.judging.reading.roles import (
+    is_first_day,
+    is_in_another_part,
     is_in_wrong_unit,
     is_of_another,
     is_other_amount,
     is_other_date,
+    is_term,
 )
 from faultgym.envs.judging.reading.sightings import Sighting
 from faultgym.envs.judging.reading.stance import says, stance
@@ -65,9 +68,15 @@ class Weighing:
             return found
         if is_of_another(seen, number, self.text, self.asked, self.answers | {seen.atom.text.lower()}):
             return "other"
+        if seen.word and not rival and is_in_another_part(seen, number, self.text, self.asked):
+            return "other"
+        if seen.atom.kind == "money" and is_term(seen, self.text):
+            return "other"
         if seen.atom.kind == "money" and is_other_amount(seen, number, self.text, self.asked):
             return "other"
         if seen.atom.kind == "number" and is_in_wrong_unit(seen, self.text, self.asked):
+            return "other"
+        if seen.atom.kind == "date" and is_first_day(seen, number, self.text, self.asked):
             return "other"
         if seen.atom.kind == "date" and is_other_date(seen, number, self.text, self.asked) and rival:
             return "other"

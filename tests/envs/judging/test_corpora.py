@@ -7,7 +7,7 @@ from helpers.corpora import corpus, course, courses, may_be_right, replayed
 
 from faultgym.envs.registry import suite_named
 
-ANSWERS = ("answers_more", "answers_held_out")
+ANSWERS = ("answers_more", "answers_held_out", "answers_wide")
 
 
 def called(line):

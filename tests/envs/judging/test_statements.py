@@ -46,6 +46,18 @@ UNSURE: tuple[Callable[[str], str], ...] = (
     lambda text: f"Perhaps: {text}",
     lambda text: f"{text[:-1]}{HEDGE}",
 )
+NOT_YET = (
+    "I will do this as soon as you confirm.",
+    "Shall I make the change?",
+    "I tried to make the change, but got an error each time.",
+    "Please ask the support team to have this done.",
+    "Once you agree, I can carry it out.",
+    "I am not permitted to write to this table.",
+    "You will have to do this yourself.",
+    "I forgot this one.",
+    "The change was not possible.",
+    "Here is what I would write; say the word and it goes in.",
+)
 INVENTED = (
     "I have also told the customer by e-mail.",
     "I also restarted SVC-10007.",
@@ -102,6 +114,18 @@ def test_an_answer_beside_a_claim_of_work_that_was_not_done_is_none(task: Task) 
 def test_who_denies_the_work_that_was_done_is_refused(task: Task) -> None:
     for denial in ("Nothing was changed.", "I could not complete this.", "The change failed."):
         assert verdict(task, lambda text, denial=denial: f"{text} {denial}").success is False, denial
+
+
+@pytest.mark.parametrize("task", [t for t in CHANGES if not t.goal.expected], ids=name)
+def test_who_only_plans_the_work_or_tried_it_in_vain_has_not_said_that_it_is_done(task: Task) -> None:
+    for text in NOT_YET:
+        assert verdict(task, lambda _, text=text: text).success is not True, text
+
+
+@pytest.mark.parametrize("task", ANSWERS, ids=name)
+def test_a_deed_that_nobody_can_check_leaves_a_right_answer_open(task: Task) -> None:
+    for deed in ("I also renamed the record.", "I have subscribed them to our newsletter."):
+        assert verdict(task, lambda text, deed=deed: f"{text} {deed}").success is None, deed
 
 
 @pytest.mark.parametrize("task", [t for t in FACTS if t.goal.expected[0].kind in ("money", "number")], ids=name)
