@@ -47,7 +47,7 @@ _BUILTIN: dict[str, Format] = {
     "functiongemma": gemma.FUNCTIONGEMMA,
     "nemotron_json": marked.NEMOTRON_JSON,
     "longcat": marked.LONGCAT,
-    "jamba": marked.JAMBA,
+    "jamba hunyuan_a13b": marked.JAMBA,
 }
 """Names, the first vLLM's -> format."""
 for _names, _format in _BUILTIN.items():

@@ -13,7 +13,7 @@ import orjson
 
 from faultgym.agents.models.formats.format import Format, Tools
 from faultgym.agents.models.formats.scan import turn_of, written
-from faultgym.agents.models.formats.values import kinds, properties
+from faultgym.agents.models.formats.values import from_text, kinds, properties
 from faultgym.core.json import JSON
 from faultgym.core.jsontext import after_space
 from faultgym.envs.messages.hermes import split_thoughts
@@ -74,9 +74,7 @@ class _Text(str):
 
 def _typed(value: Any, schema: Any) -> Any:
     if isinstance(value, _Text):
-        if isinstance(schema, dict) and "string" in kinds(schema):
-            return str(value)
-        return _json(str(value))
+        return from_text(str(value), kinds(schema)) if isinstance(schema, dict) else _json(str(value))
     if isinstance(value, dict):
         return {key: str(item) if isinstance(item, _Text) else _typed(item, None) for key, item in value.items()}
     if isinstance(value, list):
