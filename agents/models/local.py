@@ -24,6 +24,7 @@ from faultgym.agents.models.history import THOUGHTS, asked, assistant_message, e
 from faultgym.agents.models.openai import continued
 from faultgym.agents.models.prompts import system_text
 from faultgym.agents.models.reply import numbered, with_confidence
+from faultgym.agents.models.salvage import with_calls_left
 from faultgym.agents.models.sampling import SERVER, Count, PromptOptions, Sampling, filled, known_options, options
 from faultgym.agents.policy import Opening, heard_and_said
 from faultgym.core.errors import UserError
@@ -312,10 +313,10 @@ class LocalActor:
         """The turn, after it has become part of the chat."""
         text = storable(model.decode(sampled.ids[:-1] if sampled.ended else sampled.ids))
         format = self._policy.format
-        turn = format.read(text, tools)
+        turn = with_calls_left(format.read(text, tools), format.name)
         calls = numbered(turn.tool_calls, self._turns, format.own_ids)
         message: JSON = {"role": "assistant", "content": text}
-        if calls and not format.repeats_text:
+        if calls and (turn.salvaged or not format.repeats_text):
             message = {"role": "assistant", "content": turn.text or None, "tool_calls": [asked(call) for call in calls]}
             message |= {THOUGHTS[0]: turn.reasoning} if turn.reasoning else {}
         new, kept, chain = continued(self._chain, prompt, sampled.ids)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from faultgym.agents.models.formats import FORMATS, Format
 from faultgym.core.jsontext import after_space, value_at
 from faultgym.envs.messages.hermes import CLOSE
 from faultgym.envs.messages.marked import calls_of, is_call
+from faultgym.envs.messages.turn import Turn
 from faultgym.tools.types import ToolCall
 
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
@@ -30,7 +32,8 @@ def calls_in_text(text: str, format: str | None) -> tuple[str, tuple[ToolCall, .
         ('Look.', (ToolCall(id='call_0', name='look', arguments={'order': 7}, raw=''),))
         >>> calls_in_text("The order is on its way.", None)
     """
-    candidates = [FORMATS[format]] if format is not None else _marked_by(text)
+    named = None if format is None else FORMATS.get(format)
+    candidates = _marked_by(text) if named is None else [named]
     broken: tuple[str, tuple[ToolCall, ...]] | None = None
     for candidate in candidates:
         read = candidate.parse(text)
@@ -43,7 +46,31 @@ def calls_in_text(text: str, format: str | None) -> tuple[str, tuple[ToolCall, .
     if (bare := _bare_calls(text)) is not None:
         return "", bare
     marked = any(mark in text for candidate in candidates for mark in candidate.marks)
-    return ("", (ToolCall("", "", None, text),)) if marked or (format is None and CLOSE in text) else None
+    return ("", (ToolCall("", "", None, text),)) if marked or (named is None and CLOSE in text) else None
+
+
+def with_calls_left(turn: Turn, format: str) -> Turn:
+    """A final turn with the calls that its format did not read: those of another form in its text, and those in
+    thoughts that no text follows.
+
+    Args:
+        turn: As the format read it.
+        format: The format's name.
+
+    Example:
+        >>> turn = with_calls_left(Turn(reasoning='So <tool_call>{"name": "look"}</tool_call>'), "hermes")
+        >>> turn.tool_calls[0].name, turn.salvaged
+        ('look', True)
+    """
+    if turn.tool_calls:
+        return turn
+    found = calls_in_text(turn.text, None)
+    if found is None and not turn.text.strip() and turn.reasoning:
+        inside = calls_in_text(turn.reasoning, format)
+        found = None if inside is None else ("", inside[1])
+    if found is None:
+        return turn
+    return replace(turn, text=found[0].strip(), tool_calls=found[1], finish_reason="tool_calls", salvaged=True)
 
 
 def _marked_by(text: str) -> list[Format]:

@@ -12,7 +12,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from benchmarks.parsers.tokens import tokenizer
+from benchmarks.parsers.tokens import harmony_tokens, tokenizer
 
 WITH_THOUGHTS = {
     "qwen3_coder": "qwen3:Qwen3Parser",
@@ -66,11 +66,30 @@ def readings(parser: str, text: str, tools: list[Any], **_: Any) -> list[Any]:
         thoughts, content, calls = made.parse(text, request, enable_auto_tools=True)
         return [(c.name, c.arguments) for c in calls or []], content, thoughts
 
+    if parser == "openai":
+        tried("with thoughts", lambda: harmony(text, request))
+        return found
     if "think>" in text and parser in WITH_THOUGHTS:
         tried("with thoughts", with_thoughts)
     tried("whole", whole)
     tried("streamed", lambda: streamed(ToolParserManager.get_tool_parser(parser)(tokens, request.tools), text, request))
     return found
+
+
+def harmony(text: str, request: Any) -> Any:
+    """(the calls, the text, the thoughts) of what gpt-oss wrote."""
+    from vllm.parser.parser_manager import ParserManager
+
+    kind = ParserManager.get_parser(
+        tool_parser_name="openai",
+        reasoning_parser_name="openai_gptoss",
+        enable_auto_tools=True,
+        model_name="openai/gpt-oss-20b",
+        is_harmony=True,
+    )
+    tokens = harmony_tokens()
+    thoughts, content, calls = kind(tokens).parse(text, request, True, tokens.encode(text))
+    return [(c.name, c.arguments) for c in calls or []], content, thoughts
 
 
 def streamed(parser: Any, text: str, request: Any) -> Any:

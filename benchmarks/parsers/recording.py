@@ -13,8 +13,10 @@ from inspect import signature
 from itertools import pairwise
 from typing import Any
 
-from benchmarks.parsers.tokens import tokenizer
+from benchmarks.parsers.tokens import harmony_tokens, tokenizer
 
+HARMONY = "openai"
+"""Reads tokens, not text."""
 PARSERS = {
     "Hermes2Pro": "hermes",
     "LongcatFlash": "longcat",
@@ -44,6 +46,7 @@ PARSERS = {
     "KimiK2": "kimi_k2",
     "MinimaxM2": "minimax_m2",
     "Mistral": "mistral",
+    "Harmony": HARMONY,
 }
 """How the names of vLLM's classes begin -> the name of the parser."""
 _seen: dict[int, list[tuple[Any, Any, str, str]]] = {}
@@ -66,7 +69,8 @@ def pytest_configure() -> None:
     from vllm.tokenizers import registry
 
     def made(name: str = "", *_: Any, tokenizer_name: str = "", **__: Any) -> Any:
-        return tokenizer("istral" in str(name or tokenizer_name))
+        asked = str(name or tokenizer_name)
+        return harmony_tokens() if "gpt-oss" in asked else tokenizer("istral" in asked)
 
     transformers.AutoTokenizer.from_pretrained = staticmethod(made)
     vllm.tokenizers.get_tokenizer = registry.get_tokenizer = made
@@ -101,6 +105,9 @@ def _watched(original: Any, method: str) -> Any:
         result = original(self, *args, **kwargs)
         given = dict(zip(names, args, strict=False)) | kwargs
         request, first = given.get("request"), given[names[0]]
+        if name_of(type(self).__name__) == HARMONY:
+            tokens = given.get("model_output_token_ids") or given.get("delta_token_ids") or ()
+            first = harmony_tokens().decode(tokens)
         if method == "extract_tool_calls_streaming":
             _seen.setdefault(id(self), []).append((self, request, first, given[names[1]]))
         elif method == "parse_delta":

@@ -43,3 +43,32 @@ def tokenizer(early: bool = False) -> Any:
     kept = sorted(marks() - (_LATER if early else set()))
     made.add_special_tokens([AddedToken(mark, special=False, normalized=False) for mark in kept])
     return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<|im_end|>")
+
+
+class HarmonyTokens:
+    """gpt-oss' tokenizer as far as its parser asks it: openai-harmony has the vocabulary."""
+
+    def __init__(self) -> None:
+        from openai_harmony import HarmonyEncodingName, load_harmony_encoding
+
+        self._encoding = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
+
+    def encode(self, text: str, **_: Any) -> list[int]:
+        """The text's tokens, marks as one each."""
+        ids: list[int] = self._encoding.encode(text, allowed_special="all")
+        return ids
+
+    def decode(self, ids: Any, **_: Any) -> str:
+        """The text of tokens, marks included."""
+        text: str = self._encoding.decode(list(ids))
+        return text
+
+    def get_vocab(self) -> dict[str, int]:
+        """The tokens that are marks."""
+        return {mark: self.encode(mark)[0] for mark in ("<|channel|>", "<|message|>", "<|call|>", "<|end|>")}
+
+
+@lru_cache(1)
+def harmony_tokens() -> HarmonyTokens:
+    """The one."""
+    return HarmonyTokens()

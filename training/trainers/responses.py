@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from faultgym.agents.models.auto import AUTO, format_told_by
 from faultgym.agents.models.formats import FORMATS, Format, Tools
+from faultgym.agents.models.salvage import with_calls_left
 from faultgym.core.bank import banked
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
@@ -81,7 +82,7 @@ class TurnReader:
         text = self.tokenizer.decode(
             list(ids[:-1] if ended else ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
-        turn = self.format.read(storable(text), tools)
+        turn = with_calls_left(self.format.read(storable(text), tools), self.format.name)
         return Turn(
             turn.text,
             turn.tool_calls,
@@ -89,6 +90,7 @@ class TurnReader:
             finish_reason=turn.finish_reason if ended else "length",
             token_ids=tuple(ids),
             prompt_ids=tuple(prompt),
+            salvaged=turn.salvaged,
         )
 
 

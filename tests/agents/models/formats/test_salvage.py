@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faultgym.agents.models.formats import FORMATS
-from faultgym.agents.models.salvage import calls_in_text
+from faultgym.agents.models.salvage import calls_in_text, with_calls_left
 from faultgym.envs.messages.turn import Turn
 from faultgym.tools.types import ToolCall
 
@@ -76,3 +76,12 @@ def test_no_text_makes_it_raise_and_a_mark_always_gives_a_call(text, mark):
     assert found is None or found[1]
     if mark and "functools" not in mark:
         assert found is not None
+
+
+def test_a_call_in_thoughts_without_a_text_is_read_and_one_before_an_answer_is_not():
+    thoughts = f"I need <tool_call>{CALL}</tool_call>"
+    read = with_calls_left(Turn(reasoning=thoughts), "hermes")
+    assert [(call.name, call.arguments) for call in read.tool_calls] == [("look", {"order": "7"})]
+    assert (read.salvaged, read.finish_reason, read.reasoning) == (True, "tool_calls", thoughts)
+    answer = Turn("It has shipped.", reasoning=thoughts)
+    assert with_calls_left(answer, "hermes") is answer
