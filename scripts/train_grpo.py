@@ -10,7 +10,7 @@ import typer
 from faultgym.cli.support import train_options as options
 from faultgym.cli.support.calling import command
 from faultgym.cli.support.progress import training_progress
-from faultgym.cli.support.task_options import FAULTS, TASKS, StyleName, Suites, Templates
+from faultgym.cli.support.task_options import FAULTS, TASKS, AnswersName, StyleName, Suites, Templates
 from faultgym.cli.support.train_report import report
 from faultgym.training.configs.grpo import GrpoConfig
 from faultgym.training.trainers import quiet
@@ -56,6 +56,7 @@ def grpo(
     faults: Faults = None,
     per_template: PerTemplate = None,
     style: StyleName = None,
+    answers: AnswersName = None,
     group: Group = None,
     turns: Turns = None,
     max_completion: Completion = None,

@@ -23,6 +23,7 @@ from faultgym.core.errors import PlanError, UserError
 from faultgym.core.json import JSON
 from faultgym.core.settings import unknown_setting
 from faultgym.core.suggest import did_you_mean
+from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers
 from faultgym.envs.limits import Limits
 from faultgym.envs.task import Style
 from faultgym.tools.faults.named import load_plan
@@ -116,6 +117,8 @@ class GrpoConfig:
     """Tasks of each template; 0 for as many as the steps need, so that none comes twice."""
     style: Annotated[Style | None, OrNone] = None
     """How the REST API is offered; None for what each task has."""
+    answers: Answers = DEFAULT_ANSWERS
+    """How an episode ends: by a call of `answer`, whose reward the environment gives, or by a turn without calls."""
     prompt: Text = "plain"
     """A system prompt's name or file, added to the task's system message as in a rollout."""
     format: str = "hermes"
@@ -187,6 +190,7 @@ class GrpoConfig:
             faults=faults,
             seed=self.train.seed,
             style=self.style,
+            answers=self.answers,
         )
 
     def needed(self, processes: int = 1) -> RolloutRequest:
@@ -248,6 +252,7 @@ class GrpoConfig:
         Returns:
             The setting with both values, in words; empty where no setting differs.
         """
+        record = {"answers": "text", **record}  # before answers could be typed
         own = {one.name for one in fields(self)} - {"train"}  # `prompt` among them, which a TrainConfig has too
         for name, value in self.to_record().items():
             if name in own and record.get(name) != value:

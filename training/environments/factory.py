@@ -80,15 +80,19 @@ class ToolEpisode:
     _tools: tuple[str, ...] = ()
     _ends: Answers = "text"
 
-    def __init__(self, log: EpisodeLog | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self, log: EpisodeLog | None = None, limits: Limits | None = None, reward: Reward | None = None
+    ) -> None:
         """Hold no episode yet.
 
         Args:
             log: Stores each episode that ends; None to store none.
             limits: Of every episode; None for the defaults.
+            reward: What an episode is worth, where the environment gives its reward itself; None for the defaults.
         """
         self._log = log
         self._limits = limits or Limits()
+        self._reward = reward or Reward()
         self._clear()
 
     def _clear(self) -> None:
@@ -96,6 +100,8 @@ class ToolEpisode:
         self._episode: Episode | None = None
         self._budget: Budget | None = None
         self._failure: HarnessFailure | None = None
+        self._error: Exception | None = None
+        """What kept the episode from beginning."""
         self._over = False
         self._ended: EndedEpisode | None = None
         self._turn: Turn | None = None
@@ -135,7 +141,7 @@ class ToolEpisode:
             self._episode = Episode(found, schedule, answers=answers, reminders=self._limits.reminders)
             self._budget = Budget(self._episode, self._limits)
         except Exception as error:  # one world that cannot be made must not end the training
-            self._failure = HarnessFailure.of(error)
+            self._failure, self._error = HarnessFailure.of(error), error
 
     def _close(self) -> None:
         """Free the episode's world; may be called more than once."""
@@ -196,6 +202,11 @@ class ToolEpisode:
                 self._ended = EndedEpisode(trace, counts, cut)
         return self._ended
 
+    @property
+    def _stopped(self) -> bool:
+        """Whether the episode takes no further turn."""
+        return self._failure is not None or self._episode is None or bool(self._episode.stop)
+
     def _finish(self, completion: Sequence[JSON]) -> bool:
         """Do the last turn, if it was not done; whether the trainer's limits were the end of it."""
         turn = _last_turn(completion)
@@ -212,7 +223,10 @@ class ToolEpisode:
         policy = {"name": "trainer"} if self._log is None else self._log.policy_at(step)
         if self._episode is None:
             failure = self._failure or HarnessFailure("HarnessError", "the episode was never begun")
-            return Trace.never_begun(spec, policy, self._limits, failure)
+            try:
+                return Trace.never_begun(spec, policy, self._limits, failure)
+            except TaskError as error:  # a consequence of the first error, which is the one to see
+                raise self._error or error from None
         return Trace.from_episode(self._episode, spec, policy, self._limits, self._failure)
 
 
@@ -253,13 +267,13 @@ class TypedEpisode(ToolEpisode):
     _ends: Answers = "typed"
 
     def get_reward(self) -> float | None:
-        """The reward with the default costs; None for an episode that the harness broke.
+        """The reward, all parts together; None for an episode that the harness broke.
 
         Raises:
             UserError: `reset` was not called before.
         """
         ended = self._end(())
-        return None if ended is None else Reward().total(ended.counts)
+        return None if ended is None else self._reward.total(ended.counts)
 
 
 @banked("tasks", 256)
@@ -281,7 +295,9 @@ def environment_class(suite: str, tools: tuple[str, ...], base: type[ToolEpisode
     for name in tools:
         if name in RESERVED or name.startswith("_") or not name.isidentifier():
             raise TaskError(f"tool {name!r} of suite {suite} cannot be a method: rename it")
-    title = "".join(part.title() for part in suite.split("_")) + "Episode"
+    style = "Http" if "http" in tools else "Tools"
+    mark = f"{_mark(tools)}{'Typed' if base._ends == 'typed' else ''}"  # trainers tell classes apart by their names
+    title = f"{''.join(part.title() for part in suite.split('_'))}{style}{mark}Episode"
     doc = f"Episodes of the suite {suite} with the tools {', '.join(tools)}."
     kind: type[ToolEpisode] = type(title, (base,), {"__doc__": doc, "_suite": suite, "_tools": tools})
     for spec in specs_of(kind):
@@ -289,19 +305,22 @@ def environment_class(suite: str, tools: tuple[str, ...], base: type[ToolEpisode
     return kind
 
 
+def _mark(tools: Sequence[str]) -> str:
+    return f"{stable_hash('tools', *tools) % 16**6:06x}"
+
+
 def environment_name(task: Task, answers: Answers) -> str:
     """The name of a task's environment; tasks with the same tools and way to answer have the same one."""
-    name = f"{task.suite}-{len(task.tools)}-{stable_hash('tools', *task.tools) % 16**6:06x}"
+    name = f"{task.suite}-{len(task.tools)}-{_mark(task.tools)}"
     return name if answers == "text" else f"{name}-typed"
 
 
-def environments_of(rows: Iterable[Mapping[str, object]], *, own_reward: bool = True) -> dict[str, type[ToolEpisode]]:
+def environments_of(rows: Iterable[Mapping[str, object]]) -> dict[str, type[ToolEpisode]]:
     """Environment name -> class, for all that the rows name: what TRL's `environment_factory` takes.
 
     Args:
-        rows: Rows with the column `task`, and `answers` where they are typed, as `task_rows` gives them.
-        own_reward: Whether environments with typed answers give their reward themselves (`get_reward`); no where
-            reward functions do.
+        rows: Rows with the column `task`, and `answers` where they are typed, as `task_rows` gives them. Environments
+            with typed answers give their reward themselves (`get_reward`), with texts reward functions do.
 
     Returns:
         The classes, by the names in the rows' column `environment`.
@@ -310,22 +329,16 @@ def environments_of(rows: Iterable[Mapping[str, object]], *, own_reward: bool = 
         TaskError: There is no such task, or a tool's name cannot be that of a method.
 
     Example:
-        >>> [found.__name__ for found in environments_of([{"task": "orders/order_status/train/0"}]).values()]
-        ['OrdersEpisode']
+        >>> list(environments_of([{"task": "orders/order_status/train/0", "answers": "typed"}]))
+        ['orders-4-eb87ce-typed']
     """
     found = {}
     for row in rows:
         task = task_by_id(str(row["task"]))
         answers: Answers = "typed" if row.get("answers") == "typed" else "text"
-        base = ToolEpisode if answers == "text" else TypedEpisode if own_reward else _JudgedElsewhere
+        base = ToolEpisode if answers == "text" else TypedEpisode
         found[environment_name(task, answers)] = environment_class(task.suite, task.tools, base)
     return found
-
-
-class _JudgedElsewhere(ToolEpisode):
-    """Typed answers whose reward is given by reward functions."""
-
-    _ends: Answers = "typed"
 
 
 def specs_of(kind: type[ToolEpisode]) -> tuple[ToolSpec, ...]:

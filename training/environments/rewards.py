@@ -4,6 +4,8 @@ Each part is one of TRL's reward functions, so each is logged by its name (`rewa
 ...), and their sum is the reward. An episode that the harness broke has no reward, from any of them: TRL takes None for
 "cannot be scored", leaves the episode out of its group's mean and deviation, and gives it an advantage of 0. Its
 tokens still count in the loss's denominator, and in the KL term where there is one (`beta` > 0).
+
+Where answers are typed, the environment gives the sum of the parts itself (`get_reward`), and these functions nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from faultgym.training.environments.factory import EndedEpisode, ToolEpisode
+from faultgym.training.environments.factory import EndedEpisode, ToolEpisode, TypedEpisode
 from faultgym.training.environments.reward import COSTS, Reward
 
 RewardFunction = Callable[..., list[float | None]]
@@ -45,7 +47,8 @@ class RewardPart:
             **_columns: The other columns of the rows, passed over.
 
         Returns:
-            One reward for each completion; None for an episode that the harness broke, or whose verdict stays open.
+            One reward for each completion; None for an episode that the harness broke, or whose verdict stays open,
+            and where the environment gives its reward itself.
 
         Raises:
             UserError: An environment was never reset.
@@ -56,8 +59,10 @@ class RewardPart:
             for name, value in measured(ended).items():
                 log_metric(f"episodes/{name}", value)
         return [
-            None if end is None or end.counts.success is None else self.reward.part(self.__name__, end.counts)
-            for end in ended
+            None
+            if end is None or end.counts.success is None or isinstance(environment, TypedEpisode)
+            else self.reward.part(self.__name__, end.counts)
+            for environment, end in zip(environments, ended, strict=True)
         ]
 
 

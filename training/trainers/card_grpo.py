@@ -25,12 +25,14 @@ def played(record: JSON) -> list[str]:
     reward: JSON = config["reward"]
     templates = ", ".join(config["templates"]) or "all templates"
     faults = ", ".join(f"`{one}`" for one in config["faults"])
+    typed = config.get("answers") == "typed"
+    ends = "a call of the tool `answer`" if typed else "a text"
     return [
         "## What it played, and for what",
         f"Tasks of the split train of {', '.join(config['suites'])} ({templates}), under {faults}. The"
         f" {config['group']} episodes of a group share task, world, seed and fault schedule; an episode has at most"
-        f" {config['turns']} turns and {config['max_completion']:,} tokens after its prompt. Every one is stored under"
-        " `traces/`: `faultgym replay` proves it, `faultgym score` scores it.",
+        f" {config['turns']} turns and {config['max_completion']:,} tokens after its prompt, and its answer is {ends}."
+        " Every one is stored under `traces/`: `faultgym replay` proves it, `faultgym score` scores it.",
         table(
             ["part of the reward", "worth", "given"],
             [[name, f"{reward[name]:g}", text] for name, text in MEANING.items()],

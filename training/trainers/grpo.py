@@ -214,7 +214,7 @@ def _check_vllm(config: GrpoConfig) -> None:
 
 
 def _longest(rows: Sequence[JSON], tokenizer: PreTrainedTokenizerBase) -> int:
-    kinds = environments_of(rows, own_reward=False)
+    kinds = environments_of(rows)
     tools = {name: [spec.openai() for spec in specs_of(kind)] for name, kind in kinds.items()}
     lengths = [
         len(
@@ -296,8 +296,8 @@ def grpo_trainer(job: GrpoJob, model: Any, folder: Path, watch: TrainingMonitor,
         beta=grpo.kl,
         **_vllm_arguments(job),
     )
-    kinds = environments_of(job.rows, own_reward=False)
-    environments = {name: partial(kind, log, limits) for name, kind in kinds.items()}
+    kinds = environments_of(job.rows)
+    environments = {name: partial(kind, log, limits, grpo.reward) for name, kind in kinds.items()}
     tokenizer = reads_turns(job.tokenizer, grpo.format, getattr(model, "generation_config", None))
     return watched(
         job.config,
@@ -309,7 +309,7 @@ def grpo_trainer(job: GrpoJob, model: Any, folder: Path, watch: TrainingMonitor,
             train_dataset=Dataset.from_list(job.rows),
             processing_class=tokenizer,
             environment_factory=environments,
-            reward_funcs=reward_functions(grpo.reward),
+            reward_funcs=reward_functions(grpo.reward) if grpo.answers == "text" else None,
             **more,
         ),
     )

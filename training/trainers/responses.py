@@ -2,8 +2,9 @@
 
 By itself TRL 1.16 (a) takes a call that does not parse, and all others of its message, for a final answer; (b) answers
 a call of an unknown tool with a text of its own; (c) does not say which calls belong to one turn; (d) shows tools as
-their docstrings say, in the order of the alphabet. Here the tokenizer reads turns with the parsers that model
-policies have, every call goes to its environment, and the schemas are handed over as they are.
+their docstrings say, in the order of the alphabet; (e) asks for a turn after the episode has ended. Here the tokenizer
+reads turns with the parsers that model policies have, every call goes to its environment, the schemas are handed over
+as they are, and the turn that ends an episode is the last.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from faultgym.core.json import JSON
 from faultgym.core.text import storable
 from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Turn
 from faultgym.tools.types import ToolSpec
-from faultgym.training.environments.factory import TURN, ToolEpisode, specs_of
+from faultgym.training.environments.factory import TURN, ToolEpisode, TypedEpisode, specs_of
+from faultgym.training.environments.rewards import measured
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -192,6 +194,24 @@ def episode_trainer_class() -> type[GRPOTrainer]:
         ) -> Any:
             self._sync_tool_dicts = [Door(e, c) for e, c in zip(self.environments, completions, strict=True)]
             return super()._tool_call_loop(prompts, prompt_ids, completion_ids, completions, *more)
+
+        def _get_tool_suffix_ids(self, tool_messages: Any) -> Any:
+            """Results as TRL's loop appends them; of an ended episode too long to be, so that its last turn stays last.
+
+            The loop takes back what has no room, and asks for no further turn: none would be the policy's to take.
+            """
+            found = super()._get_tool_suffix_ids(tool_messages)
+            if any(d.environment._stopped for d in self._sync_tool_dicts if d.completion[-1] is tool_messages[-1]):
+                return [*found, *[0] * (self.max_completion_length + 1)]
+            return found
+
+        def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, *more: Any) -> Any:
+            """The rewards; environments that give theirs themselves are told before how the chat went on."""
+            typed = [(e, c) for e, c in zip(self.environments, completions, strict=True) if isinstance(e, TypedEpisode)]
+            ended = [environment._end(completion, int(self.state.global_step)) for environment, completion in typed]
+            for name, value in measured(ended).items() if typed else ():
+                self._log_metric(f"episodes/{name}", value)
+            return super()._calculate_rewards(inputs, prompts, completions, *more)
 
         def close_episodes(self) -> None:
             """Free what the pooled environments hold: TRL never closes them."""

@@ -106,5 +106,13 @@ def test_a_resumed_run_must_be_asked_the_same():
     assert "seed was 0" in GrpoConfig.of({**LEAST, "seed": 4}).difference(record)
 
 
+def test_a_run_from_before_answers_could_be_typed_is_one_with_texts():
+    texts, typed = (GrpoConfig.of({**LEAST, "answers": answers}) for answers in ("text", "typed"))
+    record = texts.to_record()
+    del record["answers"]
+    assert texts.difference(record) == ""
+    assert typed.difference(record) == "answers was 'text' and is now 'typed'"
+
+
 def test_yamls_off_is_no_vllm():
     assert GrpoConfig.of({**LEAST, "vllm": False}).vllm == "off"

@@ -3,6 +3,7 @@
 import inspect
 import json
 import sqlite3
+from dataclasses import replace
 
 import pytest
 from helpers.environments import TASK, begun, environment
@@ -20,11 +21,12 @@ from faultgym.envs.limits import Limits
 from faultgym.envs.messages.hermes import parse_hermes
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import schedule_for
-from faultgym.envs.registry import task_by_id
+from faultgym.envs.registry import registered, suite_named, task_by_id
 from faultgym.tools.types import ToolCall
 from faultgym.training.environments.counts import Counts
 from faultgym.training.environments.factory import TURN, ToolEpisode, environment_class, environments_of, specs_of
 from faultgym.training.environments.reward import Reward
+from faultgym.training.environments.rewards import reward_functions
 from faultgym.training.environments.task_rows import task_rows
 
 RATE_LIMITED = '{"version": 1, "name": "", "rules": [{"kind": "rate_limited", "trigger": {"first": 2}}]}'
@@ -282,6 +284,46 @@ def test_with_typed_answers_the_environment_gives_the_reward_itself():
         getattr(made, record.call.name)(**record.call.arguments)
     assert made.answer(outcome=answer.outcome, message=answer.text) == ACKNOWLEDGED
     assert made.get_reward() == Reward().total(Counts.of(made._ended.trace)) > 0.9
+
+
+def test_the_reward_that_is_given_is_made_of_the_parts_that_were_asked_for():
+    _, row = typed("cancel_order")
+    made = environments_of([row])[row["environment"]](reward=Reward(verdict=2.0, calls=-0.1))
+    made.reset(**row)
+    made.http(method="GET", path="/v1/orders")
+    assert made.answer(outcome="done") == ACKNOWLEDGED
+    assert made.get_reward() == pytest.approx(-0.1)
+
+
+def test_reward_functions_leave_the_reward_to_environments_that_give_it():
+    made, _ = typed("cancel_order")
+    made.answer(outcome="done")
+    for function in reward_functions():
+        assert function(completions=[[]], environments=[made]) == [None]
+    assert made.get_reward() == 0.0
+
+
+def test_trainers_can_tell_all_classes_apart_by_their_names():
+    asked = [
+        RolloutRequest(("orders", "incidents"), "train", per_template=1, style=style, answers=answers)
+        for style in ("http", "tools")
+        for answers in ("typed", "text")
+    ]
+    kinds = environments_of([row for one in asked for row in task_rows(one)])
+    assert len({kind.__name__ for kind in kinds.values()}) == len(set(kinds.values())) == len(kinds) > 7
+    assert all(kind.__name__.isidentifier() for kind in kinds.values())
+
+
+def test_what_kept_an_episode_from_beginning_is_said_although_no_trace_can_be_made_of_it():
+    nowhere = (
+        '{"version": 1, "name": "", "rules": [{"kind": "rate_limited", "route": "nowhere", "trigger": {"nth": 1}}]}'
+    )
+    with registered(replace(suite_named("orders"), name="moved")):
+        task = task_by_id("moved/cancel_order/train/0")
+        made = environment_class("moved", task.tools)()
+        made.reset(task=task.id, faults=nowhere)
+    with pytest.raises(PlanError, match="nowhere"):
+        made._end([])
 
 
 def test_a_typed_episode_without_an_answer_is_worth_nothing():

@@ -14,6 +14,7 @@ from faultgym.agents.traces.replay import replay
 from faultgym.agents.traces.trace import Trace
 from faultgym.cli.main import main
 from faultgym.core.errors import UserError
+from faultgym.envs.judging.form import ANSWERS
 from faultgym.eval.scoring.score import score
 from faultgym.training.builds.work import work_folder
 from faultgym.training.configs.grpo import GrpoConfig
@@ -119,6 +120,18 @@ def test_lineage_and_card_say_what_was_played_and_what_it_was_worth(run):
     assert "| calls | -0.02 | for each call |" in card
     assert "under `rough`" in card
     assert "The 4 episodes of a group share task, world, seed and fault schedule" in card
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("answers", ANSWERS)
+def test_episodes_end_as_the_run_says_and_the_card_too(answers, tmp_path):
+    result = train_grpo(config(tmp_path / "tuned", answers=answers))
+    found = traces(tmp_path / "tuned")
+    assert {trace.answers for trace in found} == {answers}
+    assert all(replay(trace).proven for trace in found)
+    assert result.metrics["episodes/success"] == 0
+    card = (tmp_path / "tuned" / "README.md").read_text()
+    assert ("a call of the tool `answer`" in card) == (answers == "typed")
 
 
 def test_a_stopped_run_goes_on_to_the_weights_of_an_undisturbed_one(run, tmp_path):

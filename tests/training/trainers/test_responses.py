@@ -17,6 +17,7 @@ from faultgym.agents.traces.parts import HarnessFailure
 from faultgym.agents.traces.replay import replay
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import UserError
+from faultgym.envs.judging.typed import NO_ANSWER
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.registry import task_by_id
@@ -47,7 +48,7 @@ def reader():
     return reads_turns(tokenizer_of(model_path("tiny-random"))).parse_response
 
 
-def made(folder, log, rows, wrap=lambda kind: kind, trainer=None, tokenizer=None, own_reward=False, **more):
+def made(folder, log, rows, wrap=lambda kind: kind, trainer=None, tokenizer=None, **more):
     """A trainer over `tiny-random` with a LoRA adapter; ours, unless another is given."""
     import torch
     from datasets import Dataset
@@ -55,7 +56,7 @@ def made(folder, log, rows, wrap=lambda kind: kind, trainer=None, tokenizer=None
     from transformers import AutoModelForCausalLM
     from trl import GRPOConfig
 
-    kinds = environments_of(rows, own_reward=own_reward)
+    kinds = environments_of(rows)
     path = model_path("tiny-random")
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
     config = {
@@ -84,7 +85,7 @@ def made(folder, log, rows, wrap=lambda kind: kind, trainer=None, tokenizer=None
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer or reads_turns(tokenizer_of(path)),
         environment_factory={n: partial(wrap(k), log, LIMITS) for n, k in kinds.items()},
-        reward_funcs=None if own_reward else reward_functions(),
+        reward_funcs=None if rows[0]["answers"] == "typed" else reward_functions(),
         peft_config=LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"),
     )
 
@@ -216,13 +217,69 @@ def test_trls_own_trainer_takes_the_reward_of_environments_with_typed_answers(tm
     tokenizer.response_template = HERMES
     rows = task_rows(replace(ASKED, templates=("cancel_order",), style="http", answers="typed"))
     with logged(tmp_path / "traces", {"name": "grpo"}, LIMITS, {"suites": ["orders"]}) as log:
-        trainer = made(tmp_path, log, rows, trainer=GRPOTrainer, tokenizer=tokenizer, own_reward=True)
+        trainer = made(tmp_path, log, rows, trainer=GRPOTrainer, tokenizer=tokenizer)
         trainer.train()
     found = [Trace.from_record(record) for record in RunDirectory.open(tmp_path / "traces").records()]
     assert {trace.answers for trace in found} == {"typed"}
     assert all(replay(trace).proven for trace in found)
     (given,) = trainer._logs["rewards"].values()
     assert list(given) == pytest.approx([Reward().total(Counts.of(trace)) for trace in found])
+
+
+def speak(trainer, *texts):
+    """Let the model say these texts, a turn each; gives how many turns were asked for at a time."""
+    tokenizer, said, asked = trainer.processing_class, iter(texts), []
+
+    def turns(prompts, *_args, **_more):
+        asked.append(len(prompts))
+        ids = [*tokenizer(next(said), add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        return [list(ids) for _ in prompts], None
+
+    trainer._generate_single_turn = turns
+    return asked
+
+
+ANSWERED = '<tool_call>\n{"name": "answer", "arguments": {"outcome": "done", "message": "It is done."}}\n</tool_call>'
+
+
+@pytest.mark.parametrize("said", [ANSWERED, "It is done."])
+def test_the_turn_that_ends_a_typed_episode_is_the_last_that_is_asked_for_and_learned(said, tmp_path):
+    """The loop, the environments and the rewards are the real ones; only what the model says is given."""
+    rows = task_rows(replace(ASKED, templates=("cancel_order",), style="http", answers="typed"))
+    with logged(tmp_path / "traces", {"name": "grpo"}, LIMITS, {"suites": ["orders"]}) as log:
+        trainer = made(tmp_path, log, rows)
+        asked = speak(trainer, said)
+        trainer.train()
+        names, rewards = zip(*trainer._logs["rewards"].items(), strict=True)
+        (entry,) = (e for e in trainer.state.log_history if "episodes/success" in e)
+        trainer.close_episodes()
+    assert asked == [2 * GROUP]
+    assert len(names) == 1
+    assert names[0].startswith("OrdersHttp")
+    assert list(rewards[0]) == [0.0] * 2 * GROUP
+    assert (entry["episodes/success"], entry["episodes/cut"], entry["completions/clipped_ratio"]) == (0, 0, 0)
+    found = [Trace.from_record(record) for record in RunDirectory.open(tmp_path / "traces").records()]
+    assert [len(trace.steps) for trace in found] == [1] * 2 * GROUP
+    assert all(replay(trace).proven for trace in found)
+    assert {trace.stop for trace in found} == {"final"}
+    turn = found[0].steps[0].turn
+    assert turn.token_ids
+    assert turn.text == ("" if said == ANSWERED else said)
+    assert (found[0].verdict.reason == NO_ANSWER) == (said != ANSWERED)
+
+
+def test_an_answer_that_does_not_fit_may_be_given_again(tmp_path):
+    rows = task_rows(replace(ASKED, templates=("cancel_order",), style="http", answers="typed"))
+    with logged(tmp_path / "traces", {"name": "grpo"}, LIMITS, {"suites": ["orders"]}) as log:
+        trainer = made(tmp_path, log, rows)
+        asked = speak(trainer, ANSWERED.replace('"done"', '"perhaps"'), ANSWERED)
+        trainer.train()
+        trainer.close_episodes()
+    assert asked == [2 * GROUP] * 2
+    found = [Trace.from_record(record) for record in RunDirectory.open(tmp_path / "traces").records()]
+    assert [[r.result.code for s in trace.steps for r in s.calls] for trace in found] == [
+        ["invalid_argument", "answered"]
+    ] * 2 * GROUP
 
 
 HOSTILE = [
