@@ -14,21 +14,45 @@ from rich.text import Text
 from faultgym.cli.support.diagnosis import Capability, Diagnosis, diagnose
 from faultgym.cli.support.extras import Need
 from faultgym.cli.support.printing import grid, stdout_console
+from faultgym.cli.support.server_exam import examined, show_findings
+from faultgym.core.errors import UserError
 
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
+    server: Annotated[
+        str,
+        typer.Option(metavar="URL", help="Ask a model server four questions instead: what does it keep, and parse?"),
+    ] = "",
+    model: Annotated[
+        str, typer.Option(help="With --server: the model that is asked. (default: the first that it lists)")
+    ] = "",
 ) -> None:
     """Say what is installed, what works with it, and how to get the rest.
 
-    Exits with 0 when the core works: episodes can be rolled out and scored.
+    Exits with 0 when the core works: episodes can be rolled out and scored. With --server: with 1 when an answer is no.
     """
+    if model and not server:
+        raise UserError("--model goes with --server: it is one of that server's models")
+    if server:
+        _ask(server, model, as_json)
+        return
     found = diagnose()
     if as_json:
         print(json.dumps(document(found), indent=2))
     else:
         show(found, stdout_console())
     if not found.ok:
+        raise typer.Exit(1)
+
+
+def _ask(server: str, model: str, as_json: bool) -> None:
+    name, findings = examined(server, model)
+    if as_json:
+        print(json.dumps({"server": server, "model": name, "findings": [asdict(one) for one in findings]}, indent=2))
+    else:
+        show_findings(stdout_console(), name, findings)
+    if any(one.answer == "no" for one in findings):
         raise typer.Exit(1)
 
 

@@ -62,6 +62,14 @@ def play(plan, made, folder, **more) -> bytes:
 @contextmanager
 def beside(answer) -> Iterator[Stub]:
     """A server in a thread of its own, for what has to run in the main one: the command line takes signals there."""
+
+    async def end():
+        stub.kill()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever)
     thread.start()
@@ -70,7 +78,7 @@ def beside(answer) -> Iterator[Stub]:
         asyncio.run_coroutine_threadsafe(stub.start(), loop).result(30)
         yield stub
     finally:
-        loop.call_soon_threadsafe(stub.kill)
+        asyncio.run_coroutine_threadsafe(end(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(30)
         loop.close()
