@@ -44,7 +44,7 @@ lint: $(VENV)/.dev ## Lint, formatting, types and the import contracts; all of t
 		echo "$$check"; $(BIN)/$$check || status=1; done; exit $$status
 
 docs: $(VENV)/.docs ## Build the site into site/; what does not resolve is an error
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: $(VENV)/.dev ## Format, and mend what the linter can mend
 	$(BIN)/ruff check --fix .

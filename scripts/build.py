@@ -32,7 +32,7 @@ FORMS: dict[FormName, Form] = {"messages": "messages", "prompt-completion": "tur
 ReasoningName = Literal["keep", "inline", "drop"]
 REASONING: dict[ReasoningName, Reasoning] = {"keep": "field", "inline": "inline", "drop": "drop"}
 
-Runs = Annotated[list[Path], typer.Argument(help="Folders of runs.")]
+Runs = Annotated[list[Path], typer.Argument(help="Folders of runs, or folders that hold some.")]
 Out = Annotated[Path, typer.Option(help="The data set's folder: new, or with --resume the same as before.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a build that was stopped.", rich_help_panel=WORK)]
 From = Annotated[

@@ -12,6 +12,7 @@ from faultgym.agents.storage.segment import read_lines
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.core.errors import TraceError, UserError
 from faultgym.core.json import JSON
+from faultgym.eval.scoring.runs import run_folders
 
 CHUNK_LINES = 64
 CHUNK_BYTES = 4 << 20
@@ -71,6 +72,22 @@ class Chunk:
         return [line for line in self.read() if not line.isspace()]
 
 
+def runs_in(paths: Sequence[Path]) -> list[Path]:
+    """The runs that paths name, before anything is made: a build that cannot begin leaves nothing behind.
+
+    Args:
+        paths: Folders of runs, and folders that hold some.
+
+    Raises:
+        UserError: A run is named twice.
+        TraceError: A path is neither.
+    """
+    runs = [RunDirectory.open(folder).path for path in paths for folder in run_folders(path)]
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise UserError("a run is named twice: name each once")
+    return runs
+
+
 @dataclass(slots=True)
 class Inputs:
     """What a build reads. Chunks are handed out as they are found, so that a long run fills no list."""
@@ -85,19 +102,15 @@ class Inputs:
         """Cut all segments of all runs into chunks; fills the other fields on the way.
 
         Args:
-            runs: Run folders, read in sorted order.
+            runs: Run folders, as `runs_in` gives them, read in sorted order.
 
         Yields:
             Chunks of at most `CHUNK_LINES` lines and `CHUNK_BYTES` bytes.
 
         Raises:
-            UserError: A run is named twice.
             TraceError: A folder is no run.
         """
-        folders = sorted({run.resolve() for run in runs})
-        if len(folders) < len(runs):
-            raise UserError("a run is named twice: name each once")
-        for run in folders:
+        for run in sorted(run.resolve() for run in runs):
             for path in RunDirectory.open(run).segments():
                 yield from self._segment(run.name, path)
         self.segments.sort(key=lambda s: (s.run, s.name, s.sha256))

@@ -9,6 +9,7 @@ from typing import Literal
 from faultgym.agents.registry import policy_named
 from faultgym.core.json import JSON
 from faultgym.training.builds.pair_index import Choice
+from faultgym.training.filters.rejection import mostly
 from faultgym.training.forks.positives import Kind, Prefer, Sources
 from faultgym.training.preferences.audit import Audit
 from faultgym.training.preferences.pairs import PER_TRACE, At, stored_at
@@ -121,6 +122,7 @@ class PairReport:
         yield from self.audit.lines()
         if not self.rows:
             yield "No pairs are left: fork traces with faults, of more tasks and of more than one policy."
+            yield from filter(None, [mostly(self.rejected, self.traces)])
 
     def to_record(self) -> JSON:
         """The report as JSON."""

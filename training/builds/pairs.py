@@ -16,7 +16,7 @@ from pathlib import Path
 from faultgym.core.json import JSON
 from faultgym.training.builds.card_pairs import pair_card
 from faultgym.training.builds.check import filters_named, known_test_splits
-from faultgym.training.builds.inputs import OnProgress
+from faultgym.training.builds.inputs import OnProgress, runs_in
 from faultgym.training.builds.pair_check import PairCheck, sources_of
 from faultgym.training.builds.pair_index import PairIndex
 from faultgym.training.builds.pair_options import UNBALANCED, PairForm, PairOptions, PairReport
@@ -47,7 +47,7 @@ def build_pairs(
     The data set is written also when its audit fails: the report says so.
 
     Args:
-        runs: Folders of runs whose traces are forked.
+        runs: Folders of runs, or folders that hold some, whose traces are forked.
         out: The data set's folder.
         options: What the data set is made by; None for the defaults.
         form: `pairs` for DPO and ORPO, `labels` for KTO.
@@ -61,7 +61,7 @@ def build_pairs(
     Raises:
         UserError: The folder holds something else, the build to resume was of other runs or options, another process is
             building there, a policy or a filter is unknown, or the disk is full.
-        TraceError: A folder in `runs` is no run.
+        TraceError: A folder in `runs` neither is a run nor holds one.
         HarnessError: The policy's server failed, or a worker process died; the work so far can be resumed.
     """
     options = options or PairOptions()
@@ -70,6 +70,7 @@ def build_pairs(
     asked = {**options.to_record(), "form": form}
     if resume and (done := finished(out, SUMMARY, asked)) is not None:
         return PairReport.from_record(done)
+    runs = runs_in(runs)
     work = workplace(out, resume)
     progress = on_progress or (lambda what, done, total: None)
     with room_on_disk(work), closing(PairIndex(work / "index.sqlite")) as index:

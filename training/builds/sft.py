@@ -19,7 +19,7 @@ from faultgym.envs.judging.form import OUTCOMES
 from faultgym.training.builds.card_sft import Firsts, sft_card
 from faultgym.training.builds.check import known_test_splits
 from faultgym.training.builds.example_index import ExampleIndex
-from faultgym.training.builds.inputs import OnProgress
+from faultgym.training.builds.inputs import OnProgress, runs_in
 from faultgym.training.builds.record import SUMMARY, describe, fresh, planned, room_on_disk
 from faultgym.training.builds.sft_options import TEXT, SFTOptions, SFTReport
 from faultgym.training.builds.shards import Shard, write_shards
@@ -43,7 +43,7 @@ def build_sft(
     """Make a data set in `out`, a folder that is new or empty; needs the extra `data`.
 
     Args:
-        runs: Folders of runs whose traces are verified.
+        runs: Folders of runs, or folders that hold some, whose traces are verified.
         out: The data set's folder.
         options: What the data set is made by; None for the defaults.
         workers: Processes that verify traces; 1 for this process alone.
@@ -56,13 +56,14 @@ def build_sft(
     Raises:
         UserError: The folder holds something else, the build to resume was of other runs or options, another process is
             building there, rows cannot be rendered as asked, or the disk is full.
-        TraceError: A folder in `runs` is no run.
+        TraceError: A folder in `runs` neither is a run nor holds one.
         HarnessError: A worker process died; the work so far can be resumed.
     """
     options = options or SFTOptions()
     options.rendering.rows_of()  # before the long part: what cannot be rendered is said at once
     if resume and (done := finished(out, SUMMARY, options.to_record())) is not None:
         return SFTReport.from_record(done)
+    runs = runs_in(runs)
     work = workplace(out, resume)
     progress = on_progress or (lambda what, done, total: None)
     with room_on_disk(work), closing(ExampleIndex(work / "index.sqlite")) as index:

@@ -9,6 +9,7 @@ from faultgym.core.json import JSON
 from faultgym.training.builds.check import ExampleCheck
 from faultgym.training.filters.dedupe import DedupThresholds
 from faultgym.training.filters.mix import MixReport, MixWeights, SampleCaps, report_data
+from faultgym.training.filters.rejection import mostly
 from faultgym.training.filters.select import MAX_CALL_RATIO
 from faultgym.training.rows.rendering import Rendering
 
@@ -117,6 +118,8 @@ class SFTReport:
             yield "recoveries: " + ", ".join(f"{name} {n}" for name, n in self.mix.contracts.items())
         if self.mix.short:
             yield f"short of: {', '.join(self.mix.short)}; roll out more of these, or state another --mix"
+        if not self.examples:
+            yield f"Nothing is left to learn from. {mostly(self.rejected, self.traces)}".rstrip()
 
     def to_record(self) -> JSON:
         """The report as JSON."""

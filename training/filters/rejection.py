@@ -63,6 +63,25 @@ REASONS: Mapping[Reason, str] = {
 """Reason -> what it means, in the order in which they are looked for."""
 
 
+def mostly(rejected: Mapping[str, int], traces: int) -> str:
+    """Why most of some traces were not taken, as a sentence; empty where none was rejected.
+
+    Args:
+        rejected: How many traces, by reason; names of further filters among them.
+        traces: How many there were.
+
+    Example:
+        >>> mostly({"failed": 3, "other_split": 1}, 9)
+        '3 of 9 traces were not taken: its verdict is no success.'
+    """
+    if not rejected:
+        return ""
+    name = max(rejected, key=lambda reason: rejected[reason])
+    why = next((meaning for reason, meaning in REASONS.items() if reason == name), f"the filter {name} is against it")
+    advice = " Roll out with --split train." if name == "other_split" else ""
+    return f"{rejected[name]} of {traces} traces were not taken: {why}.{advice}"
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """A trace that is not an example, and the first reason why."""

@@ -198,6 +198,14 @@ def test_a_run_that_is_none_and_one_named_twice_are_refused(runs, tmp_path):
         build_sft([tmp_path], tmp_path / "a", options())
     with pytest.raises(UserError, match="twice"):
         build_sft([runs[0], runs[0]], tmp_path / "b", options())
+    with pytest.raises(UserError, match="twice"):
+        build_pairs([runs[0], runs[0].parent], tmp_path / "c")
+    assert list(tmp_path.iterdir()) == []  # so that the command can be given again, put right
+
+
+def test_a_folder_that_holds_runs_stands_for_them(built, runs, tmp_path):
+    build_sft([runs[0].parent], tmp_path / "sft", options())
+    assert files(tmp_path / "sft") == files(built)
 
 
 def test_a_torn_tail_is_passed_over(runs, built, tmp_path):
@@ -366,3 +374,14 @@ def test_the_verb_builds_and_says_what_it_did(runs, tmp_path, capsys):
 def test_the_verb_fails_when_nothing_is_left(tmp_path):
     run = stored.store(tmp_path / "run", [stored.played("orders/order_status/test/0")])
     assert main(["build", "sft", str(run), "--out", str(tmp_path / "sft")]) == 1
+
+
+@pytest.mark.parametrize("form", ["sft", "pairs"])
+def test_a_build_of_what_is_kept_for_tests_says_so_and_what_to_do(tmp_path, capsys, form):
+    run = stored.store(tmp_path / "run", [stored.played("orders/order_status/test/0", "mild")])
+    assert main(["build", form, str(run), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().out
+    assert (
+        "1 of 1 traces were not taken: its task is of a split that is kept for tests. Roll out with --split train."
+        in said
+    )
