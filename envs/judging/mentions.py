@@ -81,6 +81,7 @@ _CHUNK = re.compile(
     r"(?=(?:eur|euros?|ct|cents?|s|secs?|mins?|h|hrs?|d|x)\b|(?!\w))"
 )
 """A number: it begins with the digit, which is what lets the engine skip everything else."""
+_CENTS_OF = re.compile(r"\bcents?(?: is| are)?\W{1,4}$")
 _GLUED = re.compile(r"[\w.]")
 _IDENTIFIER = re.compile(r"-(?<=[a-z]{2}-)\d+\b")
 _ENGLISH = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -246,7 +247,7 @@ def _numbers(rest: str) -> Iterator[Mention]:
         if (kind == "other" and not tex) or (not tex and _FOREIGN.search(rest, max(0, start - 4), start)):
             yield from (Mention("number", value, start, end) for value in values)
             continue
-        if kind == "cent":
+        if kind == "cent" or (kind is None and _CENTS_OF.search(rest, max(0, start - 16), start)):
             for value in values:
                 yield Mention("cents", value, start, end)
                 yield Mention("number", value, start, end)

@@ -67,19 +67,6 @@ def judge_absence(
     return TextFinding(True, "it said that there is none, after looking")
 
 
-def false_absence(goal: TextGoal, text: TextReading, asked: Question) -> str:
-    """What a text says beside an absence that is not so: a value of what does not exist, or that the record is missing.
-
-    Args:
-        goal: The goal: that something does not exist.
-        text: The text.
-        asked: What was asked.
-    """
-    things = _things(goal, asked)
-    absent = (c for _, c in statements(text) if things and is_absence(c))
-    return _gives(text, things) or next((c.text.strip() for c in absent if _denies_owner(c, things, goal)), "")
-
-
 def _things(goal: TextGoal, asked: Question) -> tuple[str, ...]:
     """What is asked for of the record, in the question's words, such as `phone number`; empty for the record itself."""
     return tuple(n for n in asked.names if (f" {n} " in asked.plain and " " in n) or n.endswith("number"))
@@ -163,7 +150,8 @@ def _is_excused(text: TextReading, absent: list[tuple[int, Clause]]) -> bool:
     unable = all(_COULD_NOT.search(c.text) for _, c in absent)
     down = [(n, c) for n, c in statements(text) if is_down(c) and (unable or not is_absence(c))]
     for number, clause in down:
-        if any(c.lead in _TURNS for c in text.sentence_of(number)):
+        after = (c for c in text.sentence_of(number) if c.start >= clause.start and c.lead in _TURNS)
+        if any(not _COULD_NOT.search(c.text) and (c is not clause or c.lead != "but") for c in after):
             continue
         beside = [n for n, c in absent if unable or c.sentence == clause.sentence]
         if any(not _of_another_source(text, n, clause) for n in beside):

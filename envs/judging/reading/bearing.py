@@ -95,6 +95,8 @@ def _borne_out(claim: WorkClaim, evidence: list[str]) -> bool:
     if claim.verb in ("contact", "ongoing"):
         return False  # nobody can be written to, and after the last word nothing goes on
     needed = ("",) if claim.verb == "done" else VERBS[claim.verb][1]
+    if claim.verb == "change" and _PROFILE.match(claim.rest):
+        return any("customers" in each for each in evidence)
     if claim.verb == "change" and claim.what:
         if "date" in claim.what:
             return False
@@ -112,6 +114,7 @@ def _sets_another(claim: WorkClaim, evidence: list[str], asked: Question) -> boo
     return not any(value in each for each in evidence) and f" {value} " not in asked.plain
 
 
+_PROFILE = re.compile(r"[^,;]{0,40}\b(?:customer's|account|profile)\b")
 _TO = re.compile(
     r" (?:the |its |this )?(?:order|incident|service|status|state|it|severity|priority)(?: \S+)? "
     r"(?:to|on) (?P<value>[a-z-]{4,})\b"

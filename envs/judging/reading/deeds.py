@@ -10,22 +10,19 @@ from faultgym.envs.judging.reading.work import PASTS
 
 _HARMLESS = frozenset(
     "accepted acted added agreed allowed answered applied asked assumed attempted based calculated called cared "
-    "checked "
-    "chased claimed compared computed concluded confirmed considered consulted converted copied corrected counted "
-    "decided declined deducted deducted derived determined discarded discovered dismissed disregarded distrusted "
-    "divided "
-    "double-checked dropped encountered ended entered estimated evaluated examined excluded executed expected "
-    "explained "
-    "fetched figured filtered finished followed gathered guessed handled helped hoped identified ignored included "
-    "inspected intended interpreted investigated joined kept learned limited listed located logged looked managed "
-    "matched "
-    "mentioned missed multiplied needed noted noticed obeyed observed obtained omitted opened ordered paged parsed "
-    "performed picked preferred presumed pulled queried ranked re-checked re-read re-ran reached realised realized "
-    "recalculated received recognised recounted reckoned recommended refused refreshed rejected relied remembered "
-    "repeated reported requested resolved rested retried retrieved returned reviewed rounded scanned screened searched "
-    "selected signed skipped sorted spotted started stated stopped subtracted succeeded suggested summed supposed "
-    "suspected switched thanked totalled totaled traced treated tried trusted turned typed used validated verified "
-    "visited waited walked wanted watched wished wondered worked".split()
+    "carried chased checked claimed compared computed concluded confirmed considered consulted converted copied "
+    "corrected counted cross-checked decided declined deducted derived determined discarded discovered dismissed "
+    "disregarded distrusted divided double-checked dropped encountered ended entered estimated evaluated examined "
+    "excluded executed expected explained fetched figured filtered finished followed gathered guessed handled helped "
+    "hoped identified ignored included inspected intended interpreted investigated joined learned limited listed "
+    "loaded located logged looked managed matched mentioned missed multiplied needed noted noticed obeyed observed "
+    "obtained omitted opened ordered paged parsed performed picked preferred presumed pulled queried ranked re- "
+    "checked re-ran re-read reached realised realized recalculated received reckoned recognised recommended recounted "
+    "refreshed refused rejected relied remembered repeated reported requested resolved rested retried retrieved "
+    "returned reviewed rounded scanned screened searched selected signed skipped sorted spotted started stated "
+    "stopped subtracted succeeded suggested summed supposed suspected switched thanked totaled totalled traced "
+    "treated tried trusted turned typed used validated verified visited waited walked wanted watched wished wondered "
+    "worked".split()
 )
 """What somebody does who only looks, reckons and answers."""
 _SPEAKER = re.compile(r" (?:i|we) ")
@@ -46,6 +43,11 @@ def unknown_deed(text: TextReading) -> str:
             continue
         for match in _DEED.finditer(clause.text):
             verb = match["verb"]
-            if verb not in _HARMLESS and verb not in PASTS and verb not in WORDS:
+            if (
+                verb.removeprefix("re").removeprefix("-") not in _HARMLESS
+                and verb not in _HARMLESS
+                and verb not in PASTS
+                and verb not in WORDS
+            ):
                 return match[0]
     return ""

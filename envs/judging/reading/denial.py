@@ -9,10 +9,10 @@ from faultgym.envs.judging.answers import words
 from faultgym.envs.judging.reading.clauses import CONDITIONS, Clause, TextReading, reading
 from faultgym.envs.judging.reading.finding import TextGoal
 from faultgym.envs.judging.reading.names import identifiers
-from faultgym.envs.judging.reading.outcomes import is_absence, is_attempt, is_promise, is_undone
+from faultgym.envs.judging.reading.outcomes import ATTEMPT, is_absence, is_attempt, is_promise, is_undone
 from faultgym.envs.judging.reading.question import Question
 from faultgym.envs.judging.reading.stance import is_hedged
-from faultgym.envs.judging.reading.work import work_claims
+from faultgym.envs.judging.reading.work import STEMS, work_claims
 
 _UNABLE = (
     r"(?:could not|couldn't|can't|cannot|unable to|n't able to|not able to|failed to|did not|didn't|haven't|has not|"
@@ -67,20 +67,35 @@ _PARTLY = re.compile(
     r"a part|\d+) of\b|"
     r"\b(?:partially|partly|in part|not all|half of|some of)\b"
 )
+_DELEGATED = re.compile(
+    r"\b(?:is|are) (?:something (?:the |an? )?\w+ (?:has|have) to|up to|for the \w+ to)\b|"
+    r"\bleft (?:it|that|this|the (?:\w+ )?\w+) (?:to|for) (?:them|him|her|you|the|someone|somebody)\b|"
+    r"\b(?:step|rest|part) i left (?:to|for)\b|\bneeds? (?:a |an |your |the )?(?:\w+ )?(?:approv\w+|permission|"
+    r"sign-off)|"
+    r"\b(?:need|lack|without|no|have no|don't have)(?: any)? (?:write )?(?:access|permissions?)\b|"
+    r"\b(?:affected|changed|inserted|updated|deleted|wrote) (?:no|zero|0) rows?\b"
+)
+"""What leaves the work, or a part of it, to somebody else, or says that it met nothing."""
 _DOING = (
     r"(?:cancel|refund|exchange|swap|restart|reboot|scale|roll|revert|acknowledge|assign|resolve|close|change|"
     r"update|correct|"
-    r"redirect|store|write|put|delete|remove|file|move|add|insert|carry|apply|do|make|place|proceed|go ahead|"
+    r"redirect|store|write|put|delete|remove|file|move|add|insert|carry|apply|do|make|place|book|issue|proceed|"
+    r"go ahead|"
     r"process|perform)"
 )
 _PLAN = re.compile(
     rf"\b(?:i|we)(?:'ll| will| can| could| would|'d|'m going to| am going to|'m about to)(?: \w+){{0,2}}? {_DOING}\b"
+    rf"|\b(?:should|must|needs? to|has to|can|could) (?:now |still )?be (?:refunded|cancelled|exchanged|restarted|"
+    rf"scaled|"
+    rf"rolled|acknowledged|assigned|resolved|closed|changed|updated|written|added|moved)\b"
     rf"|\b(?:shall|should|may|can) (?:i|we) (?:\w+ )?{_DOING}\b|\byou (?:want|like) (?:me|us) to {_DOING}\b"
+    rf"|\bplease {_DOING} (?:it|the|this)\b|\bi(?:'d| would)? (?:recommend|suggest|advise)\b"
     rf"|\blet me {_DOING}\b|\b(?:ready|waiting|prepared) to {_DOING}\b|\bto be {_DOING[:-1]})\w*"
     rf"|\b(?:await|awaiting|waiting for|need|pending) your (?:\w+ )?(?:confirmation|approval|go-ahead|ok|consent|"
     rf"answer)\b"
 )
 """The work as something to come, with or without the reader's consent."""
+_KEPT_ON = re.compile(r"\b(?:kept|left) (?:it|the tag) on\b")
 _ON_BOTH = re.compile(r"\b(?:is|are) (?:now )?on both\b|\bboth (?:\w+ )?(?:have|carry|hold) (?:it|the)\b")
 _POSSESSION = re.compile(r"\b(?:has|have|carries|carry|holds?|bears?|shows?|got|keeps?|wears?)\b")
 _LACKS = re.compile(r"\b(?:not|no longer|never|without|lost|lacks?)\b|n't\b")
@@ -101,6 +116,7 @@ def denies_work(goal: TextGoal, text: TextReading, asked: Question) -> str:
     if not goal.changes:
         return ""
     text = without(text, asked.quoted)
+    wanted = _kinds(f"{asked.plain} {goal.changes}".lower())
     states = any(column in ("status", "state") for change in goal.changes for column, _ in change.values)
     for number, clause in enumerate(text.clauses):
         if clause.lead in CONDITIONS or clause.asks or _of_another(clause, goal, asked):
@@ -109,7 +125,11 @@ def denies_work(goal: TextGoal, text: TextReading, asked: Question) -> str:
             return clause.text.strip()
         if _tried_in_vain(text, number):
             return clause.text.strip()
-        if is_hedged(clause) or is_attempt(clause) or _OTHERS.search(clause.text) or not _denies(clause, states):
+        if _kinds(clause.text) and not wanted & _kinds(clause.text):
+            continue  # no refund was made, where an order is cancelled
+        if is_hedged(clause) or _OTHERS.search(clause.text):
+            continue
+        if not _denies(clause, states):
             continue
         if any(_supersedes(later) for later in text.clauses[number + 1 :]):
             continue
@@ -121,9 +141,22 @@ def denies_work(goal: TextGoal, text: TextReading, asked: Question) -> str:
 
 def _denies(clause: Clause, states: bool) -> bool:
     """Whether a clause says that the work was not done, or only in part, or will be done by itself."""
-    if states and _STILL.search(clause.text):
+    final = _FINAL.search(clause.text)
+    if final:
+        start = max(0, final.start() - 24, clause.text.rfind(",", 0, final.start()))
+        if not ATTEMPT.search(clause.text, start, min(len(clause.text), final.end() + 16)):
+            return True
+    if _DELEGATED.search(clause.text):
         return True
-    return is_final(clause) or is_promise(clause) or _PARTLY.search(clause.text) is not None
+    if is_attempt(clause):
+        return False
+    others = (_PARTLY, *([_STILL] if states else []))
+    return is_promise(clause) or any(pattern.search(clause.text) for pattern in others)
+
+
+def _kinds(words: str) -> set[str | None]:
+    """The kinds of work that some words speak of."""
+    return {match.lastgroup for match in STEMS.finditer(words)}
 
 
 _OTHERS = re.compile(r"\b(?:others?|rest|everything else|anything else|what (?:was|had|has)|shipped|remaining)\b")
@@ -207,6 +240,8 @@ def _reversed(goal: TextGoal, text: TextReading) -> str:
     given = {str(v).lower() for c in goal.changes if c.op == "insert" for _, v in c.values}
     taken = {m[0] for c in goal.changes if c.op == "delete" for m in identifiers(c.key.lower())}
     for clause in text.clauses if taken else ():
+        if _KEPT_ON.search(clause.text) and taken.intersection(clause.names):
+            return clause.text.strip()
         found = identifiers(clause.text)
         for name, end in zip(found, [*(m.start() for m in found[1:]), len(clause.text)], strict=False):
             said = clause.text[name.end() : end]

@@ -16,6 +16,7 @@ _PHRASES = re.compile(
     r"\b(?:possible (?:\w+ )?(?:totals?|values?|answers?|status(?:es)?|"
     r"options?|causes?|amounts?|results?|matches|ids?|dates?|numbers?)|"
     r"i(?:'d| would)? (?:think|believe|suppose|suspect|reckon|say|imagine|bet|go (?:with|for))|"
+    r"what i would\b|my own (?:suggestion|idea|choice|estimate|figure)|rule of thumb|"
     r"(?:common|usual|standard|default) (?:value|figure|period|number|amount|time|answer)|"
     r"not (?:sure|certain|confident|convinced)|in my view|(?:someone|somebody)(?: \w+){0,4}? (?:said|says|told|"
     r"mentioned)|"
@@ -24,7 +25,7 @@ _PHRASES = re.compile(
 )
 _IN_PHRASES = frozenset(
     "possible think believe suppose suspect reckon say imagine bet sure certain confident either depending depends so "
-    "may might could if far go convinced view someone somebody common usual standard default".split()
+    "may might could if far go convinced view someone somebody common usual standard default what own thumb".split()
 )
 """Words of which every phrase holds one: a quick look."""
 

@@ -23,6 +23,7 @@ _ABSENT = re.compile(
     r"nothing|neither)\b"
     r"|\bthere (?:isn't|aren't|wasn't|weren't)\b"
     r"|\b(?:does not|doesn't|do not|don't|did not|didn't|never)(?: \w+){0,2}? " + _HOLD + r"\b"
+    r"|\bnever(?: \w+){0,2}? (?:recorded|stored|kept|held|captured|collected|had|saved|registered|entered|given)\b"
     r"|\b(?:could not|couldn't|can't|cannot|can not|unable to|n't able to|not able to|failed to)(?: "
     r"\w+){0,2}? " + _FIND + r"\b"
     r"|\b(?:(?:is|are|was|were|been|be)(?:n't| not)|isn't|aren't|hasn't been|has not been|haven't been|"
@@ -81,7 +82,7 @@ _DO = (
     r"writ\w*|fil\w*|put|set|not(?:e|ed)|complet\w*|do|done|perform\w*|process\w*|mak\w*|made|carr\w*|"
     r"execut\w*|appl\w*|finish\w*|retriev\w*|determin\w*|get|read|look\w*|access\w*|fetch\w*|tell|answer\w*|"
     r"provid\w*|give|giv\w*|check\w*|verif\w*|confirm\w*|submit\w*|go|gone|proceed\w*|fulfil\w*|modif\w*|"
-    r"possible|adjust\w*|increas\w*|find (?:\w+ )?out|arrang\w*|happen\w*|tak\w*|took|succeed\w*|work\w*|handle\w*|run|"
+    r"possible|adjust\w*|increas\w*|find out|arrang\w*|happen\w*|tak\w*|took|succeed\w*|work\w*|handle\w*|run|"
     r"issue\w*|creat\w*|place\w*|reach\w*|obtain\w*|load\w*|quer\w*|comput\w*|count\w*|delet\w*|remov\w*|"
     r"treat\w*|help\w*|send|sent|record\w*|implement\w*|effect\w*|action\w*|touch\w*|through|alter\w*|bring|"
     r"brought|deliver\w*|report\w*|say)"
@@ -99,7 +100,7 @@ _UNCHANGED = re.compile(
     r"\bremains?\b|\bstill (?:\w+ ){0,4}?\"?(?:paid|pending|packed|open|running|runs|at|on|has|has|needs|"
     r"shows|in|the|to be|acknowledged|not|with|set|assigned|active|live)\b"
 )
-_ATTEMPT = re.compile(
+ATTEMPT = re.compile(
     r"\b(?:first|second|one|earlier|initial|initially|at first|attempt|try|tries|retry|request|call|twice|"
     r"again|duplicate|"
     r"connection|timed out|timeout|reset|response|reply|another time|a second time|more than once|other|anything else|"
@@ -142,7 +143,8 @@ _SELF_DOUBT = re.compile(
     r"have no (?:number|value|figure|way|idea|data|information|answer|reliable)\b"
     r"|\b(?:may|might|could) be (?:more|less|fewer|higher|lower|incomplete|others|wrong)\b"
     r"|\b(?:have|had|got) (?:\w+ )?doubts?\b|\bi doubt\b|\bi (?:just |only )?hope\b"
-    r"|\bhard to say\b|\bnot (?:\w+ )?(?:reliable|reliably|conclusive)\b|\breliably\b|\bone of (?:these|those|"
+    r"|\bhard to say\b|\bnot (?:\w+ )?(?:reliable|reliably|conclusive)\b|\breliably\b|"
+    r"\b(?<!every )(?<!each )one of (?:these|those|"
     r"them|the following)\b|\bsubject to (?:change|confirmation|verification)\b"
 )
 
@@ -178,7 +180,7 @@ def is_unable(clause: Clause) -> bool:
 
 def is_attempt(clause: Clause) -> bool:
     """Whether a clause speaks of one attempt or of something beside the work as such."""
-    return _ATTEMPT.search(clause.text) is not None
+    return ATTEMPT.search(clause.text) is not None
 
 
 def is_promise(clause: Clause) -> bool:

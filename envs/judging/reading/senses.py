@@ -20,7 +20,7 @@ _FAMILIES: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys("least fewest lowest".split(), "bottom"),
     },
     "tax": {"net": "net"},
-    "measure": dict.fromkeys("average averages averaged mean median".split(), "average"),
+    "measure": dict.fromkeys("average averages averaged median".split(), "average"),
 }  # fmt: skip
 """Family -> word -> its sense."""
 _SENSE = {

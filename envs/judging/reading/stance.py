@@ -18,6 +18,7 @@ _NOT = (
 _NEGATION = re.compile(_NOT)
 _JOINED = re.compile(r"\s*(?:(?:or|nor|and|let alone)\b)?(?: (?:even|yet|been|be|is|was|has))*\W*")
 """What may stand between the last comma and one of several things that are denied together."""
+_RULED_OUT = re.compile(r"\brul(?:es|ed|ing) out(?: an?| the| any)? $")
 _RESTART = re.compile(r"\b(?:and|it|but|rather) (?:is|was|has|remains|stays|are)\b|\bit's\b")
 _FILLER = (
     r"(?:[^\w€]+(?:a|an|the|in|at|of|on|to|as|by|yet|been|be|being|currently|actually|really|even|still|status|state|"
@@ -58,10 +59,11 @@ _UNREAL = re.compile(
     r"\w+ly))* *$"
     r"|\b(?:should|will|would|shall|to) (?:\w+ )?(?:reach|become|turn|change to) ?$"
     r"|\b(?:before|awaiting|prior to|until|towards?|next(?: step)?(?: is)?|ready for|whether(?: \w+){0,4})"
-    r"(?: (?:it|being|is|was|be|the|to|order|gets?))* ?\W*$"
+    r"(?: (?:it|being|is|be|the|to|order|gets?)| (?<!it )was)* ?\W*$"
     r"|\b(?:will|would|shall)(?: \w+){0,2} $"
 )
 _POLITE = re.compile(r"\W*(?:that|this) would be $")
+_WOULD_BE = re.compile(r"[\"')]* would (?:be|have been)\b")
 _STATED = re.compile(r"\b(?:appears?|seems?|shown|listed|recorded|reported|confirmed|known|found) to(?: \w+)? be ?$")
 _LISTED_BEFORE = re.compile(r"\b(?:before|awaiting|prior to|until|then|followed by)\b(?: [\w]+,?){0,6}(?: and| or)? $")
 _COUNTERFACTUAL = re.compile(
@@ -88,6 +90,7 @@ _REPLACED = re.compile(
 _AGO = r"(?:yesterday|the day before|last (?:night|week|month|year)|an? \w+ ago|\w+ (?:days|weeks) ago|back then)"
 _LONG_AGO = re.compile(rf"\b{_AGO}\b.*\b(?:was|were|had been) (?:\w+ )?$")
 _THEN = re.compile(rf"[\"')]*,? {_AGO}\b")
+_HISTORY = re.compile(r"\b(?:timeline|history|chronology|so far|events)\b")
 _WAS_LABEL = re.compile(r"^\W*(?:was|were|before|previously|formerly|history|earlier|so far)\W*(?:\w+, )*(?:then )?$")
 _FROM, _TO = re.compile(r"\bfrom(?: \w+)? $"), re.compile(r"(?: \w+)? to ")
 _WAS_UNTIL = re.compile(r"\b(?:was|were|had been)\b")
@@ -113,10 +116,13 @@ _ASIDE = re.compile(
     r"(?:lookup|reply|response|result|read|answer|call|attempt|request|guess|record|sum|count|total|figure|number|"
     r"calculation|version|impression)|slipped in|"
     r"(?:would|might|could|may|should) (?:\w+ )?(?:think|expect|assume|suppose|believe|suggest|imply|have thought)|"
-    r"instead of|rather than|contradict(?:ed|s|ory)?|conflict(?:ed|s|ing)|disagree[ds]?|replicas? (?:said|"
+    r"instead of|rather than|nothing to do with|the other one|rules? out|discuss(?:es|ed)|considers|weighs|"
+    r"weighed|"
+    r"other (?:services|orders|customers|incidents|products|towns|teams|tiers|documents|shops|payments)|"
+    r"contradict(?:ed|s|ory)?|conflict(?:ed|s|ing)|disagree[ds]?|replicas? (?:said|"
     r"gave)|older|draft|archive|ahead of|followed by|runner-up|remember(?:ed)?|recalled|had in mind|(?:old|former|"
     r"previous|earlier) (?:\w+ )?(?:version|copy|edition|value|figure|entry|document|reply|record)|"
-    r"archived (?:\w+ )?(?:copy|version|document|one|record|page|text|file)|obsolete|"
+    r"archived (?:\w+ )?(?:copy|edition|version|document|one|record|page|text|file)|obsolete|"
     r"injected|instruct(?:ed|ion|ions|ing)|told me to|asked me to|prompt|planted|suspicious|differs?|differed|"
     r"other than|"
     r"not to be confused|candidates?|alternatives?|considered|unlike|compared|versus|vs|than|corrected|"
@@ -124,7 +130,8 @@ _ASIDE = re.compile(
 )
 _ASIDE_STRICT = re.compile(
     r"\b(?:stale|outdated|out[- ]of[- ]date|wrong|wrongly|mistakenly|incorrect(?:ly)?|erroneous(?:ly)?|suspicions?|"
-    r"suspects?|suspected|theory|hypothesis|obsolete|superseded|placeholder|instruct(?:ed|ion|ions)|told me to|"
+    r"suspects?|suspected|(?:archived|older|old|outdated) (?:edition|version|copy)|theory|hypothesis|obsolete|"
+    r"superseded|placeholder|instruct(?:ed|ion|ions)|told me to|"
     r"first guess)\b"
     r"(?:(?! but | so |, so |, the correct|, not ).)*$"
 )
@@ -202,6 +209,8 @@ def _is_denied(before: str, after: str, word: bool) -> bool:
         return True
     if not word:
         return _VALUE_DENIED.search(before[-80:]) is not None
+    if _RULED_OUT.search(before):
+        return True
     last = next(iter(list(_NEGATION.finditer(before))[-1:]), None)
     if last is None:
         return False
@@ -217,7 +226,9 @@ def _is_imagined(text: TextReading, number: int, before: str, after: str, word: 
     if word:
         if _STATED.search(near):
             return False
-        unreal = _UNREAL.search(near) is not None and _POLITE.match(before) is None
+        unreal = (_UNREAL.search(near) is not None and _POLITE.match(before) is None) or _WOULD_BE.match(
+            after
+        ) is not None
         return unreal or (rival and _LISTED_BEFORE.search(near) is not None)
     if _COUNTERFACTUAL.search(before):
         return True
@@ -246,6 +257,8 @@ def _is_past(text: TextReading, number: int, before: str, after: str, word: bool
         if _PAST.search(near) or _FORMER.match(after):
             return True
         if word and _DATED.match(after):
+            return True
+        if text.clauses[number].lead == ":" and _HISTORY.search(text.clauses[number - 1].text):
             return True
         if _WAS_LABEL.search(near if text.clauses[number].lead != ":" else text.clauses[number - 1].text + near):
             return True

@@ -75,7 +75,7 @@ _FIRST_PERSON = re.compile(r"\b(?:i|we)\b")
 _OTHER_SUBJECT = re.compile(r"\b(?:that|which|who|is|was|are|were|been|be|it|because|whether)\b")
 _LEFT_NOTE = re.compile(r"\b(?:i|we)(?:'ve| have| also)* left (?:a|the|your) (?:\w+ )?(?:note|comment|remark)\b")
 _DID_SO = re.compile(r"\b(?:i|we)(?:'ve| have)? (?:did|done) (?:so|that|this|it)\b")
-_STEMS = re.compile(
+STEMS = re.compile(
     r"\b(?P<cancel>cancel)|(?P<refund>refund)|(?P<exchange>exchang|swap)|(?P<restart>restart|reboot)|(?P<scale>\bscal)|"
     r"(?P<acknowledge>acknowledg)|(?P<assign>assign)|(?P<resolve>resolv|\bclos)|(?P<escalate>escalat)|"
     r"(?P<contact>notif|\binform|\bcontact)"
@@ -84,14 +84,15 @@ _DONE = re.compile(r"^[\W_]*(?:all )?(?:done|completed?|finished|all set|success
 _OBJECT = re.compile(
     r"^(?: [\w'\"-]+){0,5}? (?P<what>orders?|notes?|tags?|(?:delivery |shipping )?dates?|addresse?s?|"
     r"incidents?|services?|replicas?|refunds?|"
-    r"customers?|profiles?|accounts?|invoices?|labels?|parcels?|alerts?|monitors?|tickets?|status|payments?|"
+    r"customers?(?! request)|profiles?|accounts?|invoices?|labels?|parcels?|alerts?|monitors?|tickets?|status|"
+    r"payments?|"
     r"releases?|causes?|severity|exchanges?|[a-z]{2,8}-\d+|postmortem|documents?|"
     r"entry|entries|rows?|records?|sheet|report|this|it|that|them|price|stock|value|assignee)\b"
 )
 _NO_OBJECT = re.compile(
     r"^ (?:up|aside|them up|the (?:request|call|query|token|search|header|totals?|numbers?|amounts?|items|"
     r"prices)|my|a new token|"
-    r"another|into account|a look|care|that (?:the|v|it|this|there)|it (?:up|out)|as)\b"
+    r"another|into account|a look|care|what|that (?:the|v|it|this|there)|it (?:up|out)|as)\b"
 )
 _NOT = re.compile(
     r"\b(?:not|never|no|nothing|none|neither|nor|cannot|without|nobody|no one|unable|to be|fail(?:ed|s)?|"
@@ -182,7 +183,7 @@ def _of_speaker(text: TextReading, number: int, names: tuple[str, ...]) -> Itera
         yield WorkClaim("ongoing", ongoing[0], True, names)
     if note:
         yield WorkClaim("change", note[0], True, names, "note")
-    what = _last_of(_STEMS, " ".join(c.text for c in text.clauses[max(0, number - 2) : number])) if so else None
+    what = _last_of(STEMS, " ".join(c.text for c in text.clauses[max(0, number - 2) : number])) if so else None
     if so and what:
         yield WorkClaim(what.lastgroup or "done", so[0], True, names)
 
