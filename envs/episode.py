@@ -22,7 +22,7 @@ from faultgym.envs.judging.injection import injections
 from faultgym.envs.judging.reading.question import question
 from faultgym.envs.judging.typed import judge_typed
 from faultgym.envs.judging.undone import undone
-from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Message, Observation, Turn
+from faultgym.envs.messages.turn import CONTENT_FILTER, CONTEXT_OVERFLOW, Message, Observation, Turn
 from faultgym.envs.reference.continuing import continue_reference
 from faultgym.envs.reference.run import BLOCKING, closing_turn, feasible, play_reference, reference_effects
 from faultgym.envs.reference_agent.client import ReferenceAnswer
@@ -112,7 +112,8 @@ class Episode(Simulation):
 
     def _close(self, turn: Turn) -> Observation | None:
         if not turn.tool_calls:
-            if not self.reminders or turn.finish_reason == CONTEXT_OVERFLOW:  # there is no room to be reminded in
+            # Where there is no room to be reminded in, or a filter stands, a further turn would end the same.
+            if not self.reminders or turn.finish_reason in (CONTEXT_OVERFLOW, CONTENT_FILTER):
                 return None
             self.reminders -= 1
             self.turns.append(StepRecord(turn, (), self.world.digest()))

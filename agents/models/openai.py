@@ -35,7 +35,7 @@ from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
 from faultgym.core.text import storable
 from faultgym.envs.episode import StepRecord
-from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Message, Observation, Turn
+from faultgym.envs.messages.turn import CONTENT_FILTER, CONTEXT_OVERFLOW, Message, Observation, Turn
 from faultgym.tools.types import ToolResult, ToolSpec
 
 try:
@@ -186,7 +186,9 @@ class ChatActor:
         self._turns = 0
 
     async def act(self, observation: Observation, tools: tuple[ToolSpec, ...]) -> Turn:
-        """The model's next turn; one with the finish reason `CONTEXT_OVERFLOW` where the chat no longer fits.
+        """The model's next turn; an empty one where the chat no longer fits, or a filter does not let it through.
+
+        Its finish reason says which: `CONTEXT_OVERFLOW` or `CONTENT_FILTER`.
 
         Raises:
             ServerRefusal: The server will not serve this chat.
@@ -202,7 +204,9 @@ class ChatActor:
             try:
                 return self._taken(await self._said(tools, all_room))
             except RequestRefused as error:
-                if not error.overflow:
+                if error.ending == CONTENT_FILTER:
+                    return Turn(finish_reason=CONTENT_FILTER)
+                if not error.ending:
                     kind = HarnessError if error.status in _NOT_THE_CHAT else ServerRefusal
                     raise kind(
                         f"the model server at {self._replica.url} refused a request: {error}{hint(error)}"

@@ -1,4 +1,4 @@
-"""Whether a server's refusal says that the chat no longer fits into the model's context.
+"""Whether a server's refusal says that the chat no longer fits into the model's context, or that a filter stopped it.
 
 Every server says it in its own words, and some of them word other complaints almost the same: a tool's description that
 is too long, a rate in tokens a minute. What a reply says by code counts first, then the message, and nothing else of
@@ -23,6 +23,8 @@ _OTHER_CODES = frozenset(
     "array_above_max_length insufficient_quota invalid_api_key model_not_found rate_limit_exceeded"
     " string_above_max_length unsupported_parameter unsupported_value".split()
 )
+_FILTERS = frozenset("content_filter content_policy_violation data_inspection_failed datainspectionfailed".split())
+"""Azure and LiteLLM; DashScope."""
 _OTHER = re.compile(
     r"\b(string|array) too long|functions?(\.\d+|\[\d+\])?\.description|\bdescription\b.{0,40}too long"
     r"|\b(too many|number of|at most \d+) tools\b"
@@ -44,6 +46,23 @@ _OVERFLOW = re.compile(
 )
 _DEEPEST = 3
 """Errors within errors, as gateways hand them on."""
+
+
+def refused_by_filter(status: int, body: str) -> bool:
+    """Whether a refusal says that a content filter does not let the chat through; by code alone.
+
+    Args:
+        status: The reply's.
+        body: The reply's, JSON or not.
+
+    Example:
+        >>> refused_by_filter(400, '{"error": {"code": "content_filter", "message": "The response was filtered."}}')
+        True
+    """
+    if status not in STATUSES:
+        return False
+    errors = _errors(_read(body), _DEEPEST)
+    return any(str(error.get(name) or "").lower() in _FILTERS for error in errors for name in ("code", "type"))
 
 
 def is_overflow(status: int, body: str) -> bool:

@@ -17,11 +17,12 @@ from typing import TypeVar
 
 from faultgym.agents.models.concurrency import ConcurrencyLimiter
 from faultgym.agents.models.http_client import Address, Broken, Connections, Reply
-from faultgym.agents.models.overflow import is_overflow
+from faultgym.agents.models.overflow import is_overflow, refused_by_filter
 from faultgym.agents.models.sampling import Count, NotNegative
 from faultgym.agents.rollouts.stop import CURRENT, Sleep
 from faultgym.core.errors import HarnessError
 from faultgym.core.hashing import hash_to_unit
+from faultgym.envs.messages.turn import CONTENT_FILTER, CONTEXT_OVERFLOW
 
 REST_SECONDS = 5.0
 """How long a replica that could not be reached is left alone while there are others."""
@@ -46,14 +47,14 @@ class RequestRefused(Exception):
     Args:
         status: The reply's.
         text: What the server said, shortened.
-        overflow: Whether it said that the chat no longer fits into the model's context.
+        ending: `context_overflow` or `content_filter` where it said that this is why; else empty.
     """
 
-    def __init__(self, status: int, text: str, overflow: bool = False):
+    def __init__(self, status: int, text: str, ending: str = ""):
         super().__init__(f"{status}: {text}")
         self.status = status
         self.text = text
-        self.overflow = overflow
+        self.ending = ending
 
 
 class UnreadableReply(Exception):
@@ -310,9 +311,11 @@ def trouble(reply: Reply) -> _Again | RequestRefused:
         The exception, to be raised.
     """
     text = " ".join(reply.body[:4000].decode("utf-8", "replace").split())[:1000]
-    overflow = is_overflow(reply.status, reply.body.decode("utf-8", "replace"))
-    if overflow or (reply.status < 500 and reply.status not in (408, 409, 425, 429)):
-        return RequestRefused(reply.status, text, overflow)
+    whole = reply.body.decode("utf-8", "replace")
+    ending = CONTEXT_OVERFLOW if is_overflow(reply.status, whole) else ""
+    ending = CONTENT_FILTER if not ending and refused_by_filter(reply.status, whole) else ending
+    if ending or (reply.status < 500 and reply.status not in (408, 409, 425, 429)):
+        return RequestRefused(reply.status, text, ending)
     wait = reply.headers.get(b"retry-after", b"")
     seconds = min(float(wait), LONGEST_WAIT) if wait.isdigit() else 0.0
     said = "" if reply.status in PASSING else _without_numbers(f"{reply.status} {text}")

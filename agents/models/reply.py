@@ -77,7 +77,7 @@ def read_reply(body: bytes, format: Format | None = None, number: int = 0, tools
     if is_broken_off(reason):
         raise UnreadableReply(f"the server broke the turn off: finish_reason {reason!r}")
     _refuse_nothing(message, reason, data.get("usage"))
-    said = _said(message, format, number, finish_named(reason, False) == "tool_calls", tools)
+    said = _said(message, format, number, finish_named(reason, False), tools)
     ids = token_ids(choice.get("token_ids"))
     turn = Turn(
         said.text,
@@ -135,10 +135,11 @@ class _Said:
     salvaged: bool = False
 
 
-def _said(message: JSON, format: Format | None, number: int, promised: bool, tools: Tools) -> _Said:
-    """The message, taken apart; `promised` says that its finish reason speaks of calls."""
+def _said(message: JSON, format: Format | None, number: int, finish: str, tools: Tools) -> _Said:
+    """The message, taken apart; its finish reason may promise calls, or say that it was cut."""
+    promised, cut = finish == "tool_calls", finish in CUT_SHORT
     content = _text(message.get("content"))
-    listed = _listed(message.get("tool_calls"))
+    listed = _asked_for(message)
     calls = numbered(map(_call, listed), number)
     thoughts = next((storable(v) for name in THOUGHTS if isinstance(v := message.get(name), str) and v), "")
     repeated = _repeated(message, content)
@@ -154,11 +155,19 @@ def _said(message: JSON, format: Format | None, number: int, promised: bool, too
             repeated |= {THOUGHTS[0]: inside} if inside else {}
     if not inside and "</think>" in text:
         inside, text = split_thoughts(text)
-    if not calls and (left := _left_in(text, thoughts or inside, format, promised)) is not None:
+    drafts = "" if cut else thoughts or inside  # of thoughts that were cut off nobody knows whether they were meant
+    if not calls and (left := _left_in(text, drafts, format, promised)) is not None:
         text, calls = left[0].strip(), numbered(left[1], number)
         repeated |= {"content": text or None, "tool_calls": list(map(asked, calls))}
         return _Said(text, calls, thoughts or inside, repeated, True)
     return _Said(text.strip(), calls, thoughts or inside, repeated)
+
+
+def _asked_for(message: JSON) -> list[Any]:
+    """The calls that the server read; some still give a single one under the name that came before `tool_calls`."""
+    listed = _listed(message.get("tool_calls"))
+    single = message.get("function_call")
+    return listed or ([{"function": single}] if isinstance(single, dict) and single.get("name") else [])
 
 
 def _repeated(message: JSON, content: str) -> JSON:
@@ -166,10 +175,9 @@ def _repeated(message: JSON, content: str) -> JSON:
 
     A content of null is given back beside calls only: alone it is refused.
     """
-    kept = {
-        name: value for name, value in message.items() if value is not None and value != [] and name != "tool_calls"
-    }
-    null = message.get("content") is None and bool(_listed(message.get("tool_calls")))
+    own = ("tool_calls", "function_call")
+    kept = {name: value for name, value in message.items() if value is not None and value != [] and name not in own}
+    null = message.get("content") is None and bool(_asked_for(message))
     if not isinstance(message.get("content"), list):
         kept["content"] = None if null else content
     return {**kept, "role": "assistant"}

@@ -25,7 +25,7 @@ from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.limits import Limits
-from faultgym.envs.messages.turn import CONTEXT_OVERFLOW, Message
+from faultgym.envs.messages.turn import CONTENT_FILTER, CONTEXT_OVERFLOW, Message
 from faultgym.envs.messages.usage import Usage, summed
 from faultgym.envs.registry import suite_named
 from faultgym.envs.simulation import calls_in
@@ -301,10 +301,11 @@ class Trace:
     def tokens(self) -> int | None:
         """Sampled tokens; None when the server neither returned nor counted those of every turn.
 
-        A turn that the context's end kept from being played sampled none.
+        A turn that the context's end, or a filter, kept from being played sampled none.
         """
-        played = [step.turn for step in self.steps if step.turn.finish_reason != CONTEXT_OVERFLOW]
-        counts = [turn.sampled for turn in played]
+        unplayed = (CONTEXT_OVERFLOW, CONTENT_FILTER)
+        turns = [step.turn for step in self.steps]
+        counts = [turn.sampled for turn in turns if turn.sampled is not None or turn.finish_reason not in unplayed]
         return sum(n or 0 for n in counts) if counts and None not in counts else None
 
     @property

@@ -11,7 +11,9 @@ from faultgym.tools.types import ToolCall, ToolResult
 
 CONTEXT_OVERFLOW = "context_overflow"
 """The finish reason of a turn that could not be played: the chat no longer fits into the model."""
-CUT_SHORT = ("length", CONTEXT_OVERFLOW, "content_filter")
+CONTENT_FILTER = "content_filter"
+"""The finish reason of a turn that a filter cut, or did not let the model take."""
+CUT_SHORT = ("length", CONTEXT_OVERFLOW, CONTENT_FILTER)
 """Finish reasons of turns that were ended for the model: by a token limit, by its context, by a filter. A last turn
 that ended so says nothing of what the model would have done, and gives the episode its stop reason."""
 

@@ -71,6 +71,42 @@ def test_an_episode_that_was_cut_short_says_so_and_shows_no_failure_mode(players
     assert found.restraint.missed_calls.value is None
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": "content_filter", "message": "The response was filtered due to the prompt triggering a policy."},
+        {"type": "data_inspection_failed", "message": "Input data may contain inappropriate content."},
+    ],
+)
+def test_a_filter_that_refuses_the_chat_ends_the_episode_and_is_no_harness_error(players, tmp_path, error):
+    refusal = servers.http(servers.orjson.dumps({"error": error}), 400)
+    rolled_out(lambda r: refusal if r.turn else said("", ("http", {})), tmp_path / "run", make_plan(1))
+    for trace in traces(tmp_path / "run"):
+        assert (trace.stop, trace.harness_error, len(trace.steps)) == ("content_filter", None, 2)
+        assert replay(trace).proven
+
+
+def test_a_call_under_the_name_that_came_before_tool_calls_is_a_call(players, tmp_path):
+    def answer(request):
+        reply = servers.orjson.loads(servers.librarian(request).partition(b"\r\n\r\n")[2])
+        message = reply["choices"][0]["message"]
+        for call in message.pop("tool_calls", ()):
+            message.update(content=None, function_call=call["function"])
+            reply["choices"][0]["finish_reason"] = "function_call"
+        return servers.http(servers.orjson.dumps(reply))
+
+    (stub,) = rolled_out(answer, tmp_path / "run", make_plan(2, faults=("clean",)))
+    assert any(trace.verdict.success for trace in traces(tmp_path / "run"))
+    assert not any(step.turn.salvaged for trace in traces(tmp_path / "run") for step in trace.steps)
+    assert not any("function_call" in message for request in stub.requests for message in request.messages)
+
+
+def test_a_call_in_thoughts_that_were_cut_off_was_not_made():
+    thoughts = {"reasoning": 'I may <tool_call>{"name": "look", "arguments": {}}</tool_call> or not; let me'}
+    turn, _ = one_turn(lambda r: said(None, finish="length", message=thoughts, usage={"completion_tokens": 9}))
+    assert (turn.tool_calls, turn.finish_reason) == ((), "length")
+
+
 def test_reminders_are_for_turns_that_there_is_room_to_go_on_from(players, tmp_path):
     plan = make_plan(1, limits=Limits(turns=4, reminders=2))
     plan = replace(plan, episodes=tuple(replace(spec, answers="typed") for spec in plan.episodes))
