@@ -192,6 +192,7 @@ def _paired(form: Literal["pairs", "labels"]) -> Callable[..., None]:
             report = build_pairs(runs, out, options, form=form, workers=workers, resume=resume, on_progress=on_progress)
         for line in report.lines():
             print(line)
+        print(f"data set in {out}; read {out / 'README.md'}")
         if not report.passed and not unaudited:
             raise typer.Exit(1)
         _push(out, push)
