@@ -51,6 +51,8 @@ def server(
             "parsed": lambda: said(None, CALL, **more),
             "text": lambda: said('<tool_call>{"name": "weather", "arguments": {"city": "Rome"}}</tool_call>', **more),
             "broken": lambda: said(None, ("weather", '{"city": "Rome'), **more),
+            "list": lambda: said(None, ("weather", "[1]"), **more),
+            "other": lambda: said(None, ("look", {}), **more),
             "none": lambda: said("I would rather not.", **more),
         }.get(calls, lambda: said("It is sunny.", **more))()
 
@@ -77,7 +79,7 @@ def examined(capsys, answer, *more):
 def test_a_sound_server_gets_four_times_yes(capsys):
     code, answers, told, _ = examined(capsys, server())
     assert (code, answers) == (0, ["yes"] * 4)
-    assert "weather('Rome')" in told[1]
+    assert "weather(city='Rome')" in told[1]
     assert "calls and results; thoughts too" in told[3]
 
 
@@ -88,6 +90,7 @@ def test_a_sound_server_gets_four_times_yes(capsys):
         ({"calls": "text"}, 1, "start the server with the model's own tool parser"),
         ({"calls": "no parser"}, 1, "format=NAME&tool_choice=none"),
         ({"calls": "broken"}, 1, "the arguments are no JSON"),
+        ({"calls": "list"}, 1, "the arguments are no object"),
         ({"ids": "refused"}, 2, "roll out with tokens=no&logprobs=no"),
         ({"ids": "none"}, 2, "without ids of the prompt, ids of what was sampled, log probabilities"),
         ({"history": ("results",)}, 3, "earlier calls are left out"),
@@ -109,6 +112,12 @@ def test_what_cannot_be_told_is_no_failure(capsys):
     code, answers, told, _ = examined(capsys, server(counts=False, ids="none"))
     assert (code, answers) == (1, ["unknown", "yes", "no", "unknown"])
     assert "does not count the tokens" in told[0]
+
+
+def test_a_model_that_calls_something_else_shows_that_calls_are_parsed_all_the_same(capsys):
+    code, answers, told, _ = examined(capsys, server(calls="other"))
+    assert (code, answers) == (0, ["yes"] * 4)
+    assert "in place of weather" in told[1]
 
 
 def test_a_template_that_drops_thoughts_is_a_common_one(capsys):
