@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from faultgym.envs.messages.turn import CONTENT_FILTER, CONTEXT_OVERFLOW
+
 _LENGTH = ("length", "max_tokens", "max_output_tokens", "max_completion_tokens", "token_limit")
 _CONTEXT = ("model_length", "context_length_exceeded", "model_context_window_exceeded")
 _FILTER = ("content_filter", "safety", "sensitive", "refusal", "recitation", "blocklist", "prohibited_content", "spii")
 _NAMES = {
     **dict.fromkeys(_LENGTH, "length"),
-    **dict.fromkeys(_CONTEXT, "length"),
-    **dict.fromkeys(_FILTER, "content_filter"),
+    **dict.fromkeys(_CONTEXT, CONTEXT_OVERFLOW),
+    **dict.fromkeys(_FILTER, CONTENT_FILTER),
     **dict.fromkeys(("end_turn", "eos", "eos_token", "stop_sequence"), "stop"),
-    **dict.fromkeys(("tool_call", "tool_use", "function_call"), "tool_calls"),
+    **dict.fromkeys(("tool_call", "tool_use", "function_call", "malformed_function_call"), "tool_calls"),
 }
 _BROKEN = frozenset(
     "abort aborted cancel canceled cancelled error failed network_error timeout insufficient_system_resource"
@@ -33,7 +35,7 @@ def finish_named(reason: Any, called: bool) -> str:
     """
     if not isinstance(reason, str) or not reason:
         return "tool_calls" if called else "stop"
-    word = reason.lower().replace("-", "_")
+    word = reason.lower().replace("-", "_").rpartition(": ")[2]  # Gemini: `function_call_filter: MALFORMED_...`
     return _NAMES.get(word, word[:40])
 
 

@@ -103,7 +103,9 @@ def refuse_error(part: Any) -> None:
         UnreadableReply: Another try may mend it.
         RequestRefused: None would.
     """
-    error = part.get("error") if isinstance(part, dict) else None
+    if not isinstance(part, dict):
+        return
+    error = part.get("error") or (part if part.get("object") == "error" else None)
     if not error:
         return
     code = error.get("code") if isinstance(error, dict) else None

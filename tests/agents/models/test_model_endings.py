@@ -107,6 +107,27 @@ def test_a_call_in_thoughts_that_were_cut_off_was_not_made():
     assert (turn.tool_calls, turn.finish_reason) == ((), "length")
 
 
+def test_a_call_that_the_server_found_malformed_is_answered_as_malformed(players, tmp_path):
+    def answer(request):
+        if request.turn:
+            return servers.librarian(request)
+        return said(None, finish="function_call_filter: MALFORMED_FUNCTION_CALL", usage={"completion_tokens": 7})
+
+    rolled_out(answer, tmp_path / "run", make_plan(2, faults=("clean",)))
+    for trace in traces(tmp_path / "run"):
+        assert trace.records[0].result.code == "malformed_call"
+        assert len(trace.steps) > 1
+
+
+def test_an_error_that_is_the_whole_reply_is_read_by_its_code():
+    overflow = {
+        "object": "error",
+        "message": "The input (9 tokens) is longer than the model's context length",
+        "code": 400,
+    }
+    assert one_turn(lambda r: servers.http(servers.orjson.dumps(overflow)))[0].finish_reason == "context_overflow"
+
+
 def test_reminders_are_for_turns_that_there_is_room_to_go_on_from(players, tmp_path):
     plan = make_plan(1, limits=Limits(turns=4, reminders=2))
     plan = replace(plan, episodes=tuple(replace(spec, answers="typed") for spec in plan.episodes))
@@ -157,7 +178,10 @@ def test_only_what_is_unmistakable_is_taken_for_a_call(text, calls):
 
 
 def test_the_words_of_many_servers_for_the_end_of_a_turn_are_understood():
-    assert {finish_named(word, False) for word in ("length", "MAX_TOKENS", "model_length")} == {"length"}
+    assert {finish_named(word, False) for word in ("length", "MAX_TOKENS", "max_output_tokens")} == {"length"}
+    assert {finish_named(word, False) for word in ("model_length", "model_context_window_exceeded")} == {
+        "context_overflow"
+    }
     assert {finish_named(word, False) for word in ("content_filter", "SAFETY", "sensitive")} == {"content_filter"}
     assert [finish_named(word, True) for word in (None, 7, "function_call", "stop")] == [
         "tool_calls",
