@@ -55,10 +55,13 @@ def _invented(goal: TextGoal, text: TextReading, asked: Question, world: World) 
     """An identifier of a kind that was asked about or is wanted, of which a text states something and no record "
     "has it."""
     known = asked.own | {name.lower() for name in (*(a.text for a in goal.expected), *goal.about)}
+    others = {name for clause in text.clauses for name in clause.names} - known
+    if not others:
+        return ""
     kinds = {name.partition("-")[0] for name in known if "-" in name}
-    others = {n for c in text.clauses for n in c.names if n not in known and n.partition("-")[0] in kinds}
+    others = {name for name in others if name.partition("-")[0] in kinds}
     for _, clause in statements(text) if others else ():
-        for name in others.intersection(clause.names):
+        for name in (name for name in clause.names if name in others):
             if not _LACKING.search(clause.text) and not record_holds(world, name, ("",)):
                 return name
     return ""

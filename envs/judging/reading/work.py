@@ -68,6 +68,11 @@ _NOUN = re.compile(
     r"?(?:done|complete[d]?|made|carried out|processed|executed|performed|issued|created|applied|successful|succeeded|"
     r"in place|went through|confirmed|recorded|added|on (?:it|order))\b"
 )
+_NOUN_WORDS = frozenset(
+    "cancellation refund exchange swap restart rollback roll scaling acknowledgement acknowledgment acknowledging "
+    "acknowledged assignment change update request action move transfer note tag".split()
+)
+"""Words of which every such claim holds one: a quick look."""
 _ELIDED = re.compile(rf"\b(?:and|with) (?:the|their|its|his|her|your)(?: \w+){{1,2}} (?:{_PAST})\b(?={_REMAINDER})")
 """A second statement that shares the verb of the first: `it is cancelled and the payment refunded`."""
 _TRANSITIVE = re.compile(r" (?:the|this|that|both|all|one|its?|their|them|an?|[a-z]{2,8}-\d+|\d+ [a-z]+)\b")
@@ -170,7 +175,7 @@ def work_claims(text: TextReading) -> Iterator[WorkClaim]:
         done = _DONE.match(clause.text)
         if done and not _NOT.search(clause.text[: done.end()]):
             yield WorkClaim("done", done[0].strip(), True, names)
-        noun = _NOUN.search(clause.text)
+        noun = None if _NOUN_WORDS.isdisjoint(said) else _NOUN.search(clause.text)
         if noun and not _NOT.search(clause.text[: noun.end()]) and not _UNREAL.search(clause.text[: noun.end()]):
             yield WorkClaim(_NOUNS.get(noun["noun"][:6], "change"), noun[0], False, names)
 
