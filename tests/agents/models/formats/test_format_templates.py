@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 
 TRL = Path(find_spec("trl").origin).parent / "chat_templates"
 TOLD = {
+    "chatml": "hermes",  # ours
     "deepseekv3": "deepseek_v3",
     "glm4moe": "glm45",
     "gptoss": "openai",
@@ -34,6 +35,7 @@ TOLD = {
     "qwen3_6": "qwen3_coder",
 }
 MORE = {
+    "deepseek": "deepseek_v3",  # ours
     "lfm2_2_5_v2": "lfm2",
     "nemotron_3_5_lightning": "qwen3_coder",
     "nemotron_3_super": "qwen3_coder",
