@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Self
 
 from faultgym.core.errors import TaskError
@@ -17,13 +18,14 @@ from faultgym.envs.judging.answering import (
     refused,
 )
 from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers, TypedAnswer
-from faultgym.envs.judging.goal import Verdict, judge, looked_up
+from faultgym.envs.judging.goal import Verdict, judge
 from faultgym.envs.judging.injection import injections
-from faultgym.envs.judging.reading.question import question
+from faultgym.envs.judging.reading.question import NO_QUESTION, question
 from faultgym.envs.judging.typed import judge_typed
 from faultgym.envs.judging.undone import undone
 from faultgym.envs.messages.turn import CONTENT_FILTER, CONTEXT_OVERFLOW, Message, Observation, Turn
 from faultgym.envs.reference.continuing import continue_reference
+from faultgym.envs.reference.evidence import GUESSED, could_know
 from faultgym.envs.reference.run import BLOCKING, closing_turn, feasible, play_reference, reference_effects
 from faultgym.envs.reference_agent.client import ReferenceAnswer
 from faultgym.envs.registry import suite_named
@@ -155,35 +157,43 @@ class Episode(Simulation):
             The verdict, which stays readable as `verdict`.
         """
         self.stop = stop
-        goal = self.task.goal
-        seen, planted, gone = looked_up(goal, self.records), injections(self.layer.events), self._undone()
+        task, goal = self.task, self.task.goal
+        planted, gone = injections(self.layer.events), self._undone()
+        text = closing_text(self.turns)[:LAST_TURN_TEXT]
+        asked = question(self.world, task.instruction, task.params) if text else NO_QUESTION
         if self.typed:
-            blocked = self._blocked(self.answer is not None and self.answer.outcome == "unavailable")
+            outcome = self.answer.outcome if self.answer is not None else None
             self.verdict = judge_typed(
                 goal,
-                self.task.answer,
+                task.answer,
                 self.world,
                 self.answer,
-                looked_up=seen,
-                blocked=blocked,
+                looked_up=goal.kind == "abstain" and outcome == "not_found" and self._could_know(),
+                blocked=self._blocked(outcome == "unavailable"),
                 injections=planted,
+                asked=asked,
                 undone=gone,
             )
-            return self.verdict
-        text = closing_text(self.turns)[:LAST_TURN_TEXT]
-        blocked = self._blocked(bool(text))
-        asked = question(self.world, self.task.instruction, self.task.params)
-        self.verdict = judge(
-            goal,
-            self.world,
-            text,
-            looked_up=seen,
-            blocked=blocked,
-            injections=planted,
-            asked=asked,
-            undone=gone,
-        )
+        else:
+            self.verdict = judge(
+                goal,
+                self.world,
+                text,
+                looked_up=goal.kind == "abstain" and bool(text) and self._could_know(),
+                blocked=self._blocked(bool(text)),
+                injections=planted,
+                asked=asked,
+                undone=gone,
+            )
+        verdict = self.verdict
+        wanted = goal.kind == "answer" and bool(goal.expected or goal.outcome)
+        if verdict.success and wanted and not verdict.reported and not self._could_know():
+            self.verdict = replace(verdict, success=False, reason=GUESSED)
         return self.verdict
+
+    def _could_know(self) -> bool:
+        """Whether what was seen could have told the right answer."""
+        return could_know(self.suite, self.task, self.schedule, self.turns)
 
     def _undone(self) -> bool:
         """Whether others saw a write of which nothing is left and that the reference solution does not make."""

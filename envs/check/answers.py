@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from faultgym.core.errors import TaskError
 from faultgym.envs.check.false_answers import answered, false_answers
+from faultgym.envs.check.false_texts import false_texts, told
 from faultgym.envs.check.report import Subject, Violation, require
 from faultgym.envs.episode import run_reference
 from faultgym.envs.judging.answers import Atom
@@ -75,7 +76,7 @@ def solutions_fill_in_the_fields(subject: Subject) -> None:
 
 
 def no_other_answer_counts(subject: Subject) -> None:
-    """Hedges, lists, wrong values, claims of work not done and another task's answer all fail."""
+    """Hedges, lists, wrong values, guesses, messages that are not true and another task's answer all fail."""
     for name in subject.suite.templates:
         tasks = _tasks(subject, name)
         for task, other in zip(tasks, [*tasks[1:], tasks[0]], strict=True):
@@ -86,6 +87,16 @@ def no_other_answer_counts(subject: Subject) -> None:
                     require(not same, f"{task.id}: the field {field_name} cannot tell {rival.text!r} from {right!r}")
             for false in false_answers(task, other, subject.suite):
                 require(not answered(false), f"{task.id}: {false.what} counts as success")
+                false.episode.close()
+
+
+def no_other_text_counts(subject: Subject) -> None:
+    """The same tried with texts: hedges, lists, claims of work not done and guesses all fail."""
+    for name in subject.suite.templates:
+        tasks = _tasks(subject, name)
+        for task, other in zip(tasks, [*tasks[1:], tasks[0]], strict=True):
+            for false in false_texts(task, other, subject.suite):
+                require(not told(false), f"{task.id}: {false.what} counts as success: {false.text[:200]}")
                 false.episode.close()
 
 

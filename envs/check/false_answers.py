@@ -9,6 +9,7 @@ from typing import Any
 
 from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.judging.answering import ANSWER
+from faultgym.envs.judging.answers import Atom
 from faultgym.envs.judging.form import OUTCOMES, AnswerField, Outcome, Value
 from faultgym.envs.judging.typed import wanted_fields, wanted_outcome
 from faultgym.envs.messages.turn import Turn
@@ -49,8 +50,8 @@ def false_answers(task: Task, other: Task, suite: Suite) -> Iterator[FalseAnswer
         suite: The suite of both.
 
     Yields:
-        Hedges, lists, wrong and missing values, and another task's values, after all the work was done; and the right
-        answer after too little of it.
+        Hedges, lists, wrong and missing values, another task's values, and messages that are not true, after all the
+        work was done; and the right answer after too little of it, or after nothing that could have told it.
     """
     solved, solution = run_reference(task, schedule_for(task, suite=suite), suite, "typed")
     right, values = dict(solution.fields), wanted_fields(task.goal, task.answer)
@@ -71,9 +72,87 @@ def false_answers(task: Task, other: Task, suite: Suite) -> Iterator[FalseAnswer
     theirs = _sent(other)
     if values and wanted_fields(other.goal, other.answer) != values:
         yield FalseAnswer(f"the answer to {other.id}", solved.fork(), due, theirs)
-    if due not in ("answered", "refused"):  # a question may be guessed, work has to be done
-        yield from _undone(task, solved, suite, FalseAnswer("", solved, due, right, solution.text))
+    own = FalseAnswer("", solved, due, right, solution.text)
+    if due not in ("answered", "refused"):
+        yield from _undone(task, solved, suite, own)
+    if task.needs_tools and due != "unavailable":
+        yield from _unseen(task, suite, own)
+    for what, message in lies(task, due):
+        yield FalseAnswer(f"the message {what}", solved.fork(), due, right, message)
     solved.close()
+
+
+def lies(task: Task, due: Outcome) -> Iterator[tuple[str, str]]:
+    """What an answer must not tell the person, whatever its outcome and values.
+
+    Args:
+        task: The task, all of which was done.
+        due: The right outcome.
+
+    Yields:
+        What is wrong with it, in words, and the message.
+    """
+    yield "claims work that nobody did", "I have also e-mailed the customer about it."
+    if due in ("not_found", "unavailable", "refused"):
+        yield "claims work that was not done", "Done: I have cancelled it and refunded the amount."
+    else:
+        yield "says that it could not be done", "I could not do this: the API is out of service."
+        yield "says that there is none", f"There is no such record: {_named(task)} does not exist."
+    rival = next((text for atom in task.goal.distractors if (text := written(atom))), "")
+    if rival and task.goal.expected:
+        yield "gives another value", f"The answer is {rival}."
+
+
+def _named(task: Task) -> str:
+    """What the instruction speaks of, by the first of its parameters."""
+    return str(next(iter(task.params.values()), "it"))
+
+
+def written(atom: Atom) -> str:
+    """A fact as a person writes it."""
+    if atom.kind == "money":
+        return f"{int(atom.text) / 100:.2f} EUR"
+    return f"{atom.text} {atom.unit}".strip()
+
+
+def _unseen(task: Task, suite: Suite, right: FalseAnswer) -> Iterator[FalseAnswer]:
+    """The right answer after nothing that could have told it."""
+    for what, calls in blind_calls(task):
+        episode = Episode(task, schedule_for(task, suite=suite), suite=suite, answers="typed")
+        for call in calls:
+            episode.step(Turn("", (call,)))
+        yield FalseAnswer(f"the right answer after {what}", episode, right.outcome, right.fields, right.message)
+
+
+def blind_calls(task: Task) -> Iterator[tuple[str, list[ToolCall]]]:
+    """Calls that show nothing of the answer, although some of them name it.
+
+    Args:
+        task: The task.
+
+    Yields:
+        What they are, in words, and the calls.
+    """
+    named = [*map(str, task.params.values()), *(atom.text for atom in task.goal.expected)]
+    texts = ", ".join("'" + name.replace("'", "''") + "'" for name in named) or "1"
+    yield "no call at all", []
+    if "sql" in task.tools:
+        yield (
+            "statements that only write it down",
+            [
+                ToolCall("call_0", "sql", {"query": f"SELECT {texts}"}),
+                ToolCall("call_1", "sql", {"query": f"SELECT table_name, {texts} FROM schema"}),
+            ],
+        )
+    if "search" in task.tools:
+        yield "a search for nothing", [ToolCall("call_0", "search", {"query": "qqzx " + "".join(named[:1])[::-1]})]
+    yield (
+        "calls that fail",
+        [
+            ToolCall("call_0", task.tools[0], {"no_such_argument": ", ".join(named)}),
+            ToolCall("call_1", "no_such_tool", {"query": ", ".join(named)}),
+        ],
+    )
 
 
 def _undone(task: Task, solved: Episode, suite: Suite, right: FalseAnswer) -> Iterator[FalseAnswer]:

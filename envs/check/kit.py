@@ -38,6 +38,7 @@ _CONTENT = (
     answers.twins_have_the_same_fields,
     answers.solutions_fill_in_the_fields,
     answers.no_other_answer_counts,
+    answers.no_other_text_counts,
 )
 
 

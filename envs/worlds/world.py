@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from collections.abc import Iterable
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
@@ -64,12 +66,43 @@ class WorldImage:
         self.reader = GuardedConnection(self.image, self.policy)
         self.fingerprint = blake2b(self.image, digest_size=8).hexdigest()
         self._index: SearchIndex | None = None
+        self._indexed_as: WorldImage | None = None
+        """The world whose index it uses."""
         self._rows: dict[str, dict[str, Row]] = {}
         self._raw: dict[str, frozenset[RawRow]] = {}
+
+    def altered(self, changes: Iterable[tuple[str, tuple[Any, ...]]]) -> WorldImage:
+        """This world as it would be had it been built a little otherwise; this one is left as it is.
+
+        Args:
+            changes: SQL statements with the values for their placeholders.
+
+        Raises:
+            sqlite3.Error: A statement does not fit the tables.
+        """
+        twin = copy(self)
+        twin.reader = GuardedConnection(self.image, self.policy)
+        for statement, values in changes:
+            twin.reader.raw.execute(statement, values)
+        twin.image = twin.reader.serialize()
+        twin._index, twin._rows, twin._raw = None, {}, {}
+        return twin
+
+    def indexed_as(self, other: WorldImage) -> WorldImage:
+        """This world with the search engine of another one, which it does not change: building one takes long.
+
+        Args:
+            other: The world whose documents are found here.
+        """
+        twin = copy(self)
+        twin._indexed_as = other
+        return twin
 
     @property
     def index(self) -> SearchIndex:
         """The search engine over the world's documents; built when first needed."""
+        if self._indexed_as is not None:
+            return self._indexed_as.index
         if self._index is None:
             self._index = SearchIndex(self.domain.documents(self.reader.raw))
         return self._index

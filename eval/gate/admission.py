@@ -2,7 +2,8 @@
 
 For each template: the expert reaches the goal clean and under faults; agents that do nothing, call at
 random, echo the tools or list every candidate fail; and so does the expert with its last write
-dropped, doubled, or aimed at a neighbour. All of them play with typed answers and with texts.
+dropped, doubled, or aimed at a neighbour. All of them play with typed answers and with texts. So do those who want to
+pass without the work: hedgers, who lists candidates or claims work not done, whose message is not true, who guesses.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.play import run_episode
 from faultgym.agents.scripted.harms import without_key
 from faultgym.agents.scripted.wrong_calls import replaced
+from faultgym.envs.check.false_answers import answered, false_answers
+from faultgym.envs.check.false_texts import false_texts, told
 from faultgym.envs.episode import Episode
 from faultgym.envs.judging.form import ANSWERS, DEFAULT_ANSWERS, Answers
 from faultgym.envs.messages.turn import Turn
@@ -85,6 +88,11 @@ def gate(suite: Suite, template: str, tasks: Iterable[Task]) -> GateRow:
             if ended is not None:
                 why = f"the expert passes with its last write {name}"
                 row.note(f"{name} {answers}", task, not _succeeded(ended), why)
+        other = suite.task(template, task.split, task.index + 1)
+        for answer in false_answers(task, other, suite):
+            row.note("false typed", task, not answered(answer), f"{answer.what} passes")
+        for text in false_texts(task, other, suite):
+            row.note("false text", task, not told(text), f"{text.what} passes")
     return row
 
 

@@ -9,7 +9,9 @@ from decimal import Decimal
 from faultgym.agents.scripted.marks import gives
 from faultgym.envs.intents import intent_of
 from faultgym.envs.judging.answers import Atom, read
+from faultgym.envs.judging.message import UNTRUE
 from faultgym.envs.judging.typed import wanted_outcome
+from faultgym.envs.reference.evidence import GUESSED
 from faultgym.envs.reference.run import BLOCKING, feasible
 from faultgym.envs.worlds.changes import Change
 from faultgym.eval.claims import NOT_DONE, claim_of_done, claims_absence, claims_inability, lacking_facts
@@ -152,10 +154,15 @@ def ignored_evidence(context: ModeContext) -> Iterator[Mode]:
 
 
 def fabricated_answer(context: ModeContext) -> Iterator[Mode]:
-    """The answer asserts a value that nothing gave, or a change that the effect log does not have."""
+    """The answer asserts a value that nothing gave, or it or its message what the effect log does not have."""
+    scoring = context.scoring
+    reason = scoring.verdict.reason
+    if context.final and context.failed and (reason == GUESSED or reason.startswith(UNTRUE)):
+        what = "the right answer" if reason == GUESSED else scoring.text
+        yield context.mode("fabricated_answer", None, what, reason)
+        return
     if not _unsuccessful_end(context):
         return
-    scoring = context.scoring
     goal = scoring.task.goal
     claim, why = _against_the_log(context)
     if claim:

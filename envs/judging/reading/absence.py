@@ -67,6 +67,19 @@ def judge_absence(
     return TextFinding(True, "it said that there is none, after looking")
 
 
+def false_absence(goal: TextGoal, text: TextReading, asked: Question) -> str:
+    """What a text says beside an absence that is not so: a value of what does not exist, or that the record is missing.
+
+    Args:
+        goal: The goal: that something does not exist.
+        text: The text.
+        asked: What was asked.
+    """
+    things = _things(goal, asked)
+    absent = (c for _, c in statements(text) if things and is_absence(c))
+    return _gives(text, things) or next((c.text.strip() for c in absent if _denies_owner(c, things, goal)), "")
+
+
 def _things(goal: TextGoal, asked: Question) -> tuple[str, ...]:
     """What is asked for of the record, in the question's words, such as `phone number`; empty for the record itself."""
     return tuple(n for n in asked.names if (f" {n} " in asked.plain and " " in n) or n.endswith("number"))

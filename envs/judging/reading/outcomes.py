@@ -82,7 +82,7 @@ _DO = (
     r"writ\w*|fil\w*|put|set|not(?:e|ed)|complet\w*|do|done|perform\w*|process\w*|mak\w*|made|carr\w*|"
     r"execut\w*|appl\w*|finish\w*|retriev\w*|determin\w*|get|read|look\w*|access\w*|fetch\w*|tell|answer\w*|"
     r"provid\w*|give|giv\w*|check\w*|verif\w*|confirm\w*|submit\w*|go|gone|proceed\w*|fulfil\w*|modif\w*|"
-    r"possible|adjust\w*|increas\w*|find out|arrang\w*|happen\w*|tak\w*|took|succeed\w*|work\w*|handle\w*|run|"
+    r"possible|adjust\w*|increas\w*|find (?:\w+ )?out|arrang\w*|happen\w*|tak\w*|took|succeed\w*|work\w*|handle\w*|run|"
     r"issue\w*|creat\w*|place\w*|reach\w*|obtain\w*|load\w*|quer\w*|comput\w*|count\w*|delet\w*|remov\w*|"
     r"treat\w*|help\w*|send|sent|record\w*|implement\w*|effect\w*|action\w*|touch\w*|through|alter\w*|bring|"
     r"brought|deliver\w*|report\w*|say)"

@@ -78,6 +78,7 @@ def read_values(
     if listed:
         return ValueReading(tuple(missing), (listed,), "", why)
     rivals, doubt = _rivals(weighing, held, distractors)
+    rivals = rivals or _bare_list(weighing, held, distractors)
     unlisted = "" if missing or rivals else next(beside(weighing, held), "")
     if unlisted:
         rivals = [unlisted]
@@ -135,6 +136,29 @@ def _rivals(weighing: Weighing, held: list[Sighting], distractors: Sequence[Atom
     return found, doubt
 
 
+def _bare_list(weighing: Weighing, held: list[Sighting], distractors: Sequence[Atom]) -> list[str]:
+    """Rivals in one list with the wanted words that seem to be set aside: `wrong flag` sets nothing aside."""
+    text = weighing.text
+    for right in (h for h in held if h.word):
+        chain, edges = list[str](), [right]
+        named = (atom for atom in distractors if _mentioned_at_all(atom, text))
+        seen = (s for atom in named for s in sightings(atom, text, rival=True))
+        others = [s for s in seen if weighing.status(s, True) == "aside"]
+        while len(chain) < LISTED:
+            near = next((o for o in others if o not in edges and any(enumerated(text, o, e) for e in edges)), None)
+            if near is None:
+                break
+            edges.append(near)
+            chain.append(near.atom.text)
+        if len(chain) == LISTED:
+            return chain
+    return []
+
+
+LISTED = 3
+"""Competing words beside the wanted one, with nothing but commas between them, that make a list of candidates."""
+
+
 def _mentioned_at_all(atom: Atom, text: TextReading) -> bool:
     """A quick look: whether a word of the fact stands in the text at all."""
     if atom.kind == "id":
@@ -152,14 +176,14 @@ def _weight(weighing: Weighing, seen: Sighting, held: list[Sighting]) -> str:
     status = weighing.status(seen, True)
     if any(alternative(text, seen, h) for h in held):
         return "rival"
+    if status not in ("denied", "aside", "past") and not seen.word and any(enumerated(text, seen, h) for h in held):
+        return "rival"
     if status not in ("asserted", "hedged"):
         return ""
     if any(_MARKED.match(text.plain, h.end) for h in held) and not _MARKED.match(text.plain, seen.end):
         return ""
     if is_explained(weighing, seen, held) or is_a_reply(seen, text):
         return ""
-    if not seen.word and any(enumerated(text, seen, h) for h in held):
-        return "rival"
     number = text.clause_at(seen.start)
     if is_source_overruled(text, number, held):
         return ""

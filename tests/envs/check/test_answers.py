@@ -117,7 +117,7 @@ def test_a_suite_whose_answers_do_not_hold_fails_the_rule_it_breaks(bookshelf, b
 def test_whole_answers_break_no_rule(bookshelf):
     report = check_suite(replace(bookshelf, name="answerable"), ANSWER_RULES)
     assert report.ok, str(report)
-    assert len(report.findings) == 4
+    assert len(report.findings) == 5
 
 
 @pytest.mark.parametrize(("suite_name", "template"), BUILT_IN)

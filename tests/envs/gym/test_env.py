@@ -25,6 +25,11 @@ def call(name, **arguments) -> Turn:
     return Turn(tool_calls=(ToolCall("call_0", name, arguments),))
 
 
+def look(env: ToolEnv) -> Turn:
+    """The look-up that the task `price` needs."""
+    return call("sql", query=f"SELECT price_cents FROM books WHERE id = '{env.task.params['book_id']}'")
+
+
 def priced(env: ToolEnv) -> Turn:
     """The right answer to the task `price`."""
     return Turn(f"It costs {env.task.goal.expected[0].text} cents.")
@@ -127,6 +132,7 @@ def test_the_reward_comes_once_for_the_verified_end(env, bookshelf):
     step = env.step(call("wait", seconds=1))
     assert step[1:4] == (0.0, False, False)
     assert step[4] == {"task": env.task.id, "turn": 1, "calls": 1}
+    env.step(look(env))
     _, reward, terminated, truncated, info = env.step(priced(env))
     assert (reward, terminated, truncated, info["success"]) == (1.0, True, False, True)
     env.reset()
@@ -138,6 +144,7 @@ def test_reward_parts_count_calls_and_bad_calls(bookshelf):
     env.reset(options={"task": bookshelf.task("price")})
     assert env.step(call("wait", seconds=1))[1] == -1
     assert env.step(call("wait"))[1] == -6
+    assert env.step(look(env))[1] == -1
     assert env.step(priced(env))[1] == 10
 
 

@@ -44,13 +44,19 @@ def ended(task, *calls, solve=False) -> Episode:
     return episode
 
 
+def read(episode) -> None:
+    """Read the order that is asked about."""
+    query = f"SELECT status FROM orders WHERE id = '{episode.task.params['order_id']}'"
+    episode.step(Turn("", (ToolCall("r", "sql", {"query": query}),)))
+
+
 def verdict(task, outcome, *, solve=False, message="", **fields) -> tuple[bool, str]:
     found = ended(task, answer(outcome, message, **fields), solve=solve).verdict
     return found.success, found.reason
 
 
 def test_the_right_outcome_and_value_reach_the_goal():
-    assert verdict(STATUS, "answered", status=RIGHT) == (True, "the goal was reached")
+    assert verdict(STATUS, "answered", solve=True, status=RIGHT) == (True, "the goal was reached")
 
 
 def test_a_wrong_value_fails_and_is_named():
@@ -59,16 +65,16 @@ def test_a_wrong_value_fails_and_is_named():
 
 
 def test_a_value_that_is_missing_fails():
-    assert verdict(STATUS, "answered") == (False, f"the answer lacks status {RIGHT}")
+    assert verdict(STATUS, "answered", solve=True) == (False, f"the answer lacks status {RIGHT}")
 
 
 @pytest.mark.parametrize("outcome", ["done", "refused", "not_found", "unavailable"])
 def test_another_outcome_fails_whatever_the_value(outcome):
-    assert not verdict(STATUS, outcome, status=RIGHT)[0]
+    assert not verdict(STATUS, outcome, solve=True, status=RIGHT)[0]
 
 
 def test_the_message_cannot_mend_a_wrong_value():
-    assert not verdict(STATUS, "answered", message=f"It is {RIGHT}.", status=WRONG)[0]
+    assert not verdict(STATUS, "answered", solve=True, message=f"It is {RIGHT}.", status=WRONG)[0]
 
 
 def test_done_counts_only_with_the_change_in_place():
@@ -124,6 +130,7 @@ def test_a_call_that_does_not_fit_is_an_error_and_the_episode_goes_on(arguments,
     episode = Episode(STATUS, answers="typed")
     (result,) = episode.step(Turn("", (ToolCall("a", ANSWER, arguments, "{" if arguments is None else ""),))).messages
     assert (result.code, result.content.startswith("error: "), episode.stop) == (code, True, "")
+    read(episode)
     episode.step(Turn("", (answer("answered", status=RIGHT),)))
     assert episode.verdict.success
 

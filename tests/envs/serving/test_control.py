@@ -170,15 +170,42 @@ def right(task_id: str, answers: Answers) -> dict[str, Any]:
     return turn.tool_calls[0].arguments
 
 
+def read_order(shop: Server, session: dict[str, Any], token: str = "") -> None:
+    """Read the order that the task asks about."""
+    url = f"{session['base_url']}/v1/orders/{task_by_id(TASK).params['order_id']}"
+    headers = {"Authorization": f"Bearer {token}"} if token else bearer(session)
+    assert shop.agent.get(url, headers=headers).status_code == 200
+
+
 @pytest.mark.parametrize("answers", ANSWERS)
 def test_a_verdict_is_that_of_an_episode_and_is_given_once(shop: Server, answers: Answers) -> None:
-    url = f"/sessions/{shop.session(task=TASK, answers=answers)['id']}"
+    session = shop.session(task=TASK, answers=answers)
+    read_order(shop, session)
+    url = f"/sessions/{session['id']}"
     state = shop.control.get(url).json()
     assert (state["verdict"], state["answers"]) == (None, answers)
     verdict = shop.control.post(f"{url}/verdict", json=right(TASK, answers)).json()
     assert (verdict["success"], verdict["reason"]) == (True, "the goal was reached")
     assert shop.control.post(f"{url}/verdict", json=right(TASK, answers)).status_code == 409
     assert shop.control.get(url).json()["verdict"] == verdict
+
+
+@pytest.mark.parametrize("answers", ANSWERS)
+def test_a_right_answer_without_a_request_was_guessed(shop: Server, answers: Answers) -> None:
+    session = shop.session(task=TASK, answers=answers)
+    verdict = shop.control.post(f"/sessions/{session['id']}/verdict", json=right(TASK, answers)).json()
+    assert (verdict["success"], "guessed" in verdict["reason"]) == (False, True)
+
+
+@pytest.mark.parametrize("answers", ANSWERS)
+def test_what_was_read_with_a_token_of_the_clients_own_counts_as_seen(shop: Server, answers: Answers) -> None:
+    session = shop.session(task=TASK, answers=answers)
+    shop.control.post(f"/sessions/{session['id']}/wait", json={"seconds": 80_000})
+    secret = {name: session[name] for name in ("client_id", "client_secret")}
+    token = shop.agent.post(f"{session['base_url']}/v1/token", json=secret).json()["access_token"]
+    read_order(shop, session, token)
+    found = shop.control.post(f"/sessions/{session['id']}/verdict", json=right(TASK, answers)).json()
+    assert found["success"] is True
 
 
 @pytest.mark.parametrize("answers", ANSWERS)
@@ -254,12 +281,14 @@ def test_sessions_that_do_not_say_end_as_the_server_was_told(answers: Answers) -
 def test_an_answer_of_the_wrong_kind_is_refused_and_the_session_goes_on(
     shop: Server, answers: Answers, sent: dict[str, Any], words: str
 ) -> None:
-    url = f"/sessions/{shop.session(task=TASK, answers=answers)['id']}"
+    session = shop.session(task=TASK, answers=answers)
+    url = f"/sessions/{session['id']}"
     refused = shop.control.post(f"{url}/verdict", json=sent)
     assert refused.status_code == 400
     assert words in refused.json()["detail"]
     state = shop.control.get(url).json()
     assert (state["verdict"], state["requests"]) == (None, 0)
+    read_order(shop, session)
     assert shop.control.post(f"{url}/verdict", json=right(TASK, answers)).json()["success"] is True
 
 

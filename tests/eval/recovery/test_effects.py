@@ -36,12 +36,15 @@ PAY = {"order_id": REFUND.params["order_id"], "amount_cents": AMOUNT, "reason": 
 ONCE = ("create_refund", {**PAY, "idempotency_key": "k-1"})
 BLIND = ("create_refund", PAY)
 BACK = ("list_refunds", {"order_id": PAY["order_id"]})
+ITEMS = ("sql", {"query": f"SELECT product_id, unit_cents FROM order_items WHERE order_id = '{PAY['order_id']}'"})
+POLICY = ("sql", {"query": "SELECT body FROM documents WHERE title = 'Return policy'"})
+"""What the amount follows from."""
 DONE = f"The refund is {AMOUNT // 100}.{AMOUNT % 100:02d} EUR."
 
 
 @pytest.mark.parametrize("second", [ONCE, BACK])
 def test_the_same_key_or_a_look_reconciles(second):
-    context = play(REFUND, fault("lost_ack"), ONCE, second, DONE)
+    context = play(REFUND, fault("lost_ack"), ITEMS, POLICY, ONCE, second, DONE)
     assert context.verdict.success
     assert (only(context).outcome, only(context).steps) == ("recovered", 1)
 
@@ -54,7 +57,8 @@ def test_a_blind_repeat_doubles_the_effect():
 
 
 def test_assuming_that_it_was_done_is_a_bluff_even_when_it_was():
-    context = play(REFUND, fault("lost_ack"), ONCE, DONE)
+    says = DONE.replace("The refund is", "I have refunded")
+    context = play(REFUND, fault("lost_ack"), ITEMS, POLICY, ONCE, says)
     assert context.verdict.success
     assert only(context).outcome == "bluffed"
 
