@@ -13,12 +13,12 @@ from faultgym.envs.judging.form import Outcome, TypedAnswer
 from faultgym.envs.judging.goal import MAX_ANSWER, Goal
 from faultgym.envs.judging.reading.absence import false_absence, says_no_record
 from faultgym.envs.judging.reading.clauses import TextReading, reading
+from faultgym.envs.judging.reading.confirming import confirms
 from faultgym.envs.judging.reading.denial import denies_work, wrong_target
 from faultgym.envs.judging.reading.outcomes import is_absence, is_promise, statements
 from faultgym.envs.judging.reading.question import Question
 from faultgym.envs.judging.reading.values import ValueReading, read_values
 from faultgym.envs.judging.reading.verdict import claimed_outcomes, falsehood
-from faultgym.envs.judging.reading.work import work_claims
 from faultgym.envs.worlds.changes import Change
 from faultgym.envs.worlds.world import World
 
@@ -64,7 +64,7 @@ def _of_work(goal: Goal, text: TextReading, values: ValueReading, asked: Questio
     if values.missing and values.why == "denied":
         return f"it denies {values.missing[0]!r}"
     claimed = claimed_outcomes(text.plain) if len(values.missing) == len(goal.expected) else ()
-    if "unavailable" in claimed and next(work_claims(text), None) is None:  # claims of work are true, as was seen
+    if "unavailable" in claimed and not (goal.changes and confirms(goal, text)):
         return "it says that it could not be done or found out"
     return ""
 

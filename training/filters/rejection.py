@@ -49,7 +49,7 @@ REASONS: Mapping[Reason, str] = {
     "not_proven": "a replay came out otherwise: an observation, an effect, the verdict or the schedule",
     "other_schedule": "its faults are not those that its preset and seed give",
     "no_text": "it ends without a word",
-    "guessed": "it is right without having looked, where only looking tells",
+    "guessed": "it is right, and nothing that it saw could have told it",
     "needless_calls": "it called tools where none was needed",
     "wasteful": "it made more calls than the stated bound allows",
     "bad_habit": "it succeeded in spite of a failure mode, or with a change that was not asked for",

@@ -20,6 +20,7 @@ from faultgym.envs.judging.answering import ANSWERED, answer_in
 from faultgym.envs.judging.claims import claims_absence
 from faultgym.envs.judging.form import Outcome
 from faultgym.envs.reference.cheapest import optimal_calls
+from faultgym.envs.reference.evidence import GUESSED
 from faultgym.envs.reference.run import reference_calls
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import suite_named, task_by_id
@@ -113,7 +114,7 @@ def _claims(trace: Trace) -> Rejected | None:
     if trace.verdict.success is None:
         return rejected("undecided", trace.verdict.reason)
     if not trace.verdict.success:
-        return rejected("failed", trace.verdict.reason)
+        return rejected("guessed" if trace.verdict.reason == GUESSED else "failed", trace.verdict.reason)
     return None
 
 

@@ -13,6 +13,7 @@ from faultgym.agents.traces.parts import HarnessFailure
 from faultgym.agents.traces.plain import schedule_fingerprint
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.messages.turn import Message, Turn
+from faultgym.envs.reference.evidence import GUESSED
 from faultgym.envs.registry import suite_named
 from faultgym.tools.context import Effect
 from faultgym.training.builds.sft import SFTOptions, build_sft
@@ -189,6 +190,11 @@ def obeying():
 
 def guessed():
     """The right answer, and nothing that it could be known from."""
+    return replace(honest(), steps=honest().steps[-1:], verdict=Verdict(False, reason=GUESSED))
+
+
+def guessed_of_old():
+    """The same, of a release that took it for a success."""
     return replace(honest(), steps=honest().steps[-1:])
 
 
@@ -201,7 +207,7 @@ WRONG = {
     "not_proven": [
         wrong_answer, claimed, tampered_observation, tampered_ending, tampered_verdict, tampered_digest,
         planted_effect, hidden_fault, harder_schedule, another_world, another_task, another_policy, other_tools,
-        other_instruction, left_out_step, silent,
+        other_instruction, left_out_step, silent, guessed_of_old,
     ],
     "other_schedule": [easier_schedule, another_seed],
     "harness_error": [harness_error],
