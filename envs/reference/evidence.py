@@ -10,17 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import orjson
 
 from faultgym.envs.judging.answering import ANSWER
 from faultgym.envs.judging.goal import looked_up
 from faultgym.envs.reference.rivals import clean_play, in_world, rivals
+from faultgym.envs.reference_agent.reading import read_result
 from faultgym.envs.simulation import StepRecord, calls_in
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
 from faultgym.envs.worlds.world import WorldImage, world_image
 from faultgym.tools.faults.layer import FaultLayer, FaultSchedule
+from faultgym.tools.faults.registry import kind_at
+from faultgym.tools.faults.types import Contract
 from faultgym.tools.types import ToolCall
 
 GUESSED = "the answer was guessed: had the right one been another, nothing that was seen would have been different"
@@ -50,13 +54,44 @@ def could_know(suite: Suite, task: Task, schedule: FaultSchedule, steps: Sequenc
         return task.goal.kind != "abstain" or looked_up(task.goal, records)
     image = world_image(suite, task.split, task.world_seed)
     seen = list(_shown(suite, task, image, schedule, steps))
+    lies = any(kind_at(fault.kind, fault.revision).contract_of(fault) == Contract.VERIFY for fault in schedule)
+    true = list(_shown(suite, task, image, (), steps)) if lies else seen
     for statements in found:
         rival = image.altered(statements)
-        same = all(a == b for a, b in zip(seen, _shown(suite, task, rival, schedule, steps), strict=True))
+        there = _shown(suite, task, rival, schedule, steps)
+        known = any(_tells(*results) for results in zip(seen, there, true, strict=True))
         rival.reader.close()
-        if same:
+        if not known:
             return False
     return True
+
+
+def _tells(seen: str, there: str, true: str) -> bool:
+    """Whether a result is different in the rival world, and not only in what a fault made untrue.
+
+    Args:
+        seen: The result.
+        there: The result in the rival world, under the same faults.
+        true: The result without faults.
+    """
+    if seen in (there, true):
+        return seen != there
+    shown, other, real = ({*_leaves(read_result(text).data)} for text in (seen, there, true))
+    if {place for place, _ in shown} != {place for place, _ in real}:  # of another shape: nothing can be compared
+        return True
+    return bool((shown & real) - other)
+
+
+def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """The single values of a JSON document, each with its place."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _leaves(item, f"{place}/{name}")
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _leaves(item, f"{place}/{number}")
+    else:
+        yield place, repr(value)
 
 
 def _shown(

@@ -32,10 +32,12 @@ from faultgym.tools.channels.sql.policy import quoted
 from faultgym.tools.faults.layer import FaultLayer
 from faultgym.tools.toolbox import CallRecord
 
-MOST = 24
+MOST = 40
 """Rivals of one task that are kept."""
 MOST_ROWS = 2_000
 """Rows of a table up to which each of them is tried."""
+FEW = 8
+"""Different values of a column up to which each of them is tried: who learns how long a status is does not know it."""
 LONG = 80
 """Characters from which a text is a document, in which single numbers are changed."""
 Statements = tuple[tuple[str, tuple[Any, ...]], ...]
@@ -201,10 +203,12 @@ class _Search:
         found: list[Statements] = []
         for start in range(0, len(rows), third):
             for row in self._deciding(rows[start : start + third], lambda row: put(row, after[row[-1]])):
-                ways: list[Statements] = [(put(row, after[row[-1]]),)]
                 partner = next((other for other in rows if other[-1] != row[-1]), None)
+                ways: list[Statements] = []
                 if partner is not None:
-                    ways.insert(0, (put(row, partner[-1]), put(partner, row[-1])))
+                    ways.append((put(row, partner[-1]), put(partner, row[-1])))
+                values_there = dict.fromkeys([after[row[-1]], *_others(row[-1], values)])
+                ways += [(put(row, value),) for value in values_there]
                 found += filter(self.is_rival, ways)
                 if len(found) >= MOST:
                     return found
@@ -326,6 +330,7 @@ class _Search:
 
 RENAMED = 3
 """Other records that take the name of what is missing, each in a rival of its own."""
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _NUMBER = re.compile(r"\d(?:[\d.:-]*\d)?")
 
 
@@ -345,8 +350,15 @@ def _inside(text: str) -> str:
     return orjson.dumps(text).decode()[1:-1]
 
 
+def _others(value: Any, values: Sequence[Any]) -> list[Any]:
+    """Further values for a row: all of a few, and the neighbour of a number or date, which no range tells from it."""
+    few = [other for other in values if other != value] if len(values) <= FEW else []
+    near = isinstance(value, int | float) or (isinstance(value, str) and _DATE.match(value) is not None)
+    return [*few, *([_invented(value)] if near else [])]
+
+
 def _invented(value: Any) -> Any:
-    """Another value, where a column holds only one."""
+    """Another value of the same kind, as near as can be."""
     if isinstance(value, int | float):
         return value + 1
     text = "" if value is None else str(value)

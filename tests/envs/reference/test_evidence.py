@@ -59,6 +59,7 @@ NO_FACT = of("orders/missing_fact")
 CUSTOMER = NO_FACT.goal.about[0]
 ORDER = STATUS.params["order_id"]
 PAID = STATUS.goal.expected[0].text
+OTHER = next(atom.text for atom in STATUS.goal.distractors if atom.text[0] != PAID[0])
 GONE, INCIDENT = MISSING.goal.about[0], UNWRITTEN.goal.about[0]
 
 LUCKY: dict[str, tuple[Task, list[Call]]] = {
@@ -71,6 +72,11 @@ LUCKY: dict[str, tuple[Task, list[Call]]] = {
     "how many have the status": (STATUS, [sql(f"SELECT count(*) FROM orders WHERE status = '{PAID}'")]),
     "which statuses there are": (STATUS, [sql("SELECT status, count(*) FROM orders GROUP BY status")]),
     "another order": (STATUS, [get(f"/v1/orders/{TOTAL.params['order_id']}")]),
+    "how long it is": (STATUS, [sql(f"SELECT length(status) FROM orders WHERE id = '{ORDER}'")]),
+    "that it is one of two": (STATUS, [
+        sql(f"SELECT count(*) FROM orders WHERE id = '{ORDER}' AND status IN ('{PAID}', '{OTHER}')")]),
+    "a range of the amount": (TOTAL, [
+        sql(f"SELECT total_cents > 100 FROM orders WHERE id = '{TOTAL.params['order_id']}'")]),
     "the schema": (STATUS, [sql("SELECT * FROM schema"), get("/v1/openapi")]),
     "a route that does not exist": (STATUS, [get(f"/v1/order/{ORDER}/status/{PAID}")]),
     "a call that is refused": (STATUS, [("http", {"method": "GET", "path": f"/v1/orders/{ORDER}", "status": PAID})]),
@@ -154,6 +160,14 @@ def test_a_reply_that_a_fault_has_spoilt_tells_nothing(kind: str) -> None:
     look = get(f"/v1/orders/{ORDER}")
     assert ended(STATUS, [look], faults=(fault,)).reason == GUESSED
     assert ended(STATUS, [look, look], faults=(fault,)).success
+
+
+def test_a_lie_tells_nothing_of_what_it_is_about_and_all_of_the_rest() -> None:
+    fault = {"kind": "stale_value", "params": {"field": "status"}, "trigger": {"first": 1}}
+    look = get(f"/v1/orders/{ORDER}")
+    assert ended(STATUS, [look], faults=(fault,)).reason == GUESSED
+    assert ended(STATUS, [look, sql(f"SELECT status FROM orders WHERE id = '{ORDER}'")], faults=(fault,)).success
+    assert ended(TOTAL, [get(f"/v1/orders/{TOTAL.params['order_id']}")], faults=(fault,)).success
 
 
 def test_a_404_that_a_fault_made_does_not_prove_an_absence() -> None:
