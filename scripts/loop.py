@@ -13,7 +13,7 @@ from faultgym.agents.rollouts.stop import INTERRUPTED
 from faultgym.cli.support.callbacks import loop_callbacks
 from faultgym.cli.support.calling import command
 from faultgym.cli.support.printing import say
-from faultgym.cli.support.task_options import StyleName, Suites, Templates
+from faultgym.cli.support.task_options import AnswersName, StyleName, Suites, Templates
 from faultgym.core.errors import UserError
 from faultgym.training.configs.settings import read_yaml, settings
 from faultgym.training.configs.train import Adapter
@@ -100,6 +100,7 @@ def run(
     suite: Suites = None,
     template: Templates = None,
     style: StyleName = None,
+    answers: AnswersName = None,
     episodes: Episodes = None,
     target: Target = None,
     engine: EngineOption = None,

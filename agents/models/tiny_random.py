@@ -91,7 +91,8 @@ def _expert_texts() -> Iterator[tuple[str, str]]:
     expert = policy_named("expert")
     for spec in RolloutRequest(suites=("orders", "incidents"), split="train", per_template=1).episodes():
         task = task_by_id(spec.task)
-        episode = run_episode(expert, task, schedule_for(task, spec.faults, spec.fault_seed))
+        schedule = schedule_for(task, spec.faults, spec.fault_seed)
+        episode = run_episode(expert, task, schedule, answers="text")  # another default makes no other model
         read = "\n".join(message.content for message in episode.opening.messages)
         read += "".join(f"\n{tool.name}: {tool.description}" for tool in episode.tools)
         for step in episode.turns:

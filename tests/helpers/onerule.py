@@ -11,9 +11,8 @@ from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.play import run_episode
 from faultgym.agents.traces.chat import chat_messages
 from faultgym.envs.judging.answers import Atom
-from faultgym.envs.judging.form import AnswerField
+from faultgym.envs.judging.form import ANSWERS, AnswerField
 from faultgym.envs.judging.goal import Goal
-from faultgym.envs.messages.turn import Message
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import register_suite, task_by_id
 from faultgym.envs.suite import Drawn, Template
@@ -67,9 +66,9 @@ def texts():
     for n in range(6):
         for faults in ("clean", "mild"):
             task = task_by_id(f"onerule/loan/train/{n}:http")
-            episode = run_episode(policy_named("expert"), task, schedule_for(task, faults, n))
-            opening = (Message("system", task.system), Message("user", task.instruction))
-            yield chat_messages(opening, episode.turns), [tool.openai() for tool in episode.tools]
+            for answers in ANSWERS:
+                episode = run_episode(policy_named("expert"), task, schedule_for(task, faults, n), answers=answers)
+                yield chat_messages(episode.opening.messages, episode.turns), [t.openai() for t in episode.tools]
 
 
 def make_model(folder: Path) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from faultgym.agents.models.prompts import system_text
 from faultgym.agents.registry import policy_named
@@ -19,6 +19,7 @@ from faultgym.agents.rollouts.play import run_episode
 from faultgym.agents.traces.chat import chat_messages
 from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
+from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers
 from faultgym.envs.messages.turn import Message
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import task_by_id
@@ -68,16 +69,17 @@ class Recipe:
     warmup_steps: int = 30
     templates: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: TEMPLATES, hash=False)
 
-    def demonstrations(self, seed: int) -> Iterator[JSON]:
+    def demonstrations(self, seed: int, answers: Answers = DEFAULT_ANSWERS) -> Iterator[JSON]:
         """The rows of the recipe's data set, in an order that the seed gives.
 
         Args:
             seed: Fixes tasks, faults, prompts and order.
+            answers: How the episodes end.
 
         Yields:
             Rows with the columns `messages` and `tools`.
         """
-        rows = [row for part in self.parts for row in self._of(part, seed)]
+        rows = [row for part in self.parts for row in self._of(part, seed, answers)]
         random.Random(seed).shuffle(rows)
         prompts = random.Random(seed + 1)
         for row in rows:
@@ -85,7 +87,7 @@ class Recipe:
             text = system_text(system["content"], prompts.choice(PROMPTS), False)
             yield {**row, "messages": [{**system, "content": text}, *rest]}
 
-    def _of(self, part: Part, seed: int) -> Iterator[JSON]:
+    def _of(self, part: Part, seed: int, answers: Answers) -> Iterator[JSON]:
         policy = policy_named(part.policy)
         for suite, names in self.templates.items():
             asked = RolloutRequest(
@@ -96,11 +98,13 @@ class Recipe:
                 faults=part.faults,
                 seed=seed,
                 style=STYLE,
+                answers=answers,
             )
             for spec in asked.episodes():
                 task = task_by_id(spec.task)
                 schedule = schedule_for(task, spec.faults, spec.fault_seed)
-                yield _row(run_episode(policy, task, schedule, seed=spec.policy_seed, max_turns=MAX_TURNS))
+                how: dict[str, Any] = {"seed": spec.policy_seed, "max_turns": MAX_TURNS, "answers": answers}
+                yield _row(run_episode(policy, task, schedule, **how))
 
 
 def _row(episode: Episode) -> JSON:

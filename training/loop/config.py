@@ -21,6 +21,7 @@ from faultgym.core.errors import TaskError, UserError
 from faultgym.core.json import JSON
 from faultgym.core.suggest import did_you_mean
 from faultgym.envs.defaults import MAX_TURNS
+from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers
 from faultgym.envs.limits import Limits
 from faultgym.envs.reference.schedule import check_faults
 from faultgym.envs.registry import suite_named
@@ -66,6 +67,8 @@ class LoopConfig:
     """Only these; empty for all."""
     style: Literal["", "http", "tools"] = ""
     """How the REST API is offered, `http` or `tools`; empty for what each task has."""
+    answers: Answers = DEFAULT_ANSWERS
+    """How episodes end: by a call of `answer`, or by a turn without calls."""
     rounds: Annotated[int, Field(ge=1, le=99), NoTruth] = 1
     """Rounds in all. May be raised later."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1), NoTruth] = 0

@@ -19,6 +19,7 @@ from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
+from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers
 from faultgym.envs.reference.schedule import Faults
 from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Style
@@ -294,6 +295,7 @@ def episodes_of(
     seed: int,
     number: int,
     style: Style | None,
+    answers: Answers = DEFAULT_ANSWERS,
     first: int = 0,
 ) -> list[EpisodeSpec]:
     """The episodes of a round, on tasks that no other round has; the same tasks under every setting.
@@ -305,6 +307,7 @@ def episodes_of(
         seed: The loop's seed.
         number: The round, from 1.
         style: How the REST API is offered; None for what each task has.
+        answers: How the episodes end.
         first: The first of the round's tasks that is taken.
     """
     found = []
@@ -314,5 +317,5 @@ def episodes_of(
         for n in range(share.episodes):
             task = suite_named(cell.suite).task_id(cell.template, split, (number - 1) * BLOCK + first + n, style)
             seeds = [stable_hash(what, seed, number, task, cell.setting) >> 11 for what in ("fault", "policy")]
-            found.append(EpisodeSpec(task=task, faults=faults, fault_seed=seeds[0], policy_seed=seeds[1]))
+            found.append(EpisodeSpec(task, faults, seeds[0], seeds[1], answers=answers))
     return found

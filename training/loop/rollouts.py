@@ -36,7 +36,11 @@ LEFT = "left.json"
 
 def plan_print(specs: Sequence[EpisodeSpec]) -> str:
     """A hash of episodes in their order, 16 hexadecimal digits."""
-    parts = [(s.task, s.faults_data, s.fault_seed, s.policy_seed, s.trial) for s in specs]
+    parts: list[tuple[object, ...]] = [
+        # of episodes with texts as it was before answers could be typed
+        (s.task, s.faults_data, s.fault_seed, s.policy_seed, s.trial, *((s.answers,) if s.answers != "text" else ()))
+        for s in specs
+    ]
     return blake2b(orjson.dumps(parts), digest_size=8).hexdigest()
 
 

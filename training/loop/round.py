@@ -160,7 +160,8 @@ class Round:
         cells = preset_cells(config.suites, config.templates, config.faults, "train")
         seen = self._seen()
         parts = shares(cells, seen, episodes, config.target)
-        return parts, episodes_of(parts, seen.plans, "train", config.seed, self.number, config.api, first)
+        specs = episodes_of(parts, seen.plans, "train", config.seed, self.number, config.api, config.answers, first)
+        return parts, specs
 
     def _seen(self) -> SuccessCounts:
         """How the model in use did when it was last rolled out: after a rollback that is not the last round's."""
@@ -315,7 +316,7 @@ class Round:
         presets = tuple(dict.fromkeys(("clean", *config.dev_faults)))
         cells = preset_cells(config.suites, config.templates, presets, "dev")
         parts = [PracticeShare(cell, config.target, config.dev_each) for cell in cells]
-        specs = episodes_of(parts, {}, "dev", config.seed, self.number, config.api)
+        specs = episodes_of(parts, {}, "dev", config.seed, self.number, config.api, config.answers)
         margins = {name: getattr(config, name) for name in ("alpha", "clean_margin", "text_margin", "turns")}
         inputs = {
             **self._policy(config.dev_sampling),

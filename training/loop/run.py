@@ -127,7 +127,8 @@ def opened(folder: Path) -> Loop:
         raise UserError(f"there is no loop in {folder}: {path} does not exist")
     try:
         asked = orjson.loads(path.read_bytes())
-        return Loop(folder, LoopConfig.of(asked["config"]), asked["base"])
+        config = {"answers": "text", **asked["config"]}  # loops that began before answers could be typed
+        return Loop(folder, LoopConfig.of(config), asked["base"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error}): put it back from a copy, or begin another loop") from error
 

@@ -11,7 +11,9 @@ from helpers import loops, onerule
 from faultgym.agents.registry import policy_named
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.core.errors import UserError
+from faultgym.envs.judging.answering import ACKNOWLEDGED
 from faultgym.eval.comparison.compare import read_run
+from faultgym.training.loop.config import LoopConfig
 from faultgym.training.loop.judge import judge
 from faultgym.training.loop.models import ModelRef, policy_name
 from faultgym.training.loop.round import LoopCallbacks, Round
@@ -84,6 +86,24 @@ def test_a_model_that_learns_is_promoted_and_says_by_how_much(promoted, model):
         assert said in page
     served = ModelRef.of(str(model), promoted / registry.model.served)
     assert policy_named(policy_name(served, opened(promoted).config, "batch=1")).describe()["model"]["hash"]
+
+
+def test_a_model_that_learns_to_end_with_the_call_of_answer_is_promoted(model, tmp_path):
+    run_loop(tmp_path / "loop", asked(model, answers="typed"))
+    found = decision(tmp_path / "loop", 1)
+    assert found["promoted"], found["why"]
+    place = tmp_path / "loop" / "rounds" / "01"
+    for run in (place / "rollout", place / "eval" / "current", place / "eval" / "candidate"):
+        assert {record["answers"] for record in RunDirectory.open(run).records()} == {"typed"}
+    ends = [record["messages"][-1] for record in RunDirectory.open(place / "eval" / "candidate").records()]
+    assert sum(end.get("content") == ACKNOWLEDGED for end in ends) > len(ends) / 2
+
+
+def test_a_loop_from_before_answers_could_be_typed_goes_on_with_texts(tmp_path):
+    record = LoopConfig.of({"model": "smollm2", "answers": "text"}).to_record()
+    del record["answers"]
+    (tmp_path / "loop.json").write_bytes(orjson.dumps({"config": record, "base": {}}))
+    assert opened(tmp_path).config.answers == "text"
 
 
 def test_the_next_round_rolls_out_what_was_promoted_replays_old_data_and_mends_a_torn_registry(

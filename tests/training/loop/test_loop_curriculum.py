@@ -1,6 +1,7 @@
 """What a policy practises next follows from what it was seen to do, and keeps success near the target."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from helpers.levels import examples
@@ -23,7 +24,7 @@ from faultgym.training.loop.curriculum import (
     seen_in,
     shares,
 )
-from faultgym.training.loop.rollouts import seen_of, seen_record
+from faultgym.training.loop.rollouts import plan_print, seen_of, seen_record
 
 PRESETS = ("clean", "mild", "rough", "hostile")
 CELLS = preset_cells(["orders"], ["order_status", "cancel_order", "basket_sum"], PRESETS, "train")
@@ -155,6 +156,9 @@ def test_a_plan_of_one_kind_strikes_other_tasks_of_its_template(played):
     seen = seen_in(scores, traces)
     parts = [p for p in shares(CELLS, seen, 200) if p.cell in seen.plans]
     specs = episodes_of(parts, seen.plans, "train", 0, 2, None)
+    typed = episodes_of(parts, seen.plans, "train", 0, 2, None, "typed")
+    assert typed == [replace(spec, answers="typed") for spec in specs]
+    assert len({plan_print(asked) for asked in (typed, [replace(spec, answers="text") for spec in specs])}) == 2
     assert all(isinstance(spec.faults, FaultPlan) for spec in specs)
     met = [trace_of(policy_named("expert"), s.task, s.faults, s.fault_seed, LIMITS) for s in specs[::8]]
     assert sum(bool(trace.events) for trace in met) > 0.8 * len(met)

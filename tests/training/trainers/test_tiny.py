@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faultgym.agents.models.files import model_path
+from faultgym.agents.models.files import model_path, trained_folder
 from faultgym.core.errors import UserError
+from faultgym.envs.judging.answering import ANSWER
+from faultgym.envs.judging.form import ANSWERS, DEFAULT_ANSWERS
 from faultgym.training.configs.tiny_recipe import RECIPES, Part, Recipe
 from faultgym.training.rows.templates import template_text
 
@@ -46,6 +48,15 @@ def ids(tokenizer, text):
 
 
 # ---- demonstrations -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answers", ANSWERS)
+def test_demonstrations_end_as_they_are_asked_to(answers):
+    for row in MICRO.demonstrations(0, answers):
+        names = [tool["function"]["name"] for tool in json.loads(row["tools"])]
+        ends = [m for m in row["messages"] if m["role"] == "assistant"][-1]
+        calls = [call["function"]["name"] for call in ends.get("tool_calls", ())]
+        assert (ANSWER in names, calls) == ((True, [ANSWER]) if answers == "typed" else (False, []))
 
 
 def test_demonstrations_follow_from_the_seed():
@@ -203,11 +214,18 @@ def test_a_model_is_made_from_nothing_and_acts(tmp_path):
 
 def test_a_model_that_was_not_trained_says_how_to_train_it(tmp_path, monkeypatch):
     monkeypatch.setenv("FAULTGYM_CACHE", str(tmp_path))
-    with pytest.raises(UserError, match="faultgym tiny --name tiny-base"):
-        model_path("tiny-base")
+    for name in ("tiny-base", "tiny-base-text", "tiny-base-typed"):
+        with pytest.raises(UserError, match="faultgym tiny --name tiny-base"):
+            model_path(name)
+    other = next(answers for answers in ANSWERS if answers != DEFAULT_ANSWERS)
+    with pytest.raises(UserError, match=f"faultgym tiny --name tiny --answers {other}`"):
+        model_path(f"tiny-{other}")
 
 
 def test_a_trained_model_is_found_under_its_name(tmp_path, monkeypatch):
     monkeypatch.setenv("FAULTGYM_CACHE", str(tmp_path))
-    (tmp_path / "tiny-1").mkdir()
-    assert Path(model_path("tiny")) == tmp_path / "tiny-1"
+    for answers in ANSWERS:
+        trained_folder("tiny", answers).mkdir()
+        assert Path(model_path(f"tiny-{answers}")) == trained_folder("tiny", answers)
+    assert Path(model_path("tiny")) == trained_folder("tiny", DEFAULT_ANSWERS)
+    assert trained_folder("tiny", "text").name == "tiny-1"

@@ -13,6 +13,7 @@ from typing import Any
 from faultgym.agents.models.files import keep, trained_folder
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
+from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers
 from faultgym.training.configs.tiny_recipe import Recipe
 from faultgym.training.configs.train import TrainConfig
 from faultgym.training.rows.columns import features
@@ -48,6 +49,7 @@ def make(
     out: Path | None = None,
     *,
     seed: int = 0,
+    answers: Answers = DEFAULT_ANSWERS,
     progress: OnStep | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> TinyModel:
@@ -59,6 +61,7 @@ def make(
         recipe: What the model is taught, and its sizes.
         out: A new or empty folder; None for the user's cache, under the recipe's name, in place of what is there.
         seed: Of demonstrations, initial weights and training.
+        answers: How the episodes end that it is shown, and so how it ends its own.
         progress: Told of each step; None for nobody.
         say: Told what is being done.
 
@@ -71,12 +74,12 @@ def make(
     began = time.monotonic()
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is not an empty folder: choose another one for the model, or delete it")
-    folder = out or trained_folder(recipe.name)
+    folder = out or trained_folder(recipe.name, answers)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{recipe.name}-") as place:
         work = Path(place)
         say("the demonstrations: playing the tasks")
-        rows = list(recipe.demonstrations(seed))
+        rows = list(recipe.demonstrations(seed, answers))
         say(f"{len(rows):,} demonstrations; the tokenizer")
         tokenizer = _tokenizer(recipe, rows)
         model = _initial(recipe, tokenizer, seed)
