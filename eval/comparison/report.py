@@ -166,6 +166,9 @@ def _warnings(base: RunSummary, one: RunComparison) -> Iterator[str]:
             yield f"INVALID: {_plain(run.name)}: {lost}, more than {most}; there is no verdict. Roll them out again."
         elif run.damaged:
             yield f"Damaged: {_plain(run.name)}: {lost}; they are left out."
+        if run.cut_short:
+            counts = ", ".join(f"{count} by {reason}" for reason, count in run.cut_short.items())
+            yield f"Cut short, which is no failure mode: of {_plain(run.name)} {counts}."
         if run.failures:
             yield f"Harness errors of {_plain(run.name)} that are counted as failures (--errors fail): {run.failures}."
         if (there := run.episodes + run.damaged) < run.planned:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from faultgym.core.errors import UserError
@@ -13,7 +13,7 @@ from faultgym.eval.comparison.noninferior import CLEAN_MARGIN, NonInferiority, c
 from faultgym.eval.comparison.paired import FLIPS, RESAMPLES
 from faultgym.eval.comparison.pairing import Pair, Pairing
 from faultgym.eval.modes.registry import MODES
-from faultgym.eval.scoring.metrics import MAX_HARNESS_ERRORS
+from faultgym.eval.scoring.metrics import MAX_HARNESS_ERRORS, cut_short
 from faultgym.eval.scoring.runs import Run
 from faultgym.eval.statistics import plain
 
@@ -169,6 +169,8 @@ class RunSummary:
     folder: str = ""
     failures: int = 0
     """Harness errors that are counted as failures."""
+    cut_short: Mapping[str, int] = field(default_factory=dict)
+    """Why the last turn was cut short -> episodes."""
     max_errors: float = MAX_HARNESS_ERRORS
     """Share of harness errors above which it is invalid."""
 
@@ -187,6 +189,7 @@ class RunSummary:
             damaged=run.damaged,
             folder=run.folder,
             failures=run.failures,
+            cut_short=cut_short(one.score for one in run.episodes if one.score.valid),
             max_errors=run.max_errors,
         )
 

@@ -195,7 +195,7 @@ def summarize(
         pass_at={k: _passes(valid, k, pass_at_k) for k in ks},
         pass_hat={k: _passes(valid, k, pass_hat_k) for k in ks},
         modes=_modes(valid),
-        cut_short=dict(sorted(Counter(s.stop for s in valid if s.stop in CUT_SHORT).items())),
+        cut_short=cut_short(valid),
         metrics={metric.name: _added(metric, valid) for metric in added_metrics()},
         max_errors=max_errors,
     )
@@ -216,6 +216,11 @@ def _passes(scores: Sequence[Score], k: int, estimator: Callable[[int, int, int]
     for s in scores:
         trials.setdefault((s.task, s.faults, s.plan, s.policy), []).append(bool(s.success))
     return clustered_share((key[0], estimator(len(won), sum(won), k)) for key, won in trials.items())
+
+
+def cut_short(scores: Iterable[Score]) -> dict[str, int]:
+    """Why the last turn was cut short -> episodes, by name."""
+    return dict(sorted(Counter(s.stop for s in scores if s.stop in CUT_SHORT).items()))
 
 
 def _modes(scores: Sequence[Score]) -> dict[str, int]:

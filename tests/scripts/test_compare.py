@@ -199,6 +199,17 @@ def test_an_invalid_run_is_marked_and_gets_no_verdict(few, tmp_path, capsys):
     assert "Harness errors of broken that are counted as failures (--errors fail): 2." in shown.out
 
 
+def test_episodes_that_were_cut_short_are_named(few, tmp_path, capsys):
+    path = tmp_path / "cut"
+    copy = RunDirectory.create(path, {})
+    with copy.lock(), copy.writer("w") as writer:
+        for n, record in enumerate(RunDirectory.open(few / "repeater").records()):
+            writer.append({**record, "stop": "length"} if n < 2 else record)
+    code, shown = run(capsys, few / "expert", path)
+    assert code == 0
+    assert "Cut short, which is no failure mode: of cut 2 by length." in shown.out
+
+
 def test_models_alone_are_compared_on_general_text(tmp_path, capsys):
     found = figures(capsys, tmp_path, "--models", "tiny-random", "tiny-random")
     (text,) = found["forgetting"]
