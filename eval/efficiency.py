@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from faultgym.agents.scripted.reference_run import reference_run
 from faultgym.core.json import JSON
+from faultgym.envs.cheapest import optimal_calls
 from faultgym.envs.intents import intents, lookups
-from faultgym.envs.reference.cheapest import optimal_calls
 from faultgym.envs.reference_agent.client import MAX_RETRIES
 from faultgym.envs.registry import suite_named
 from faultgym.envs.worlds.changes import Change

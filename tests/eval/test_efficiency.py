@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
+from faultgym.envs.cheapest import optimal_calls
 from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.cheapest import optimal_calls
 from faultgym.envs.reference.run import reference_calls
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import suite_named

@@ -15,11 +15,11 @@ from faultgym.agents.traces.spec import faults_of
 from faultgym.agents.traces.trace import Trace
 from faultgym.agents.traces.versions import readable
 from faultgym.core.errors import PlanError, TaskError, TraceError
+from faultgym.envs.cheapest import optimal_calls
 from faultgym.envs.episode import StepRecord
 from faultgym.envs.judging.answering import ANSWERED, answer_in
 from faultgym.envs.judging.claims import claims_absence
 from faultgym.envs.judging.form import Outcome
-from faultgym.envs.reference.cheapest import optimal_calls
 from faultgym.envs.reference.evidence import GUESSED
 from faultgym.envs.reference.run import reference_calls
 from faultgym.envs.reference.schedule import schedule_for

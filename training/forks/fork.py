@@ -24,9 +24,9 @@ from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import TraceError
 from faultgym.core.hashing import stable_hash
 from faultgym.core.json import JSON
+from faultgym.envs.cheapest import optimal_calls
 from faultgym.envs.episode import Episode, StepRecord
 from faultgym.envs.messages.turn import Message, Observation, Turn
-from faultgym.envs.reference.cheapest import optimal_calls
 from faultgym.envs.task import Task
 from faultgym.eval.critical import critical_step
 from faultgym.eval.efficiency import path_efficiency

@@ -10,8 +10,8 @@ from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
 from faultgym.cli.main import main
 from faultgym.core.errors import UserError
+from faultgym.envs.cheapest import optimal_calls
 from faultgym.envs.intents import intents, lookups
-from faultgym.envs.reference.cheapest import optimal_calls
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import task_by_id
 from faultgym.eval.gate.judged_episodes import JudgedEpisode, ModeCount, judged_episode, judged_episodes, mode_counts

@@ -12,18 +12,16 @@ from __future__ import annotations
 from collections import deque
 
 from faultgym.core.bank import banked
+from faultgym.envs.episode import Episode
 from faultgym.envs.intents import intents, lookups
-from faultgym.envs.judging.goal import judge, looked_up
-from faultgym.envs.judging.reading.question import question
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.run import BLOCKING, MAX_MOVES, Reference, feasible, reference_calls
+from faultgym.envs.reference.run import MAX_MOVES, Reference, closing_turn, feasible, reference_calls
 from faultgym.envs.reference_agent.choices import Choices
 from faultgym.envs.reference_agent.client import ReferenceAnswer
 from faultgym.envs.registry import suite_named
-from faultgym.envs.simulation import Simulation
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
-from faultgym.tools.faults.layer import FaultLayer, FaultSchedule
+from faultgym.tools.faults.layer import FaultSchedule
 
 MAX_WAYS = 32
 """Ways that are tried under one schedule."""
@@ -63,43 +61,36 @@ def _cheapest(suite: Suite, task: Task, schedule: FaultSchedule) -> int:
 
 def _calls(suite: Suite, task: Task, schedule: FaultSchedule, choices: Choices, most: int) -> int | None:
     """The calls that count of one way; None where it needs more than `most`, or does not do the task."""
-    simulation = Simulation(suite, task, FaultLayer(schedule))
+    episode = Episode(task, schedule, suite=suite, answers="typed")
     try:
-        answer = _played(simulation, task, choices, most)
+        answer = _played(episode, choices, most)
         if answer is None:
             return None
-        blocked = choices.hopeless and any(event.kind in BLOCKING for event in simulation.events)
-        verdict = judge(
-            task.goal,
-            simulation.world,
-            answer.text,
-            looked_up=looked_up(task.goal, simulation.records),
-            blocked=blocked,
-            asked=question(simulation.world, task.instruction, task.params),
-        )
-        return _counted(simulation) if verdict.success else None
+        calls = _counted(episode)
+        episode.step(closing_turn(answer, episode.answers))
+        return calls if episode.verdict is not None and episode.verdict.success else None
     finally:
-        simulation.close()
+        episode.close()
 
 
-def _played(simulation: Simulation, task: Task, choices: Choices, most: int) -> ReferenceAnswer | None:
+def _played(episode: Episode, choices: Choices, most: int) -> ReferenceAnswer | None:
     """Play one way; None once it needs more than `most` calls, or is lost in what a fault has made of a reply."""
-    reference = Reference(task, set(), simulation.suite, choices)
+    reference = Reference(episode.task, set(), episode.suite, choices)
     text: str | None = None
     for _ in range(MAX_MOVES):
         try:
-            move = reference.next(text, {spec.name for spec in simulation.tools})
+            move = reference.next(text, {spec.name for spec in episode.tools})
         except (LookupError, ValueError, TypeError, AttributeError):
             return None
         if isinstance(move, ReferenceAnswer):
             return move
-        if simulation.calls >= most and _counted(simulation) >= most:
+        if episode.calls >= most and _counted(episode) >= most:
             return None
-        text = simulation.step(Turn("", (move.call,), move.reasoning)).messages[0].content
+        text = episode.step(Turn("", (move.call,), move.reasoning)).messages[0].content
     return None
 
 
-def _counted(simulation: Simulation) -> int:
+def _counted(episode: Episode) -> int:
     """The calls so far without those that are no cost."""
-    records = simulation.records
-    return len(records) - lookups(intents(simulation.suite, records), records)
+    records = episode.records
+    return len(records) - lookups(intents(episode.suite, records), records)

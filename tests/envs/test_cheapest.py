@@ -4,7 +4,7 @@ import pytest
 from helpers.levels import rest
 from helpers.shorter import EVERYTHING, STATEMENT, solution
 
-from faultgym.envs.reference.cheapest import optimal_calls
+from faultgym.envs.cheapest import optimal_calls
 from faultgym.envs.reference.run import feasible, reference_calls
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.reference_agent.choices import Choices
