@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from faultgym.agents.models.formats import FORMATS, Format
+from faultgym.core.bank import banked
 from faultgym.core.jsontext import after_space, value_at
 from faultgym.envs.messages.hermes import CLOSE
 from faultgym.envs.messages.marked import calls_of, is_call
@@ -75,12 +76,20 @@ def with_calls_left(turn: Turn, format: str) -> Turn:
 
 def _marked_by(text: str) -> list[Format]:
     """The formats one of whose marks stands in the text, those with the longest mark first: it says the most."""
+    if _any_mark(tuple(FORMATS)).search(text) is None:
+        return []
     found: dict[str, tuple[int, Format]] = {}
     for format in FORMATS.values():
         marks = [len(mark) for mark in format.marks if mark in text]
         if marks and format.name not in found:
             found[format.name] = max(marks), format
     return [format for _, format in sorted(found.values(), key=lambda one: (one[1].name == "hermes", -one[0]))]
+
+
+@banked("code", 2)
+def _any_mark(names: tuple[str, ...]) -> re.Pattern[str]:
+    """Finds any mark of the formats of these names."""
+    return re.compile("|".join(sorted({re.escape(mark) for name in names for mark in FORMATS[name].marks})))
 
 
 def _bare_calls(text: str) -> tuple[ToolCall, ...] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -28,6 +28,11 @@ class Marks:
     """What ends it; empty where its JSON's last bracket does."""
     strict: bool = True
     """Whether text between the JSON and the closing mark makes the call a malformed one; else it is text."""
+    opening: re.Pattern[str] = field(init=False, compare=False)
+    """Finds any of `opens`."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "opening", re.compile("|".join(map(_pattern, self.opens))))
 
 
 def marked_calls(text: str, marks: Marks) -> tuple[str, list[ToolCall]]:
@@ -45,15 +50,18 @@ def marked_calls(text: str, marks: Marks) -> tuple[str, list[ToolCall]]:
         >>> marked_calls('Look. <call>{"name": "look", "arguments": {"tag": "</call>"}}</call>', marks)
         ('Look.', [ToolCall(id='', name='look', arguments={'tag': '</call>'}, raw='')])
     """
-    opening = re.compile("|".join(map(_pattern, marks.opens)))
-    places = _Places(text, marks, opening)
+    found = marks.opening.search(text)
+    if found is None:
+        return text.strip(), []
+    places = _Places(text, marks)
     texts: list[str] = []
     calls: list[ToolCall] = []
     at = 0
-    while (found := opening.search(text, at)) is not None:
+    while found is not None:
         texts.append(text[at : found.start()])
         inside, at = places.inside(found.end())
         calls.extend(inside)
+        found = marks.opening.search(text, at)
     texts.append(text[at:])
     return "\n".join(t for t in map(str.strip, texts) if t), calls
 
@@ -65,8 +73,8 @@ def _pattern(mark: str) -> str:
 class _Places:
     """Where marks stand in a text, each looked for once: a text of opening marks alone takes one pass."""
 
-    def __init__(self, text: str, marks: Marks, opening: re.Pattern[str]):
-        self.text, self.marks, self.opening = text, marks, opening
+    def __init__(self, text: str, marks: Marks):
+        self.text, self.marks, self.opening = text, marks, marks.opening
         self._close, self._open = -1, -1
 
     def inside(self, begin: int) -> tuple[list[ToolCall], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,12 @@ from faultgym.envs.messages.turn import Turn, flaw
 from faultgym.tools.types import ToolCall, ToolSpec
 
 Tools: TypeAlias = Sequence[ToolSpec]
+
+
+_END = re.compile(
+    r"(?:<\|(?:im_end|eot_id|eom_id|eot|end|endoftext|end_of_text|user|observation)\|>|</s>|<end_of_turn>"
+    r"|<｜end▁of▁sentence｜>)\s*\Z"  # noqa: RUF001 - the model's own characters
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +45,13 @@ class Format:
     def read(self, text: str, tools: Tools = ()) -> Turn:
         """The turn that a message's text stands for, its values of the types that the tools' schemas give.
 
+        A token that ends turns counts for nothing at the end: servers that leave marks in the text may leave it too.
+
         Args:
             text: What the model wrote.
             tools: Those that were offered; without any, values stay as they are written.
         """
+        text = _END.sub("", text)
         return self.typed(text, tools) if self.typed is not None and tools else self.parse(text)
 
 

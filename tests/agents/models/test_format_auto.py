@@ -9,6 +9,7 @@ from faultgym.agents.models.local import LoadOptions
 from faultgym.agents.models.openai import policy_from
 from faultgym.agents.models.transformers import policy_from as hf_policy
 from faultgym.core.errors import UserError
+from faultgym.tools.types import ToolSpec
 
 SERVER = "@http://localhost:8000/v1?format=auto"
 
@@ -62,3 +63,11 @@ def test_a_hub_id_is_looked_up_in_the_cache_of_this_machine(tmp_path, monkeypatc
     assert policy_from(f"org/name{SERVER}", {}).format.name == "glm45"
     with pytest.raises(UserError, match="no chat template of org/other"):
         policy_from(f"org/other{SERVER}", {})
+
+
+@pytest.mark.parametrize("name", ["hermes", "qwen3_coder", "kimi_k2"])
+def test_a_server_is_asked_to_leave_the_marks_in_the_text_for_they_may_be_special_tokens(name):
+    look = (ToolSpec("look", "Look.", {"type": "object"}),)
+    for format, kept in ((name, True), ("server", False)):
+        policy = policy_from(f"m@http://localhost:8000/v1?format={format}", {})
+        assert (b'"skip_special_tokens":false' in policy.tail(look)) is kept

@@ -206,3 +206,13 @@ def test_values_have_the_types_of_the_tools_schema_and_are_texts_without_one():
     written = "<function=look><parameter=order>7</parameter><parameter=by>7</parameter></function>"
     assert FORMATS["qwen3_coder"].read(written, TOOLS).tool_calls[0].arguments == {"order": 7, "by": "7"}
     assert FORMATS["qwen3_coder"].parse(written).tool_calls[0].arguments == {"order": "7", "by": "7"}
+
+
+@pytest.mark.parametrize("name", sorted({format.name for format in FORMATS.values()}))
+def test_a_token_that_ends_turns_is_no_part_of_them(name):
+    format = FORMATS[name]
+    for end in ("<|im_end|>", "</s>", "<|eot_id|>\n", "<｜end▁of▁sentence｜>"):
+        assert format.read("Done." + end) == Turn("Done.")
+        written = format.write(Turn("", FORMATS["hermes"].parse(f"<tool_call>{CALL}</tool_call>").tool_calls))
+        turn = format.read(written + end, TOOLS)
+        assert (turn.text, [(c.name, c.arguments) for c in turn.tool_calls]) == ("", [LOOK])

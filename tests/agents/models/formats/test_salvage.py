@@ -1,5 +1,7 @@
 """Calls that a server has left in a text."""
 
+from dataclasses import replace
+
 import pytest
 from helpers.levels import examples
 from hypothesis import given, settings
@@ -85,3 +87,17 @@ def test_a_call_in_thoughts_without_a_text_is_read_and_one_before_an_answer_is_n
     assert (read.salvaged, read.finish_reason, read.reasoning) == (True, "tool_calls", thoughts)
     answer = Turn("It has shipped.", reasoning=thoughts)
     assert with_calls_left(answer, "hermes") is answer
+
+
+def test_a_turn_that_a_server_gives_back_whole_over_one_broken_call_keeps_its_good_ones():
+    text, calls = calls_in_text(f"Both. <tool_call>{{oops</tool_call><tool_call>{CALL}</tool_call>", None)
+    assert text == "Both."
+    assert [(call.name, call.arguments) for call in calls] == [("", None), ("look", {"order": "7"})]
+
+
+def test_a_format_of_another_package_is_known_by_its_marks_too():
+    mine = replace(FORMATS["longcat"], name="mine", marks=("<longcat_tool_call>", "@@call"))
+    assert calls_in_text("@@call", None) is None
+    with FORMATS.holding("mine", mine):
+        assert calls_in_text("@@call", None) == ("", (ToolCall("", "", None, "@@call"),))
+    assert calls_in_text("@@call", None) is None
