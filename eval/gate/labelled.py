@@ -101,7 +101,7 @@ def played(row: JSON, where: str) -> Episode:
         task = task_by_id(row["task"])
     except TaskError as error:
         raise UserError(f"{where}: {error}") from None
-    episode = Episode(task, schedule_for(task, row["faults"], row["fault_seed"]))
+    episode = Episode(task, schedule_for(task, row["faults"], row["fault_seed"]), answers=row.get("answers", "text"))
     for step, turn in enumerate(row["turns"]):
         calls = tuple(_call(f"c{step}_{n}", *call) for n, call in enumerate(turn.get("calls", ())))
         episode.step(Turn(turn.get("text", ""), calls, confidence=turn.get("confidence")))
