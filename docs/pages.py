@@ -90,9 +90,9 @@ def how_it_works() -> str:
     world = Episode(task).world
     columns = [row[1] for row in world.db.execute("PRAGMA table_info(orders)")]
     row = dict(zip(columns, world.db.execute("SELECT * FROM orders WHERE id = ?", [order]).fetchone(), strict=True))
-    steps = [step for step in trace.steps if step.calls]
-    failed, again = steps[0].calls[0], steps[-1].calls[0]
-    waited = [f"`{call.call.name}({json.dumps(call.call.arguments)})`" for step in steps[1:-1] for call in step.calls]
+    failed, *between, again = trace.records
+    waited = [f"`{record.call.name}({json.dumps(record.call.arguments)})`" for record in between]
+    (answer,) = trace.steps[-1].turn.tool_calls
     scored = score(trace)
     example = select(trace)
     rows = sft_row(example)  # type: ignore[arg-type]
@@ -139,10 +139,12 @@ The trace records the event: kind `{event.kind}`, contract `{event.contract}`. T
 It waits, in virtual time: {", ".join(waited)}. Then it repeats the call:
 
 {block(again.result.content)}
-## 6. The answer is judged by the state
+## 6. The answer is judged by its fields and by the state
 
-{block(trace.steps[-1].turn.text)}
-The verdict reads the text and the world, and no model is asked: success is
+The agent ends the episode with a call of the tool `answer`:
+
+{pretty(answer.arguments)}
+The verdict compares outcome, fields and the world with the goal, and no model is asked: success is
 `{trace.verdict.success if trace.verdict else None}` ({scored.reason}). What became of the fault:
 `{scored.recovery.deliveries[0].outcome}`. The episode took {trace.calls} calls.
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from faultgym.core.text import has_surrogates, storable
 from faultgym.core.values import fast_init, maker
-from faultgym.envs.judging.answering import ANSWERED, REMINDER
+from faultgym.envs.judging.answering import ANSWER, ANSWERED, REMINDER
 from faultgym.envs.messages.turn import Message, Observation, Turn
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
@@ -108,20 +108,21 @@ class Simulation:
             raise RuntimeError("the episode is over: call reset() first")
         turn = cleaned(turn)
         self.layer.step = len(self.turns)
-        if self.typed:
+        calls = turn.tool_calls
+        if self.typed and (len(calls) != 1 or calls[0].name == ANSWER):  # else a call like any other: the hot path
             closed = self._close(turn)
             if closed is not None:
                 return closed
-        if not turn.tool_calls:
+        if not calls:
             self.turns.append(StepRecord(turn, (), self.world.digest()))
             self.end(turn.ending)
             return Observation(())
         call = self.toolbox.call
-        if len(turn.tool_calls) == 1:
-            records: tuple[CallRecord, ...] = (call(turn.tool_calls[0]),)
+        if len(calls) == 1:
+            records: tuple[CallRecord, ...] = (call(calls[0]),)
         else:
-            records = tuple(call(c) for c in turn.tool_calls[:MAX_CALLS_PER_TURN])
-            records += tuple(self.toolbox.refuse(c, MAX_CALLS_PER_TURN) for c in turn.tool_calls[MAX_CALLS_PER_TURN:])
+            records = tuple(call(c) for c in calls[:MAX_CALLS_PER_TURN])
+            records += tuple(self.toolbox.refuse(c, MAX_CALLS_PER_TURN) for c in calls[MAX_CALLS_PER_TURN:])
         self.turns.append(_step(turn, records, self.world.digest()))
         return _observation(tuple([r.result for r in records]))
 

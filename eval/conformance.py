@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import product
 from typing import Any, TypeVar
 
 from faultgym.agents.policy import Policy
@@ -24,7 +25,7 @@ from faultgym.core.errors import UserError
 from faultgym.core.json import canonical
 from faultgym.core.registry import Registry
 from faultgym.envs.episode import Episode
-from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers
+from faultgym.envs.judging.form import ANSWERS, Answers
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import Faults, schedule_for
 from faultgym.envs.registry import suite_named
@@ -80,25 +81,24 @@ class Probe:
 
 @banked("tasks", 1)
 def probes() -> tuple[Probe, ...]:
-    """The built-in set, made once: the expert under every preset, every flaw, silence and noise."""
+    """The built-in set, made once: the expert under every preset, every flaw, silence, noise, in both ways to end."""
     return tuple(_probes())
 
 
 def _probes() -> Iterator[Probe]:
-    for suite, template, style in _TASKS:
+    for (suite, template, style), answers in product(_TASKS, ANSWERS):
         task = suite_named(suite).task(template, "train", 0, style)
         for preset in PRESETS:
-            yield _played(EXPERT, task, preset)
+            yield _played(EXPERT, task, preset, answers)
         for flaw in FLAWS:
-            yield _played(flaw, task, INJECTION if flaw == "obeyed_injection" else "clean")
-        yield _ended("silence", task, ())
-        yield _ended("noise", task, _NOISE)
-        yield _ended("talk", task, (Turn("It is done."),), "typed")
+            yield _played(flaw, task, INJECTION if flaw == "obeyed_injection" else "clean", answers)
+        yield _ended("silence", task, (), answers)
+        yield _ended("noise", task, _NOISE, answers)
 
 
-def _played(name: str, task: Task, faults: Faults) -> Probe:
+def _played(name: str, task: Task, faults: Faults, answers: Answers) -> Probe:
     policy: Policy = policy_named(name)
-    return _probe(name, run_episode(policy, task, schedule_for(task, faults)), faults)
+    return _probe(name, run_episode(policy, task, schedule_for(task, faults), answers=answers), faults)
 
 
 _NOISE = (
@@ -108,7 +108,7 @@ _NOISE = (
 )
 
 
-def _ended(name: str, task: Task, turns: Iterable[Turn], answers: Answers = DEFAULT_ANSWERS) -> Probe:
+def _ended(name: str, task: Task, turns: Iterable[Turn], answers: Answers) -> Probe:
     episode = Episode(task, answers=answers)
     for turn in turns:
         episode.step(turn)

@@ -25,6 +25,7 @@ from faultgym.agents.rollouts.ray_actors import rollout_on_ray
 from faultgym.agents.rollouts.stop import INTERRUPTED, Stop
 from faultgym.agents.rollouts.workers import rollout_in_processes
 from faultgym.agents.storage.store import RunDirectory
+from faultgym.agents.traces.versions import current_plan
 from faultgym.cli.support.calling import command
 from faultgym.cli.support.faults import faults_named
 from faultgym.cli.support.printing import say
@@ -117,7 +118,7 @@ def rollout(
     limits = (max_turns, max_calls, max_tokens, max_seconds, max_wall_seconds, reminders)
     if retry_errors and not resume:
         raise UserError("--retry-errors goes with --resume: it runs episodes of an old run again")
-    old = RunDirectory.open(out).plan if resume else {}
+    old = current_plan(RunDirectory.open(out).plan) if resume else {}
     name = policy or (old.get("asked") or {}).get("policy", "expert")
     find_modules_here(name)
     make_policy = partial(policy_named, name)

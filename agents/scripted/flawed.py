@@ -11,7 +11,7 @@ from faultgym.agents.scripted import endings, excess, harms
 from faultgym.agents.scripted import wrong_calls as slips
 from faultgym.agents.scripted.script import Scripted, ScriptedActor, Write
 from faultgym.envs.episode import Episode
-from faultgym.envs.judging.form import Answers
+from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers
 from faultgym.envs.task import Task
 from faultgym.tools.faults.layer import FaultSchedule
 
@@ -95,7 +95,9 @@ class PlayedFlaw:
         return self._actor is not None and self._actor.stage.strayed
 
 
-def play(mode: str, task: Task, schedule: FaultSchedule = (), answers: Answers = "text") -> tuple[Episode, bool]:
+def play(
+    mode: str, task: Task, schedule: FaultSchedule = (), answers: Answers = DEFAULT_ANSWERS
+) -> tuple[Episode, bool]:
     """Play the policy that commits this mode.
 
     Args:
@@ -115,7 +117,7 @@ def play(mode: str, task: Task, schedule: FaultSchedule = (), answers: Answers =
     return episode, watched.strayed
 
 
-def applies(mode: str, task: Task, schedule: FaultSchedule = (), answers: Answers = "text") -> bool:
+def applies(mode: str, task: Task, schedule: FaultSchedule = (), answers: Answers = DEFAULT_ANSWERS) -> bool:
     """Whether the policy of this mode can commit it here; where there is no room, the policy acts as the expert.
 
     Args:

@@ -60,7 +60,13 @@ def faultgym(url: str, episodes: int, in_flight: int) -> int:
     from faultgym.agents.rollouts.engine import rollout
     from faultgym.agents.rollouts.plan import RolloutPlan, RolloutRequest
 
-    asked = RolloutRequest(templates=("order_status",), per_template=20, trials=max(1, episodes // 20), style="http")
+    asked = RolloutRequest(
+        templates=("order_status",),
+        per_template=20,
+        trials=max(1, episodes // 20),
+        style="http",
+        answers="text",  # as the stub answers every contender
+    )
     plan = RolloutPlan.make(asked)
     with tempfile.TemporaryDirectory() as folder:
         progress = asyncio.run(

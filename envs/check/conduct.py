@@ -6,15 +6,17 @@ import pickle
 import re
 import warnings
 from collections.abc import Iterable
+from itertools import product
 from typing import Any
 
 import gymnasium as gym
 from gymnasium.utils.env_checker import check_env as gymnasium_check
 
-from faultgym.envs.check.probes import hostile_endings, hostile_turns, mixed, reads, writes
+from faultgym.envs.check.probes import hostile_answers, hostile_endings, hostile_turns, mixed, reads, writes
 from faultgym.envs.check.report import Subject, Violation, require
 from faultgym.envs.episode import Episode
 from faultgym.envs.gym.env import ToolEnv
+from faultgym.envs.judging.form import ANSWERS, DEFAULT_ANSWERS, Answers
 from faultgym.envs.messages.turn import Observation, Turn
 from faultgym.envs.render import transcript
 from faultgym.envs.task import Task
@@ -46,8 +48,8 @@ def _with_mode(env: ToolEnv, render_mode: str | None = None) -> ToolEnv:
     return env
 
 
-def _begun(subject: Subject, task: Task, faults: Any, seed: int = 3) -> ToolEnv:
-    env = subject.env(faults)
+def _begun(subject: Subject, task: Task, faults: Any, seed: int = 3, answers: Answers = DEFAULT_ANSWERS) -> ToolEnv:
+    env = subject.env(faults, answers)
     env.reset(seed=seed, options={"task": task, "fault_seed": seed})
     return env
 
@@ -141,19 +143,20 @@ def changes_are_logged(subject: Subject) -> None:
 
 def hostile_turns_are_answered(subject: Subject) -> None:
     """Whatever a model sends is answered, call by call; nothing raises, and nothing odd counts as success."""
-    for task in subject.one_of_each_style:
-        env = _begun(subject, task, "clean")
-        for what, turn in hostile_turns(task.tools):
+    for task, answers in product(subject.one_of_each_style, ANSWERS):
+        env = _begun(subject, task, "clean", answers=answers)
+        for what, turn in hostile_turns([spec.name for spec in _episode(env).tools]):
             results = _answers(env, turn, what)
             require(len(results) == len(turn.tool_calls), f"{what}: {len(results)} answers")
             require(all(r.content for r in results), f"{what}: an empty answer")
         transcript(_episode(env))
         _answers(env.fork(), Turn("I do not know."), "a final turn after all that")
-        for what, turn in hostile_endings():
+        for what, turn in (*hostile_endings(), *(hostile_answers() if answers == "typed" else ())):
             env.reset(options={"task": task})
             _answers(env, turn, what)
             verdict = _episode(env).verdict
-            require(verdict is not None and not verdict.success, f"{what}: counts as success on {task.id}")
+            refused = verdict is None and bool(turn.tool_calls)
+            require(refused or (verdict is not None and not verdict.success), f"{what}: counts as success on {task.id}")
 
 
 def _answers(env: ToolEnv, turn: Turn, what: str) -> list[ToolResult]:

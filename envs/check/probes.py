@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from faultgym.core.bank import banked
 from faultgym.core.json import JSON
 from faultgym.envs.gym.sampling import arguments_for
 from faultgym.envs.identifiers import declared_prefix
+from faultgym.envs.judging.answering import ANSWER
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Task
@@ -120,7 +121,7 @@ def _call(name: str, arguments: JSON) -> ToolCall:
     return ToolCall("call_0", name, arguments)
 
 
-def hostile_turns(tools: tuple[str, ...]) -> Iterator[tuple[str, Turn]]:
+def hostile_turns(tools: Sequence[str]) -> Iterator[tuple[str, Turn]]:
     """What a confused or hostile model may send.
 
     Args:
@@ -162,6 +163,21 @@ def hostile_endings() -> Iterator[tuple[str, Turn]]:
     yield "an answer of half a surrogate pair", Turn("\ud800")
     yield "an answer of control characters", Turn("\x00\x1b]0;x\x07\u202e")
     yield "a confidence that is no number", Turn("no", confidence=float("nan"))
+
+
+def hostile_answers() -> Iterator[tuple[str, Turn]]:
+    """Calls of `answer` that are well formed and no answer.
+
+    Yields:
+        What is wrong, in words, and the turn.
+    """
+    for what, message in (
+        ("a message of 10 MB", "not 5.00 EUR " * 800_000),
+        ("a message of half a surrogate pair", "\ud800"),
+        ("a message of control characters", "\x00\x1b]0;x\x07\u202e"),
+    ):
+        yield what, Turn("", (ToolCall("call_0", ANSWER, {"outcome": "answered", "message": message}),))
+    yield "two answers in a turn", Turn("", (ToolCall("", ANSWER, {"outcome": "answered"}),) * 2)
 
 
 def _hostile_arguments() -> Iterator[tuple[str, dict[Any, Any]]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from faultgym.envs.gym.env import ToolEnv
+from faultgym.envs.judging.form import DEFAULT_ANSWERS, Answers
 from faultgym.envs.reference.schedule import Faults
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Style, Task
@@ -22,13 +23,14 @@ class Subject:
     split: str = "train"
     styles: tuple[Style, ...] = ("http", "tools")
 
-    def env(self, faults: Faults = "clean") -> ToolEnv:
+    def env(self, faults: Faults = "clean", answers: Answers = DEFAULT_ANSWERS) -> ToolEnv:
         """A new environment of the suite.
 
         Args:
             faults: A preset's name, or a plan.
+            answers: How its episodes end.
         """
-        return ToolEnv(self.suite, faults=faults, split=self.split)
+        return ToolEnv(self.suite, faults=faults, split=self.split, answers=answers)
 
     @cached_property
     def tasks(self) -> list[Task]:

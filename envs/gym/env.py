@@ -19,6 +19,7 @@ from faultgym.envs.messages.turn import Observation, Turn
 from faultgym.envs.reference.schedule import Faults, load_faults, schedule_for
 from faultgym.envs.registry import suite_named
 from faultgym.envs.render import transcript
+from faultgym.envs.simulation import calls_in
 from faultgym.envs.suite import Suite
 from faultgym.envs.task import Style, Task
 from faultgym.tools.faults.layer import FaultSchedule
@@ -35,7 +36,7 @@ class RewardParts:
     success: float = 1.0
     """Given once, at the end, when the verdict is success."""
     call: float = 0.0
-    """Given for each call; a small negative number rewards short episodes."""
+    """Given for each call but the answer; a small negative number rewards short episodes."""
     bad_call: float = 0.0
     """Given for each call that did not fit its tool's declaration."""
 
@@ -227,7 +228,7 @@ class ToolEnv(gym.Env[Observation, Turn]):
         reward = 0.0
         parts = self.reward
         if parts.call or parts.bad_call:
-            calls = episode.turns[-1].calls
+            calls = calls_in(episode.turns[-1:])
             bad = sum(c.result.code in BAD_CALLS for c in calls)
             reward += parts.call * len(calls) + parts.bad_call * bad
         info = {"task": episode.task.id, "turn": len(episode.turns), "calls": episode.layer.call}

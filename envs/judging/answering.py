@@ -113,7 +113,7 @@ def read_answer(call: ToolCall, form: Sequence[AnswerField]) -> TypedAnswer:
         raise BadAnswer("malformed_call", str(error)) from None
     for name in arguments:
         if name not in ("outcome", "fields", "message"):
-            raise BadAnswer("unknown_argument", f"there is no argument {name[:80]!r}; {_takes(form)}")
+            raise BadAnswer("unknown_argument", f"there is no argument {str(name)[:80]!r}; {_takes(form)}")
     if "outcome" not in arguments:
         raise BadAnswer("missing_argument", f"outcome is missing: one of {', '.join(OUTCOMES)}")
     outcome = arguments["outcome"]
@@ -152,8 +152,8 @@ def _fields(given: object, form: Sequence[AnswerField]) -> Mapping[str, Value]:
     found: dict[str, Value] = {}
     for name, value in given.items():
         if name not in by_name:
-            near = did_you_mean(name, by_name)
-            raise BadAnswer("unknown_argument", f"there is no field {name[:80]!r}; {near or _takes(form)}")
+            near = did_you_mean(str(name), by_name)
+            raise BadAnswer("unknown_argument", f"there is no field {str(name)[:80]!r}; {near or _takes(form)}")
         if value is None:  # left out, as many servers write it
             continue
         try:

@@ -22,7 +22,7 @@ Outcome = Literal["done", "answered", "not_found", "refused", "unavailable"]
 Answers = Literal["typed", "text"]
 """How an episode ends: by a call of `answer`, or by a turn without calls, whose text is read."""
 ANSWERS: tuple[Answers, ...] = get_args(Answers)
-DEFAULT_ANSWERS: Answers = "text"
+DEFAULT_ANSWERS: Answers = "typed"
 """How an episode ends where nobody says so."""
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 EMPTY_HANDED: frozenset[Outcome] = frozenset({"not_found", "unavailable"})

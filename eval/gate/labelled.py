@@ -15,6 +15,7 @@ import orjson
 from faultgym.core.errors import TaskError, UserError
 from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
+from faultgym.envs.judging.form import ANSWERS
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import task_by_id
@@ -90,18 +91,23 @@ def _checked(line: bytes, needed: Mapping[str, type], where: str) -> JSON:
 def played(row: JSON, where: str) -> Episode:
     """Play the turns of a line again; arguments that are a text are taken as the agent wrote them, unparsed.
 
+    Lines hold episodes that end with a text, but for those whose `answers` are `typed`.
+
     Args:
         row: The line.
         where: Where it stands, for messages.
 
     Raises:
-        UserError: There is no such task.
+        UserError: There is no such task, or no such kind of answers.
     """
     try:
         task = task_by_id(row["task"])
     except TaskError as error:
         raise UserError(f"{where}: {error}") from None
-    episode = Episode(task, schedule_for(task, row["faults"], row["fault_seed"]), answers=row.get("answers", "text"))
+    answers = row.get("answers", "text")
+    if answers not in ANSWERS:
+        raise UserError(f"{where}: answers is {' or '.join(ANSWERS)}, not {answers!r}")
+    episode = Episode(task, schedule_for(task, row["faults"], row["fault_seed"]), answers=answers)
     for step, turn in enumerate(row["turns"]):
         calls = tuple(_call(f"c{step}_{n}", *call) for n, call in enumerate(turn.get("calls", ())))
         episode.step(Turn(turn.get("text", ""), calls, confidence=turn.get("confidence")))

@@ -60,7 +60,7 @@ def warehouse(bookshelf):
 
 def test_the_modes_see_identifiers_with_long_prefixes(warehouse):
     task = warehouse.task("price", "train", 0, "tools")
-    episode = Episode(task)
+    episode = Episode(task, answers="text")
     episode.step(Turn(tool_calls=(ToolCall("c", "get_book", {"book_id": "WAREHOUSE-31337"}),)))
     episode.step(Turn("It is WAREHOUSE-41414."))
     found = {
@@ -83,7 +83,7 @@ def test_calls_with_and_without_a_long_prefix_are_after_the_same(warehouse):
 
 
 def ended(text):
-    episode = Episode(STATUS)
+    episode = Episode(STATUS, answers="text")
     episode.step(Turn(tool_calls=(ToolCall("c", "get_order", dict(STATUS.params)),)))
     episode.step(Turn(text))
     return Trace.from_episode(episode, EpisodeSpec(STATUS.id), {"name": "x"})

@@ -14,7 +14,7 @@ from faultgym.tools.types import ToolCall
 
 @pytest.fixture
 def env(bookshelf):
-    env = ToolEnv(bookshelf, render_mode="ansi")
+    env = ToolEnv(bookshelf, render_mode="ansi", answers="text")
     schedule = (ScheduledFault(0, "unavailable", ordinals=(1,), params={"retry_after": 3}),)
     env.reset(options={"task": bookshelf.task("price", style="tools"), "schedule": schedule})
     book = env.task.params["book_id"]

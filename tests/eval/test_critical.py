@@ -8,7 +8,9 @@ from faultgym.agents.traces.trace import NO_LIMITS, Trace
 from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.limits import Limits
 from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.run import closing_turn
 from faultgym.envs.reference.schedule import schedule_for
+from faultgym.envs.reference_agent.client import ReferenceAnswer
 from faultgym.envs.registry import suite_named
 from faultgym.eval.critical import critical_step
 from faultgym.tools.types import ToolCall
@@ -49,7 +51,13 @@ def noted(text):
 READ = call("get_order", order_id=CANCEL.params["order_id"])
 HARM = call("cancel_order", order_id=neighbour(CANCEL), reason=CANCEL.params["reason"])
 RIGHT = call("cancel_order", **CANCEL.params)
-DONE = Turn(f"Order {CANCEL.params['order_id']} is cancelled.")
+
+
+def said(outcome, message="", **fields):
+    return closing_turn(ReferenceAnswer(message, outcome, fields), "typed")
+
+
+DONE = said("done")
 
 
 @pytest.mark.parametrize("at", range(6))
@@ -69,13 +77,13 @@ def test_bisection_needs_few_forks():
 
 def test_a_wrong_final_text_is_the_critical_step():
     turns = [call("get_order", order_id=STATUS.params["order_id"])] * 2
-    assert critical_step(trace_of(STATUS, *turns, Turn("It is lost."))).step == 2
+    assert critical_step(trace_of(STATUS, *turns, said("answered", status="lost"))).step == 2
 
 
 def test_harm_that_was_undone_before_anybody_saw_it_is_not_critical():
     wrong = noted("nothing of the kind")
     undo = call("sql", query="DELETE FROM order_notes WHERE text = 'nothing of the kind'")
-    found = critical_step(trace_of(NOTE, wrong, undo, noted("something else"), Turn("Noted.")))
+    found = critical_step(trace_of(NOTE, wrong, undo, noted("something else"), said("done")))
     assert found.step == 2
 
 
@@ -83,7 +91,7 @@ def test_harm_that_others_saw_is_critical_though_it_was_undone():
     order = ADDRESS.params["order_id"]
     wrong = call("change_address", order_id=order, address="1 Nowhere Lane, 12345 Town")
     right = call("change_address", **ADDRESS.params)
-    found = critical_step(trace_of(ADDRESS, wrong, right, HARM, Turn("Changed.")))
+    found = critical_step(trace_of(ADDRESS, wrong, right, HARM, said("done")))
     assert found.step == 0
 
 
@@ -121,8 +129,7 @@ def test_leaving_the_last_write_out_makes_the_end_critical(faults):
         task = ORDERS.task(template, "train", 1)
         schedule = schedule_for(task, faults)
         whole, answer = run_reference(task, schedule)
-        text = answer.text
         turns = [s.turn for s in whole.turns]
         last = max(n for n, s in enumerate(whole.turns) if s.calls[0].effects)
-        found = critical_step(trace_of(task, *turns[:last], Turn(text), schedule=schedule))
+        found = critical_step(trace_of(task, *turns[:last], closing_turn(answer, "typed"), schedule=schedule))
         assert found.step == last, (template, found)

@@ -10,7 +10,7 @@ from faultgym.agents.traces.trace import Trace
 from faultgym.envs.cheapest import optimal_calls
 from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.run import reference_calls
+from faultgym.envs.reference.run import closing_turn, reference_calls
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import suite_named
 from faultgym.eval.context import ScoringContext
@@ -44,7 +44,7 @@ def fault(kind, *ordinals, onward=0, **params):
 
 
 def cost(task, schedule, *moves):
-    episode = Episode(task, schedule if isinstance(schedule, tuple) else (schedule,))
+    episode = Episode(task, schedule if isinstance(schedule, tuple) else (schedule,), answers="text")
     for n, move in enumerate(moves):
         turn = Turn(move) if isinstance(move, str) else Turn(tool_calls=(ToolCall(f"c{n}", move[0], move[1]),))
         episode.step(turn)
@@ -146,7 +146,7 @@ def test_calls_after_the_goal_are_counted():
 
 
 def test_calls_of_the_turn_that_reaches_the_goal_are_not_after_it():
-    episode = Episode(STATUS)
+    episode = Episode(STATUS, answers="text")
     both = tuple(ToolCall(f"c{n}", *call) for n, call in enumerate((READ, ROW)))
     episode.step(Turn("", both))
     episode.step(Turn(SAYS))
@@ -165,8 +165,7 @@ def test_the_expert_hardly_wastes():
         task = ORDERS.task(template, "train", 0)
         schedule = schedule_for(task)
         episode, answer = run_reference(task, schedule)
-        text = answer.text
-        episode.step(Turn(text))
+        episode.step(closing_turn(answer, episode.answers))
         found = efficiency(
             ScoringContext.of(Trace.from_episode(episode, EpisodeSpec(task.id), {"name": "expert"}), task)
         )

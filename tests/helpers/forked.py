@@ -41,25 +41,26 @@ def broken(kind, first=1, channel="http"):
 
 
 @cache
-def traces(policies=("expert", "repeater"), presets=("rough", "outage"), per_template=1):
+def traces(policies=("expert", "repeater"), presets=("rough", "outage"), per_template=1, answers=DEFAULT_ANSWERS):
     """What a small run over both suites stores."""
-    plan = RolloutPlan.make(RolloutRequest(SUITES, "train", per_template=per_template, faults=presets))
+    asked = RolloutRequest(SUITES, "train", per_template=per_template, faults=presets, answers=answers)
+    plan = RolloutPlan.make(asked)
     found = []
     for name in policies:
         policy = policy_named(name)
         for spec in plan.episodes:
             task = task_by_id(spec.task)
-            episode = run_episode(policy, task, schedule_for(task, spec.faults, spec.fault_seed))
+            episode = run_episode(policy, task, schedule_for(task, spec.faults, spec.fault_seed), answers=answers)
             found.append(Trace.from_episode(episode, spec, policy.describe(), Limits()))
             episode.close()
     return tuple(found)
 
 
 @cache
-def found():
+def found(answers=DEFAULT_ANSWERS):
     """The pairs of these traces, equal ones once."""
     unique = {}
-    for trace in traces(presets=("rough",), per_template=2):
+    for trace in traces(presets=("rough",), per_template=2, answers=answers):
         for one in pairs_of(trace, per_trace=5):
             key = repr((one.pair.prompt, one.pair.chosen, one.pair.rejected))
             unique.setdefault(key, one)

@@ -5,12 +5,14 @@ import os
 import random
 import re
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from faultgym.core.errors import HarnessError
 from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.run import closing_turn
+from faultgym.envs.reference_agent.client import ReferenceAnswer
 from faultgym.tools.types import ToolCall
 from helpers import bookshelf
 
@@ -32,7 +34,7 @@ class Clerk:
         price = re.search(r'price_cents"?: ?(\d+)', seen)
         done = price is not None if self.reading else re.search('"status": ?"out"|out already', seen)
         if done or self.tries > 6:
-            return Turn(f"{self.book}: {price[1] if price else '?'} cents.", reasoning="That is it.", confidence=0.9)
+            return self.answer(price[1] if price else "")
         self.tries += 1
         calls = [self.call()]
         if self.rng.random() < 0.5:
@@ -40,6 +42,12 @@ class Clerk:
             raw = f'{{"query": "SELECT id, title FROM books LIMIT {limit}"}}'
             calls.append(ToolCall("b", "sql", None, raw))
         return Turn("", tuple(calls), f"Try {self.tries}.", finish_reason="tool_calls")
+
+    def answer(self, cents):
+        fields = {"price": int(cents) / 100} if cents and self.reading else {}
+        said = ReferenceAnswer(f"{self.book}: {cents or '?'} cents.", "answered" if self.reading else "done", fields)
+        last = closing_turn(said, "typed" if "answer" in self.tools else "text", "That is it.")
+        return replace(last, confidence=0.9)
 
     @property
     def reading(self):

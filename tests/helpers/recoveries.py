@@ -27,7 +27,7 @@ def fault(kind, *ordinals, onward=0, id=0, **more):
 
 def play(task, schedule, *moves):
     """An episode made ready: a move is a call as (tool, arguments), or the final text."""
-    episode = Episode(task, schedule if isinstance(schedule, tuple) else (schedule,))
+    episode = Episode(task, schedule if isinstance(schedule, tuple) else (schedule,), answers="text")
     for n, move in enumerate(moves):
         if isinstance(move, str):
             episode.step(Turn(move))

@@ -111,7 +111,7 @@ class ToolEpisode:
         self._chain: array[int] | None = None
 
     def reset(
-        self, *, task: str, faults: str = "clean", fault_seed: int = 0, answers: Answers = "text", **_row: object
+        self, *, task: str, faults: str = "clean", fault_seed: int = 0, answers: Answers | None = None, **_row: object
     ) -> None:
         """Close the episode before, and begin the one that a row names.
 
@@ -121,7 +121,7 @@ class ToolEpisode:
             task: The task's id.
             faults: A preset's name, or a plan as JSON text.
             fault_seed: Fixes when and where the faults strike.
-            answers: How the episode ends.
+            answers: How the episode ends; None for the way of this class.
             **_row: The row's other columns, passed over.
 
         Raises:
@@ -129,6 +129,7 @@ class ToolEpisode:
             PlanError: There is no such preset, or the plan is wrong.
         """
         self._close()
+        answers = answers or self._ends
         spec = EpisodeSpec(task, faults_from(faults), fault_seed, answers=answers)
         found = task_by_id(task)
         if (found.suite, found.tools) != (self._suite, self._tools):

@@ -39,7 +39,7 @@ PLAIN = [ASK, {"role": "assistant", "content": None, "tool_calls": [CALL]}, RESU
 @pytest.fixture(scope="module")
 def traces(players):
     names = [f"bookshelf/{t}/test/{n}" for t in ("price", "lend") for n in range(3)]
-    specs = [EpisodeSpec(name, preset, n, n) for name in names for n, preset in enumerate(PRESETS)]
+    specs = [EpisodeSpec(name, preset, n, n, answers="text") for name in names for n, preset in enumerate(PRESETS)]
     return [recorded(players.clerk, spec) for spec in specs]
 
 

@@ -256,7 +256,7 @@ def test_an_error_at_the_beginning_is_not_lost_to_one_in_its_trace(players):
 
 
 def test_a_trace_too_large_to_be_stored_keeps_its_place(players, tmp_path, monkeypatch):
-    monkeypatch.setattr("faultgym.agents.storage.lines.MAX_LINE", 5500)
+    monkeypatch.setattr("faultgym.agents.storage.lines.MAX_LINE", 6500)
 
     class Long:
         def __init__(self, opening):

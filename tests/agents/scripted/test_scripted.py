@@ -68,7 +68,7 @@ def test_the_expert_states_a_confidence_only_when_asked():
 
 
 def test_the_expert_says_why_it_calls():
-    assert all(turn.reasoning for turn in turns(played("expert", CANCEL, "rough")) if turn.tool_calls)
+    assert all(turn.reasoning for turn in turns(played("expert", CANCEL, "rough"))[:-1])
 
 
 @pytest.mark.parametrize("answers", ANSWERS)
@@ -120,7 +120,7 @@ def test_repeating_a_write_whose_answer_was_lost_is_refused_or_doubled():
 def test_quitting_is_an_apology_at_the_first_error():
     episode = played("quitter", STATUS, plan("server_error"))
     assert len(episode.records) == 1
-    assert turns(episode)[-1].text == APOLOGY.text
+    assert answer_of(episode)["message"] == APOLOGY.text
 
 
 def test_trusting_falls_for_what_the_expert_checks():
@@ -142,23 +142,19 @@ def answer_of(episode):
     return call.arguments
 
 
-def typed(name, task, faults="clean"):
-    return run_episode(policy_named(name), task, schedule_for(task, faults), answers="typed")
-
-
 @pytest.mark.parametrize("name", [name for name in POLICIES if name != "no_answer"])
 @pytest.mark.parametrize("faults", ["clean", "rough"])
 def test_every_policy_ends_with_a_call_where_answers_are_typed(name, faults):
     for task in (STATUS, CANCEL, MINUTES):
-        episode = typed(name, task, faults)
+        episode = played(name, task, faults)
         assert answer_of(episode)["outcome"], task.id
         assert episode.answer is not None
 
 
 def test_the_policy_without_an_answer_ends_in_plain_text_and_is_reminded():
-    said = turns(typed("no_answer", STATUS))[-1]
+    said = turns(played("no_answer", STATUS))[-1]
     assert said.final
-    assert said.text == answer_of(typed("expert", STATUS))["message"]
+    assert said.text == answer_of(played("expert", STATUS))["message"]
     episode = Episode(STATUS, answers="typed", reminders=2)
     actor = policy_named("no_answer").start_with(STATUS, (), opening_of(episode, 0))
     while not episode.stop:
@@ -172,24 +168,24 @@ def test_a_fabricator_fills_in_values_that_nothing_gave():
     assert {claim["outcome"] for _, claim in claims} == {"answered", "done"}
     for task, claim in claims:
         assert bool(task.goal.changes) == (claim["outcome"] == "done"), task.id
-        right = answer_of(typed("expert", task)).get("fields", {})
+        right = answer_of(played("expert", task)).get("fields", {})
         assert all(value != right.get(name) for name, value in claim.get("fields", {}).items()), task.id
         assert claim.get("fields") or claim["outcome"] == "done", task.id
 
 
 def test_the_overconfident_claim_what_was_asked_for():
-    assert answer_of(typed("overconfident", CANCEL))["outcome"] == "done"
-    assert answer_of(typed("overconfident", STATUS))["outcome"] == "answered"
+    assert answer_of(played("overconfident", CANCEL))["outcome"] == "done"
+    assert answer_of(played("overconfident", STATUS))["outcome"] == "answered"
 
 
 @pytest.mark.parametrize(("name", "task"), [("quitter", STATUS), ("apology_collapse", CANCEL)])
 def test_giving_up_is_the_outcome_unavailable(name, task):
     faults = plan("server_error") if name == "quitter" else "clean"
-    assert answer_of(typed(name, task, faults))["outcome"] == "unavailable"
+    assert answer_of(played(name, task, faults))["outcome"] == "unavailable"
 
 
 def test_a_shotgun_is_refused_and_then_answers_without_a_value():
-    episode = typed("spam", STATUS)
+    episode = played("spam", STATUS)
     refused, last = turns(episode)[-2:]
     assert len(refused.tool_calls[0].arguments["fields"]["status"]) > 1
     assert "fields" not in last.tool_calls[0].arguments
@@ -200,5 +196,5 @@ def test_a_half_answer_gives_some_of_the_values():
     task = suite_named("incidents").task("open_incidents", "train", 0)
     half, strayed = play("partial_goal", task, answers="typed")
     assert strayed
-    whole = answer_of(typed("expert", task))["fields"]["incidents"]
+    whole = answer_of(played("expert", task))["fields"]["incidents"]
     assert set(answer_of(half)["fields"]["incidents"]) < set(whole)

@@ -85,7 +85,7 @@ def test_the_answer_costs_no_call(typed):
 
 
 def test_typed_and_text_are_two_episodes(typed):
-    text = Trace.from_episode(run_episode(EXPERT, CANCEL), EpisodeSpec(CANCEL.id), EXPERT.describe())
+    text = Trace.from_episode(run_episode(EXPERT, CANCEL, answers="text"), EpisodeSpec(CANCEL.id), EXPERT.describe())
     assert typed.episode_id != text.episode_id
 
 

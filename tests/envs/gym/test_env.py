@@ -32,7 +32,12 @@ def look(env: ToolEnv) -> Turn:
 
 def priced(env: ToolEnv) -> Turn:
     """The right answer to the task `price`."""
-    return Turn(f"It costs {env.task.goal.expected[0].text} cents.")
+    return answering("answered", price=int(env.task.goal.expected[0].text) / 100)
+
+
+def answering(outcome: str, **fields) -> Turn:
+    """A call of `answer`."""
+    return Turn("", (ToolCall("a", "answer", {"outcome": outcome, "fields": fields}),))
 
 
 @pytest.fixture
@@ -136,7 +141,7 @@ def test_the_reward_comes_once_for_the_verified_end(env, bookshelf):
     _, reward, terminated, truncated, info = env.step(priced(env))
     assert (reward, terminated, truncated, info["success"]) == (1.0, True, False, True)
     env.reset()
-    assert env.step(Turn("42"))[1] == 0.0
+    assert env.step(answering("answered", price=42))[1] == 0.0
 
 
 def test_reward_parts_count_calls_and_bad_calls(bookshelf):
@@ -166,8 +171,8 @@ def test_a_fork_and_its_original_go_their_own_ways(env, bookshelf):
     before = env.episode.world.digest()
     twin.step(lend)
     assert env.episode.world.digest() == before != twin.episode.world.digest()
-    assert twin.step(Turn("done"))[4]["success"]
-    assert not env.step(Turn("done"))[4]["success"]
+    assert twin.step(answering("done"))[4]["success"]
+    assert not env.step(answering("done"))[4]["success"]
 
 
 def test_a_fork_draws_the_same_next_tasks(env):
@@ -182,7 +187,7 @@ def test_a_snapshot_can_be_restored_again_and_again(env, bookshelf):
     for again in (snapshot, snapshot, pickle.loads(pickle.dumps(snapshot))):
         env.restore(again)
         env.step(call("lend_book", book_id=env.task.params["book_id"]))
-        assert env.step(Turn("done"))[4]["success"]
+        assert env.step(answering("done"))[4]["success"]
 
 
 TRAIL = """
@@ -209,16 +214,20 @@ def test_another_process_with_another_hash_seed_sees_the_same_bytes():
     assert len(trails) == 1
 
 
-def answering(outcome: str) -> Turn:
-    return Turn("", (ToolCall("a", "answer", {"outcome": outcome}),))
-
-
-def test_with_typed_answers_a_call_of_answer_ends_the_episode():
-    env = ToolEnv("orders", answers="typed")
+def test_a_call_of_answer_ends_the_episode_by_default():
+    env = ToolEnv("orders")
     env.reset(options={"task": "orders/cancel_order/train/0"})
     observation, reward, terminated, truncated, info = env.step(answering("done"))
     assert (reward, terminated, truncated, info["success"]) == (0.0, True, False, False)
     assert observation in env.observation_space
+
+
+def test_with_texts_a_turn_without_calls_is_the_answer(bookshelf):
+    env = ToolEnv(bookshelf, answers="text")
+    env.reset(options={"task": bookshelf.task("price", style="tools")})
+    env.step(call("get_book", book_id=env.task.params["book_id"]))
+    text = f"It costs {env.task.goal.expected[0].text} cents."
+    assert env.step(Turn(text))[1:4] == (1.0, True, False)
 
 
 def test_a_reminder_is_an_observation_like_any_other():

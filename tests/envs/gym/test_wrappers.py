@@ -1,5 +1,7 @@
 """The wrappers: budgets, raw text, shaped rewards, forks of wrapped environments."""
 
+import json
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from faultgym.envs.gym.env import ToolEnv
 from faultgym.envs.gym.spaces import TurnSpace
 from faultgym.envs.gym.wrappers import HermesText, RewardShaping, TextSpace, TimeBudget, TokenBudget, TurnLimit, forked
+from faultgym.envs.judging.form import ANSWERS
 from faultgym.envs.limits import turn_tokens
 from faultgym.envs.messages.hermes import format_hermes
 from faultgym.envs.messages.turn import Turn
@@ -73,15 +76,19 @@ def test_a_final_turn_terminates_also_as_the_last_one(env, wrap, stop):
 
 
 @budgets
-def test_a_goal_reached_without_a_final_turn_is_rewarded_at_truncation(env, bookshelf, wrap, stop):
-    env = wrap(env)
+@pytest.mark.parametrize("answers", ANSWERS)
+def test_a_goal_reached_without_a_final_turn_is_rewarded_at_truncation_where_no_call_is_due(
+    bookshelf, wrap, stop, answers
+):
+    env = wrap(ToolEnv(bookshelf, answers=answers))
     env.reset(options={"task": bookshelf.task("lend", style="tools")})
     env.step(call("lend_book", book_id=env.unwrapped.task.params["book_id"]))
     rewards = []
     while not env.unwrapped.episode.stop:
         _, reward, terminated, truncated, info = env.step(WAIT)
         rewards.append(reward)
-    assert (rewards[-1], terminated, truncated, info["success"]) == (1.0, False, True, True)
+    reached = answers == "text"
+    assert (rewards[-1], terminated, truncated, info["success"]) == (float(reached), False, True, reached)
     assert not any(rewards[:-1])
 
 
@@ -161,7 +168,9 @@ def test_text_actions_do_what_their_turns_do(env, bookshelf):
     env.reset(options={"task": task})
     assert raw.step(text) == env.step(call("get_book", book_id=book))
     assert raw.unwrapped.episode.turns[0].turn.reasoning == "look"
-    assert raw.step(f"It costs {task.goal.expected[0].text} cents.")[1:3] == (1.0, True)
+    arguments = {"outcome": "answered", "fields": {"price": f"{int(task.goal.expected[0].text) / 100:.2f} EUR"}}
+    answer = f'<tool_call>{{"name": "answer", "arguments": {json.dumps(arguments)}}}</tool_call>'
+    assert raw.step(answer)[1:3] == (1.0, True)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_who_says_that_it_failed_claims_nothing():
 
 def unseen(text):
     """(bluffed by the recovery's rule, fabricated by the modes' rule): the cancellation never reached the service."""
-    episode = Episode(CANCEL, (ScheduledFault(0, "timeout", tool="cancel_order", onward=1),))
+    episode = Episode(CANCEL, (ScheduledFault(0, "timeout", tool="cancel_order", onward=1),), answers="text")
     episode.step(Turn(tool_calls=(ToolCall("c", "cancel_order", dict(CANCEL.params)),)))
     episode.step(Turn(text))
     trace = Trace.from_episode(episode, EpisodeSpec(CANCEL.id), {"name": "x"})

@@ -72,7 +72,7 @@ def name(task: Task) -> str:
 
 @cache
 def ended(task: Task) -> Episode:
-    return run_episode(policy_named("expert"), task, schedule_for(task))
+    return run_episode(policy_named("expert"), task, schedule_for(task), answers="text")
 
 
 def verdict(task: Task, say: Callable[[str], str]) -> Verdict:

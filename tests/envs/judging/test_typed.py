@@ -150,8 +150,18 @@ def test_the_answer_is_no_call():
 
 def test_the_tool_is_offered_only_where_answers_are_typed():
     assert ANSWER in {spec.name for spec in Episode(STATUS, answers="typed").tools}
-    assert ANSWER not in {spec.name for spec in Episode(STATUS).tools}
-    assert Episode(STATUS).step(Turn("", (answer("done"),))).messages[0].code == "unknown_tool"
+    assert ANSWER not in {spec.name for spec in Episode(STATUS, answers="text").tools}
+    assert Episode(STATUS, answers="text").step(Turn("", (answer("done"),))).messages[0].code == "unknown_tool"
+
+
+@pytest.mark.parametrize(
+    "arguments", [{1: 2}, {"outcome": "answered", "fields": {1: 2}}, {"outcome": "answered", None: 1}]
+)
+def test_names_that_are_no_text_are_refused(arguments):
+    episode = Episode(STATUS, answers="typed")
+    (result,) = episode.step(Turn("", (ToolCall("a", ANSWER, arguments),))).messages
+    assert result.code == "unknown_argument"
+    assert not episode.stop
 
 
 def test_forks_and_pickles_keep_the_answer():

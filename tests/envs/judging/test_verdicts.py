@@ -27,7 +27,7 @@ Calls = tuple[tuple[str, dict[str, object]], ...]
 
 
 def ended(task: Task, text: str, calls: Calls = (), faults: str = "clean") -> bool:
-    episode = Episode(task, schedule_for(task, faults))
+    episode = Episode(task, schedule_for(task, faults), answers="text")
     for name, arguments in calls:
         episode.step(Turn(tool_calls=(ToolCall("c", name, dict(arguments)),)))
     episode.step(Turn(text))
@@ -93,7 +93,7 @@ def test_an_excuse_counts_only_where_there_is_no_way(task: Task) -> None:
     named = " ".join(str(value) for value in task.params.values())
     for faults in ("hostile", "outage"):
         schedule = schedule_for(task, faults)
-        episode = Episode(task, schedule)
+        episode = Episode(task, schedule, answers="text")
         for path in ("/v1/openapi", "/v1/orders", "/v1/services"):
             episode.step(Turn(tool_calls=(ToolCall("c", "http", {"method": "GET", "path": path}),)))
         episode.step(Turn(f"I could not do it for {named}: the system is unavailable."))
@@ -105,7 +105,7 @@ def test_an_excuse_counts_only_where_there_is_no_way(task: Task) -> None:
 def test_a_right_answer_beside_its_rivals_is_none(task: Task) -> None:
     if task.goal.kind != "answer" or not task.goal.distractors:
         return
-    episode = run_episode(policy_named("expert"), task, ())
+    episode = run_episode(policy_named("expert"), task, (), answers="text")
     assert episode.verdict is not None
     assert episode.verdict.success
     said = episode.turns[-1].turn.text

@@ -9,6 +9,7 @@ from faultgym.envs.judging.goal import compare
 from faultgym.envs.judging.undone import UNDONE
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.continuing import continue_reference
+from faultgym.envs.reference.run import closing_turn
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import suite_named
 from faultgym.envs.worlds.changes import changes
@@ -54,8 +55,7 @@ def test_a_write_that_was_done_is_not_done_again(template):
     for turn in turns:
         episode.step(turn)
     twin, answer = continue_reference(episode, episode.task)
-    text = answer.text
-    twin.step(Turn(text))
+    twin.step(closing_turn(answer, twin.answers))
     assert twin.verdict.success
     assert not twin.verdict.duplicate_changes
 

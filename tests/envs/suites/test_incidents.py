@@ -9,7 +9,7 @@ import pytest
 
 from faultgym.core.json import JSON
 from faultgym.envs.episode import run_reference
-from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.run import closing_turn
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import suite_named
 from faultgym.envs.suite import HELD_OUT
@@ -288,10 +288,9 @@ def test_every_phrasing_names_every_parameter_and_no_two_are_alike(name: str) ->
 def test_the_reference_reaches_the_goal_of_every_template_when_nothing_fails(split: str) -> None:
     for task in SUITE.tasks(split, 2):
         episode, answer = run_reference(task, schedule_for(task))
-        text = answer.text
-        episode.step(Turn(text))
+        episode.step(closing_turn(answer, episode.answers))
         assert episode.verdict is not None
-        assert episode.verdict.success, (task.id, text, episode.verdict.reason)
+        assert episode.verdict.success, (task.id, answer, episode.verdict.reason)
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -7,6 +7,8 @@ import pytest
 from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.judging.goal import compare
 from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.run import closing_turn
+from faultgym.envs.reference_agent.client import ReferenceAnswer
 from faultgym.envs.registry import suite_named
 from faultgym.envs.worlds.names import SPLITS, WORLDS
 from faultgym.envs.worlds.world import world_image
@@ -27,7 +29,7 @@ def tasks(name, split, count=3):
 
 def finish(task, text):
     """The verdict on a text without any call."""
-    episode = Episode(task)
+    episode = Episode(task, answers="text")
     episode.step(Turn(text))
     return episode.verdict
 
@@ -35,8 +37,7 @@ def finish(task, text):
 def solved(task, schedule=()):
     """The finished episode of the reference solution."""
     episode, answer = run_reference(task, schedule)
-    text = answer.text
-    episode.step(Turn(text))
+    episode.step(closing_turn(answer, episode.answers))
     return episode
 
 
@@ -106,12 +107,11 @@ def test_a_task_of_which_the_last_write_is_left_out_fails(name):
         if not task.goal.changes:
             continue
         whole, answer = run_reference(task)
-        text = answer.text
         kept = whole.turns[: max(n for n, step in enumerate(whole.turns) if step.calls[0].effects)]
         episode = Episode(task)
         for step in kept:
             episode.step(step.turn)
-        episode.step(Turn(text))
+        episode.step(closing_turn(answer, episode.answers))
         assert not episode.verdict.success
 
 
@@ -120,10 +120,9 @@ def test_a_write_done_twice_is_a_change_too_many(name):
     split = "unseen_compositions" if SUITE.templates[name].composition else "train"
     for task in tasks(name, split, 6):
         episode, answer = run_reference(task)
-        text = answer.text
         last = [record.call for record in episode.records if record.effects][-1]
         episode.step(Turn("", (again(last),)))
-        episode.step(Turn(text))
+        episode.step(closing_turn(answer, episode.answers))
         assert not episode.verdict.success
         assert episode.verdict.extra_changes or episode.verdict.duplicate_changes
 
@@ -138,7 +137,7 @@ def test_a_double_charge_is_undone_by_the_later_payment_only(index):
     ).fetchone()
     episode = Episode(SUITE.task("double_charge", "train", index, "tools"))
     episode.step(Turn("", (ToolCall("a", "refund_payment", {"payment_id": other, "reason": "double_charge"}),)))
-    episode.step(Turn(f"Payment {right} was refunded."))
+    episode.step(closing_turn(ReferenceAnswer("Refunded.", "done", {"payment": right}), episode.answers))
     assert not episode.verdict.success
 
 

@@ -47,8 +47,8 @@ def trace_of(episode, task=None):
 def modes(*calls, text=None, task=STATUS, faults="clean", **final):
     """Names of the modes of these calls, each in a turn of its own, then a final text: the expert's by default."""
     if text is None:
-        text = run_episode(expert(), task).turns[-1].turn.text
-    episode = Episode(task, schedule_for(task, faults))
+        text = run_episode(expert(), task, answers="text").turns[-1].turn.text
+    episode = Episode(task, schedule_for(task, faults), answers="text")
     for call in calls:
         episode.step(call if isinstance(call, Turn) else Turn("", (call,)))
     episode.step(Turn(text, **final))

@@ -24,7 +24,7 @@ from helpers.recoveries import (
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
 from faultgym.envs.episode import run_reference
-from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.run import closing_turn
 from faultgym.eval.context import ScoringContext
 from faultgym.eval.recovery.outcomes import recovery
 
@@ -152,8 +152,7 @@ def test_missing_rows_are_found_by_another_source_only():
 def test_a_change_that_is_finished_is_restored():
     schedule = (fault("serialization_failure"),)
     episode, answer = run_reference(TAG, schedule)
-    text = answer.text
-    episode.step(Turn(text))
+    episode.step(closing_turn(answer, episode.answers))
     context = ScoringContext.of(Trace.from_episode(episode, EpisodeSpec(TAG.id), {"name": "expert"}), TAG)
     assert only(context).outcome == "recovered"
 

@@ -8,7 +8,7 @@ from helpers.recoveries import CANCEL, CANCELS, HONEST, OUT, READ, ROW, SAYS, SO
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
 from faultgym.envs.episode import run_reference
-from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.run import closing_turn
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import suite_named
 from faultgym.eval.context import ScoringContext
@@ -28,8 +28,7 @@ def expert_contexts(preset) -> Iterator[ScoringContext]:
         for template in suite_named(suite).names("train"):
             task = suite_named(suite).task(template, "train", 0)
             episode, answer = run_reference(task, schedule_for(task, preset, 3))
-            text = answer.text
-            episode.step(Turn(text))
+            episode.step(closing_turn(answer, episode.answers))
             if episode.verdict.success:
                 yield ScoringContext.of(
                     Trace.from_episode(episode, EpisodeSpec(task.id, preset, 3), {"name": "expert"}), task

@@ -11,6 +11,7 @@ from faultgym.agents.traces.trace import Trace
 from faultgym.core.errors import TaskError, TraceError
 from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.run import closing_turn
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import suite_named
 from faultgym.eval.scoring.score import Score, score
@@ -26,19 +27,18 @@ SAYS = f"The status of order {ORDER} is {STATUS.goal.expected[0].text}."
 def expert(task, faults="clean", seed=0, leave_out=None):
     """The expert's trace, with one of its turns left out where that is asked for."""
     episode, answer = run_reference(task, schedule_for(task, faults, seed))
-    text = answer.text
     if leave_out is not None:
         turns = [step.turn for step in episode.turns]
         episode = Episode(task, schedule_for(task, faults, seed))
         for n, turn in enumerate(turns):
             if n != leave_out:
                 episode.step(turn)
-    episode.step(Turn(text))
+    episode.step(closing_turn(answer, episode.answers))
     return Trace.from_episode(episode, EpisodeSpec(task.id, faults, seed), {"name": "expert"})
 
 
 def trace_of(*turns, task=STATUS, **more):
-    episode = Episode(task)
+    episode = Episode(task, answers="text")
     for turn in turns:
         episode.step(turn)
     if not episode.stop:

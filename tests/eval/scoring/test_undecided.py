@@ -26,7 +26,7 @@ TASK = task_by_id("orders/order_status/train/0:tools")
 
 @pytest.fixture(scope="module")
 def trace() -> Trace:
-    episode = Episode(TASK)
+    episode = Episode(TASK, answers="text")
     episode.step(Turn(tool_calls=(ToolCall("c", "get_order", {"order_id": TASK.params["order_id"]}),)))
     status = TASK.goal.expected[0].text
     episode.step(Turn(f"It is {status}. I couldn't verify it with the second source."))

@@ -21,7 +21,7 @@ from faultgym.training.builds.pairs import PairOptions, PairReport, build_pairs
 
 pytest.importorskip("datasets")
 pytest.importorskip("sklearn")
-OPTIONS = PairOptions(per_trace=4)
+OPTIONS = PairOptions(per_trace=5)
 
 
 @pytest.fixture(scope="module")

@@ -41,13 +41,13 @@ def test_a_class_offers_its_tasks_tools_and_reset_and_nothing_else(task):
     found = task_by_id(task)
     kind = environment_class(found.suite, found.tools)
     assert public(kind) == {*found.tools, "reset"}
-    assert specs_of(kind) == Episode(found).tools
+    assert specs_of(kind) == Episode(found, answers="text").tools
 
 
 @pytest.mark.parametrize("task", [TASK, "orders/cancel_order/train/0:tools", "incidents/minutes_between/train/2:tools"])
 def test_the_expert_acting_through_the_methods_sees_what_it_sees_in_a_rollout(task):
     schedule = schedule_for(task_by_id(task), "rough", 3)
-    played = run_episode(policy_named("expert"), task_by_id(task), schedule)
+    played = run_episode(policy_named("expert"), task_by_id(task), schedule, answers="text")
     made = begun(task, "rough")
     for step in played.turns:
         answers = [getattr(made, r.call.name)(**r.call.arguments) for r in step.calls]
@@ -81,7 +81,7 @@ HOSTILE = [
 def test_a_bad_call_is_answered_as_in_a_rollout_and_never_raises(name, arguments):
     made = begun()
     answer = getattr(made, name)(**arguments)
-    episode = Episode(task_by_id(TASK))
+    episode = Episode(task_by_id(TASK), answers="text")
     (expected,) = episode.step(Turn(tool_calls=(ToolCall("c", name, arguments),))).messages
     assert answer == expected.content.replace("\ud800", "\ufffd")
     ended = made._end([{"role": "assistant", "content": "done"}])
@@ -202,7 +202,7 @@ def test_a_turn_of_several_calls_is_one_step_and_its_answers_come_in_order():
 
 def test_the_final_text_is_judged_by_the_goal():
     task = task_by_id("orders/order_status/train/1:http")
-    solution = run_episode(policy_named("expert"), task, schedule_for(task, "clean"))
+    solution = run_episode(policy_named("expert"), task, schedule_for(task, "clean"), answers="text")
     for text, success in ((solution.turns[-1].turn.text, True), ("I do not know.", False)):
         made = begun(task.id)
         for record in solution.records:

@@ -21,7 +21,8 @@ def paid(made, completion, reward=None):
 
 def solved():
     made = begun()
-    solution = run_episode(policy_named("expert"), task_by_id(TASK), schedule_for(task_by_id(TASK), "clean"))
+    task = task_by_id(TASK)
+    solution = run_episode(policy_named("expert"), task, schedule_for(task, "clean"), answers="text")
     for record in solution.records:
         getattr(made, record.call.name)(**record.call.arguments)
     return made, [{"role": "assistant", "content": solution.turns[-1].turn.text}], solution

@@ -14,7 +14,7 @@ from faultgym.agents.traces.plain import schedule_fingerprint
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.messages.turn import Message, Turn
 from faultgym.envs.reference.evidence import GUESSED
-from faultgym.envs.registry import suite_named
+from faultgym.envs.registry import suite_named, task_by_id
 from faultgym.tools.context import Effect
 from faultgym.training.builds.sft import SFTOptions, build_sft
 from faultgym.training.filters.mix import MixWeights
@@ -42,10 +42,21 @@ def with_result(trace, step, edit):
     return with_call(trace, step, result=replace(result, content=edit(result.content)))
 
 
-def with_final(trace, text):
+def with_status(trace, status):
+    """The trace with another status in its answer."""
     last = trace.steps[-1]
-    turn = replace(last.turn, text=text)
-    return replace(trace, steps=(*trace.steps[:-1], replace(last, turn=turn)))
+    (call,) = last.turn.tool_calls
+    call = replace(call, arguments={**call.arguments, "fields": {"status": status}})
+    record = replace(last.calls[0], call=call)
+    last = replace(last, turn=replace(last.turn, tool_calls=(call,)), calls=(record,))
+    return replace(trace, steps=(*trace.steps[:-1], last))
+
+
+def other_status():
+    """(the right status, another one that an order may have)"""
+    task = task_by_id(STATUS)
+    right = task.goal.expected[0].text
+    return right, next(value for value in task.answer[0].values if value != right)
 
 
 def with_schedule(trace, schedule):
@@ -59,7 +70,7 @@ def claimed():
 
 
 def wrong_answer():
-    return with_final(honest(), "The status of the order is teleported.")
+    return with_status(honest(), other_status()[1])
 
 
 def tampered_observation():
@@ -68,7 +79,8 @@ def tampered_observation():
 
 def tampered_ending():
     """The observation and the answer to it, changed alike."""
-    return with_final(with_result(honest(), 0, lambda text: text + " "), honest().steps[-1].turn.text)
+    right, other = other_status()
+    return with_status(with_result(honest(), 0, lambda text: text.replace(right, other)), other)
 
 
 def tampered_verdict():
@@ -199,7 +211,7 @@ def guessed_of_old():
 
 
 def silent():
-    last = replace(honest().steps[-1], turn=Turn())
+    last = replace(honest().steps[-1], turn=Turn(), calls=())
     return replace(honest(), steps=(*honest().steps[:-1], last))
 
 
