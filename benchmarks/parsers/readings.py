@@ -18,6 +18,7 @@ WITH_THOUGHTS = {
     "qwen3_coder": "qwen3:Qwen3Parser",
     "seed_oss": "seed_oss:SeedOssParser",
     "glm45": "glm47_moe:Glm47MoeParser",
+    "gemma4": "gemma4:Gemma4Parser",
     "kimi_k2": "kimi_k2:KimiK2Parser",
     "minimax_m2": "minimax_m2:MinimaxM2Parser",
     "deepseek_v4": "deepseek_v4:DeepSeekV4Parser",
@@ -69,7 +70,7 @@ def readings(parser: str, text: str, tools: list[Any], **_: Any) -> list[Any]:
     if parser == "openai":
         tried("with thoughts", lambda: harmony(text, request))
         return found
-    if "think>" in text and parser in WITH_THOUGHTS:
+    if ("think>" in text or "<|channel>" in text) and parser in WITH_THOUGHTS:
         tried("with thoughts", with_thoughts)
     tried("whole", whole)
     tried("streamed", lambda: streamed(ToolParserManager.get_tool_parser(parser)(tokens, request.tools), text, request))

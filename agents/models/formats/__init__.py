@@ -45,8 +45,11 @@ _BUILTIN: dict[str, Format] = {
     "phi4_mini_json phi4": marked.PHI4,
     "xlam": XLAM,
     "functiongemma": gemma.FUNCTIONGEMMA,
+    "gemma4": gemma.GEMMA4,
     "nemotron_json": marked.NEMOTRON_JSON,
     "longcat": marked.LONGCAT,
+    "internlm": marked.INTERNLM,
+    "gigachat3": marked.GIGACHAT,
     "jamba hunyuan_a13b": marked.JAMBA,
 }
 """Names, the first vLLM's -> format."""

@@ -101,20 +101,32 @@ def read_kimi(text: str, tools: Tools) -> Turn:
         (ToolCall(id='functions.look:0', name='look', arguments={'order': 7}, raw=''),)
     """
     reasoning, rest = thoughts_before(text, THINK, KIMI_SECTION, KIMI)
-    head, *pieces = rest.split(KIMI)
-    texts, calls = [head], list[ToolCall]()
-    for piece in pieces:
-        header, mark, inside = piece.partition(KIMI_ARGUMENTS)
-        named = _HEADER.match(header)
-        value = value_at(inside) if mark else None
-        if named is None or value is None or not isinstance(value[0], dict):
-            broken, _, behind = (inside if mark else piece).partition(KIMI_END)
-            calls.append(ToolCall("", "" if named is None else named["name"], None, _SECTIONS.sub("", broken).strip()))
-        else:
-            calls.append(ToolCall(named["id"], named["name"], value[0]))
-            behind = inside[value[1] :].lstrip().removeprefix(KIMI_END)
-        texts.append(behind)
+    texts: list[str] = []
+    calls: list[ToolCall] = []
+    at = 0
+    while (start := rest.find(KIMI, at)) >= 0:
+        texts.append(rest[at:start])
+        call, at = _kimi_call(rest, start + len(KIMI))
+        calls.append(call)
+    texts.append(rest[at:])
     return turn_of([_SECTIONS.sub("", part) for part in texts], calls, reasoning, tools)
+
+
+def _kimi_call(text: str, begin: int) -> tuple[ToolCall, int]:
+    """(the call, the place behind it); a mark inside its JSON is part of it."""
+    ends = [place for mark in (KIMI, KIMI_END) if (place := text.find(mark, begin)) >= 0]
+    mark = text.find(KIMI_ARGUMENTS, begin, min(ends, default=len(text)))
+    named = _HEADER.match(text[begin:mark]) if mark >= 0 else None
+    inside = mark + len(KIMI_ARGUMENTS) if mark >= 0 else begin
+    value = value_at(text, inside) if named is not None else None
+    if named is not None and value is not None and isinstance(value[0], dict):
+        behind = after_space(text, value[1])
+        at = behind + len(KIMI_END) if text.startswith(KIMI_END, behind) else value[1]
+        return ToolCall(named["id"], named["name"], value[0]), at
+    end = min(ends, default=len(text))
+    raw = _SECTIONS.sub("", text[inside:end]).strip()
+    at = end + len(KIMI_END) if text.startswith(KIMI_END, end) else end
+    return ToolCall("", "" if named is None else named["name"], None, raw), at
 
 
 def write_kimi(turn: Turn) -> str:

@@ -17,7 +17,7 @@ Tools: TypeAlias = Sequence[ToolSpec]
 
 _END = re.compile(
     r"(?:<\|(?:im_end|eot_id|eom_id|eot|end|endoftext|end_of_text|user|observation)\|>|</s>|<end_of_turn>"
-    r"|<｜end▁of▁sentence｜>)\s*\Z"  # noqa: RUF001 - the model's own characters
+    r"|<｜end▁of▁sentence｜>|<turn\|>|<\|tool_response>)\s*\Z"  # noqa: RUF001 - the model's own characters
 )
 
 

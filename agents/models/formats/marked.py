@@ -77,6 +77,10 @@ PHI4 = _marked(
     own=(FUNCTOOLS,),
 )
 NEMOTRON_JSON = _marked("nemotron_json", Marks(("<TOOLCALL>",), "</TOOLCALL>"), "<TOOLCALL>")
+_ACTION = "<|action_start|><|plugin|>"
+INTERNLM = _marked("internlm", Marks((_ACTION,), "<|action_end|>"), f"{_ACTION}\n", each=True)
+_GIGACHAT = Marks(("<|function_call|>", "function call<|role_sep|>\n"), strict=False)
+GIGACHAT = _marked("gigachat3", _GIGACHAT, "<|function_call|>", each=True)
 JAMBA = _marked("jamba", Marks(("<tool_calls>",), "</tool_calls>"), "<tool_calls>")
 GRANITE_3 = Format(
     "granite",

@@ -10,6 +10,7 @@ from functools import partial
 
 from faultgym.agents.models.formats.format import Format, Tools
 from faultgym.agents.models.formats.scan import arguments_text, json_list, turn_of
+from faultgym.agents.models.formats.values import typed_call
 from faultgym.core.jsontext import value_at
 from faultgym.envs.messages.hermes import split_thoughts
 from faultgym.envs.messages.marked import calls_of
@@ -36,35 +37,46 @@ def read_mistral(text: str, tools: Tools) -> Turn:
     """
     begun = text.lstrip().startswith(THINK[0]) or THINK[1] in text
     reasoning, rest = split_thoughts(text, THINK, MARK) if begun else split_thoughts(text, calls=MARK)
-    head, *pieces = rest.replace("</s>", "").split(MARK)
-    texts, calls = [head], list[ToolCall]()
-    for piece in pieces:
-        found, behind = _piece(piece, tools)
-        calls.extend(found)
-        texts.append(behind)
-    if pieces and not calls:
-        calls.append(ToolCall("", "", None, ""))
-    return turn_of(texts, calls, reasoning)
-
-
-def _piece(piece: str, tools: Tools) -> tuple[list[ToolCall], str]:
-    """(the calls after one mark, the text behind them)."""
-    value = value_at(piece)
-    if value is not None and isinstance(value[0], dict | list):
-        return calls_of(value[0], piece[: value[1]].strip()), piece[value[1] :]
+    texts: list[str] = []
     calls: list[ToolCall] = []
     at = 0
-    while (named := _NAMED.match(piece, at)) is not None:
-        found = value_at(piece, named.end())
+    while (start := rest.find(MARK, at)) >= 0:
+        texts.append(rest[at:start])
+        found, at = _calls_at(rest, start + len(MARK), tools)
+        calls.extend(found)
+    texts.append(rest[at:])
+    if MARK in rest and not calls:
+        calls.append(ToolCall("", "", None, ""))
+    return turn_of([text.replace("</s>", "") for text in texts], calls, reasoning)
+
+
+def _calls_at(text: str, begin: int, tools: Tools) -> tuple[list[ToolCall], int]:
+    """(the calls after one mark, the place behind them); a mark inside their JSON is part of it."""
+    value = value_at(text, begin)
+    if value is not None and isinstance(value[0], dict | list):
+        return calls_of(value[0], text[begin : value[1]].strip()), value[1]
+    calls: list[ToolCall] = []
+    at = begin
+    while (named := _NAMED.match(text, at)) is not None:
+        found = value_at(text, named.end())
         if found is None or not isinstance(found[0], dict):
-            calls.append(ToolCall(named[2] or "", named[1], None, piece[named.end() :].strip()))
-            return calls, ""
-        calls.extend(turn_of("", [ToolCall(named[2] or "", named[1], found[0])], "", tools).tool_calls)
+            end = _end(text, named.end())
+            return [*calls, ToolCall(named[2] or "", named[1], None, text[named.end() : end].strip())], end
+        calls.append(typed_call(ToolCall(named[2] or "", named[1], found[0]), tools))
         at = found[1]
-    if calls or not piece.strip():
-        return calls, piece[at:]
-    name = re.match(r"\s*([\w.-]{1,80})\s*$", piece)
-    return [ToolCall("", "", None, piece.strip()) if name is None else ToolCall("", name[1], {})], ""
+    if calls:
+        return calls, at
+    end = _end(text, begin)
+    piece = text[begin:end].replace("</s>", "").strip()
+    if not piece:
+        return [], end
+    alone = re.fullmatch(r"[\w.-]{1,80}", piece) is not None
+    return [ToolCall("", piece, {}) if alone else ToolCall("", "", None, piece)], end
+
+
+def _end(text: str, at: int) -> int:
+    found = text.find(MARK, at)
+    return len(text) if found < 0 else found
 
 
 def write_list(turn: Turn) -> str:

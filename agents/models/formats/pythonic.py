@@ -29,23 +29,24 @@ def read_list(text: str) -> Turn:
         {'order': 7}
     """
     reasoning, rest = split_thoughts(text, calls="")
-    plain = _LLAMA.sub("", rest).strip()
+    plain = rest.strip().removeprefix("<|python_start|>").lstrip()
     if _BEGINS.match(plain) is None:
-        return turn_of(plain, (), reasoning)
+        return turn_of(_LLAMA.sub("", plain), (), reasoning)
     calls, behind = _listed(plain, 0)
-    return turn_of(plain[behind:], calls, reasoning)
+    return turn_of(_LLAMA.sub("", plain[behind:]), calls, reasoning)
 
 
 def read_lfm2(text: str) -> Turn:
     """The turn of a text whose lists of calls stand between LFM2's marks."""
     reasoning, rest = split_thoughts(text, calls=START)
-    head, *pieces = rest.split(START)
-    texts, calls = [head], list[ToolCall]()
-    for piece in pieces:
-        inside, behind = _listed(piece, 0)
+    texts: list[str] = []
+    calls: list[ToolCall] = []
+    at = 0
+    while (start := rest.find(START, at)) >= 0:
+        texts.append(rest[at:start].rpartition(END)[2])  # what stands before an end is an echo of the calls
+        inside, at = _listed(rest, start + len(START))
         calls.extend(inside)
-        after = piece[behind:].rpartition(END)[2] if END in piece[behind:] else piece[behind:]
-        texts.append(after)
+    texts.append(rest[at:].rpartition(END)[2])
     return turn_of(texts, calls, reasoning)
 
 

@@ -35,7 +35,7 @@ PLAIN = st.text(alphabet=" abcÄ語,.:;!?'\"\\/{}()=%\n\t-0", max_size=30)
 MARKED = PLAIN | st.sampled_from(
     ["</tool_call>", "<tool_call>", "[TOOL_CALLS]", "<|call|>", "a ]; b", '"}</x>', "<think>", "</think>", "]", "```"]
 )
-NO_MARKS = {"qwen3_coder", "seed_oss", "glm45", "minimax_m2", "deepseek_v32", "deepseek_v4", "functiongemma"}
+NO_MARKS = {"qwen3_coder", "seed_oss", "glm45", "minimax_m2", "deepseek_v32", "deepseek_v4", "functiongemma", "gemma4"}
 """Formats that write a text as it is, so that a mark in it would end it."""
 OTHERS = {"openai", "deepseek_v3", "deepseek_v31", "kimi_k2"}
 """Formats whose own marks do not stand among `MARKED`, and whose thoughts end with `</think>`."""
@@ -67,7 +67,8 @@ def calls(strings):
 
 
 def turns(name):
-    strings = PLAIN if name in NO_MARKS else MARKED
+    own = [*FORMATS[name].marks, "</tool_call>", "<|tool_call_end|>", "<|tool_calls_section_end|>"]
+    strings = PLAIN if name in NO_MARKS else MARKED | st.sampled_from(own).map("a {} b".format)
     said = st.text(alphabet="abcÄ語 ,.!?", max_size=20).map(str.strip)
     return st.builds(
         lambda text, called, thoughts: Turn(

@@ -23,6 +23,7 @@ TRL = Path(find_spec("trl").origin).parent / "chat_templates"
 TOLD = {
     "chatml": "hermes",  # ours
     "deepseekv3": "deepseek_v3",
+    "gemma4_v5": "gemma4",
     "glm4moe": "glm45",
     "gptoss": "openai",
     "lfm2_2_5": "lfm2",
@@ -35,6 +36,7 @@ TOLD = {
     "qwen3_6": "qwen3_coder",
 }
 MORE = {
+    "gemma4": "gemma4",
     "deepseek": "deepseek_v3",  # ours
     "lfm2_2_5_v2": "lfm2",
     "nemotron_3_5_lightning": "qwen3_coder",
