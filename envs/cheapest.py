@@ -40,28 +40,53 @@ def optimal_calls(task: Task, schedule: FaultSchedule, suite: Suite | None = Non
         >>> optimal_calls(task_by_id("orders/product_warranty/train/0"), ())
         1
     """
-    return _cheapest(suite or suite_named(task.suite), task, schedule)
+    return _cheapest(suite or suite_named(task.suite), task, schedule)[0]
+
+
+def cheapest_way(task: Task, schedule: FaultSchedule, suite: Suite | None = None) -> Choices | None:
+    """What the cheapest way decides, to be played again.
+
+    Args:
+        task: The task to solve.
+        schedule: The faults that may fire.
+        suite: The task's suite; by default the one registered under its name.
+
+    Returns:
+        The choices; None where no way is cheaper than the reference solution's own.
+    """
+    _, given, hopeless = _cheapest(suite or suite_named(task.suite), task, schedule)
+    return None if given is None else Choices(given, hopeless=hopeless)
 
 
 @banked("tasks", 16_384)
-def _cheapest(suite: Suite, task: Task, schedule: FaultSchedule) -> int:
-    best = reference_calls(task, schedule, suite)
+def _cheapest(suite: Suite, task: Task, schedule: FaultSchedule) -> tuple[int, tuple[int, ...] | None, bool]:
+    best, found = reference_calls(task, schedule, suite), None
     hopeless = task.goal.kind == "report" or not feasible(task, schedule, suite)
-    least = 1 if hopeless else _cheapest(suite, task, ()) if schedule else 0
+    least = 1 if hopeless else _cheapest(suite, task, ())[0] if schedule else 0
     waiting: deque[tuple[int, ...]] = deque([()])
     for _ in range(MAX_WAYS if schedule else 1):
         if not waiting or best <= least:
             break
         choices = Choices(waiting.popleft(), hopeless=hopeless)
         calls = _calls(suite, task, schedule, choices, best - 1)
-        best = best if calls is None else calls
+        if calls is not None:
+            best, found = calls, choices.given
         waiting.extend(choices.others())
-    return best
+    return best, found, hopeless
+
+
+class _Way(Episode):
+    """An episode of one way, which asks for what it says: to prove that it could know it takes longer than all else."""
+
+    __slots__ = ()
+
+    def _could_know(self) -> bool:
+        return True
 
 
 def _calls(suite: Suite, task: Task, schedule: FaultSchedule, choices: Choices, most: int) -> int | None:
     """The calls that count of one way; None where it needs more than `most`, or does not do the task."""
-    episode = Episode(task, schedule, suite=suite, answers="typed")
+    episode = _Way(task, schedule, suite=suite, answers="typed")
     try:
         answer = _played(episode, choices, most)
         if answer is None:

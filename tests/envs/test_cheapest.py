@@ -4,10 +4,14 @@ import pytest
 from helpers.levels import rest
 from helpers.shorter import EVERYTHING, STATEMENT, solution
 
-from faultgym.envs.cheapest import optimal_calls
-from faultgym.envs.reference.run import feasible, reference_calls
+from faultgym.envs.cheapest import cheapest_way, optimal_calls
+from faultgym.envs.episode import Episode
+from faultgym.envs.intents import intents, lookups
+from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.run import Reference, closing_turn, feasible, reference_calls
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.reference_agent.choices import Choices
+from faultgym.envs.reference_agent.client import ReferenceAnswer
 from faultgym.envs.registry import suite_named, suites
 from faultgym.tools.faults.plan import FaultPlan
 
@@ -54,6 +58,22 @@ def test_the_reference_never_needs_fewer_calls_than_are_enough(suite, template):
         for faults in ("clean", "rough", "hostile", "outage"):
             schedule = schedule_for(asked, faults, index)
             assert optimal_calls(asked, schedule) <= reference_calls(asked, schedule)
+
+
+@pytest.mark.parametrize(("suite", "template"), TEMPLATES)
+def test_the_cheapest_way_passes_the_whole_verdict(suite, template):
+    for faults in ("clean", "rough", "hostile", "outage"):
+        asked = task(suite, template)
+        schedule = schedule_for(asked, faults, 1)
+        choices = cheapest_way(asked, schedule)
+        episode = Episode(asked, schedule, answers="typed")
+        reference, text = Reference(asked, set(), episode.suite, choices), None
+        while not isinstance(move := reference.next(text, {spec.name for spec in episode.tools}), ReferenceAnswer):
+            text = episode.step(Turn(tool_calls=(move.call,))).messages[0].content
+        episode.step(closing_turn(move, "typed"))
+        assert episode.verdict.success, (faults, episode.verdict.reason)
+        looks = lookups(intents(episode.suite, episode.records), episode.records)
+        assert optimal_calls(asked, schedule) == len(episode.records) - (looks if choices is not None else 0)
 
 
 @pytest.mark.parametrize(
