@@ -70,7 +70,7 @@ def test_the_base_hardly_ever_sees_a_recovery():
 
 
 def test_every_template_of_the_recipes_is_demonstrated(rows):
-    told = {row["messages"][0]["content"].splitlines()[0] for row in rows}
+    told = {row["messages"][0]["content"].partition(".")[0] for row in rows}
     assert len(told) == len(RECIPES["tiny"].templates)
     assert len(rows) == 3 * sum(map(len, RECIPES["tiny"].templates.values()))
 
