@@ -20,7 +20,8 @@ REASONS = (
     ("phi4_mini_json", '": [', "vLLM ends the list of calls at the first bracket inside it, and loses the call"),
     ("phi4_mini_json", "", "a call without arguments, which vLLM takes for text"),
     ("qwen3_coder", "<function=", "the bracket of the tag is missing: vLLM makes the rest of the text the call's name"),
-    ("mistral", "", "words after the mark that are no name: vLLM calls a tool of that name, here it is malformed"),
+    ("gemma4", "<eos>", "a token that ends turns stands inside the call"),
+    ("gemma4", "", "the call is cut: vLLM calls with what is there, here it is malformed"),
 )
 """(format, what stands in the text, why we read it otherwise)."""
 

@@ -55,6 +55,7 @@ class Format:
         return self.typed(text, tools) if self.typed is not None and tools else self.parse(text)
 
 
+_BODY = {"type": "object", "properties": {"tags": {"type": "array"}, "n": {"type": ["null", "string"]}}}
 TOOLS = (
     ToolSpec("look", "Look.", {"type": "object", "properties": {"order": {"type": "integer"}}}),
     ToolSpec(
@@ -62,7 +63,7 @@ TOOLS = (
         "Ask.",
         {
             "type": "object",
-            "properties": {"method": {"type": "string"}, "path": {"type": "string"}, "body": {"type": "object"}},
+            "properties": {"method": {"type": "string"}, "path": {"type": "string"}, "body": _BODY},
         },
     ),
 )

@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from faultgym.agents.models.formats.format import Format, Tools
-from faultgym.agents.models.formats.scan import turn_of, written
-from faultgym.agents.models.formats.values import from_text, kinds, properties
+from faultgym.agents.models.formats.scan import WORDS, turn_of, written
+from faultgym.agents.models.formats.values import from_text, kinds, properties, typed
 from faultgym.core.json import JSON
 from faultgym.core.jsontext import after_space
 from faultgym.envs.messages.hermes import split_thoughts
@@ -35,19 +35,20 @@ class GemmaMarks:
     key: re.Pattern[str]
     bare: re.Pattern[str]
     """A value that is no text."""
-    texts_are_json: bool
-    """Whether a text that is JSON is read as JSON where no schema says otherwise."""
+    says_types: bool
+    """Whether a value that is no text is JSON, and so is a text that can be, where no schema says otherwise; else all
+    is text until a schema says otherwise. So vLLM has it."""
 
 
-def _marks(begin: str, ends: tuple[str, ...], quote: str, think: tuple[str, str], texts_are_json: bool) -> GemmaMarks:
+def _marks(begin: str, ends: tuple[str, ...], quote: str, think: tuple[str, str], says_types: bool) -> GemmaMarks:
     q = re.escape(quote)
     key = re.compile(rf"\s*(?:{q}(.*?){q}|([^\s:{{}}\[\],<]+))\s*:", re.DOTALL)
-    return GemmaMarks(begin, ends, quote, think, key, re.compile(r"[^,\]}<]*"), texts_are_json)
+    return GemmaMarks(begin, ends, quote, think, key, re.compile(r"[^,\]}<]*"), says_types)
 
 
 FUNCTION = _marks("<start_function_call>", ("<end_function_call>",), "<escape>", ("<think>", "</think>"), True)
 GEMMA_4 = _marks("<|tool_call>", ("<tool_call|>", "<turn|>"), '<|"|>', ("<|channel>thought", "<channel|>"), False)
-_HEAD = re.compile(r"\s*call:\s*([\w.-]{1,80})\s*\{")
+_HEAD = re.compile(r"\s*(?:call)?:\s*([\w.-]{1,80})\s*\{")
 _DEEP = 32
 
 
@@ -82,32 +83,43 @@ def _call(piece: str, tools: Tools, marks: GemmaMarks) -> tuple[ToolCall, str]:
     head = _HEAD.match(piece)
     inside, _, behind = piece.partition(marks.ends[0])
     if head is None:
-        return ToolCall("", "", None, inside.strip()), behind
+        words = re.sub(r"\A\s*(?:call)?:", "", inside).strip()
+        alone = behind or piece.endswith(marks.ends[0])
+        return ToolCall("", words, {}) if alone and WORDS.fullmatch(words) else _broken(inside), behind
     try:
         found, at = _members(piece, head.end(), 0, marks)
     except _Broken:
         return ToolCall("", head[1], None, inside.strip()), behind
     schemas = properties(tools, head[1])
-    arguments = {key: _typed(value, schemas.get(key), marks.texts_are_json) for key, value in found.items()}
+    arguments = {key: _typed(value, schemas.get(key), marks.says_types) for key, value in found.items()}
     left = piece[after_space(piece, at) :]
     end = next((end for end in marks.ends if left.startswith(end)), "")
     return ToolCall("", head[1], arguments), left.removeprefix(end)
+
+
+def _broken(inside: str) -> ToolCall:
+    return ToolCall("", "", None, inside.strip())
 
 
 class _Text(str):
     """A text that was written as one."""
 
 
-def _typed(value: Any, schema: Any, texts_are_json: bool) -> Any:
-    if isinstance(value, _Text):
-        if isinstance(schema, dict):
-            return from_text(str(value), kinds(schema))
-        return _json(str(value)) if texts_are_json else str(value)
+def _typed(value: Any, schema: Any, says_types: bool) -> Any:
+    if not says_types:
+        return typed(_plain(value), schema)
+    if not isinstance(value, _Text):
+        return _plain(value)
+    return from_text(str(value), kinds(schema)) if isinstance(schema, dict) else _json(str(value))
+
+
+def _plain(value: Any) -> Any:
+    """The value with its texts as texts."""
     if isinstance(value, dict):
-        return {key: _typed(item, None, False) for key, item in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_typed(item, None, False) for item in value]
-    return value
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, str) else value
 
 
 def _json(text: str) -> Any:
@@ -153,7 +165,7 @@ def _value(text: str, at: int, depth: int, marks: GemmaMarks) -> tuple[Any, int]
     bare = marks.bare.match(text, at)
     if bare is None or not bare[0].strip():
         raise _Broken
-    return _json(bare[0].strip()), bare.end()
+    return _json(bare[0].strip()) if marks.says_types else bare[0].strip(), bare.end()
 
 
 def _comma(text: str, at: int, close: str) -> int:

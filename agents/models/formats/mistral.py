@@ -9,7 +9,7 @@ import re
 from functools import partial
 
 from faultgym.agents.models.formats.format import Format, Tools
-from faultgym.agents.models.formats.scan import arguments_text, json_list, turn_of
+from faultgym.agents.models.formats.scan import WORDS, arguments_text, json_list, turn_of
 from faultgym.agents.models.formats.values import typed_call
 from faultgym.core.jsontext import value_at
 from faultgym.envs.messages.hermes import split_thoughts
@@ -70,8 +70,7 @@ def _calls_at(text: str, begin: int, tools: Tools) -> tuple[list[ToolCall], int]
     piece = text[begin:end].replace("</s>", "").strip()
     if not piece:
         return [], end
-    alone = re.fullmatch(r"[\w.-]{1,80}", piece) is not None
-    return [ToolCall("", piece, {}) if alone else ToolCall("", "", None, piece)], end
+    return [ToolCall("", piece, {}) if WORDS.fullmatch(piece) else ToolCall("", "", None, piece)], end
 
 
 def _end(text: str, at: int) -> int:

@@ -12,6 +12,8 @@ from faultgym.core.jsontext import value_at
 from faultgym.envs.messages.turn import Turn
 from faultgym.tools.types import ToolCall
 
+WORDS = re.compile(r"""[^\n\[\]{}<>"']{1,80}""")
+"""What stands alone where a call's name should: to vLLM a call of that name, which no tool has, without arguments."""
 _NAME = re.compile(r"\s*([\w.-]{1,80})\s*")
 
 

@@ -37,6 +37,11 @@ READINGS = [
     ("mistral", f"ok[TOOL_CALLS]look{SEVEN}[TOOL_CALLS]look{SEVEN}</s>", "ok", [LOOK, LOOK]),
     ("mistral", "[TOOL_CALLS]look", "", [("look", {})]),
     ("mistral", "[TOOL_CALLS]", "", [("", None)]),
+    ("mistral", "[TOOL_CALLS] not a name", "", [("not a name", {})]),
+    ("mistral", '[TOOL_CALLS] [{"name": "look"', "", [("", None)]),
+    ("gemma4", "<|tool_call>:look{order:7}<tool_call|>", "", [LOOK]),
+    ("gemma4", "<|tool_call>call:not a name<tool_call|>", "", [("not a name", {})]),
+    ("gemma4", '<|tool_call>call:look{by:<|"|>Ada', "", [("look", None)]),
     ("mistral", '[TOOL_CALLS]look[ARGS]{"order": ', "", [("look", None)]),
     # Hermes: `parameters`, a broken call beside a good one, the end mark inside a string
     ("hermes", '<tool_call>{"name": "look", "parameters": {"order": 7}}</tool_call>', "", [LOOK]),

@@ -53,14 +53,14 @@ def values(strings):
     )
 
 
-def calls(strings):
+def calls(strings, inner):
     given = {
         "order": st.integers(-(2**53), 2**53),
         "note": strings,
         "late": st.booleans(),
         "rate": st.floats(-1e9, 1e9),
-        "tags": st.lists(values(strings), max_size=2),
-        "body": st.dictionaries(st.sampled_from(["a", "b_c"]), values(strings), max_size=2),
+        "tags": st.lists(inner, max_size=2),
+        "body": st.dictionaries(st.sampled_from(["a", "b_c"]), inner, max_size=2),
     }
     look = st.fixed_dictionaries({}, optional=given).map(lambda arguments: ToolCall("", "look", arguments))
     return look | st.just(ToolCall("", "list.all-routes_2", {}))
@@ -75,7 +75,7 @@ def turns(name):
             text, tuple(called), thoughts, finish_reason="tool_calls" if called else "stop"
         ),
         said,
-        st.lists(calls(strings), max_size=3),
+        st.lists(calls(strings, strings if name == "gemma4" else values(strings)), max_size=3),
         said,
     )
 

@@ -125,7 +125,7 @@ LETTERS = st.text(alphabet=" abcÄ語,.:;!?(){}[]%-0", max_size=20).filter(lambd
 STRINGS = st.text(alphabet=" abcÄ語,.:;!?'\"\\/{}()[]%\n-0", max_size=20).filter(lambda s: s == s.strip())
 
 
-def arguments_of(strings):
+def arguments_of(strings, inner):
     return st.fixed_dictionaries(
         {},
         optional={
@@ -134,7 +134,7 @@ def arguments_of(strings):
             "rate": st.floats(-1e6, 1e6).map(lambda number: round(number, 3)),
             "late": st.booleans(),
             "tags": st.lists(strings, max_size=2),
-            "body": st.dictionaries(st.sampled_from(["a", "b_c"]), strings | st.integers(-9, 9), max_size=2),
+            "body": st.dictionaries(st.sampled_from(["a", "b_c"]), inner, max_size=2),
         },
     )
 
@@ -144,13 +144,12 @@ def test_a_models_template_tells_its_format_and_what_it_writes_is_read(name, tol
     format = format_told_by(template(name))
     assert format is FORMATS[told]
 
+    strings = LETTERS if name in PLAIN else STRINGS
+    inner = strings if name.startswith("gemma4") else strings | st.integers(-9, 9)  # it says types by the schema alone
+    several = st.lists(arguments_of(strings, inner), min_size=1, max_size=1 if name in ONE_CALL else 3)
+
     @settings(deadline=None, max_examples=examples(40))
-    @given(
-        st.lists(
-            arguments_of(LETTERS if name in PLAIN else STRINGS), min_size=1, max_size=1 if name in ONE_CALL else 3
-        ),
-        st.sampled_from(["", "I look."]),
-    )
+    @given(several, st.sampled_from(["", "I look."]))
     def check(arguments, text):
         said = Turn("" if name in NO_TEXT else text, tuple(ToolCall("", "look", given) for given in arguments))
         read = format.read(sampled(name, said), TOOLS)
