@@ -77,9 +77,7 @@ def test_a_final_turn_terminates_also_as_the_last_one(env, wrap, stop):
 
 @budgets
 @pytest.mark.parametrize("answers", ANSWERS)
-def test_a_goal_reached_without_a_final_turn_is_rewarded_at_truncation_where_no_call_is_due(
-    bookshelf, wrap, stop, answers
-):
+def test_a_goal_reached_without_a_final_turn_is_not_rewarded_at_truncation(bookshelf, wrap, stop, answers):
     env = wrap(ToolEnv(bookshelf, answers=answers))
     env.reset(options={"task": bookshelf.task("lend", style="tools")})
     env.step(call("lend_book", book_id=env.unwrapped.task.params["book_id"]))
@@ -87,8 +85,8 @@ def test_a_goal_reached_without_a_final_turn_is_rewarded_at_truncation_where_no_
     while not env.unwrapped.episode.stop:
         _, reward, terminated, truncated, info = env.step(WAIT)
         rewards.append(reward)
-    reached = answers == "text"
-    assert (rewards[-1], terminated, truncated, info["success"]) == (float(reached), False, True, reached)
+    verdict = None if answers == "text" else False  # no text says that the work is done, and none denies it
+    assert (rewards[-1], terminated, truncated, info["success"]) == (0.0, False, True, verdict)
     assert not any(rewards[:-1])
 
 
