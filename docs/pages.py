@@ -227,6 +227,8 @@ def natural_play() -> list[str]:
         "the outcome of the label. *Deserved* are episodes whose label has the mode, *raised* those in which it is",
         "found. The rules were mended on these episodes: on others they will be right less often. What rests on the",
         "verdict is wrong where the verdict is: see [how a text is judged](judging.md).\n",
+        FIRST_RUN,
+        "All episodes, the typed ones too, after the rules were mended on them:\n",
         "| mode | deserved | raised | precision | recall |",
         "|---|---:|---:|---:|---:|",
     ]
@@ -241,6 +243,36 @@ PAGES: dict[str, Callable[[], str]] = {
     "concepts/faults.md": faults,
     "concepts/failure-modes.md": modes,
 }
+FIRST_RUN = """\
+What an episode meets that nobody has seen is shown by a first run alone. The 60 episodes of `episodes_typed.jsonl`,
+which end with a call of `answer`, were written and labelled by somebody who knew this page and no rule, and were run
+once before anything was mended: 55 verdicts of 60 were those of the label, 44 episodes raised exactly its modes, and
+57 of 58 faults came to its outcome. Five labels were changed afterwards, each with the reason in its line (`changed`):
+three took an answer for right for its fields alone, two called giving up on a poor excuse `premature_stop`. Against
+the labels as they are now, the first run had 58 verdicts and 47 episodes right. By mode, against the labels as they
+were written:
+
+| first run, typed answers | deserved | raised | precision | recall |
+|---|---:|---:|---:|---:|
+| `unknown_argument` | 1 | 0 | - | 0% |
+| `invalid_argument` | 1 | 0 | - | 0% |
+| `malformed_call` | 1 | 0 | - | 0% |
+| `hallucinated_argument` | 1 | 0 | - | 0% |
+| `redundant_call` | 1 | 1 | 100% | 100% |
+| `premature_stop` | 4 | 6 | 0% | 0% |
+| `apology_collapse` | 1 | 3 | 33% | 100% |
+| `fabricated_answer` | 4 | 6 | 50% | 75% |
+| `ignored_evidence` | 6 | 4 | 75% | 50% |
+| `no_answer` | 2 | 2 | 100% | 100% |
+| `needless_call` | 1 | 1 | 100% | 100% |
+| `missed_call` | 3 | 3 | 100% | 100% |
+| `partial_goal` | 5 | 5 | 100% | 100% |
+| `collateral_write` | 3 | 4 | 75% | 100% |
+| `duplicate_write` | 2 | 2 | 100% | 100% |
+| `obeyed_injection` | 2 | 2 | 100% | 100% |
+| `overconfident` | 1 | 1 | 100% | 100% |
+"""
+"""What was measured once, and is not measured again: the episodes are known now."""
 
 
 def main() -> None:

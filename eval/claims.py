@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from faultgym.envs.judging import claims
 from faultgym.envs.judging.answers import Atom
-from faultgym.envs.judging.form import EMPTY_HANDED, Outcome, wanted_value
+from faultgym.envs.judging.form import EMPTY_HANDED, AnswerField, Outcome, wanted_value
 from faultgym.envs.judging.typed import fields_of_facts
 from faultgym.eval.context import ScoringContext
 
@@ -44,6 +46,29 @@ def abstains(context: ScoringContext) -> bool:
         return context.answer is not None and context.answer.outcome in EMPTY_HANDED
     text = context.text
     return bool(text) and (claims.claims_absence(text) or claims.claims_blocked(text))
+
+
+def wrong_values(context: ScoringContext) -> Iterator[tuple[str, AnswerField, list[Atom]]]:
+    """What a typed answer gives in place of a right value or beside it.
+
+    Args:
+        context: The episode.
+
+    Yields:
+        A wrong value, normalised, its field, and the facts that belong there.
+    """
+    answer, goal, form = context.answer, context.task.goal, context.task.answer
+    if answer is None:
+        return
+    facts: dict[AnswerField, list[Atom]] = {}
+    for atom, field in zip(goal.expected, fields_of_facts(goal, form), strict=True):
+        facts.setdefault(field, []).append(atom)
+    for field, atoms in facts.items():
+        right = {wanted_value(field, atom.text) for atom in atoms}
+        given = answer.fields.get(field.name, ())
+        for value in (given,) if isinstance(given, str) else given:
+            if value not in right:
+                yield value, field, atoms
 
 
 def lacking_facts(context: ScoringContext) -> list[Atom]:

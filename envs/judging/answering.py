@@ -85,11 +85,13 @@ class BadAnswer(ValueError):
     Args:
         code: The code of the result.
         text: What is wrong, for the model.
+        field: The argument or the field that it is about; empty where the call did not parse.
     """
 
-    def __init__(self, code: str, text: str):
+    def __init__(self, code: str, text: str, field: str = ""):
         super().__init__(text)
         self.code = code
+        self.field = field
 
 
 def read_answer(call: ToolCall, form: Sequence[AnswerField]) -> TypedAnswer:
@@ -113,15 +115,16 @@ def read_answer(call: ToolCall, form: Sequence[AnswerField]) -> TypedAnswer:
         raise BadAnswer("malformed_call", str(error)) from None
     for name in arguments:
         if name not in ("outcome", "fields", "message"):
-            raise BadAnswer("unknown_argument", f"there is no argument {str(name)[:80]!r}; {_takes(form)}")
+            raise BadAnswer("unknown_argument", f"there is no argument {str(name)[:80]!r}; {_takes(form)}", str(name))
     if "outcome" not in arguments:
-        raise BadAnswer("missing_argument", f"outcome is missing: one of {', '.join(OUTCOMES)}")
+        raise BadAnswer("missing_argument", f"outcome is missing: one of {', '.join(OUTCOMES)}", "outcome")
     outcome = arguments["outcome"]
     if outcome not in OUTCOMES:
-        raise BadAnswer("invalid_argument", f"outcome is one of {', '.join(OUTCOMES)}, not {repr(outcome)[:80]}")
+        said = f"outcome is one of {', '.join(OUTCOMES)}, not {repr(outcome)[:80]}"
+        raise BadAnswer("invalid_argument", said, "outcome")
     message = arguments.get("message")
     if message is not None and not isinstance(message, str):
-        raise BadAnswer("invalid_argument", "message is a text")
+        raise BadAnswer("invalid_argument", "message is a text", "message")
     return TypedAnswer(outcome, _fields(arguments.get("fields"), form), message or "")
 
 
@@ -147,7 +150,7 @@ def _fields(given: object, form: Sequence[AnswerField]) -> Mapping[str, Value]:
     if given is None:
         return {}
     if not isinstance(given, dict):
-        raise BadAnswer("invalid_argument", f"fields is an object: {_takes(form)}")
+        raise BadAnswer("invalid_argument", f"fields is an object: {_takes(form)}", "fields")
     by_name = {field.name: field for field in form}
     found: dict[str, Value] = {}
     for name, value in given.items():
@@ -159,7 +162,7 @@ def _fields(given: object, form: Sequence[AnswerField]) -> Mapping[str, Value]:
         try:
             found[name] = by_name[name].normalised(value)
         except ValueError as error:
-            raise BadAnswer("invalid_argument", f"the field {name} {error}") from None
+            raise BadAnswer("invalid_argument", f"the field {name} {error}", name) from None
     return found
 
 

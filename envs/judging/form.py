@@ -51,6 +51,8 @@ class AnswerField:
     """What an enum may be."""
     many: bool = False
     """Whether the answer is a set of such values, in any order."""
+    only: Outcome | None = None
+    """The outcome that alone goes with a value here, as the description says; beside another it is a false claim."""
 
     @property
     def schema(self) -> JSON:

@@ -16,6 +16,8 @@ from faultgym.envs.worlds.changes import Change, changes
 from faultgym.envs.worlds.world import World
 
 NO_ANSWER = "it ended without a call of answer"
+CONTRADICTED = "the answer contradicts itself: "
+"""How the reason of a verdict begins where a value does not go with the outcome."""
 
 
 def wanted_outcome(goal: Goal) -> Outcome:
@@ -151,6 +153,9 @@ def _judged(
         return Verdict(False, False, *parts, f"{len(missing)} of {len(goal.changes)} wanted changes were not made")
     if wrong:
         return Verdict(False, False, *parts, f"the answer gives {wrong[0]}, which is not the case")
+    stray = next((f.name for f in form if f.only not in (None, answer.outcome) and f.name in given), "")
+    if stray:
+        return Verdict(False, False, *parts, f"{CONTRADICTED}it says {answer.outcome}, and gives {stray} all the same")
     if lacking:
         return Verdict(False, False, *parts, f"the answer lacks {', '.join(lacking)}")
     return Verdict(True, False, *parts, "the goal was reached")

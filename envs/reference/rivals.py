@@ -207,7 +207,7 @@ class _Search:
                 ways: list[Statements] = []
                 if partner is not None:
                     ways.append((put(row, partner[-1]), put(partner, row[-1])))
-                values_there = dict.fromkeys([after[row[-1]], *_others(row[-1], values)])
+                values_there = dict.fromkeys([_apart(after[row[-1]], values), *_others(row[-1], values)])
                 ways += [(put(row, value),) for value in values_there]
                 found += filter(self.is_rival, ways)
                 if len(found) >= MOST:
@@ -353,8 +353,28 @@ def _inside(text: str) -> str:
 def _others(value: Any, values: Sequence[Any]) -> list[Any]:
     """Further values for a row: all of a few, and the neighbour of a number or date, which no range tells from it."""
     few = [other for other in values if other != value] if len(values) <= FEW else []
-    near = isinstance(value, int | float) or (isinstance(value, str) and _DATE.match(value) is not None)
-    return [*few, *([_invented(value)] if near else [])]
+    return [*few, *([_beside(value, values)] if _has_neighbours(value) else [])]
+
+
+def _apart(value: Any, values: Sequence[Any]) -> Any:
+    """The value, or in a column of many numbers or dates one beside it: of two equal ones neither is the last."""
+    return _beside(value, values) if len(values) > FEW and _has_neighbours(value) else value
+
+
+def _beside(value: Any, values: Sequence[Any]) -> Any:
+    """A number or date as near as can be that its column, where it holds many, does not have yet."""
+    first = _invented(value)
+    if len(values) <= FEW:
+        return first
+    if isinstance(value, int | float):
+        return next(number for n in range(1, len(values) + 2) if (number := value + n) not in values)
+    digit = re.search(r"\d(?=\D*$)", value)
+    places = (f"{value[: digit.start()]}{n}{value[digit.end() :]}" for n in range(10)) if digit else ()
+    return next((text for text in (first, *places) if text not in values), first)
+
+
+def _has_neighbours(value: Any) -> bool:
+    return isinstance(value, int | float) or (isinstance(value, str) and _DATE.match(value) is not None)
 
 
 def _invented(value: Any) -> Any:

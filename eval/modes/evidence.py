@@ -15,14 +15,19 @@ from faultgym.agents.scripted.reference_run import ReferenceRun, reference_run
 from faultgym.core.json import JSON
 from faultgym.envs.identifiers import EMAIL, declared_prefix
 from faultgym.envs.intents import ASIDE, CallIntent, Renames, intent_of, renames
+from faultgym.envs.judging.answering import ANSWER, BadAnswer, read_answer
 from faultgym.envs.registry import suite_named
 from faultgym.envs.suite import Suite
+from faultgym.envs.task import Task
 from faultgym.eval.context import ScoringContext
 from faultgym.tools.declare import BadArguments
-from faultgym.tools.toolbox import MalformedCall, Tool, parse_arguments
+from faultgym.tools.toolbox import CallRecord, MalformedCall, Tool, parse_arguments
 from faultgym.tools.types import ToolCall
 
 _BARE = re.compile(r"(?<![\w.-])\d{3,9}(?![\w.-])")
+_WORD = re.compile(r"\w+")
+POSTAL = re.compile(r"\b\d{1,5} (?:[^\W\d_]+ ){1,4}?[^\W\d_]+, \d{4,6} [^\W\d_]+(?:[ -][^\W\d_]+)?")
+"""A postal address: number and street, code and town."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,18 @@ class Known:
     bare: frozenset[str]
     """Numbers that stood alone: an identifier without its prefix may be among them."""
     emails: frozenset[str]
+    words: frozenset[str] = frozenset()
+    """Every word and number, where a postal address is asked after."""
 
     def has(self, value: str) -> bool:
-        """Whether an identifier or address had been told, in any spelling; the prefix may be left out."""
+        """Whether an identifier or address had been told, in any spelling; the prefix may be left out.
+
+        Of a postal address each word and number has to have been told.
+        """
         if "@" in value:
             return value.casefold() in self.emails
+        if POSTAL.fullmatch(value):
+            return self.words.issuperset(_WORD.findall(value.casefold()))
         digits = value.rpartition("-")[2]
         return value.upper() in self.identifiers or digits in self.bare
 
@@ -123,9 +135,25 @@ class ModeContext:
         found: list[tuple[tuple[str, str], ...]] = []
         renamed: Renames = {}
         for record, arguments in zip(self.scoring.records, self.arguments, strict=True):
-            found.append(tuple(_problems(tools.get(record.call.name), arguments, renamed)))
+            if self.answering(record):
+                found.append(tuple(_answer_problems(record.call, self.scoring.task)))
+            else:
+                found.append(tuple(_problems(tools.get(record.call.name), arguments, renamed)))
             renamed = {**renamed, **renames([record])}
         return tuple(found)
+
+    def answering(self, record: CallRecord) -> bool:
+        """Whether a call was meant to end the episode with a typed answer.
+
+        Args:
+            record: The call.
+        """
+        return record.call.name == ANSWER and self.scoring.trace.answers == "typed"
+
+    @cached_property
+    def working(self) -> tuple[int, ...]:
+        """The indexes of the calls that were no attempt to end the episode."""
+        return tuple(n for n, record in enumerate(self.scoring.records) if not self.answering(record))
 
     @cached_property
     def _offers(self) -> tuple[frozenset[str], ...]:
@@ -170,8 +198,12 @@ class ModeContext:
         ids: set[str] = set()
         bare: set[str] = set()
         emails: set[str] = set()
+        every: set[str] = set()
+        postal = any(POSTAL.fullmatch(value) for values in self.named for value in values)
 
         def learn(text: str) -> None:
+            if postal:
+                every.update(_WORD.findall(text.casefold()))
             ids.update(rule.found_in_any_case(text))
             bare.update(_BARE.findall(text))
             if "@" in text:
@@ -184,7 +216,7 @@ class ModeContext:
             while learnt < n and scoring.steps[learnt] < step:
                 learn(scoring.records[learnt].result.content)
                 learnt += 1
-            result.append(Known(frozenset(ids), frozenset(bare), frozenset(emails)))
+            result.append(Known(frozenset(ids), frozenset(bare), frozenset(emails), frozenset(every)))
         return tuple(result)
 
     @cached_property
@@ -197,7 +229,7 @@ class ModeContext:
         if isinstance(arguments, MalformedCall):
             return ()
         text = "\n".join(_texts({n: v for n, v in arguments.items() if n not in ASIDE and n != "headers"}))
-        found = dict.fromkeys([*self.suite.identifiers.found(text), *EMAIL.findall(text)])
+        found = dict.fromkeys([*self.suite.identifiers.found(text), *EMAIL.findall(text), *POSTAL.findall(text)])
         target, tool = self.literal[call].target, self.scoring.records[call].call.name
         found.update(dict.fromkeys(_with_prefix(self.suite, target, tool, arguments)))
         return found
@@ -245,6 +277,13 @@ def _problems(tool: Tool | None, arguments: JSON | MalformedCall, renamed: Renam
         tool.declaration.check({renamed.get((tool.name, n), n): v for n, v in arguments.items()})
     except BadArguments as error:
         yield from ((p.code, p.field) for p in error.problems)
+
+
+def _answer_problems(call: ToolCall, task: Task) -> Iterator[tuple[str, str]]:
+    try:
+        read_answer(call, task.answer)
+    except BadAnswer as error:
+        yield error.code, error.field or str(error)
 
 
 def _written(call: ToolCall, arguments: JSON | MalformedCall) -> str:

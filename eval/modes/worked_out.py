@@ -18,7 +18,7 @@ Row = dict[str, Any]
 def worked_out(value: Atom, results: Iterable[str]) -> bool:
     """Whether a number is the sum or difference of two that a result gave, a total of a list, or its length.
 
-    A list is also totalled and counted by each value of a field: the rows that are paid.
+    A list is also totalled and counted by each value of a field: the rows that are paid. The pages of a list are one.
 
     Args:
         value: The number or amount.
@@ -26,8 +26,10 @@ def worked_out(value: Atom, results: Iterable[str]) -> bool:
     """
     if value.kind not in ("number", "money"):
         return False
-    target = Decimal(value.text)
-    for text in results:
+    target, read_results = Decimal(value.text), list(results)
+    if target in set(_totals({"": _joined(read_results)})):
+        return True
+    for text in read_results:
         facts = read(text)
         numbers = facts.numbers if value.kind == "number" else facts.numbers | facts.cents
         if len(numbers) <= MAX_NUMBERS and any(target - n in numbers or target + n in numbers for n in numbers):
@@ -51,6 +53,14 @@ def _totals(data: Any) -> Iterator[Decimal]:
                         sums[group, name] += Decimal(str(item))
         yield from map(Decimal, counts.values())
         yield from sums.values()
+
+
+def _joined(results: Iterable[str]) -> list[Row]:
+    """The rows of all lists that have the columns of the last one, each row once."""
+    lists = [rows for text in results for rows in _lists(read_result(text).data)]
+    columns = set(lists[-1][0]) if lists else set()
+    alike = [row for rows in lists if set(rows[0]) <= columns or columns <= set(rows[0]) for row in rows]
+    return list({repr(sorted(row.items())): row for row in alike}.values())
 
 
 def _lists(data: Any) -> Iterator[list[Row]]:

@@ -11,7 +11,7 @@ identifiers, or is the same call, and is answered without a fault that spoils it
 | RETRY, BACKOFF, REAUTH, REROUTE | a later call that gives the fact, or does the write |
 | REPORT | the same, where the reference solution shows that there is a way past; else nothing |
 | an outage, or no list of routes | the same, or the next answered call, where the goal was reached another way |
-| REPAIR of the call | the same |
+| REPAIR of the call | the same, or one that got as far as an outage that leaves no way past |
 | REPAIR of one's own reading | the same, or what was asked for being right, with no source before it |
 | VERIFY | another source that gives it, or a right result that rests on a changed value |
 | CONTINUE | another source, the list from its start, or what was asked for being right |
@@ -48,6 +48,7 @@ from faultgym.eval.recovery.backoff import patient, too_early
 from faultgym.eval.recovery.resolution import (
     HARMLESS,
     SHAPES,
+    passed,
     repeatable,
     resolving_read,
     resolving_write,
@@ -197,6 +198,10 @@ def _resolved(context: ScoringContext, events: list[FaultEvent]) -> int | None:
         return None if _obeyed(context, first) else first.call
     if first.kind in HARMLESS:
         return None
+    if first.contract == Contract.REPAIR and not feasible(context.task, context.schedule):
+        repaired = passed(context, first.call, first)
+        if repaired is not None:
+            return repaired
     intent = context.intents[first.call]
     if intent.write:
         done = resolving_write(context, first.call, first)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from faultgym.envs.intents import CallIntent
+from faultgym.envs.reference.run import BLOCKING
 from faultgym.eval.context import ScoringContext
 from faultgym.tools.faults.types import Contract, FaultEvent
 
@@ -127,6 +128,27 @@ def serves(context: ScoringContext, first: int, later: int, event: FaultEvent) -
 
 def _mentions(content: str, intent: CallIntent) -> bool:
     return any(name.isdigit() and re.search(rf"(?<!\d){name}(?!\d)", content) for name in intent.names)
+
+
+def passed(context: ScoringContext, first: int, event: FaultEvent) -> int | None:
+    """The first later call for the same thing that got past a refusal, and met an outage behind it.
+
+    Args:
+        context: The episode.
+        first: Index of the refused call.
+        event: The fault.
+
+    Returns:
+        Index of the call; None when there is none.
+    """
+    if context.records[first].result.ok:
+        return None
+    for later in range(first + 1, len(context.records)):
+        behind = context.events_of(later)
+        past = any(e.kind in BLOCKING for e in behind) and all(e.fault != event.fault for e in behind)
+        if past and serves(context, first, later, event):
+            return later
+    return None
 
 
 def resolving_read(context: ScoringContext, first: int, event: FaultEvent) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from helpers.corpora import corpus, courses, replayed
 
@@ -9,11 +11,12 @@ from faultgym.envs.episode import Episode, run_reference
 from faultgym.envs.judging.form import ANSWERS, Answers
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.evidence import GUESSED, could_know
-from faultgym.envs.reference.rivals import clean_play, rivals
+from faultgym.envs.reference.rivals import FEW, clean_play, rivals
 from faultgym.envs.reference.run import closing_turn
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import suite_named
 from faultgym.envs.task import Task
+from faultgym.envs.worlds.world import world_image
 from faultgym.tools.faults.plan import FaultPlan
 from faultgym.tools.types import ToolCall
 
@@ -48,6 +51,49 @@ def ended(task: Task, calls: list[Call], answers: Answers = "typed", faults: tup
 def of(template: str, index: int = 0, split: str = "train") -> Task:
     suite, _, name = template.partition("/")
     return suite_named(suite).task(name, split, index, "http")
+
+
+def ties(task: Task) -> list[tuple[str, object]]:
+    """The rivals in which a number or a date is set to one that another row has too, of columns that hold many."""
+    image = world_image(suite_named(task.suite), task.split, task.world_seed)
+    found = []
+    for statement, (value, *_) in (rival[0] for rival in rivals(suite_named(task.suite), task) if len(rival) == 1):
+        place = re.match(r'UPDATE "(\w+)" SET "(\w+)" = \?', statement)
+        assert place is not None
+        held = {row[0] for row in image.reader.raw.execute(f"SELECT {place[2]} FROM {place[1]}")}
+        if len(held) > FEW and value in held and re.match(r"\d", str(value)):
+            found.append((statement, value))
+    return found
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["orders/double_charge", "orders/exchange_product", "incidents/release_at_incident", "incidents/roll_back"],
+)
+def test_no_rival_makes_two_rows_equal_of_which_one_is_the_last_or_the_largest(name: str) -> None:
+    for index in range(2):
+        assert ties(of(name, index)) == []
+
+
+def test_two_last_rows_tell_which_one_is_the_one_before_the_last() -> None:
+    for index in range(3):
+        task = of("incidents/revert_and_resolve", index, "unseen_compositions")
+        incident = task.params["incident_id"]
+        image = world_image(suite_named("incidents"), task.split, task.world_seed)
+        query = "SELECT service_id FROM incidents WHERE id = ?"
+        ((service,),) = image.reader.raw.execute(query, [incident]).fetchall()
+        two = f"SELECT release FROM deploys WHERE service_id = '{service}' ORDER BY deployed_at DESC LIMIT 2"
+        base = f"/v1/incidents/{incident}"
+        release = task.goal.expected[0].text
+        calls = [
+            get(base),
+            ("http", {"method": "POST", "path": f"{base}/acknowledge"}),
+            sql(two),
+            ("http", {"method": "POST", "path": f"/v1/services/{service}/rollback", "body": {"release": release}}),
+            ("http", {"method": "POST", "path": f"{base}/resolve", "body": {"cause": "faulty_release"}}),
+        ]
+        assert ended(task, calls).success
+        assert ended(task, [call for call in calls if call != sql(two)]).reason == GUESSED
 
 
 STATUS, TOTAL = of("orders/order_status"), of("orders/order_total")

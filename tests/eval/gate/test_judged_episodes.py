@@ -19,7 +19,8 @@ from faultgym.eval.gate.labelled import played
 from faultgym.eval.modes.classifier import failure_modes
 from faultgym.eval.modes.evidence import Mode
 
-LINES = {line["name"]: line for name in ("episodes_more", "episodes_played") for line in corpus(name)}
+EPISODES = ("episodes_more", "episodes_played", "episodes_typed")
+LINES = {line["name"]: line for name in EPISODES for line in corpus(name)}
 PARALLEL = ("m021", "e38", "e42")
 """A new token and the refused call in one turn, while the request for the token failed."""
 NAMED = ("m105", "m217", "m226", "e11", "e13")
@@ -34,6 +35,8 @@ TOO_MUCH = ("m194", "m201")
 """Changes that were made and gone beyond: nothing of what was wanted was left out."""
 UNDONE = ("m183", "m188")
 """Rows that SQL put where they did not belong and took out again."""
+TYPED = ("y002", "y004", "y005", "y006", "y015", "y018", "y019", "y027", "y031", "y037", "y039", "y043", "y047", "y053")
+"""Typed answers that were misread: what they give, what they stand by, how they were called, what could be known."""
 OTHERS = ("m205", "m218")
 """A few tries of an outage; a search for the rules before a change."""
 
@@ -61,10 +64,12 @@ def used(line):
     return len(episode.records) - lookups(intents(episode.suite, episode.records), episode.records)
 
 
-@pytest.mark.parametrize("name", [*PARALLEL, *NAMED, *READ_AGAIN, *WORKED_OUT, *CLAIMED, *TOO_MUCH, *UNDONE, *OTHERS])
+@pytest.mark.parametrize(
+    "name", [*PARALLEL, *NAMED, *READ_AGAIN, *WORKED_OUT, *CLAIMED, *TOO_MUCH, *UNDONE, *TYPED, *OTHERS]
+)
 def test_natural_play_raises_the_modes_of_its_label(name):
     found = judged(name)
-    assert found.found == found.expected, found.reason
+    assert found.differences == ()
 
 
 @pytest.mark.parametrize(("name", "integrity"), [("m183", 3 / 4), ("m188", 2 / 3), ("m184", 1 / 2), ("e21", 1.0)])
@@ -103,9 +108,9 @@ def test_faults_come_to_what_the_label_says(name):
 
 @pytest.mark.slow
 def test_every_mode_that_occurs_often_is_raised_where_it_belongs_and_seldom_elsewhere():
-    episodes = judged_episodes([FOLDER / "episodes_more.jsonl", FOLDER / "episodes_played.jsonl"])
-    agreed = [episode for episode in episodes if episode.success == episode.right]
-    for name, count in mode_counts(agreed).items():
+    episodes = judged_episodes([FOLDER / f"{name}.jsonl" for name in EPISODES])
+    assert [episode.name for episode in episodes if episode.success != episode.right] == []
+    for name, count in mode_counts(episodes).items():
         if count.deserved >= 6:
             assert count.recall >= 0.95, name
             assert count.precision >= 0.95, name

@@ -3,17 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from helpers.typed import done, ended, modes
 
-from faultgym.agents.rollouts.play import run_episode
-from faultgym.agents.scripted import expert
-from faultgym.agents.traces.spec import EpisodeSpec
-from faultgym.agents.traces.trace import Trace
-from faultgym.envs.episode import Episode
-from faultgym.envs.messages.turn import Turn
-from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import suite_named
 from faultgym.eval.claims import abstains, lacking_facts
-from faultgym.eval.context import ScoringContext
 from faultgym.eval.grounds import invented
 from faultgym.eval.modes.classifier import modes_of
 from faultgym.tools.faults.plan import FaultPlan
@@ -29,29 +22,6 @@ COUNT = ToolCall("c", "sql", {"query": "SELECT count(*) AS n FROM orders"})
 
 def read(task):
     return ToolCall("c", "http", {"method": "GET", "path": f"/v1/orders/{task.params['order_id']}"})
-
-
-def ended(task, calls, outcome, fields=None, message="", faults="clean", **final):
-    """The episode of these calls, each in a turn of its own, and of one call of `answer`."""
-    episode = Episode(task, schedule_for(task, faults), answers="typed")
-    for call in calls:
-        episode.step(Turn("", (call,)))
-    arguments = {"outcome": outcome, "fields": fields or {}, "message": message}
-    episode.step(Turn("", (ToolCall("a", "answer", arguments),), **final))
-    trace = Trace.from_episode(episode, EpisodeSpec(task.id, faults, answers="typed"), {"name": "by hand"})
-    episode.close()
-    return ScoringContext.of(trace, task)
-
-
-def modes(*args, **options):
-    return [mode.name for mode in modes_of(ended(*args, **options))]
-
-
-def done(task):
-    """The calls and the answer of the expert."""
-    episode = run_episode(expert(), task, answers="typed")
-    *before, last = (step.turn for step in episode.turns)
-    return [call for turn in before for call in turn.tool_calls], last.tool_calls[0].arguments
 
 
 def test_another_value_than_the_observed_one_ignores_evidence_whatever_the_message_says():

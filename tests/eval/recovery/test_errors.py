@@ -22,7 +22,13 @@ from helpers.recoveries import (
 
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
+from faultgym.envs.reference.schedule import schedule_for
+from faultgym.envs.registry import suite_named
+from faultgym.eval.recovery.outcomes import recovery
 from faultgym.tools.types import ToolCall
+
+BLOCKED = suite_named("orders").task("blocked_cancel", "train", 0, "http")
+SCALING = suite_named("incidents").task("scale_outage", "train", 0, "http")
 
 # ---- RETRY ----------------------------------------------------------------------------------------
 
@@ -126,6 +132,30 @@ def test_the_very_same_call_again_is_repeating(kind):
 def test_a_renamed_argument_is_repaired_under_its_new_name():
     new = ("get_order", {"order_ref": ORDER})
     assert only(play(STATUS, fault("argument_renamed", tool="get_order"), READ, new, SAYS)).outcome == "recovered"
+
+
+@pytest.mark.parametrize(
+    ("task", "path", "body", "said"),
+    [
+        (BLOCKED, f"orders/{BLOCKED.params['order_id']}/cancel", {"reason": "customer_request"}, "cancel order"),
+        (SCALING, f"services/{SCALING.params['service_id']}/scale", {"replicas": 15}, "scale"),
+    ],
+    ids=["orders", "incidents"],
+)
+def test_a_renamed_argument_is_repaired_where_the_call_got_as_far_as_an_outage(task, path, body, said):
+    schedule = (fault("argument_renamed", tool="http", params={"argument": "method", "to": "verb"}, id=7),
+                *schedule_for(task, "clean"))  # fmt: skip
+    last = f"I could not {said} {path.split('/')[1]}: the API is unavailable. Nothing was changed."
+    old, new = (("http", {name: "POST", "path": f"/v1/{path}", "body": body}) for name in ("method", "verb"))
+
+    def outcomes(*moves):
+        found = recovery(play(task, schedule, *moves, last))
+        return {delivery.kind: delivery.outcome for delivery in found.deliveries}
+
+    assert outcomes(old, new) == {"argument_renamed": "recovered", "outage": "reported"}
+    elsewhere = ("http", {"verb": "GET", "path": "/v1/openapi"})
+    assert outcomes(old, elsewhere)["argument_renamed"] != "recovered"
+    assert outcomes(old, old)["argument_renamed"] != "recovered"
 
 
 @pytest.mark.parametrize("kind", ["renamed_field", "nested_field", "extra_noise"])

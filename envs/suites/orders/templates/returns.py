@@ -44,7 +44,7 @@ PHRASINGS = (
 )
 
 RETURN_FIELDS = (
-    AnswerField("amount", "money", "What was refunded, where the return is in time", unit="EUR"),
+    AnswerField("amount", "money", "What was refunded, where the return is in time", unit="EUR", only="done"),
     AnswerField("last_day", "date", "The last day of the return window, where the return is too late"),
 )
 """The same for every return: which of the two is filled in, the policy says."""
