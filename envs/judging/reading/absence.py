@@ -95,7 +95,7 @@ def _is_of(number: int, clause: Clause, text: TextReading, things: Collection[st
         names = clause.names
         own = {name.lower() for name in goal.about}
         if any(name in own for name in names):
-            return True
+            return _ATTRIBUTE.search(clause.text) is None
         if any(name.partition("-")[0] == key.partition("-")[0] for name in names for key in own):
             return False
         return bool(
@@ -111,6 +111,10 @@ def _is_of(number: int, clause: Clause, text: TextReading, things: Collection[st
     if _ELLIPTIC.match(clause.text):
         return True
     return _STANDS_FOR.search(clause.text) is not None and any(_names(t, near) for t in things)
+
+
+_ATTRIBUTE = re.compile(r"\b(?:has|have|shows?|with) no (?:\w+ )?(?:state|status|severity|assignee)\b")
+"""What only lacks one of these is there."""
 
 
 def _names(thing: str, plain: str) -> bool:

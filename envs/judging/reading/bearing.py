@@ -97,6 +97,9 @@ def _borne_out(claim: WorkClaim, evidence: list[str]) -> bool:
     needed = ("",) if claim.verb == "done" else VERBS[claim.verb][1]
     if claim.verb == "change" and _PROFILE.match(claim.rest):
         return any("customers" in each for each in evidence)
+    made = _MADE.search(claim.words) if claim.verb == "change" else None
+    if made and claim.what.removesuffix("s") in _RECORDS:
+        return any(each.startswith(f"insert {claim.what.removesuffix('s')}s ") for each in evidence)
     if claim.verb == "change" and claim.what:
         if "date" in claim.what:
             return False
@@ -105,9 +108,14 @@ def _borne_out(claim: WorkClaim, evidence: list[str]) -> bool:
     return any(word in each for each in evidence for word in needed)
 
 
+_MADE = re.compile(r"\b(?:created|placed|booked)$")
+_RECORDS = frozenset({"order", "incident", "service", "customer"})
+"""What is never changed by making another."""
+
+
 def _sets_another(claim: WorkClaim, evidence: list[str], asked: Question) -> bool:
     """Whether a claim names a new value that neither a change nor the question has: `set the order to on hold`."""
-    match = _TO.match(claim.rest)
+    match = _TO.match(claim.rest) or _TO_STATE.match(claim.rest)
     if match is None:
         return False
     value = match["value"]
@@ -115,6 +123,10 @@ def _sets_another(claim: WorkClaim, evidence: list[str], asked: Question) -> boo
 
 
 _PROFILE = re.compile(r"[^,;]{0,40}\b(?:customer's|account|profile)\b")
+_TO_STATE = re.compile(
+    r" [a-z]{2,8}-\d+ (?:back )?to (?P<value>open|pending|paid|packed|shipped|delivered|returned|cancelled|"
+    r"closed|resolved|acknowledged|healthy|degraded)\b"
+)
 _TO = re.compile(
     r" (?:the |its |this )?(?:order|incident|service|status|state|it|severity|priority)(?: \S+)? "
     r"(?:to|on) (?P<value>[a-z-]{4,})\b"

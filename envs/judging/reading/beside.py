@@ -12,6 +12,7 @@ from faultgym.envs.judging.reading.roles import (
     measure,
 )
 from faultgym.envs.judging.reading.sightings import Sighting
+from faultgym.envs.judging.reading.stance import stance
 from faultgym.envs.judging.reading.weighing import (
     Weighing,
     alternative,
@@ -47,7 +48,12 @@ def beside(weighing: Weighing, held: list[Sighting]) -> Iterator[str]:
                 continue
             moved = kind != "cents" and _MOVED.search(text.plain, max(0, mention.start - 32), mention.start) is not None
             listed = moved or (enumerated(text, seen, right) and not is_explained(weighing, seen, [right]))
-            money = kind == "cents" and (_same_measure(weighing, seen, right) or _concludes(weighing, seen, right))
+            money = kind == "cents" and (
+                _same_measure(weighing, seen, right)
+                or _concludes(weighing, seen, right)
+                or _replaces(weighing, seen, right, held)
+                or _is_last(weighing, seen, held)
+            )
             if alternative(text, seen, right) or listed or money:
                 yield atom.text
     for right in held:
@@ -89,3 +95,42 @@ def _same_measure(weighing: Weighing, seen: Sighting, right: Sighting) -> bool:
     if not noun or f" {noun} " not in weighing.asked.plain or weighing.status(seen, True) != "asserted":
         return False
     return not is_explained(weighing, seen, [right]) and not is_source_overruled(text, number, [right])
+
+
+def _replaces(weighing: Weighing, seen: Sighting, right: Sighting, held: list[Sighting]) -> bool:
+    """Whether a text goes on from the wanted amount to another one: `plus 5.90 EUR, so put 480.85 EUR on it`."""
+    text = weighing.text
+    if seen.start < right.end or any(h.start > seen.start for h in held if h.atom.kind == "money"):
+        return False
+    change = abs(Decimal(seen.atom.text) - Decimal(right.atom.text))
+    between = (
+        m
+        for m in text.facts.mentions
+        if m.kind == "cents" and m.value == change and right.end <= m.start and m.end <= seen.start
+    )
+    step = next(between, None)
+    if step is None or not _STEP.search(text.plain, right.end, step.start):
+        return False
+    return weighing.status(seen, True) in ("asserted", "other") and is_amount(text, seen.start, seen.end)
+
+
+_STEP = re.compile(r"\b(?:plus|with|adding|add|and|less|minus|after|deducting|including|on top)\b")
+
+
+def _is_last(weighing: Weighing, seen: Sighting, held: list[Sighting]) -> bool:
+    """Whether an amount after the wanted one is what is to be charged instead: `but you should charge 156.02 EUR`."""
+    text = weighing.text
+    if any(h.start > seen.start for h in held if h.atom.kind == "money"):
+        return False
+    clause = text.clauses[text.clause_at(seen.start)]
+    if _INSTEAD.search(text.plain, clause.start, seen.start) is None or not is_amount(text, seen.start, seen.end):
+        return False
+    number = text.clause_at(seen.start)
+    return stance(text, number, seen.start, seen.end, word=False, rival=False) == "asserted"
+
+
+_INSTEAD = re.compile(
+    r"\b(?:brings? (?:it|that|this|the \w+) to|(?:should|must|have to|need to|please|to) (?:charge|bill|invoice|pay)|"
+    r"(?:corrected|revised|updated|final) (?:total|amount|sum|price|figure|invoice)(?: is|:| comes to| of)*)"
+    r"\W*(?:eur ?|€ ?)?$"
+)

@@ -42,3 +42,33 @@ def _confirms(clause: Clause, values: list[str]) -> bool:
     if undone or _ASKED_OF_OTHERS.match(clause.text) or is_refusal(clause):
         return False
     return _CONFIRMS.search(clause.text) is not None or any(value in clause.text for value in values)
+
+
+_HINGES = re.compile(
+    r"\b(?:if|unless|provided(?: that)?|assuming(?: that)?|should|as long as) [^,.;]{0,32}\b(?:requests?|calls?|"
+    r"attempts?|try|tries|retry|repeat|statements?|updates?|quer(?:y|ies)|inserts?|commands?|writes?|change|it)\b "
+    r"(?:(?:really|actually|indeed|has|have|had|was|were|did|then) )*(?:gone through|went through|go through|worked|"
+    r"succeeded|succeed|accepted|failed|taken effect|took effect|applied|processed|got through)\b"
+)
+_ASKING = re.compile(r"\b(?:see|check|checked|know|tell|verify|verified|sure|learn|asked|confirm|look|find out) $")
+
+
+def hinges(text: TextReading) -> str:
+    """The condition, that a request went through, on which alone a text says that the work is done.
+
+    Args:
+        text: The text.
+    """
+    for clause in text.clauses:
+        if _IF.search(f"{clause.lead} {clause.text}") is None:
+            continue
+        found = _HINGES.search(text.plain, max(0, clause.start - 12), clause.end)
+        if found is None or _ASKING.search(text.plain, max(0, found.start() - 12), found.start()):
+            continue
+        rest = [c for c in text.clauses if c.sentence != clause.sentence]
+        if not any(_CONFIRMS.search(c.text) and not is_undone(c) for c in rest):
+            return found[0]
+    return ""
+
+
+_IF = re.compile(r"\b(?:if|unless|provided|assuming|should|as long as)\b")

@@ -9,7 +9,7 @@ _WORDS = frozenset(
     "guessed assume assuming assumption estimate estimated estimating estimation approximately approx roughly ballpark "
     "unsure uncertain unclear placeholder apparently candidate candidates tentative tentatively unconfirmed "
     "unverified typical typically usually normally generally commonly ordinarily customarily likelihood hunch opinion "
-    "allegedly reportedly hearsay rumour rumor supposed".split()
+    "allegedly hopefully reportedly hearsay rumour rumor supposed".split()
 )
 """Each makes a guess by itself."""
 _PHRASES = re.compile(

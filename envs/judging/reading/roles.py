@@ -89,6 +89,8 @@ def is_of_another(seen: Sighting, number: int, text: TextReading, asked: Questio
             and not any(d in c.text for d in asked.dates for c in text.sentence_of(number))
         ):
             return True
+    if "day" in asked.senses and _is_of_other_days(seen, text, asked.senses["day"]):
+        return True
     if asked.excluded and _is_of_excluded(clause.text, asked.excluded):
         return True
     plain = text.clauses[number - 1].words + clause.words if number and clause.lead in (":", "until") else clause.words
@@ -104,6 +106,22 @@ def is_of_another(seen: Sighting, number: int, text: TextReading, asked: Questio
         if any(f" {other} " in plain for other in asked.others[name] if f" {other} " not in asked.plain):
             return True
     return False
+
+
+def _is_of_other_days(seen: Sighting, text: TextReading, days: set[str]) -> bool:
+    """Whether a value is said to hold on the other days, by what stands nearest before it, or right behind it."""
+    before = text.plain[max(0, seen.start - 32) : seen.start]
+    other = max((m.start() for m in _OTHER_DAYS.finditer(before)), default=-1)
+    own = max(before.rfind(day) for day in days)
+    if max(other, own) < 0:
+        return _OTHER_DAYS.match(text.plain, seen.end + 1) is not None
+    return other > own
+
+
+_OTHER_DAYS = re.compile(
+    r"\b(?:during|in|for) the (?:rest of the )?week\b|\b(?:on )?(?:all |the )?other days\b|\bmon\W+(?:to )?fri\b|"
+    r"\brest of the week\b|\bworking days\b"
+)
 
 
 def _is_of_excluded(clause: str, excluded: str) -> bool:
@@ -295,10 +313,14 @@ def is_in_another_part(seen: Sighting, number: int, text: TextReading, asked: Qu
     by = _BY.search(text.plain, max(clause.start, seen.start - 24), seen.start)
     if by is not None and f" {by[1]} " not in asked.plain:
         return True
+    did = _DID.match(text.plain, seen.end, clause.end)
+    if did is not None and f" {did[1]} " not in asked.plain and seen.atom.text[:1].isupper():
+        return True
     return _BESIDE.match(text.plain, seen.end, clause.end) is not None
 
 
 _BY = re.compile(r"\b(reported|written|opened|filed|created|closed|deployed|discovered) by $")
+_DID = re.compile(r" (?:only |just |had )?(reported|wrote|opened|filed|created|raised|discovered|noticed) ")
 _BESIDE = re.compile(
     r" (?:(?:only|just|merely) (?:assists|helps|advises|reviews|watches)|as (?:an?|the) (?:contributing|secondary|"
     r"side|minor)\b)"

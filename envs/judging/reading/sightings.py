@@ -15,6 +15,8 @@ from faultgym.envs.judging.reading.clauses import TextReading
 _VERSION = re.compile(r"v\d+\.\d+\.\d+")
 _NAME = re.compile(r"[A-Z][a-z]+ [A-Z][a-z]+")
 _PHRASE = re.compile(r"[a-z]{2,}(?: [a-z]{2,})+")
+_SPELLED = {str(n): (word,) for n, word in enumerate("one two three four five".split(), 1)}
+"""The grades of a level in words: `severity two`."""
 _STEM = 4
 """Letters that the forms of one word share: `expired` and `expiry`, `failure` and `failed`."""
 _GAP = r"(?:[\s\"'-]{1,3}\w{1,24}){0,4}?[\s\"'-]{1,3}"
@@ -75,9 +77,10 @@ def _pattern(kind: AtomKind, fact: str) -> re.Pattern[str]:
         forms = [rf"{re.escape(prefix)}[\s-]?{number}"] + ([number] if len(number) > 4 else [])
     level = LEVEL.fullmatch(plain)
     if level:  # `sev2` is also written SEV-2 and severity 2
-        forms.append(rf"{level[1]}[\s-]?{level[2]}")
+        grade = "|".join((level[2], *_SPELLED.get(level[2], ())))
+        forms.append(rf"{level[1]}[\s-]?(?:{grade})")
         if level[1] == "sev":
-            forms.append(rf"severity(?: level| of| is|:)* {level[2]}")
+            forms.append(rf"severity(?:[\s-]level| of| is|:)*[\s-](?:{grade})")
     if fact.startswith("is "):  # a state, also in other tenses and under a label
         forms.append(
             rf"(?:is|was|were|be|been|being|remains?|as|stat(?:e|us))(?:\W+(?:now|still|already|set to))*\W+{plain[3:]}"

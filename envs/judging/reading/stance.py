@@ -60,10 +60,12 @@ _UNREAL = re.compile(
     r"|\b(?:should|will|would|shall|to) (?:\w+ )?(?:reach|become|turn|change to) ?$"
     r"|\b(?:before|awaiting|prior to|until|towards?|next(?: step)?(?: is)?|ready for|whether(?: \w+){0,4})"
     r"(?: (?:it|being|is|be|the|to|order|gets?)| (?<!it )was)* ?\W*$"
+    r"|\b(?:should|would|must|has to|needs? to|ought to) (?:\w+ )?(?:go|be given|be handed|be passed) to(?: the)? $"
     r"|\b(?:will|would|shall)(?: \w+){0,2} $"
 )
 _POLITE = re.compile(r"\W*(?:that|this) would be $")
 _WOULD_BE = re.compile(r"[\"')]* would (?:be|have been)\b")
+_WOULD_DO = re.compile(r"(?: \w+)? would (?:be|have been) (?:needed|required|necessary|right|enough)\b")
 _STATED = re.compile(r"\b(?:appears?|seems?|shown|listed|recorded|reported|confirmed|known|found) to(?: \w+)? be ?$")
 _LISTED_BEFORE = re.compile(r"\b(?:before|awaiting|prior to|until|then|followed by)\b(?: [\w]+,?){0,6}(?: and| or)? $")
 _COUNTERFACTUAL = re.compile(
@@ -75,7 +77,9 @@ _GIVEN = re.compile(r"\b(?:with|without|for|had|if|in case|unless|under)\b")
 _PAST = re.compile(
     r"\b(?:from|after|following|previously|formerly|earlier|originally|initially|at first|first|had been|used to be|"
     r"after being|"
-    r"having been|old|former|previous|prior|until (?:now|then|recently)|no longer|replaces|replaced|superseded)"
+    r"having been|"
+    r"(?:opened|started|began|reported|filed|raised|entered) as|(?:up|down)graded from|old|former|"
+    r"previous|prior|until (?:now|then|recently)|no longer|replaces|replaced|superseded)"
     r"(?: (?:a|an|the|was|were|been|marked|set|as|in|status|state|order|one|is|had|it|service|release|version|on|"
     r"assigned|to|by|with|being|still))*[^\w€]*$"
 )
@@ -83,10 +87,21 @@ _NOT_YET = re.compile(
     r"[\"')]*,? (?:is|was)(?: only| still| just)? (?:staged|planned|scheduled|a candidate|"
     r"(?:deployed|released|rolled out|published) (?:after|later))\b"
 )
+_SUCCEEDS = re.compile(
+    r"[\"')]*,? (?:(?:did not|didn't) (?:yet )?(?:come|arrive|exist|go (?:out|live))\b|"
+    r"(?:(?:was|had|has|only|later|then) )*(?:followed|follows|preceded|precedes|(?:came|come|comes|"
+    r"arrived|went (?:out|live))\b(?=.*\b(?:only|after|afterwards|later|until|next|before|earlier|too late)))\b)"
+    r"(?!.* (?:live|running|current|when)\b)"
+)
+"""What says of a competing version or state that its time was before or after the one in question."""
 _REPLACED = re.compile(
     r"[\"')]*(?: \w+)? (?:was|were|is|has|had|got)(?: \w+)?? (?:been )?(?:replaced|superseded|retired|withdrawn|"
     r"rolled back|reverted|overwritten)\b"
 )
+_REACHES = re.compile(
+    r"\b(?:reach\w*|exceed\w*|(?:is|are|comes|come) (?:to|over|above|worth)|more than|at least)\b.*\d"
+)
+"""What says where a rule ends, which leaves what the rule gives as it is."""
 _AGO = r"(?:yesterday|the day before|last (?:night|week|month|year)|an? \w+ ago|\w+ (?:days|weeks) ago|back then)"
 _LONG_AGO = re.compile(rf"\b{_AGO}\b.*\b(?:was|were|had been) (?:\w+ )?$")
 _THEN = re.compile(rf"[\"')]*,? {_AGO}\b")
@@ -98,7 +113,8 @@ _BEFORE = re.compile(r" (?:\w+ )?before\W*$")
 _HAD = re.compile(r"\b(?:had|was|were) $")
 _HAS = re.compile(r"\b(?:has|is|are|have)\b[^.]*\bnow\b|\bnow (?:has|is|are|have)\b")
 _FORMER = re.compile(
-    r"\W{0,2}(?:earlier|before\b(?! deliver)|previously|at first|until|any ?more|originally|initially|in the past)\b"
+    r"\W{0,2}(?:earlier|beforehand|before\b(?! deliver)|previously|at first|until|any ?more|originally|"
+    r"initially|in the past)\b"
 )
 _DATED = re.compile(
     r"[\"']?,?(?: (?:on|at|in|by|since|back in))? ?\(?(?:on )?(?:\d{4}-\d\d-\d\d|\d{1,2}(?:st|nd|rd|"
@@ -123,6 +139,8 @@ _ASIDE = re.compile(
     r"gave)|older|draft|archive|ahead of|followed by|runner-up|remember(?:ed)?|recalled|had in mind|(?:old|former|"
     r"previous|earlier) (?:\w+ )?(?:version|copy|edition|value|figure|entry|document|reply|record)|"
     r"archived (?:\w+ )?(?:copy|edition|version|document|one|record|page|text|file)|obsolete|"
+    r"(?:somebody|someone) else|the other (?:order|parcel|shipment|incident|service|customer|product|record|payment)|"
+    r"(?:next|following|previous) (?:deploy|deployment|release|version)|"
     r"injected|instruct(?:ed|ion|ions|ing)|told me to|asked me to|prompt|planted|suspicious|differs?|differed|"
     r"other than|"
     r"not to be confused|candidates?|alternatives?|considered|unlike|compared|versus|vs|than|corrected|"
@@ -192,7 +210,7 @@ def stance(
         return "hedged"
     following = text.clauses[number + 1 : number + 2]
     if following and following[0].lead == "unless" and following[0].sentence == clause.sentence:
-        return "hedged"
+        return "asserted" if _REACHES.search(following[0].text) else "hedged"
     if (clause.lead in CONDITIONS and not (dated and clause.lead == "until")) or (
         not (dated and not rival) and _is_imagined(text, number, before, after, word, rival)
     ):
@@ -230,7 +248,7 @@ def _is_imagined(text: TextReading, number: int, before: str, after: str, word: 
             after
         ) is not None
         return unreal or (rival and _LISTED_BEFORE.search(near) is not None)
-    if _COUNTERFACTUAL.search(before):
+    if _COUNTERFACTUAL.search(before) or (not rival and _WOULD_DO.match(after)):
         return True
     if _WOULD.search(before) is None:
         return False
@@ -254,7 +272,7 @@ def _is_past(text: TextReading, number: int, before: str, after: str, word: bool
         then = text.clauses[number].lead in ("then", "and then") and not before.strip()
         if then and word and _WAS_UNTIL.search(text.clauses[number - 1].text):
             return True
-        if _PAST.search(near) or _FORMER.match(after):
+        if _PAST.search(near) or _FORMER.match(after) or (word and _SUCCEEDS.match(after)):
             return True
         if word and _DATED.match(after):
             return True
@@ -267,7 +285,8 @@ def _is_past(text: TextReading, number: int, before: str, after: str, word: bool
     follows = text.clauses[number + 1] if number + 1 < len(text.clauses) else None
     if rival and not word and _HAD.search(near) and _HAS.search(text.plain, text.clauses[number].start):
         return True
-    return word and follows is not None and follows.lead == "until" and _WAS_UNTIL.search(before) is not None
+    until = word and follows is not None and follows.lead == "until" and _WAS_UNTIL.search(before) is not None
+    return until and _NEGATION.search(after) is None
 
 
 def is_aside(text: TextReading, number: int, start: int, end: int) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.reading.apart import is_lower_count, is_of_the_rest, is_threshold
 from faultgym.envs.judging.reading.beside import beside
 from faultgym.envs.judging.reading.clauses import TextReading
 from faultgym.envs.judging.reading.names import identifiers
@@ -24,6 +25,7 @@ from faultgym.envs.judging.reading.weighing import (
     alternative,
     enumerated,
     is_explained,
+    is_given_twice,
     is_source_overruled,
 )
 
@@ -185,12 +187,21 @@ def _weight(weighing: Weighing, seen: Sighting, held: list[Sighting]) -> str:
     if is_explained(weighing, seen, held) or is_a_reply(seen, text):
         return ""
     number = text.clause_at(seen.start)
-    if is_source_overruled(text, number, held):
+    if is_source_overruled(text, number, held) or is_given_twice(text, number, held):
+        return ""
+    if _under_another_label(text, seen, held, weighing.asked):
+        return ""
+    if seen.atom.kind == "money" and held and is_threshold(seen, number, text, weighing.asked):
         return ""
     if seen.atom.kind == "number":
+        apart = any(text.clause_at(h.start) != number for h in held)
+        if apart and is_of_the_rest(seen, number, text):
+            return ""
         right = next((h for h in held if h.atom.kind == "number"), None)
         if is_other_count(seen, right, text) and (right is None or noun_behind(right, text)):
             return ""
+    if seen.atom.kind == "id" and is_lower_count(seen, text, held, weighing.asked):
+        return ""
     if seen.word and seen.atom.text[:1].isupper() and held:
         return _named(text, number, seen, held, weighing.asked)
     return "rival"
@@ -198,13 +209,13 @@ def _weight(weighing: Weighing, seen: Sighting, held: list[Sighting]) -> str:
 
 def _named(text: TextReading, number: int, seen: Sighting, held: list[Sighting], asked: Question) -> str:
     """How another person or record counts: in the same breath it is a rival, elsewhere it may have another part."""
-    if seen.atom.kind == "id" and _is_dismissed(text, number):
+    if seen.atom.kind == "id" and (_is_dismissed(text, number) or _CLOSED.match(text.plain, seen.end)):
         return ""
     if _ONCE_MORE.search(text.clauses[number].text):
         return "rival"
     own = [text.clause_at(h.start) for h in held if h.atom.kind == seen.atom.kind]
     ranked = any(text.clauses[n].sentence > text.clauses[number].sentence for n in own if _focused(text, [n]))
-    if len(text.clauses[number].text.split()) <= 2 and not (ranked and len(list(text.sentence_of(number))) > 1):
+    if len(text.clauses[number].text.split()) <= 2 and not ranked:
         return "rival"
     if seen.atom.kind == "text" and is_other_person(number, text, asked):
         return ""
@@ -246,7 +257,11 @@ _PART = re.compile(r"\b(?:reports? to|backup|deputy|lead|manager|next|previous|l
 
 
 def _focused(text: TextReading, numbers: Iterable[int]) -> bool:
-    return any(_FOCUS.search(text.clauses[n].text) for n in numbers)
+    return any(
+        _FOCUS.search(text.clauses[n].text)
+        or (n and text.clauses[n].lead == ":" and _FOCUS.search(text.clauses[n - 1].text))
+        for n in numbers
+    )
 
 
 def _unranked(weighing: Weighing, held: list[Sighting], distractors: Sequence[Atom]) -> str:
@@ -268,6 +283,18 @@ def _unranked(weighing: Weighing, held: list[Sighting], distractors: Sequence[At
             if other and other != label and weighing.status(seen, True) == "asserted":
                 return seen.atom.text
     return ""
+
+
+def _under_another_label(text: TextReading, seen: Sighting, held: list[Sighting], asked: Question) -> bool:
+    """Whether a value stands behind a label such as `tier 2`, and the wanted one behind another, which a sentence about
+    the record has."""
+    label = _label_of(text, seen)
+    right = next((h for h in held if h.atom.kind == seen.atom.kind), None)
+    if not label or right is None or label not in text.plain[max(0, seen.start - 24) : seen.start]:
+        return False
+    own = _label_of(text, right)
+    near = text.sentence_of(text.clause_at(right.start))
+    return bool(own) and own != label and any(name in asked.own for c in near for name in c.names)
 
 
 def _alike(text: TextReading, right: Sighting) -> Iterator[Sighting]:

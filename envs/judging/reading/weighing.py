@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from faultgym.envs.judging.answers import Atom
+from faultgym.envs.judging.reading.apart import is_lower_ranked
 from faultgym.envs.judging.reading.clauses import TextReading
 from faultgym.envs.judging.reading.question import Question
 from faultgym.envs.judging.reading.roles import (
@@ -35,7 +36,10 @@ _RESOLVED = re.compile(
     r"\b(?:so i|i (?:used|relied|trusted|went|took|chose|rely|prefer|checked|verified|confirmed)|current(?:ly)?|latest|"
     r"confirm(?:ed|s)|authoritative|correct|actual(?:ly)?|up to date|fresh|really|in fact|true|trustworthy)\b"
 )
-_SOURCE = re.compile(r"\b(?:v1|v2|api|database|sql|cache|endpoint|replica|record|search|document|source|snapshot)\b")
+_SOURCE = re.compile(
+    r"\b(?:v1|v2|api|database|sql|cache|endpoint|replica|record|search|document|source|snapshot|"
+    r"field|counter|header|envelope|metadata|reply|response|summary)\b"
+)
 
 
 @dataclass(slots=True)
@@ -67,6 +71,8 @@ class Weighing:
         if found in ("denied", "aside", "past"):
             return found
         if is_of_another(seen, number, self.text, self.asked, self.answers | {seen.atom.text.lower()}):
+            return "other"
+        if seen.atom.kind == "id" and is_lower_ranked(seen, self.text, self.asked):
             return "other"
         if seen.word and not rival and is_in_another_part(seen, number, self.text, self.asked):
             return "other"
@@ -110,6 +116,8 @@ def is_explained(weighing: Weighing, seen: Sighting, held: list[Sighting]) -> bo
     right = next((h for h in held if h.atom.kind == seen.atom.kind), None)
     if right is None or seen.atom.kind not in ("money", "number"):
         return False
+    if right.atom.unit and is_near(weighing.text, seen, right):
+        return True
     mentions = weighing.text.facts.mentions
     kind = "cents" if seen.atom.kind == "money" else "number"
     amounts = [
@@ -143,3 +151,27 @@ def is_source_overruled(text: TextReading, number: int, held: list[Sighting]) ->
     if clause in own:
         return False
     return any(_RESOLVED.search(c.text) for c in text.clauses) or any(not says(c) for c in own)
+
+
+def is_given_twice(text: TextReading, number: int, held: list[Sighting]) -> bool:
+    """Whether a sentence says that a source gave two values for one thing, and another clause settles it."""
+    clause = text.clauses[number]
+    if not _TWICE.search(clause.text) or not (says(clause) or _SOURCE_GAVE.search(clause.text)):
+        return False
+    return any(text.clause_at(h.start) != number for h in held)
+
+
+_TWICE = re.compile(
+    r"\bonce (?:as|with)\b.*\bonce (?:as|with)\b|\bboth as\b.*\band as\b|\bin one place\b.*\bin another\b|"
+    r"\bthe first time\b.*\bthe second\b"
+)
+_SOURCE_GAVE = re.compile(r"\b(?:carried|came|was given|was written|were given|twice|written)\b")
+
+
+def is_near(text: TextReading, seen: Sighting, right: Sighting) -> bool:
+    """Whether a number is said to be roughly the right one: `235 s, nearly four minutes`."""
+    off = abs(Decimal(seen.atom.text) - Decimal(right.atom.text))
+    return off * 10 <= abs(Decimal(right.atom.text)) and _ROUGHLY.search(text.plain, 0, seen.start) is not None
+
+
+_ROUGHLY = re.compile(r"\b(?:about|around|nearly|almost|roughly|just (?:over|under)|a (?:bit|little) (?:over|under)) $")

@@ -25,13 +25,13 @@ VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
     "schedule": (r"scheduled|queued|enqueued|requeued", ()),
     "never": (
         r"deployed|redeployed|patched|fixed|repaired|shipped|merged|raised|lowered|upgraded|downgraded|waived|granted|"
-        r"blocked|unblocked|archived|muted|silenced|reserved|extended",
+        r"blocked|unblocked|reopened|reactivated|reinstated|archived|muted|silenced|reserved|extended",
         (),
     ),
     "change": (
         r"changed|updated|corrected|redirected|modified|set|moved|transferred|removed|deleted|added|inserted|"
         r"stored|filed|"
-        r"wrote|written|put|recorded|created|issued|processed|placed|reopened|taken|took|saved|tagged|"
+        r"wrote|written|put|recorded|created|issued|processed|placed|taken|took|saved|tagged|"
         r"switched|made|increased|"
         r"reduced|adjusted|noted|logged|entered|booked|attached",
         ("",),
@@ -82,6 +82,7 @@ _LEFT_NOTE = re.compile(r"\b(?:i|we)(?:'ve| have| also)* left (?:a|the|your) (?:
 _DID_SO = re.compile(r"\b(?:i|we)(?:'ve| have)? (?:did|done) (?:so|that|this|it)\b")
 STEMS = re.compile(
     r"\b(?P<cancel>cancel)|(?P<refund>refund)|(?P<exchange>exchang|swap)|(?P<restart>restart|reboot)|(?P<scale>\bscal)|"
+    r"(?P<roll>\broll(?:ed|ing)?\b|\broll-?back|\brevert)|"
     r"(?P<acknowledge>acknowledg)|(?P<assign>assign)|(?P<resolve>resolv|\bclos)|(?P<escalate>escalat)|"
     r"(?P<contact>notif|\binform|\bcontact)"
 )

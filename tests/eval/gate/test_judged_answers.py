@@ -19,7 +19,7 @@ def row(right: bool, success: bool | None) -> JudgedAnswer:
     return JudgedAnswer("x", 1, "orders/order_status/train/0", "answer", "It is paid.", right, success, "")
 
 
-@pytest.mark.parametrize("name", ["answers_known", "answers_more", "answers_held_out", "answers_wide"])
+@pytest.mark.parametrize("name", ["answers_known", "answers_more", "answers_held_out", "answers_wide", "answers_fresh"])
 def test_of_right_answers_two_percent_are_refused_at_most_and_of_wrong_ones_three_pass(name: str) -> None:
     found = JudgeCount.of(judged_answers([CORPORA[name]]))
     assert found.refused <= 0.02 * found.right
