@@ -156,7 +156,8 @@ def _fields(given: object, form: Sequence[AnswerField]) -> Mapping[str, Value]:
     for name, value in given.items():
         if name not in by_name:
             near = did_you_mean(str(name), by_name)
-            raise BadAnswer("unknown_argument", f"there is no field {str(name)[:80]!r}; {near or _takes(form)}")
+            said = f"there is no field {str(name)[:80]!r}; {near or _takes(form)}"
+            raise BadAnswer("unknown_argument", said, str(name))
         if value is None:  # left out, as many servers write it
             continue
         try:

@@ -171,25 +171,27 @@ def test_an_address_as_it_was_told_or_read_is_no_invention():
 # ---- calls of answer that do not fit ---------------------------------------------------------------
 
 UNFIT = [
-    ("malformed_call", '{"outcome": "answered", "fields": {"status": '),
-    ("unknown_argument", {"outcome": "answered", "fields": {"state": "x"}}),
-    ("unknown_argument", {"outcome": "answered", "text": "x"}),
-    ("invalid_argument", {"outcome": "answered", "fields": {"status": "as ever"}}),
-    ("invalid_argument", {"outcome": "fine"}),
-    ("missing_argument", {"fields": {}}),
+    ("malformed_call", "", '{"outcome": "answered", "fields": {"status": '),
+    ("unknown_argument", "state", {"outcome": "answered", "fields": {"state": "x"}}),
+    ("unknown_argument", "text", {"outcome": "answered", "text": "x"}),
+    ("invalid_argument", "status", {"outcome": "answered", "fields": {"status": "as ever"}}),
+    ("invalid_argument", "fields", {"outcome": "answered", "fields": []}),
+    ("invalid_argument", "outcome", {"outcome": "fine"}),
+    ("invalid_argument", "message", {"outcome": "answered", "message": 1}),
+    ("missing_argument", "outcome", {"fields": {}}),
 ]
 
 
 @pytest.mark.parametrize("task", [STATUS, SERVICE], ids=["orders", "incidents"])
-@pytest.mark.parametrize(("mode", "sent"), UNFIT)
-def test_what_is_wrong_with_a_call_of_answer_is_named_like_that_of_any_other(task, mode, sent):
+@pytest.mark.parametrize(("mode", "field", "sent"), UNFIT)
+def test_what_is_wrong_with_a_call_of_answer_is_named_like_that_of_any_other(task, mode, field, sent):
     calls, right = done(task)
     bad = ToolCall("a", "answer", raw=sent) if isinstance(sent, str) else ToolCall("a", "answer", sent)
     turns = [*(Turn("", (call,)) for call in calls), Turn("", (bad,)), Turn("", (final(**right),))]
     context = played(task, turns)
     assert context.verdict.success
     (found,) = modes_of(context)
-    assert (found.name, found.step) == (mode, len(calls))
+    assert (found.name, found.step, found.value) == (mode, len(calls), field or sent)
 
 
 def test_an_answer_that_did_not_fit_is_no_look_and_no_needless_call():
