@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 import orjson
 
 from faultgym.core.json import JSON
-from faultgym.envs.judging.answering import ANSWER
 from faultgym.envs.judging.form import OUTCOMES
 from faultgym.training.examples import PreferencePair
 from faultgym.training.preferences.balance import FEWEST
 from faultgym.training.preferences.kinds import mirror
+from faultgym.training.preferences.outcomes import outcome_in
 from faultgym.training.preferences.shortcuts import Auc, by_length, by_words, completion_text, group_of
 
 LIMIT = 0.6
@@ -175,26 +175,6 @@ def audit(pairs: Iterable[PreferencePair]) -> Audit:
             name: (answers[name, 0], answers[name, 1]) for name in OUTCOMES if answers[name, 0] or answers[name, 1]
         },
     )
-
-
-def outcome_in(completion: Sequence[JSON]) -> str:
-    """The outcome of the typed answer that a decision gives; empty where it gives none.
-
-    Args:
-        completion: The decision, in OpenAI's form with arguments as JSON text; what follows it does not count.
-
-    Example:
-        >>> call = {"function": {"name": "answer", "arguments": '{"outcome": "done"}'}}
-        >>> outcome_in([{"role": "assistant", "content": "", "tool_calls": [call]}])
-        'done'
-    """
-    for call in completion[0].get("tool_calls", ()) if completion else ():
-        if call["function"]["name"] == ANSWER:
-            try:
-                return str(orjson.loads(call["function"]["arguments"])["outcome"])
-            except (ValueError, TypeError, KeyError):
-                return ""
-    return ""
 
 
 def _count(counts: dict[str, Counter[str]], pair: PreferencePair) -> None:

@@ -19,6 +19,9 @@ MIRRORS: dict[PairKind, PairKind] = {
 their own mirror images: what is right in one task is, word for word, what is wrong in another. `answer_vs_text` has
 none: where answers are typed, plain text is never right."""
 
+LONE: frozenset[PairKind] = frozenset({"answer_vs_text"})
+"""Kinds that have no mirror image at all."""
+
 
 def mirror(kind: PairKind) -> PairKind:
     """The kind in which the same move is wrong.

@@ -45,7 +45,7 @@ from faultgym.training.forks.positives import Sources, branch_points
 from faultgym.training.forks.reasoning_style import StyledPolicy, restyled_messages
 from faultgym.training.forks.sampler import Sampler
 from faultgym.training.forks.waiting import in_turn, wait_for
-from faultgym.training.preferences.kinds import kind_of
+from faultgym.training.preferences.kinds import LONE, kind_of
 from faultgym.training.preferences.negative_answers import outage
 from faultgym.training.preferences.negative_calls import NegativeCall, follower, negative_calls
 
@@ -231,7 +231,10 @@ def _wrongs(at: BranchPoint, sources: Sources) -> Iterator[_Wrong]:
 
 
 def _in_turn(wrongs: Sequence[_Wrong]) -> Iterator[_Wrong]:
-    """The critical one first, then kind after kind in turn, in an order that the trace alone fixes."""
+    """The critical one first, then kind after kind in turn, in an order that the trace alone fixes.
+
+    A kind without a mirror image comes last: balance leaves most of it out, and its place would be lost.
+    """
     yield from (w for w in wrongs if w.critical)
     queues: dict[PairKind, list[_Wrong]] = {}
     for wrong in wrongs:
@@ -240,7 +243,7 @@ def _in_turn(wrongs: Sequence[_Wrong]) -> Iterator[_Wrong]:
     for queue in queues.values():
         queue.sort(key=lambda w: _order(w), reverse=True)
     while any(queues.values()):
-        for kind in sorted(queues):
+        for kind in sorted(queues, key=lambda kind: (kind in LONE, kind)):
             if queues[kind]:
                 yield queues[kind].pop()
 

@@ -11,15 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faultgym.training.preferences.audit import LIMIT, Audit, audit, shares_prefix
-from faultgym.training.preferences.balance import balanced, surface
+from faultgym.training.preferences.balance import Surface, balanced, surface
 from faultgym.training.preferences.kinds import mirror
 from faultgym.training.preferences.shortcuts import area
 
 
+@pytest.fixture(scope="module", params=["typed", "text"])
+def answers(request):
+    """How the episodes end."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def chosen():
-    """The balanced pairs of a small run over both suites, faults and all, with texts at the end."""
-    pairs = [f.pair for f in found("text")]
+def chosen(answers):
+    """The balanced pairs of a small run over both suites, faults and all."""
+    pairs = [f.pair for f in found(answers)]
     return [pair for pair, keep in zip(pairs, balanced([surface(p) for p in pairs]), strict=True) if keep]
 
 
@@ -37,10 +43,10 @@ def test_length_and_words_tell_nothing_of_the_balanced_pairs_of_a_run(report):
     assert report.passed, report.problems
 
 
-def test_balancing_keeps_all_kinds_and_a_good_part_of_the_pairs(chosen):
-    kept, before = Counter(p.kind for p in chosen), Counter(f.pair.kind for f in found("text"))
+def test_balancing_keeps_all_kinds_and_a_good_part_of_the_pairs(chosen, answers):
+    kept, before = Counter(p.kind for p in chosen), Counter(f.pair.kind for f in found(answers))
     assert set(kept) == set(before)
-    assert len(chosen) > 0.3 * len(found("text"))
+    assert len(chosen) > 0.3 * len(found(answers))
 
 
 def test_shares_add_up_and_completions_are_alike_in_length(report, chosen):
@@ -93,6 +99,24 @@ def test_balancing_removes_a_planted_word_that_half_of_the_pairs_can_do_without(
     kept = balanced([surface(p) for p in planted])
     left = sum(keep for n, keep in enumerate(kept) if n % 3 == 0)
     assert left <= 0.2 * len(chosen) / 3
+
+
+def test_an_outcome_is_chosen_within_a_template_about_as_often_as_rejected():
+    def pair(template, n, outcome, value):
+        return Surface("answer_vs_fabricate", f"{template}{n}", ((f"t {template} {outcome}", value),))
+
+    one_way = [pair("cancel", n, "done", 1.0) for n in range(40)] + [pair("total", n, "done", -1.0) for n in range(40)]
+    kept = balanced(one_way)  # over both templates the outcome is level already
+    assert max(sum(kept[:40]), sum(kept[40:])) <= np.sqrt(40)  # as many as coins would leave
+    both_ways = [pair("cancel", n, "done", (1.0, -1.0)[n % 2]) for n in range(40)]
+    assert all(balanced(both_ways))
+
+
+def test_a_kind_without_a_mirror_image_is_a_twentieth_of_the_others():
+    others = [Surface("answer_vs_fabricate", f"a{n}", ()) for n in range(100)]
+    texts = [Surface("answer_vs_text", f"b{n}", (), own=n == 39) for n in range(40)]
+    kept = balanced([*others, *texts])
+    assert (sum(kept[:100]), sum(kept[100:]), kept[-1]) == (100, 5, True)
 
 
 def test_scripts_wrong_moves_are_left_out_before_what_the_policy_itself_did(chosen):

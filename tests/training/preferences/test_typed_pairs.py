@@ -16,9 +16,10 @@ from faultgym.training.filters.select import select
 from faultgym.training.forks.fork import Forks, Turns
 from faultgym.training.forks.positives import Sources, branch_points
 from faultgym.training.forks.waiting import wait_for
-from faultgym.training.preferences.audit import audit, outcome_in
+from faultgym.training.preferences.audit import audit
 from faultgym.training.preferences.corrections import examples_from
 from faultgym.training.preferences.kinds import kind_of
+from faultgym.training.preferences.outcomes import outcome_in
 from faultgym.training.preferences.pairs import pairs_of
 
 EXPERT = policy_named("expert")
