@@ -58,9 +58,9 @@ def test_data_of_another_form(method, form, said, place, tmp_path):
 
 def test_rendered_text_is_refused_because_nobody_knows_who_wrote_what(place, tmp_path):
     (tmp_path / "texts").mkdir()
-    row = {"text": "a", "kind": "clean", "contracts": [], "calls": 1, "optimal": 1}
-    names = ("episode_id", "task", "suite", "template", "split", "policy", "faults")
-    write_shards([{**row, **dict.fromkeys(names, "x")}], "text", tmp_path / "texts")
+    (row,) = lessons.rows("messages", 1)
+    del row["messages"], row["tools"]
+    write_shards([{"text": "x", **row}], "text", tmp_path / "texts")
     refused("do not say who wrote what", lessons.config(place, tmp_path / "out", data=[tmp_path / "texts"]))
     (tmp_path / "rendered").mkdir()
     (pair,) = lessons.rows("pairs", 1)
