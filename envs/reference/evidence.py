@@ -16,7 +16,7 @@ import orjson
 
 from faultgym.envs.judging.answering import ANSWER
 from faultgym.envs.judging.goal import looked_up
-from faultgym.envs.reference.rivals import clean_play, in_world, rivals
+from faultgym.envs.reference.rivals import CleanPlay, clean_play, in_world, rivals
 from faultgym.envs.reference_agent.reading import read_result
 from faultgym.envs.simulation import StepRecord, calls_in
 from faultgym.envs.suite import Suite
@@ -25,6 +25,7 @@ from faultgym.envs.worlds.world import WorldImage, world_image
 from faultgym.tools.faults.layer import FaultLayer, FaultSchedule
 from faultgym.tools.faults.registry import kind_at
 from faultgym.tools.faults.types import Contract
+from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import ToolCall
 
 GUESSED = "the answer was guessed: had the right one been another, nothing that was seen would have been different"
@@ -51,7 +52,7 @@ def could_know(suite: Suite, task: Task, schedule: FaultSchedule, steps: Sequenc
         return True
     found = rivals(suite, task)
     if not found:
-        return task.goal.kind != "abstain" or looked_up(task.goal, records)
+        return looked_up(task.goal, records) if task.goal.kind == "abstain" else _was_shown(task, base, records)
     image = world_image(suite, task.split, task.world_seed)
     seen = list(_shown(suite, task, image, schedule, steps))
     lies = any(kind_at(fault.kind, fault.revision).contract_of(fault) == Contract.VERIFY for fault in schedule)
@@ -64,6 +65,24 @@ def could_know(suite: Suite, task: Task, schedule: FaultSchedule, steps: Sequenc
         if not known:
             return False
     return True
+
+
+def _was_shown(task: Task, base: CleanPlay, records: Sequence[CallRecord]) -> bool:
+    """Where no world has another answer, such as the text of a route: whether a result gave it.
+
+    Args:
+        task: The task.
+        base: What the reference read.
+        records: The agent's calls.
+    """
+    told = [record for record in records if record.call.name != ANSWER and record.result.code == "ok"]
+    if not base.read or not base.read.isdisjoint(record.result.content for record in told):
+        return True
+    return bool(task.goal.expected) and all(
+        # what the agent wrote itself comes back without telling it anything
+        any(fact.text in record.result.content and fact.text not in repr(record.call.arguments) for record in told)
+        for fact in task.goal.expected
+    )
 
 
 def _tells(seen: str, there: str, true: str) -> bool:

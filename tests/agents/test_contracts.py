@@ -78,10 +78,10 @@ def without_key(call: ToolCall) -> ToolCall:
 
 
 def repeating(task: Task, schedule: FaultSchedule, *, keys: bool = True) -> Episode:
-    """What the expert does where nothing fails, each call repeated until it answers as it does there."""
+    """What the expert does where nothing fails, each call repeated until it answers as it does there, with a text."""
     clean, solved = run_reference(task)
     answer = solved.text
-    episode = Episode(task, schedule)
+    episode = Episode(task, schedule, answers="text")
     for record in clean.records:
         call = record.call if keys else without_key(record.call)
         for _ in range(REPEATS):

@@ -7,7 +7,7 @@ from helpers.corpora import corpus, course, courses, may_be_right, replayed
 
 from faultgym.envs.registry import suite_named
 
-ANSWERS = ("answers_more", "answers_held_out", "answers_wide", "answers_fresh")
+ANSWERS = ("answers_more", "answers_held_out", "answers_wide", "answers_fresh", "answers_unseen")
 
 
 def called(line):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from helpers import onerule
 from helpers.corpora import corpus, courses, replayed
 
 from faultgym.envs.episode import Episode, run_reference
@@ -259,3 +260,17 @@ def test_a_fork_in_the_middle_keeps_what_was_seen() -> None:
     twin = episode.fork()
     assert could_know(twin.suite, STATUS, (), twin.turns)
     assert not could_know(twin.suite, STATUS, (), ())
+
+
+@pytest.mark.parametrize(
+    ("calls", "right"),
+    [
+        ([], False),
+        ([sql("SELECT 14 AS days")], False),
+        ([get("/v1/rule")], True),
+    ],
+    ids=["without a call", "in the agent's own words", "read"],
+)
+def test_where_no_world_has_another_answer_a_result_has_to_give_it(calls: list[Call], right: bool) -> None:
+    task = onerule.SUITE.task("loan", "train", 0)
+    assert ended(task, calls).success is right
