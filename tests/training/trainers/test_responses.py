@@ -1,5 +1,7 @@
 """TRL's tool loop over our environments: what the model reads and what its words do is what it is in a rollout."""
 
+import math
+import statistics
 from dataclasses import replace
 from functools import partial
 
@@ -33,7 +35,9 @@ from faultgym.training.trainers.responses import HERMES, episode_trainer_class, 
 pytestmark = pytest.mark.slow
 
 LIMITS = Limits(turns=6)
-ASKED = RolloutRequest(("orders",), "train", ("order_status", "cancel_order"), per_template=2, faults=("rough",))
+TEMPLATES = ("order_status", "cancel_order")
+ASKED = RolloutRequest(("orders",), "train", TEMPLATES, per_template=2, faults=("rough",), answers="text")
+TYPED = replace(ASKED, templates=("cancel_order",), style="http", answers="typed")
 GROUP = 4
 
 
@@ -92,7 +96,7 @@ def made(folder, log, rows, wrap=lambda kind: kind, trainer=None, tokenizer=None
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """(trainer, traces) of two real steps."""
+    """(trainer, traces) of two real steps whose episodes end with texts, which reward functions pay."""
     folder = tmp_path_factory.mktemp("grpo")
     with logged(folder / "traces", {"name": "grpo:tiny-random"}, LIMITS, {"suites": ["orders"]}) as log:
         trainer = made(folder, log, task_rows(ASKED), max_steps=2)
@@ -100,6 +104,11 @@ def trained(tmp_path_factory):
         trainer.close_episodes()
     records = list(RunDirectory.open(folder / "traces").records())
     return trainer, [Trace.from_record(record) for record in records]
+
+
+def worth(trace):
+    """The verdict's part of a reward for texts; no number where the verdict stays open."""
+    return math.nan if trace.verdict.success is None else float(trace.verdict.success)
 
 
 def test_every_episode_is_stored_once_with_the_step_whose_weights_played_it(trained):
@@ -121,9 +130,10 @@ def test_the_rewards_are_those_of_an_independent_replay(trained):
         assert result.proven, str(result.difference)
     paid = trainer._logs["rewards"]
     last = traces[-2 * GROUP :]
-    assert list(paid["verdict"]) == [float(trace.verdict.success) for trace in last]
+    assert list(paid["verdict"]) == pytest.approx([worth(trace) for trace in last], abs=0, nan_ok=True)
     weight = Reward()
-    assert list(paid["calls"]) == pytest.approx([max(-weight.most, weight.calls * trace.calls) for trace in last])
+    calls = [max(-weight.most, weight.calls * trace.calls) + 0 * worth(trace) for trace in last]
+    assert list(paid["calls"]) == pytest.approx(calls, nan_ok=True)
 
 
 def test_the_run_holds_calls_of_tools_that_exist_and_of_others_and_final_answers(trained):
@@ -161,9 +171,11 @@ def test_the_adapter_takes_a_real_step(trained):
     assert any(weight.abs().max() > 0 for weight in weights.values())
 
 
-def test_a_member_that_the_harness_broke_is_left_out_of_its_group(tmp_path):
-    import statistics
-
+@pytest.mark.parametrize("answers", ["text", "typed"])
+def test_a_member_that_the_harness_broke_is_left_out_of_its_group(answers, tmp_path):
+    """Reward functions pay for texts, the environment for typed answers: each in its class's column."""
+    rows = task_rows(replace(ASKED, answers=answers))
+    names = [p.__name__ for p in (reward_functions() if answers == "text" else environments_of(rows[:1]).values())]
     begun = []
 
     def wrap(kind):
@@ -176,22 +188,28 @@ def test_a_member_that_the_harness_broke_is_left_out_of_its_group(tmp_path):
         return type(kind.__name__, (kind,), {"reset": reset})
 
     with logged(tmp_path / "traces", {"name": "grpo"}, LIMITS, {"suites": ["orders"]}) as log:
-        trainer = made(tmp_path, log, task_rows(ASKED), wrap)
+        trainer = made(tmp_path, log, rows, wrap)
         trainer.train()
-        rewards = [list(column) for column in trainer._logs["rewards"].values()]
+        columns = {name: list(column) for name, column in trainer._logs["rewards"].items()}
         advantages = list(trainer._logs["advantages"])
         trainer.close_episodes()
-    (entry,) = (e for e in trainer.state.log_history if "episodes/harness_errors" in e)
-    assert entry["episodes/harness_errors"] == 2
+    assert [e["episodes/harness_errors"] for e in trainer.state.log_history if "episodes/harness_errors" in e] == [2]
+    stored = [Trace.from_record(record) for record in RunDirectory.open(tmp_path / "traces").records()]
     for start in (0, GROUP):
-        assert all(column[start] != column[start] for column in rewards)  # no number
-        assert advantages[start] == 0
-        rest = [sum(column[n] for column in rewards) for n in range(start + 1, start + GROUP)]
+        group = range(start, start + GROUP)
+        members = [n for n in group[1:] if stored[n].verdict.success is not None]  # an open verdict is not paid either
+        for n in group:
+            paid = [name for name, column in columns.items() if not math.isnan(column[n])]
+            assert paid == (names if n in members else [])
+        rest = [float(sum(columns[name][n] for name in names)) for n in members]
+        assert rest == pytest.approx([Reward().total(Counts.of(stored[n])) for n in members])
+        assert sum(rest) != 0, "a broken member that counts as 0 would not be told from one left out"
         mean, deviation = statistics.mean(rest), statistics.stdev(rest)
         expected = [(r - mean) / (deviation + 1e-4) for r in rest]
-        assert advantages[start + 1 : start + GROUP] == pytest.approx(expected, abs=1e-3)
-    stored = [Trace.from_record(record) for record in RunDirectory.open(tmp_path / "traces").records()]
+        assert [advantages[n] for n in members] == pytest.approx(expected, abs=1e-3)
+        assert all(advantages[n] == 0 for n in group if n not in members)
     assert [t.harness_error is not None for t in stored] == [True, False, False, False] * 2
+    assert {t.answers for t in stored} == {answers}
     assert all((t.verdict is None) == (t.harness_error is not None) for t in stored)
 
 
@@ -207,7 +225,9 @@ def test_trls_own_trainer_takes_our_environments_too(tmp_path):
     assert len(found) == 2 * GROUP
     assert all(replay(trace).proven for trace in found)
     assert any(trace.records for trace in found)
-    assert list(trainer._logs["rewards"]["verdict"]) == [float(trace.verdict.success) for trace in found]
+    paid = list(trainer._logs["rewards"]["verdict"])
+    assert paid == pytest.approx([worth(trace) for trace in found], abs=0, nan_ok=True)
+    assert not all(math.isnan(number) for number in paid)
 
 
 def test_trls_own_trainer_takes_the_reward_of_environments_with_typed_answers(tmp_path):
@@ -215,9 +235,8 @@ def test_trls_own_trainer_takes_the_reward_of_environments_with_typed_answers(tm
 
     tokenizer = tokenizer_of(model_path("tiny-random"))
     tokenizer.response_template = HERMES
-    rows = task_rows(replace(ASKED, templates=("cancel_order",), style="http", answers="typed"))
     with logged(tmp_path / "traces", {"name": "grpo"}, LIMITS, {"suites": ["orders"]}) as log:
-        trainer = made(tmp_path, log, rows, trainer=GRPOTrainer, tokenizer=tokenizer)
+        trainer = made(tmp_path, log, task_rows(TYPED), trainer=GRPOTrainer, tokenizer=tokenizer)
         trainer.train()
     found = [Trace.from_record(record) for record in RunDirectory.open(tmp_path / "traces").records()]
     assert {trace.answers for trace in found} == {"typed"}
@@ -245,18 +264,16 @@ ANSWERED = '<tool_call>\n{"name": "answer", "arguments": {"outcome": "done", "me
 @pytest.mark.parametrize("said", [ANSWERED, "It is done."])
 def test_the_turn_that_ends_a_typed_episode_is_the_last_that_is_asked_for_and_learned(said, tmp_path):
     """The loop, the environments and the rewards are the real ones; only what the model says is given."""
-    rows = task_rows(replace(ASKED, templates=("cancel_order",), style="http", answers="typed"))
     with logged(tmp_path / "traces", {"name": "grpo"}, LIMITS, {"suites": ["orders"]}) as log:
-        trainer = made(tmp_path, log, rows)
+        trainer = made(tmp_path, log, task_rows(TYPED))
         asked = speak(trainer, said)
         trainer.train()
-        names, rewards = zip(*trainer._logs["rewards"].items(), strict=True)
+        ((name, rewards),) = trainer._logs["rewards"].items()
         (entry,) = (e for e in trainer.state.log_history if "episodes/success" in e)
         trainer.close_episodes()
     assert asked == [2 * GROUP]
-    assert len(names) == 1
-    assert names[0].startswith("OrdersHttp")
-    assert list(rewards[0]) == [0.0] * 2 * GROUP
+    assert name.startswith("OrdersHttp")
+    assert list(rewards) == [0.0] * 2 * GROUP
     assert (entry["episodes/success"], entry["episodes/cut"], entry["completions/clipped_ratio"]) == (0, 0, 0)
     found = [Trace.from_record(record) for record in RunDirectory.open(tmp_path / "traces").records()]
     assert [len(trace.steps) for trace in found] == [1] * 2 * GROUP
@@ -269,9 +286,8 @@ def test_the_turn_that_ends_a_typed_episode_is_the_last_that_is_asked_for_and_le
 
 
 def test_an_answer_that_does_not_fit_may_be_given_again(tmp_path):
-    rows = task_rows(replace(ASKED, templates=("cancel_order",), style="http", answers="typed"))
     with logged(tmp_path / "traces", {"name": "grpo"}, LIMITS, {"suites": ["orders"]}) as log:
-        trainer = made(tmp_path, log, rows)
+        trainer = made(tmp_path, log, task_rows(TYPED))
         asked = speak(trainer, ANSWERED.replace('"done"', '"perhaps"'), ANSWERED)
         trainer.train()
         trainer.close_episodes()
