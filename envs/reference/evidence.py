@@ -8,6 +8,7 @@ that SQL worked out shows it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -80,9 +81,15 @@ def _was_shown(task: Task, base: CleanPlay, records: Sequence[CallRecord]) -> bo
         return True
     return bool(task.goal.expected) and all(
         # what the agent wrote itself comes back without telling it anything
-        any(fact.text in record.result.content and fact.text not in repr(record.call.arguments) for record in told)
+        any(_names(record.result.content, fact.text) and not _names(repr(record.call.arguments), fact.text)
+            for record in told)
         for fact in task.goal.expected
-    )
+    )  # fmt: skip
+
+
+def _names(text: str, fact: str) -> bool:
+    """Whether a text has a fact by itself, and not within a longer word or number."""
+    return re.search(rf"(?<![\w.]){re.escape(fact)}(?!\w|\.\d)", text) is not None
 
 
 def _tells(seen: str, there: str, true: str) -> bool:
