@@ -268,8 +268,10 @@ def test_a_fork_in_the_middle_keeps_what_was_seen() -> None:
         ([], False),
         ([sql("SELECT 14 AS days")], False),
         ([get("/v1/rule")], True),
+        ([sql("SELECT 14 AS days, 'X-28140' AS id")], False),
+        ([sql("SELECT 'X-28140' AS id")], False),
     ],
-    ids=["without a call", "in the agent's own words", "read"],
+    ids=["without a call", "in the agent's own words", "read", "beside a longer number", "in a longer number"],
 )
 def test_where_no_world_has_another_answer_a_result_has_to_give_it(calls: list[Call], right: bool) -> None:
     task = onerule.SUITE.task("loan", "train", 0)
