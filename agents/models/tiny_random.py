@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from faultgym.agents.registry import policy_named
 from faultgym.agents.rollouts.plan import RolloutRequest
 from faultgym.agents.rollouts.play import run_episode
 from faultgym.envs.messages.hermes import format_hermes
+from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.schedule import schedule_for
 from faultgym.envs.registry import task_by_id
 
@@ -25,7 +26,7 @@ TAGS = ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"]
 """Not special: what is special, servers leave out of the text, and their parsers would not see it."""
 
 
-def make_tiny_random(folder: Path) -> None:
+def make_tiny_random(folder: Path, write: Callable[[Turn], str] = format_hermes, template: str | None = None) -> None:
     """A Llama of 2.6 million parameters that knows which token follows which, and nothing else.
 
     Its embeddings are orthogonal, its attention is random and faint, and its output layer holds the logarithms of how
@@ -35,6 +36,8 @@ def make_tiny_random(folder: Path) -> None:
 
     Args:
         folder: Where the model is saved.
+        write: The form in which it writes turns, calls between `<tool_call>` and `</tool_call>`.
+        template: The chat template of that form; the Hermes one if not given.
 
     Raises:
         ModuleNotFoundError: torch or transformers is not installed.
@@ -42,7 +45,7 @@ def make_tiny_random(folder: Path) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    texts = list(_expert_texts())
+    texts = list(_expert_texts(write))
     calls = Counter(call for _, turn in texts for call in re.findall("<tool_call>(.*?)</tool_call>", turn, re.S))
     common = sorted(calls, key=lambda call: (-calls[call], call))[:WHOLE_CALLS]
     tokenizer = _trained_tokenizer([text for pair in texts for text in pair], common)
@@ -71,6 +74,7 @@ def make_tiny_random(folder: Path) -> None:
         model.lm_head.weight.copy_(followers.T @ basis / VOCABULARY**0.5)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(folder)
+    tokenizer.chat_template = template or TEMPLATE.read_text()
     tokenizer.save_pretrained(folder)
 
 
@@ -86,7 +90,7 @@ def _followers(tokenizer: Any, turns: Sequence[str]) -> Any:
     return logs - logs.mean(1, keepdim=True)
 
 
-def _expert_texts() -> Iterator[tuple[str, str]]:
+def _expert_texts(write: Callable[[Turn], str]) -> Iterator[tuple[str, str]]:
     """(what was read, what was written) at each turn of some of the expert's episodes."""
     expert = policy_named("expert")
     for spec in RolloutRequest(suites=("orders", "incidents"), split="train", per_template=1).episodes():
@@ -96,7 +100,7 @@ def _expert_texts() -> Iterator[tuple[str, str]]:
         read = "\n".join(message.content for message in episode.opening.messages)
         read += "".join(f"\n{tool.name}: {tool.description}" for tool in episode.tools)
         for step in episode.turns:
-            yield read, format_hermes(replace(step.turn, reasoning=""))
+            yield read, write(replace(step.turn, reasoning=""))
             read = "\n".join(record.result.content for record in step.calls)
 
 
@@ -123,8 +127,4 @@ def _trained_tokenizer(texts: Sequence[str], calls: Sequence[str]) -> Any:
     bpe.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in (*TAGS, *calls)])
     missing = VOCABULARY - bpe.get_vocab_size()
     bpe.add_tokens([AddedToken(f"<|unused_{n}|>", special=False) for n in range(missing)])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe, eos_token=MARKS[1], pad_token=MARKS[0], model_max_length=32768
-    )
-    tokenizer.chat_template = TEMPLATE.read_text()
-    return tokenizer
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token=MARKS[1], pad_token=MARKS[0], model_max_length=32768)

@@ -1,11 +1,14 @@
 """What the tests share that start a real vLLM: its environment, marks, and one server for all of them."""
 
 from contextlib import ExitStack
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
+from faultgym.agents.models.formats import FORMATS
 from faultgym.agents.models.server import Server, Serving, served
+from faultgym.agents.models.tiny_random import make_tiny_random
 
 ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv-vllm"
 PYTHON = ENVIRONMENT / "bin" / "python"
@@ -16,6 +19,13 @@ MARKS = [
 """For `pytestmark`: without an environment these tests are skipped."""
 MEMORY = {"VLLM_CPU_KVCACHE_SPACE": "1"}
 """GiB: enough for these models, and little enough for small machines."""
+
+
+def make_tiny_qwen(folder: Path) -> str:
+    """`tiny-random` with Qwen3.5's chat template, writing calls as Qwen3-Coder does; the folder as a text."""
+    template = (files("trl") / "chat_templates" / "qwen3_5_nothink.jinja").read_text()
+    make_tiny_random(folder, lambda turn: "<think>\n\n</think>\n\n" + FORMATS["qwen3_coder"].write(turn), template)
+    return str(folder)
 
 
 def serving(logs: Path, model: str = "tiny-random", port: int = 0, **more) -> Serving:

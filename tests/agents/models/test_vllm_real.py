@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from helpers.levels import rest
-from helpers.real_vllm import MARKS, PYTHON, serving
+from helpers.real_vllm import MARKS, PYTHON, make_tiny_qwen, serving
 from helpers.served import traces
 
 from faultgym.agents.models.server import served
@@ -98,6 +98,22 @@ def test_episodes_against_a_server_survive_a_kill_and_are_proven(vllm, start, tm
     assert {"ok", "unknown_tool"} <= {r.result.code for trace in found for step in trace.steps for r in step.calls}
     assert all(step.turn.token_ids and step.turn.prompt_ids for trace in found for step in trace.steps)
     assert f"{len(found)} proven, 0 not" in done(start("replay", folder))
+
+
+@pytest.mark.exhaustive
+def test_two_hundred_episodes_of_calls_as_tags_are_parsed_by_another_of_the_servers_parsers(start, tmp_path):
+    model = make_tiny_qwen(tmp_path / "tiny-qwen")
+    asked = serving(tmp_path / "logs", model, tool_call_parser="qwen3_coder")
+    with served(asked) as (server,):
+        policy = ["--policy", f"openai:tiny-qwen@{server.url}?{OPTIONS}", "--suite", "orders", *RUN]
+        done(start("rollout", "--out", tmp_path / "run", *policy, "--in-flight", "64", "--per-template", "5"))
+    found = traces(tmp_path / "run")
+    assert len(found) >= 200
+    assert not [trace.harness_error for trace in found if trace.harness_error]
+    calls = [record for trace in found for step in trace.steps for record in step.calls]
+    assert {"ok", "unknown_tool"} <= {record.result.code for record in calls}
+    assert not [step.turn.text for trace in found for step in trace.steps if "<function=" in step.turn.text]
+    assert f"{len(found)} proven, 0 not" in done(start("replay", tmp_path / "run"))
 
 
 def members(group: int) -> list[str]:
