@@ -129,7 +129,10 @@ def rivals(suite: Suite, task: Task) -> tuple[Statements, ...]:
     search = _Search(suite, task, base)
     if task.goal.kind == "abstain":
         return tuple(search.existing()) or tuple(search.otherwise())
-    found = [search.in_column(table, column) for table in base.tables for column in sorted(suite.readable[table])]
+    columns = [(table, column) for table in base.tables for column in sorted(suite.readable[table])]
+    found = [search.in_column(*place) for place in columns]
+    if not any(found):  # places that were changed leave a count as it was: values that no row has do not
+        found = [search.in_column(*place, fresh=True) for place in columns]
     turns = zip_longest(*found)  # one of each column, then a second one of each
     return tuple(islice((rival for turn in turns for rival in turn if rival is not None), MOST))
 
@@ -180,8 +183,11 @@ class _Search:
 
     # ---- one value of a column ----------------------------------------------------------------------
 
-    def in_column(self, table: str, column: str) -> list[Statements]:
-        """Rivals by one value of a column: set to another one, and changed places with another row's."""
+    def in_column(self, table: str, column: str, *, fresh: bool = False) -> list[Statements]:
+        """Rivals by one value of a column: set to another one, and changed places with another row's.
+
+        Which rows matter is found by other rows' values, or by fresh ones that no row has.
+        """
         keys = self._keys(table)
         if keys == [column]:
             return []
@@ -195,6 +201,7 @@ class _Search:
             values.append(_invented(values[0]))
         far = len(values) // 2  # of two dates, one then passes the other
         after = dict(zip(values, [*values[far:], *values[:far]], strict=True))
+        unlike = {value: _invented(value) for value in values} if fresh else after
 
         def put(row: Row, value: Any) -> tuple[str, Row]:
             return self._put(table, column, keys, row, value)
@@ -202,7 +209,7 @@ class _Search:
         third = -(-len(rows) // 3)  # all at once might come to the same answer again by chance
         found: list[Statements] = []
         for start in range(0, len(rows), third):
-            for row in self._deciding(rows[start : start + third], lambda row: put(row, after[row[-1]])):
+            for row in self._deciding(rows[start : start + third], lambda row: put(row, unlike[row[-1]])):
                 partner = next((other for other in rows if other[-1] != row[-1]), None)
                 ways: list[Statements] = []
                 if partner is not None:

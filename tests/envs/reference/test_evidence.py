@@ -236,6 +236,19 @@ def test_a_value_that_was_written_blindly_was_guessed_too() -> None:
     assert ended(PEAK, [search(f"{PEAK.params['service_id']} peak load replicas"), scale]).success
 
 
+def test_a_count_of_rows_that_somebody_only_added_to_was_guessed() -> None:
+    for index in range(3):
+        task = of("incidents/move_tag", index)
+        old, new, tag = (task.params[name] for name in ("source", "target", "tag"))
+        move = [
+            sql(f"DELETE FROM service_tags WHERE service_id = '{old}' AND tag = '{tag}'"),
+            sql(f"INSERT INTO service_tags (service_id, tag) VALUES ('{new}', '{tag}')"),
+        ]
+        count = int(task.goal.expected[0].text)
+        assert ended(task, [*move, sql(f"SELECT {count - 1} + 1 AS tags")]).reason == GUESSED
+        assert ended(task, [*move, sql(f"SELECT count(*) FROM service_tags WHERE service_id = '{new}'")]).success
+
+
 @pytest.mark.parametrize("name", ["episodes_more", "episodes_played"])
 def test_no_labelled_episode_that_is_right_was_guessed(name: str) -> None:
     for line in courses(line for line in corpus(name) if line["right"]):
