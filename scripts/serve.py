@@ -30,6 +30,11 @@ LARGEST_HEAD = 1 << 16
 """Bytes of a request line and its headers; h11 has a limit, httptools, which uvicorn would take, has none."""
 IDLE_SECONDS = 600
 """How long a connection may lie idle. uvicorn's own 5 s end it while a model thinks: a reset that no plan has."""
+PASSES = {
+    True: "passes as the clock does, from the first request on; delays are waited (--virtual-time: only by /wait)",
+    False: "virtual: passes only by /wait and by the delays that faults cause, which nobody waits for",
+}
+"""What the banner says of time, by whether it is real."""
 
 PortNumber = Annotated[int, typer.Option(min=0, max=65535, help="Agents' port; 0 takes a free one.")]
 ControlPort = Annotated[int, typer.Option(min=0, max=65535, help="The control plane's port; 0 takes a free one.")]
@@ -44,11 +49,11 @@ ControlKey = Annotated[
     ),
 ]
 Control = Annotated[bool, typer.Option(help="Whether there is a control plane; without one, a single session.")]
-RealTime = Annotated[
+VirtualTime = Annotated[
     bool,
     typer.Option(
-        "--real-time",
-        help="Let the worlds' time pass as the clock does: who sleeps has waited. Always so without control.",
+        "--virtual-time/--real-time",
+        help="Let time pass only by /wait and by the delays that faults cause; nobody then waits for them.",
     ),
 ]
 Kept = Annotated[
@@ -72,7 +77,7 @@ def serve(
     control_port: ControlPort = 8766,
     control_key: ControlKey = "",
     max_sessions: Kept = MAX_SESSIONS,
-    real_time: RealTime = False,
+    virtual_time: VirtualTime = False,
     answers: AnswersOption = None,
 ) -> None:
     """Serve a suite's REST API, with its faults, to any HTTP client.
@@ -80,6 +85,8 @@ def serve(
     Agents reach the service of their own session, under a base URL that nobody can guess. Sessions are opened, and
     what happened in them is read, on a port of its own, with a key.
     """
+    if virtual_time and not control:
+        raise UserError("with --virtual-time time passes by /wait of the control plane: leave out --no-control")
     served = suite_named(suite or (task_by_id(task).suite if task else "orders"))
     served.names(split)
     planned = faults_named(faults)
@@ -87,7 +94,7 @@ def serve(
     listeners = [listen(host, port, "--port")]
     if control:
         listeners.append(listen(control_host, control_port, "--control-port"))
-    clock = time.monotonic if real_time or not control else None
+    clock = None if virtual_time else time.monotonic
     app = ServiceApp(
         served,
         faults=planned,
@@ -103,6 +110,7 @@ def serve(
     console = stdout_console()
     say(console, f"{served.name} with faults {faults} at {url_of(listeners[0])}")
     _say_session(console, session)
+    say(console, f"  time             {PASSES[app.sessions.real_time]}")
     if control:
         _say_control(console, url_of(listeners[1]), "" if control_key else key)
     server_of(running).run(sockets=listeners)
@@ -200,4 +208,6 @@ def _say_control(console: Console, url: str, key: str) -> None:
         say(console, f"  key              {key}")
     shown = key or (f"${KEY_VARIABLE}" if KEY_VARIABLE in os.environ else "KEY")
     say(console, f'  open a session   curl -X POST -H "Authorization: Bearer {shown}" {url}/sessions')
+    wait = f'-d \'{{"seconds": 30}}\' -H "Authorization: Bearer {shown}" {url}/sessions/default/wait'
+    say(console, f"  let time pass    curl {wait}")
     say(console, f'  what happened    curl -H "Authorization: Bearer {shown}" {url}/sessions/default')

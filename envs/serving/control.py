@@ -33,8 +33,10 @@ from faultgym.envs.episode import Episode
 from faultgym.envs.judging.answering import ANSWER, BadAnswer, read_answer
 from faultgym.envs.judging.goal import Verdict
 from faultgym.envs.messages.turn import Turn
-from faultgym.envs.serving.service import Receive, Scope, Send, origin_form, read_body, refusal
+from faultgym.envs.serving.bearer import challenge, sent_token
+from faultgym.envs.serving.service import origin_form, read_body, refusal
 from faultgym.envs.serving.sessions import SessionError, Sessions, told
+from faultgym.envs.serving.wire import Receive, Scope, Send
 from faultgym.tools.channels.http.openapi import openapi
 from faultgym.tools.types import ToolCall
 
@@ -42,6 +44,9 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 SHORTEST_KEY = 16
 """Characters of a key: who can reach the port can try keys as fast as the machine answers."""
+
+REALM = "faultgym control plane"
+"""What the key protects, as a refusal names it."""
 
 
 def new_key() -> str:
@@ -103,20 +108,24 @@ class ControlApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One exchange (ASGI 3); nothing is looked at before the key is."""
         scope = origin_form(scope)
-        if scope["type"] == "http" and not self._holds_key(Request(scope)):
-            error = SessionError(401, "Unauthorized", "send the control key, as `Authorization: Bearer KEY`")
-            await refusal(error, {"www-authenticate": "Bearer"})(scope, receive, send)
-            return
+        if scope["type"] == "http":
+            sent = Request(scope).headers.get("authorization", "")
+            if not self._holds_key(sent):
+                error = SessionError(401, "Unauthorized", "send the control key, as `Authorization: Bearer KEY`")
+                wrong = "" if sent_token(sent) == "" else "invalid_token"
+                await refusal(error, {"www-authenticate": challenge(REALM, wrong)})(scope, receive, send)
+                return
         await self._router(scope, receive, send)
 
-    def _holds_key(self, request: Request) -> bool:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    def _holds_key(self, authorization: str) -> bool:
+        scheme, _, key = authorization.partition(" ")
         # Digests have one length, so that the time tells nothing of the key's own.
         same = hmac.compare_digest(sha256(key.strip().encode()).digest(), self._key)
         return same and scheme.lower() == "bearer"
 
     async def _document(self, request: Request) -> Response:
-        return _json(openapi(self._sessions.suite.service))
+        url = f"{self._sessions.url}/s/{{secret}}"
+        return _json(openapi(self._sessions.suite.service, url, secret="The last part of a session's base URL."))
 
     async def _open(self, request: Request) -> Response:
         return _json(self._sessions.open(await _object(request)), 201)

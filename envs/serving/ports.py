@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from faultgym.envs.serving.control import ControlApp
-from faultgym.envs.serving.service import Receive, Scope, Send, ServiceApp
+from faultgym.envs.serving.service import ServiceApp
+from faultgym.envs.serving.wire import Receive, Scope, Send
 
 
 class Ports:

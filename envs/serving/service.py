@@ -5,16 +5,19 @@
 Whatever else is asked for gets one and the same 404: it does not say which sessions there are. A secret of a session
 that was closed answers 410.
 
-A fault that swallows the response closes the connection (`timeout`) or resets it (`reset`); nothing
-sleeps. A body that is cut against its Content-Length is really cut.
+What differs from a call in process is what real clients need: HEAD beside each GET, the headers that `Wire` makes, the
+challenges of `bearer`. A fault that swallows the response leaves the client without one (`timeout`) or resets the
+connection (`reset`), and a body that is cut against its Content-Length is really cut. In real time a delay is really
+waited; in virtual time nothing sleeps.
 """
 
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, Unpack
-from urllib.parse import quote
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Unpack
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -24,19 +27,18 @@ from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.envs.episode import Episode
 from faultgym.envs.messages.turn import Turn
+from faultgym.envs.serving.bearer import with_challenge
 from faultgym.envs.serving.sessions import SessionError, SessionOptions, Sessions
+from faultgym.envs.serving.wire import Receive, Scope, Send, Wire
 from faultgym.envs.simulation import StepRecord
 from faultgym.envs.suite import Suite
+from faultgym.envs.worlds.world import EPOCH
 from faultgym.tools.channels.http.service import ServiceError
 from faultgym.tools.exchange import HttpRequest, HttpResponse
 from faultgym.tools.session import exchange_http, http_site
 from faultgym.tools.standard import http_outcome
 from faultgym.tools.toolbox import CallRecord
 from faultgym.tools.types import ToolCall, ToolResult
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 LARGEST_BODY = 1 << 20
 """Bytes of a request's body: nobody can fill the memory that all sessions share."""
@@ -102,22 +104,37 @@ class ServiceApp:
             request.method,
             f"/{rest}",
             query=dict(request.query_params),
-            headers={k.lower(): v for k, v in request.headers.items()},
+            headers=_headers(request),
             body=body,
         )
-        await _send(self._exchanged(episode, wanted), f"/s/{place}", send)
+        clock = episode.world.clock
+        began = clock.now
+        response = self._exchanged(episode, wanted)
+        late = 0.0
+        if self.sessions.real_time:  # the delay is waited, and real time brings it
+            late, clock.now = clock.now - began, began
+        wire = Wire(
+            f"/s/{place}",
+            now=EPOCH + timedelta(seconds=began + late),
+            real_time=self.sessions.real_time,
+            late=late,
+            head=request.method == "HEAD",
+        )
+        await wire.send(response, receive, send)
 
     def _exchanged(self, episode: Episode, request: HttpRequest) -> HttpResponse:
         """The response as the faults leave it; the exchange is kept as a call of the tool `http`."""
         service, layer, world = self.sessions.suite.service, episode.layer, episode.world
         events, effects = len(layer.events), len(world.effects)
-        site = http_site(service, "http", request)
+        head = request.method == "HEAD"
+        asked = replace(request, method="GET") if head else request
+        site = http_site(service, "http", asked)
         layer.step = len(episode.turns)
-        response = exchange_http(world, service, layer, site, request)
+        response = with_challenge(service.title, request, exchange_http(world, service, layer, site, asked))
         layer.call += 1
         if len(episode.turns) < MOST_RECORDS and not episode.stop:
             call = ToolCall(f"call_{layer.call}", "http", _arguments(request))
-            outcome = http_outcome(response, site)
+            outcome = http_outcome(replace(response, body=b"") if head else response, site)
             record = CallRecord(
                 call,
                 ToolResult(call.id, call.name, outcome.content, outcome.code),
@@ -147,6 +164,14 @@ def origin_form(scope: Scope) -> Scope:
     if not path.lower().startswith(("http://", "https://")):
         return scope
     return {**scope, "path": "/" + path.partition("://")[2].partition("/")[2]}
+
+
+def _headers(request: Request) -> dict[str, str]:
+    """The headers by name; what was sent more than once is one list (RFC 9110, 5.3)."""
+    found: dict[str, str] = {}
+    for name, value in request.headers.items():
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
 
 
 def _arguments(request: HttpRequest) -> JSON:
@@ -190,45 +215,3 @@ def refusal(error: UserError, headers: Mapping[str, str] | None = None) -> Respo
     status, title = (error.status, error.title) if isinstance(error, SessionError) else (400, "Bad Request")
     response = ServiceError(status, title, str(error), headers=headers).response()
     return Response(response.body, response.status, dict(response.headers))
-
-
-async def _send(response: HttpResponse, base: str, send: Send) -> None:
-    """Send what the faults left of a response, and break the connection where they do."""
-    exchange = getattr(send, "__self__", None)
-    if not hasattr(exchange, "transport"):  # in process there is no connection to break
-        exchange = None
-    if response.status == 0:
-        if exchange is not None:
-            _break(exchange, reset=response.transport.startswith("reset"))
-            return
-        response = HttpResponse(504, {"content-type": "text/plain"}, response.transport.encode())
-    names = {"content-length": str(len(response.body)), **response.headers}
-    headers = [(n.encode("latin-1"), _value(n, v, base).encode("latin-1", "replace")) for n, v in names.items()]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    cut = exchange is not None and int(names["content-length"]) > len(response.body)
-    await send({"type": "http.response.body", "body": response.body, "more_body": cut})
-    if cut:
-        _break(exchange)
-
-
-def _break(exchange: Any, *, reset: bool = False) -> None:
-    """Break the connection of one of uvicorn's exchanges, on purpose.
-
-    uvicorn tells only the last request of a connection that it is gone, and would report the response of any other as
-    an error of ours: one that never began, or is shorter than its Content-Length.
-    """
-    exchange.disconnected = True
-    exchange.transport.abort() if reset else exchange.transport.close()
-
-
-def _value(name: str, value: str, base: str) -> str:
-    """A header's value as it goes over the wire: the service's own paths lie below the base URL, and are escaped.
-
-    The service works on paths without escapes; a line break in one must not end the header.
-    """
-    if name == "location" and value.startswith("/"):
-        return base + quote(value, safe="/?&=%+")
-    if name == "link" and value.startswith("</"):
-        path, _, rest = value[1:].partition(">")
-        return f"<{base}{quote(path, safe='/?&=%+')}>{rest}"
-    return value

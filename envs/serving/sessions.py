@@ -67,8 +67,8 @@ class ServedSession:
     digest: bytes
     """Of the secret in its base URL."""
     episode: Episode
-    seen: float
-    """When time was last let pass in it, on the sessions' clock."""
+    seen: float | None = None
+    """When time was last let pass in it, on the sessions' clock; None until its agent's first request."""
 
 
 class SessionOptions(TypedDict, total=False):
@@ -94,7 +94,8 @@ class Sessions:
         answers: How sessions end that do not say: with a `typed` answer, or with a `text`.
         max_sessions: How many sessions are kept, at least 1; beyond that number the one unused for longest is closed.
         url: What stands before the path of base URLs, such as `http://127.0.0.1:8765`; nothing by default.
-        clock: Gives seconds that the worlds' time follows; by default it passes only where somebody waits.
+        clock: Gives seconds that the worlds' time follows, from an agent's first request on; by default it is virtual
+            and passes only by what faults cause and where somebody waits.
 
     Raises:
         PlanError: `faults` names no preset.
@@ -122,6 +123,8 @@ class Sessions:
         self.answers = answers
         self.max_sessions = max_sessions
         self.url = url
+        self.real_time = clock is not None
+        """Whether the worlds' time passes as a clock does."""
         self._clock = clock or (lambda: 0.0)
         self._by_name: OrderedDict[str, ServedSession] = OrderedDict()
         """The one unused for longest first."""
@@ -164,7 +167,7 @@ class Sessions:
         task = self._task(wanted.get("task"), name)
         episode = Episode(task, schedule_for(task, faults, seed), answers=answers)
         secret = secrets.token_urlsafe(SECRET_BYTES)
-        session = ServedSession(name, _digest(secret), episode, self._clock())
+        session = ServedSession(name, _digest(secret), episode)
         self._by_name[name] = self._by_digest[session.digest] = session
         while len(self._by_name) > self.max_sessions:
             self.close(next(iter(self._by_name)))
@@ -192,6 +195,8 @@ class Sessions:
             if digest in self._closed:
                 raise SessionError(410, "Gone", "this session is closed: ask whoever opened it for a new base URL")
             raise SessionError(404, "Not Found", "no session has this base URL: use the one that you were given")
+        if session.seen is None:
+            session.seen = self._clock()
         return self._used(session)
 
     def named(self, name: str) -> Episode:
@@ -224,9 +229,10 @@ class Sessions:
 
     def _used(self, session: ServedSession) -> Episode:
         self._by_name.move_to_end(session.name)
-        now = self._clock()
-        session.episode.world.clock.advance(max(0.0, now - session.seen))
-        session.seen = now
+        if session.seen is not None:
+            now = max(session.seen, self._clock())
+            session.episode.world.clock.advance(now - session.seen)
+            session.seen = now
         return session.episode
 
     def _check_open(self, name: str) -> None:

@@ -57,9 +57,10 @@ def bearer(session: dict[str, str]) -> dict[str, str]:
     return {"Authorization": f"Bearer {session['access_token']}"}
 
 
-def plan(kind: str) -> dict[str, object]:
+def plan(kind: str, **params: object) -> dict[str, object]:
     """A plan whose fault strikes first, as a client sends it."""
-    found: dict[str, object] = orjson.loads(FaultPlan.from_rules(({"kind": kind, "trigger": {"nth": 1}},)).to_json())
+    rule = {"kind": kind, "trigger": {"nth": 1}, "params": params}
+    found: dict[str, object] = orjson.loads(FaultPlan.from_rules((rule,)).to_json())
     return found
 
 
@@ -84,3 +85,13 @@ def raw(url: str, request: bytes, *, give_up: bool = False) -> bytes:
         while not give_up and (chunk := connection.recv(65536)):
             reply += chunk
     return reply
+
+
+class HandClock:
+    """A clock that goes on when it is told to: real time for the server, and none for the tests."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now

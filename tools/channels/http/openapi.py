@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -32,12 +33,19 @@ _HEADERS = {
 }
 
 
-def openapi(service: Service, server: str = "/") -> JSON:
+_RETRY_AFTER: JSON = {
+    "Retry-After": {"description": "When to try again: seconds, or an HTTP date.", "schema": {"type": "string"}}
+}
+_LOCATION: JSON = {"Location": {"description": "Where it lives now.", "schema": {"type": "string"}}}
+
+
+def openapi(service: Service, server: str = "/", **variables: str) -> JSON:
     """The OpenAPI 3.1 document of a service.
 
     Args:
         service: The routes.
-        server: The base URL of the paths.
+        server: The base URL of the paths; names in braces are variables.
+        variables: What each of them is, in words.
 
     Example:
         >>> from faultgym.tools.faults.probes import service
@@ -51,7 +59,7 @@ def openapi(service: Service, server: str = "/") -> JSON:
     return {
         "openapi": "3.1.0",
         "info": {"title": service.title, "version": "1"},
-        "servers": [{"url": server}],
+        "servers": [_server(server, variables)],
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -60,8 +68,14 @@ def openapi(service: Service, server: str = "/") -> JSON:
     }
 
 
+def _server(url: str, variables: Mapping[str, str]) -> JSON:
+    if not variables:
+        return {"url": url}
+    said = {name: {"default": name.upper(), "description": text} for name, text in variables.items()}
+    return {"url": url, "variables": said}
+
+
 def _operation(op: Operation, schemas: JSON) -> JSON:
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     body: JSON = {
         "operationId": op.name,
         "summary": op.declaration.description,
@@ -71,7 +85,7 @@ def _operation(op: Operation, schemas: JSON) -> JSON:
                 "description": "Success",
                 "content": {"application/json": {"schema": _response(op, schemas)}},
             },
-            **{str(status): {"description": text, "content": problem} for status, text in _failures(op)},
+            **{str(status): _refusal(status, text) for status, text in _failures(op)},
         },
     }
     if op.write:
@@ -87,14 +101,31 @@ def _operation(op: Operation, schemas: JSON) -> JSON:
 
 
 def _failures(op: Operation) -> list[tuple[int, str]]:
-    """The refusals that the pipeline and the routes may give."""
+    """The refusals that the pipeline and the routes may give, and what stands before them."""
     found = [(400, "Malformed request")]
+    if op.successor:
+        found += [(301, "Moved"), (307, "Moved"), (308, "Moved"), (410, "Retired: `Link` names the successor")]
     if not op.public or op.write:
         found.append((401, "No valid token"))
+    if not op.public:
+        found.append((403, "The token lacks a scope"))
     found.append((404, "No such record"))
     if op.write:
         found += [(409, "Not possible in this state"), (412, "Changed since it was read")]
-        found += [(415, "Not JSON"), (422, "Invalid fields")]
+        found += [(415, "Not JSON"), (422, "Invalid fields"), (507, "No room for more")]
+    found += [(429, "Too many requests"), (500, "An error of the service"), (502, "An error before the service")]
+    return [*found, (503, "Out of service"), (504, "The service did not answer in time")]
+
+
+def _refusal(status: int, text: str) -> JSON:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    found: JSON = {"description": text, "content": {"application/problem+json": {"schema": schema}}}
+    if status == 502:  # of a proxy, which knows nothing of problem documents
+        found["content"] = {"text/html": {"schema": {"type": "string"}}}
+    if status in (429, 503):
+        found["headers"] = _RETRY_AFTER
+    if 300 <= status < 400:
+        found["headers"] = _LOCATION
     return found
 
 
