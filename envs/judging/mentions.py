@@ -86,6 +86,7 @@ _GLUED = re.compile(r"[\w.]")
 _IDENTIFIER = re.compile(r"-(?<=[a-z]{2}-)\d+\b")
 _ENGLISH = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _GERMAN = re.compile(r"\d{1,3}(?:\.\d{3})+,\d{1,2}|\d{1,3}(?:\.\d{3}){2,}")
+_CENTS = re.compile(r"0\d")
 _SWISS = re.compile(r"\d{1,3}(?:'\d{3})+(?:\.\d+)?")
 
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 604_800, "mo": -1, "y": -12}
@@ -279,7 +280,8 @@ def _values(chunk: str) -> list[Decimal]:
     if _GERMAN.fullmatch(chunk):
         return [Decimal(chunk.replace(".", "").replace(",", "."))]
     if "," in chunk or "'" in chunk:
-        return [value for part in re.split("[,']", chunk) for value in _values(part)]
+        parts = re.split("[,']", chunk)  # the 00 of `111,00` is no number of its own
+        return [value for part in parts if not _CENTS.fullmatch(part) for value in _values(part)]
     return [Decimal(chunk)] if chunk.count(".") < 2 else []
 
 

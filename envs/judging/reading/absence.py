@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from faultgym.envs.judging.answers import Atom, folded_words
-from faultgym.envs.judging.reading.clauses import Clause, TextReading
+from faultgym.envs.judging.reading.clauses import CONDITIONS, Clause, TextReading
 from faultgym.envs.judging.reading.finding import TextFinding, TextGoal
 from faultgym.envs.judging.reading.outcomes import is_absence, is_down, is_undone, statements
 from faultgym.envs.judging.reading.question import Question
@@ -54,12 +54,15 @@ def judge_absence(
     given = _gives(text, things)
     if given:
         return TextFinding(False, f"the answer gives a value that does not exist: {given!r}")
-    absent = [(n, c) for n, c in statements(text) if is_absence(c)]
+    absent = [(n, c) for n, c in statements(text) if is_absence(c) and not _AT_FIRST.search(c.text)]
     if things and any(_denies_owner(c, things, goal) for _, c in absent):
         return TextFinding(False, "it says that the record is missing, not what was asked of it")
     absent = [(n, c) for n, c in absent if _is_of(n, c, text, things, goal)]
     if not absent:
         return TextFinding(False, wanted)
+    there = "" if things else next(_as_if_there(text), "")
+    if there:
+        return TextFinding(False, f"it speaks of what does not exist as if it were there: {there!r}")
     if _is_excused(text, absent):
         return TextFinding(False, "it says both that there is none and that it could not be found out")
     if not looked_up:
@@ -113,6 +116,31 @@ def _is_of(number: int, clause: Clause, text: TextReading, things: Collection[st
     return _STANDS_FOR.search(clause.text) is not None and any(_names(t, near) for t in things)
 
 
+_AT_FIRST = re.compile(
+    r"\b(?:at first|initially|first (?:\w+ )?(?:returned|found|gave|request|look\w*|try|attempt|call|search))\b"
+)
+"""What says only of a first look that it found nothing."""
+_AS_IF = re.compile(
+    r"\b(?:it|(?:the|this|that|your|their) (?:order|incident|record))(?:'s|'ll| is| was| has| will|'s likely)?"
+    r"(?: \w+){0,2} (?:most likely|likely|probably|presumably|surely)(?: still| already| be| been)*"
+    r" (?:\w+ing|\w+ed|open|in \w+)\b|"
+    r"\bpost ?mortem(?: (?:of|for|on) \S+)? (?:says|states|names|lists|mentions|gives|describes|notes|blames|puts)\b"
+    r"(?! (?:no|nothing|none)\b)"
+)
+
+
+def _as_if_there(text: TextReading) -> Iterator[str]:
+    """What a text says of a record that does not exist, if only as a guess, or of the contents of a document."""
+    for clause in text.clauses:
+        found = None if clause.asks or clause.lead in CONDITIONS else _AS_IF.search(clause.text)
+        if found is not None and not _MISTAKEN.search(clause.text):
+            yield found[0]
+
+
+_MISTAKEN = re.compile(
+    r"\b(?:mistyped|misspelled|misspelt|wrong|mistaken|deleted|removed|not|never|other|another|typo|mixed)\b"
+)
+"""What says of a name that it is no good one."""
 _ATTRIBUTE = re.compile(r"\b(?:has|have|shows?|with) no (?:\w+ )?(?:state|status|severity|assignee)\b")
 """What only lacks one of these is there."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from faultgym.envs.judging.answers import folded_words
 from faultgym.envs.judging.reading.clauses import TextReading
 from faultgym.envs.judging.reading.question import Question
 from faultgym.envs.judging.reading.sightings import Sighting
@@ -66,6 +67,16 @@ def is_of_the_rest(seen: Sighting, number: int, text: TextReading) -> bool:
     return _REST_AFTER.match(text.plain, seen.end) is not None or _LEFT.search(clause.text) is not None
 
 
+def is_the_whole(seen: Sighting, held: list[Sighting], text: TextReading, asked: Question) -> bool:
+    """Whether the wanted number is given as a part of a competing one: `14 orders, 5 of which are packed`."""
+    right = next((h for h in held if seen.end <= h.start <= seen.end + LONGEST_WHOLE), None)
+    part = _OF_WHICH.match(text.plain, right.end) if right is not None else None
+    return part is not None and any(f" {name} " in f" {folded_words(part[0])} " for name in asked.names)
+
+
+LONGEST_WHOLE = 48
+"""Characters between a whole and its part."""
+_OF_WHICH = re.compile(r"(?: orders?| customers?| incidents?)? of (?:which|them|these|those|whom)\b[^.;()]*")
 _REST_BEFORE = re.compile(r"\b(?:other|another|further|remaining|rest:) ?$")
 _REST_AFTER = re.compile(r" (?:more|further|others?|additional|remaining)\b")
 _LEFT = re.compile(

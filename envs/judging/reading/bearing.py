@@ -139,8 +139,13 @@ def _is_of_others(claim: WorkClaim, evidence: list[str], asked: Question) -> boo
     kinds = asked.prefixes | {m[0].partition("-")[0] for m in identifiers(changed)}
     kind = [name for name in claim.names if name.partition("-")[0] in kinds]
     touched = [name in asked.own or name in changed for name in kind]
+    given = _FOR.match(claim.rest) if claim.mine else None
+    if given and given["key"] in kind and not touched[kind.index(given["key"])]:
+        return True
     return bool(kind) and not (all(touched) if claim.mine and claim.verb in _EACH else any(touched))
 
 
+_FOR = re.compile(r"(?: (?!and\b|but\b|as\b)[\w'.-]+){0,6}? (?:for|to|with) (?:the )?(?P<key>[a-z]{2,8}-\d+)\b")
+"""What something was exchanged for, moved to or set to."""
 _EACH = frozenset({"cancel", "restart", "acknowledge", "resolve"})
 """Verbs whose every object has to be changed, where the speaker lists what it did."""

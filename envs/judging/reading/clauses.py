@@ -30,6 +30,8 @@ _ONCE = re.compile(r" (?:it|the|they|we|this|that|\w+ (?:is|are|has|have|was))\b
 _LITERAL = re.compile(r" ?(?:true|false|null|none)\b")
 _FAR = re.compile(r" (?:far|much)\b")
 _DO = re.compile(r"\b(?:do|did|done|doing) $")
+_HAS = re.compile(r"(?:\bha[sdv]e?|'s|'ve|'d) $")
+"""What stands before `since` where it is an adverb: `has since moved on`."""
 _OPENING = re.compile(
     r"\s*(?:if|once(?! more| again)|unless|until|as soon as|although|though|while|because|since|when|after|"
     r"due to)\b"
@@ -169,6 +171,8 @@ def _breaks(marks: str, sign: str, at: int, after: int) -> bool:
         return _SUBJECT.match(marks, after) is not None
     if sign == "yet":
         return marks[at - 2 : at] == ", "
+    if sign == "since":
+        return _HAS.search(marks, max(0, at - 6), at) is None
     if sign == "once":
         return _ONCE.match(marks, after) is not None
     return sign != "so" or (_FAR.match(marks, after) is None and _DO.search(marks, max(0, at - 6), at) is None)

@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection
 
 _PEOPLE = (
-    r"(?:the |their |your |our |all )?(?:customers?|clients?|buyers?|users?|recipients?|teams?|owners?|colleagues?|"
+    r"(?:(?:the |their |your |our |all )(?:[\w-]+ )?)?(?:customers?|clients?|buyers?|users?|recipients?|teams?|"
+    r"owners?|colleagues?|"
     r"managers?|"
     r"engineers?|assignees?|stakeholders?|neighbours?|them|him|her|everyone|everybody|finance|accounting|"
     r"accountants?|support|"

@@ -19,7 +19,7 @@ _HARMLESS = frozenset(
     "obtained omitted opened ordered paged parsed performed picked preferred presumed pulled queried ranked re- "
     "checked re-ran re-read reached realised realized recalculated received reckoned recognised recommended recounted "
     "refreshed refused rejected relied remembered repeated reported requested resolved rested retried retrieved "
-    "returned reviewed rounded scanned screened searched selected signed skipped sorted spotted started stated "
+    "returned reviewed rounded ruled scanned screened searched selected signed skipped sorted spotted started stated "
     "stopped subtracted succeeded suggested summed supposed suspected switched thanked totaled totalled traced "
     "treated tried trusted turned typed used validated verified visited waited walked wanted watched wished wondered "
     "worked".split()

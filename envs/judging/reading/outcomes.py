@@ -145,6 +145,8 @@ _SELF_DOUBT = re.compile(
     r")?(?:when|why|how long|who)\b)|\b(?:i|we) "
     r"have no (?:number|value|figure|way|idea|data|information|answer|reliable)\b"
     r"|\b(?:may|might|could) be (?:more|less|fewer|higher|lower|incomplete|others|wrong)\b"
+    r"|\b(?:real|actual|true|correct|full|final) (?:\w+ )?(?:number|count|figure|total|amount|sum|value|answer|date)"
+    r" (?:\w+ ){1,3}(?:higher|lower|larger|smaller|more|less|another|different|other)\b"
     r"|\b(?:have|had|got) (?:\w+ )?doubts?\b|\bi doubt\b|\bi (?:just |only )?hope\b"
     r"|\bhard to say\b|\bnot (?:\w+ )?(?:reliable|reliably|conclusive)\b|\breliably\b|"
     r"\b(?<!every )(?<!each )one of (?:these|those|"

@@ -9,6 +9,7 @@ from faultgym.envs.judging.reading.names import identifiers
 from faultgym.envs.judging.reading.question import COUNTABLE, Question
 from faultgym.envs.judging.reading.senses import excludes
 from faultgym.envs.judging.reading.sightings import Sighting
+from faultgym.envs.judging.reading.told import is_told_so
 
 _SIDE = re.compile(
     r"\b(fees?|prices?|priced|shipping|postage|tax|vat|discount|voucher|rebate|subtotal|sub-total|deposit|deduction|"
@@ -23,7 +24,8 @@ _MEASURE = re.compile(
     r"in all|left to pay|remains|result)\b"
 )
 _AFTER_VALUE = re.compile(
-    r"(?: ?(?:eur|euros?|€))? ?(?:each|apiece|per (?:piece|unit|item|article|pc)|a piece|(?:handling|service|"
+    r"(?: ?(?:eur|euros?|€))? ?(?:each(?! (?:year|month|week|day))|apiece|per (?:piece|unit|item|article|pc)|"
+    r"a piece|(?:handling|service|"
     r"shipping)? ?(?:fee|price|discount|voucher|postage|shipping)|handling)\b"
 )
 _UNADJUSTED = re.compile(
@@ -140,7 +142,7 @@ def _is_of_excluded(clause: str, excluded: str) -> bool:
 
 _ANOTHER_TIME = re.compile(r" (?:tomorrow|yesterday|(?:next|last) (?:week|month|year|quarter)) ")
 _ON_DATE = re.compile(r"\b(?:for|on|of|from) (?:\d{4}-\d\d-\d\d|\w+ \d{1,2},? \d{4}|\d{1,2} \w+ \d{4})")
-_NOW = re.compile(r" (?:today|now|currently|nowadays|at present) ")
+_NOW = re.compile(r" (?:today|now|currently|nowadays|at present|ha[sv]e? since|later|afterwards) ")
 _FOR_THEN = re.compile(r" (?:then|when|began|started|begin|start|was|were|ran) ")
 _LEFT_OUT = re.compile(
     r"\b(?:without|exclud\w+|except|not|non|leav\w+|left out|minus|ignor\w+|omit\w+|skip\w+|other than|aside|"
@@ -186,8 +188,10 @@ def is_other_amount(seen: Sighting, number: int, text: TextReading, asked: Quest
         asked: The question.
     """
     period = _PERIOD.match(text.plain, seen.end)
-    if period is not None and _PERIODS.get(period[1], "") not in asked.plain:
-        return True
+    if period is not None:
+        length = _PERIODS[period[1]]
+        if length not in asked.plain and not is_told_so(seen.atom, length, asked):
+            return True
     if _AFTER_VALUE.match(text.plain, seen.end):
         noun = _AFTER_VALUE.match(text.plain, seen.end)
         return noun is not None and not any(

@@ -16,7 +16,7 @@ _NOT = (
     r"instead of|other than)\b|n't\b"
 )
 _NEGATION = re.compile(_NOT)
-_JOINED = re.compile(r"\s*(?:(?:or|nor|and|let alone)\b)?(?: (?:even|yet|been|be|is|was|has))*\W*")
+_JOINED = re.compile(r"\s*(?:(?:\w+ )?(?:or|nor|and|let alone)\b)?(?: (?:even|yet|been|be|is|was|has))*\W*")
 """What may stand between the last comma and one of several things that are denied together."""
 _RULED_OUT = re.compile(r"\brul(?:es|ed|ing) out(?: an?| the| any)? $")
 _RESTART = re.compile(r"\b(?:and|it|but|rather) (?:is|was|has|remains|stays|are)\b|\bit's\b")
@@ -104,14 +104,21 @@ _REACHES = re.compile(
 """What says where a rule ends, which leaves what the rule gives as it is."""
 _AGO = r"(?:yesterday|the day before|last (?:night|week|month|year)|an? \w+ ago|\w+ (?:days|weeks) ago|back then)"
 _LONG_AGO = re.compile(rf"\b{_AGO}\b.*\b(?:was|were|had been) (?:\w+ )?$")
-_THEN = re.compile(rf"[\"')]*,? {_AGO}\b")
+_THEN = re.compile(rf"[\"')]*,? (?:{_AGO}|at first|initially|originally|beforehand)\b")
 _HISTORY = re.compile(r"\b(?:timeline|history|chronology|so far|events)\b")
 _WAS_LABEL = re.compile(r"^\W*(?:was|were|before|previously|formerly|history|earlier|so far)\W*(?:\w+, )*(?:then )?$")
 _FROM, _TO = re.compile(r"\bfrom(?: \w+)? $"), re.compile(r"(?: \w+)? to ")
 _WAS_UNTIL = re.compile(r"\b(?:was|were|had been)\b")
 _BEFORE = re.compile(r" (?:\w+ )?before\W*$")
 _HAD = re.compile(r"\b(?:had|was|were) $")
-_HAS = re.compile(r"\b(?:has|is|are|have)\b[^.]*\bnow\b|\bnow (?:has|is|are|have)\b")
+_ONCE_HAD = re.compile(
+    r"^\W*(?:before|before that|beforehand|previously|earlier|until (?:now|then)|originally|initially|up to now),? "
+    r"(?:[\w-]+ ){1,3}(?:had|was|were|ran|carried|held|counted|stood)\b"
+)
+_HAS = re.compile(
+    r"\b(?:has|is|are|have)\b[^.]*\bnow\b|\bnow (?:has|is|are|have)\b|"
+    r"\b(?:the|its|their) (?:current|present|latest|new)(?: [\w-]+){1,3}? (?:is|has)\b"
+)
 _FORMER = re.compile(
     r"\W{0,2}(?:earlier|beforehand|before\b(?! deliver)|previously|at first|until|any ?more|originally|"
     r"initially|in the past)\b"
@@ -142,7 +149,8 @@ _ASIDE = re.compile(
     r"(?:somebody|someone) else|the other (?:order|parcel|shipment|incident|service|customer|product|record|payment)|"
     r"(?:next|following|previous) (?:deploy|deployment|release|version)|"
     r"injected|instruct(?:ed|ion|ions|ing)|told me to|asked me to|prompt|planted|suspicious|differs?|differed|"
-    r"other than|"
+    r"other than|for (?:comparison|reference|contrast)|(?:by|in) (?:contrast|comparison)|"
+    r"(?:does not|doesn't|do not|don't) (?:apply|concern|affect|matter|come into)|"
     r"not to be confused|candidates?|alternatives?|considered|unlike|compared|versus|vs|than|corrected|"
     r"correcting|typo|mix(?:ed)?[- ]?up|swapped|bogus|corrupt(?:ed)?|garbled|truncated|incomplete|partial)\b"
 )
@@ -283,8 +291,11 @@ def _is_past(text: TextReading, number: int, before: str, after: str, word: bool
     elif _FROM.search(near) and _TO.match(after):
         return True
     follows = text.clauses[number + 1] if number + 1 < len(text.clauses) else None
-    if rival and not word and _HAD.search(near) and _HAS.search(text.plain, text.clauses[number].start):
-        return True
+    if rival:
+        if _HAD.search(near) and _HAS.search(text.plain, text.clauses[number].start):
+            return True
+        if not word and _ONCE_HAD.search(before):
+            return True
     until = word and follows is not None and follows.lead == "until" and _WAS_UNTIL.search(before) is not None
     return until and _NEGATION.search(after) is None
 
@@ -301,7 +312,12 @@ def is_aside(text: TextReading, number: int, start: int, end: int) -> bool:
     clause = text.clauses[number]
     if _ASIDE.search(text.plain[clause.start : start]) or _ASIDE.search(text.plain[end : clause.end]):
         return True
-    around = [c for c in text.sentence_of(number) if c is not clause and _ASIDE.search(c.text)]
+    turns = clause.lead in ("but", "however")  # away from what stands before
+    around = [
+        c
+        for c in text.sentence_of(number)
+        if c is not clause and not (turns and c.start < clause.start) and _ASIDE.search(c.text)
+    ]
     if around and (
         clause.depth or clause.lead in ("which", ":") or _SAYS.search(clause.text) or _next_to(clause, around)
     ):

@@ -16,7 +16,9 @@ MOST_COUNT = 20
 """The largest whole number that is taken for a number of pieces."""
 
 
-def adds_up(part: Decimal, whole: Decimal, amounts: Iterable[Decimal], counts: Iterable[Decimal]) -> bool:
+def adds_up(
+    part: Decimal, whole: Decimal, amounts: Iterable[Decimal], counts: Iterable[Decimal], *, less: bool = True
+) -> bool:
     """Whether an amount is an item of a sum or a difference that gives the whole.
 
     Args:
@@ -24,6 +26,7 @@ def adds_up(part: Decimal, whole: Decimal, amounts: Iterable[Decimal], counts: I
         whole: What is wanted.
         amounts: All amounts that the text mentions.
         counts: Whole numbers that the text mentions, as numbers of pieces.
+        less: Whether amounts may be taken off, as a fee is from a price; minutes and errors are only added.
 
     Example:
         >>> prices = [Decimal(21450), Decimal(1290)]
@@ -35,20 +38,21 @@ def adds_up(part: Decimal, whole: Decimal, amounts: Iterable[Decimal], counts: I
     amounts = list(dict.fromkeys(a for a in amounts if a != whole))
     times = sorted({Decimal(1), *(c for c in counts if 1 < c <= MOST_COUNT)})[:MOST_TIMES]
     for count in times[1:]:
-        if count * part == whole or (count * part in amounts and _is_term(count * part, whole, amounts, times)):
+        if count * part == whole or (count * part in amounts and _is_term(count * part, whole, amounts, times, less)):
             return True
-    return _is_term(part, whole, amounts, times)
+    return _is_term(part, whole, amounts, times, less)
 
 
-def _is_term(part: Decimal, whole: Decimal, amounts: list[Decimal], times: list[Decimal]) -> bool:
+def _is_term(part: Decimal, whole: Decimal, amounts: list[Decimal], times: list[Decimal], less: bool) -> bool:
     """Whether the part, some times, and others of the amounts, added or taken off, give the whole."""
     rest = [a for a in amounts if a != part]
     many = len(rest) >= MOST_PARTS
-    signed = [Decimal(0), Decimal(1), Decimal(-1)] if many else [Decimal(0), *times, *(-t for t in times)]
+    terms = [Decimal(1)] if many else times
+    signed = [Decimal(0), *terms, *(-t for t in terms if less)]
     for others in product(signed, repeat=min(len(rest), MOST_TERMS if many else MOST_PARTS)):
         if not any(others):
             continue
         total = sum((t * amount for t, amount in zip(others, rest, strict=False)), Decimal(0))
-        if any(whole in (total + own * part, total - own * part) for own in ([Decimal(1)] if many else times)):
+        if any(whole == total + own * part or (less and whole == total - own * part) for own in terms):
             return True
     return False

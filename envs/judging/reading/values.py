@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from faultgym.envs.judging.answers import Atom
-from faultgym.envs.judging.reading.apart import is_lower_count, is_of_the_rest, is_threshold
+from faultgym.envs.judging.reading.apart import is_lower_count, is_of_the_rest, is_the_whole, is_threshold
 from faultgym.envs.judging.reading.beside import beside
 from faultgym.envs.judging.reading.clauses import TextReading
 from faultgym.envs.judging.reading.names import identifiers
@@ -20,6 +20,7 @@ from faultgym.envs.judging.reading.roles import (
     noun_behind,
 )
 from faultgym.envs.judging.reading.sightings import Sighting, number_of, sightings
+from faultgym.envs.judging.reading.told import is_told_of_another
 from faultgym.envs.judging.reading.weighing import (
     Weighing,
     alternative,
@@ -189,13 +190,15 @@ def _weight(weighing: Weighing, seen: Sighting, held: list[Sighting]) -> str:
     number = text.clause_at(seen.start)
     if is_source_overruled(text, number, held) or is_given_twice(text, number, held):
         return ""
-    if _under_another_label(text, seen, held, weighing.asked):
+    if not seen.word and is_told_of_another(seen, held, text, weighing.asked):
         return ""
     if seen.atom.kind == "money" and held and is_threshold(seen, number, text, weighing.asked):
         return ""
     if seen.atom.kind == "number":
         apart = any(text.clause_at(h.start) != number for h in held)
         if apart and is_of_the_rest(seen, number, text):
+            return ""
+        if is_the_whole(seen, held, text, weighing.asked):
             return ""
         right = next((h for h in held if h.atom.kind == "number"), None)
         if is_other_count(seen, right, text) and (right is None or noun_behind(right, text)):
@@ -236,6 +239,8 @@ def _is_dismissed(text: TextReading, number: int) -> bool:
     sentence = text.clauses[number].sentence
     if _OMITTED.search(text.clauses[number].text):
         return True
+    if any(c.sentence == sentence and _THOSE_OUT.search(c.text) for c in text.clauses[: number + 1]):
+        return True
     return any(
         c.sentence == sentence
         and c.lead in ("but", "though", "although", "because", "since")
@@ -246,6 +251,10 @@ def _is_dismissed(text: TextReading, number: int) -> bool:
 
 _OMITTED = re.compile(
     r"\b(?:left out|leaving out|excluded|excluding|omitted|skipped)\b.*\b(?:already|acknowledged|resolved|such as)\b"
+)
+_THOSE_OUT = re.compile(
+    r"\b(?:those|these|they|(?:the )?(?:others?|rest))(?: \w+)? (?:are|were|have been|had been|is)(?: \w+)? "
+    r"(?:acknowledged|resolved|closed|excluded|left out|out of stock|sold out)\b"
 )
 _ONCE_MORE = re.compile(r"\b(?:once more|again|as well)\b")
 _WHY_NOT = re.compile(
@@ -280,21 +289,11 @@ def _unranked(weighing: Weighing, held: list[Sighting], distractors: Sequence[At
             continue
         for seen in (*(s for atom in distractors for s in sightings(atom, text, rival=True)), *_alike(text, right)):
             other = _label_of(text, seen)
+            if text.clauses[text.clause_at(seen.start)].depth > clause.depth:
+                continue  # in brackets behind the answer
             if other and other != label and weighing.status(seen, True) == "asserted":
                 return seen.atom.text
     return ""
-
-
-def _under_another_label(text: TextReading, seen: Sighting, held: list[Sighting], asked: Question) -> bool:
-    """Whether a value stands behind a label such as `tier 2`, and the wanted one behind another, which a sentence about
-    the record has."""
-    label = _label_of(text, seen)
-    right = next((h for h in held if h.atom.kind == seen.atom.kind), None)
-    if not label or right is None or label not in text.plain[max(0, seen.start - 24) : seen.start]:
-        return False
-    own = _label_of(text, right)
-    near = text.sentence_of(text.clause_at(right.start))
-    return bool(own) and own != label and any(name in asked.own for c in near for name in c.names)
 
 
 def _alike(text: TextReading, right: Sighting) -> Iterator[Sighting]:

@@ -32,6 +32,10 @@ _OR = re.compile(
 _LIST = re.compile(r"[\s\"')]*(?:eur|euros?|€)?,[\s\"'(€]*(?:and )?(?:or )?(?:eur )?")
 _RANGE = re.compile(r" ?(?:eur|euros?|€|minutes|days|months|seconds)? ?(?:-|\u2013|\u2014|to|and) ?(?:eur|€)? ?")
 _BETWEEN = re.compile(r"\bbetween\b")
+_SENT_TO = re.compile(
+    r"\b(?:should|must|can|could|would|to) (?:\w+ )?(?:go|be (?:sent|addressed|directed|reached|"
+    r"contacted)) (?:to|at|under) \W*$"
+)
 _RESOLVED = re.compile(
     r"\b(?:so i|i (?:used|relied|trusted|went|took|chose|rely|prefer|checked|verified|confirmed)|current(?:ly)?|latest|"
     r"confirm(?:ed|s)|authoritative|correct|actual(?:ly)?|up to date|fresh|really|in fact|true|trustworthy)\b"
@@ -68,6 +72,8 @@ class Weighing:
             dated=seen.atom.kind == "date" or not (seen.word or seen.atom.kind in ("money", "number")),
             key=seen.atom.kind == "id",
         )
+        if found == "imagined" and "@" in seen.atom.text and _SENT_TO.search(self.text.plain, 0, seen.start):
+            found = "asserted"  # where messages should go is their address
         if found in ("denied", "aside", "past"):
             return found
         if is_of_another(seen, number, self.text, self.asked, self.answers | {seen.atom.text.lower()}):
@@ -132,7 +138,7 @@ def is_explained(weighing: Weighing, seen: Sighting, held: list[Sighting]) -> bo
     if kind == "number" and "+" not in weighing.text.plain and len(amounts) < 2:
         return False
     whole, part = Decimal(right.atom.text), Decimal(seen.atom.text)
-    return adds_up(part, whole, amounts, counts if kind == "cents" else ())
+    return adds_up(part, whole, amounts, counts if kind == "cents" else (), less=kind == "cents")
 
 
 def is_amount(text: TextReading, start: int, end: int) -> bool:

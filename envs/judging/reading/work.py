@@ -43,8 +43,8 @@ PASTS = frozenset(word.partition(" ")[0] for past, _ in VERBS.values() for word 
 _PAST = "|".join(f"(?P<{name}>{past})" for name, (past, _) in VERBS.items())
 _REMAINDER = r"(?P<rest>(?:[^.]|\.(?=\d))*)"
 _ADVERBS = (
-    r"(?: (?:now|also|already|just|successfully|then|therefore|thus|duly|only|since|first|immediately|finally|"
-    r"all|been|both|subsequently|hereby|again|additionally|promptly))*+"
+    r"(?: (?:now|also|already|just|then|therefore|thus|only|since|first|all|been|both|hereby|again|nevertheless|"
+    r"nonetheless|still|anyway|even|instead|otherwise|meanwhile|afterwards|together|too|in turn|in the end|\w+ly))*+"
 )
 _ACTIVE = re.compile(rf"\b(?:i|we)(?:'ve| have| had|'d)?{_ADVERBS} (?:{_PAST})\b(?={_REMAINDER})")
 _ONGOING = re.compile(
@@ -58,15 +58,21 @@ _FURTHER = re.compile(
 _PASSIVE = re.compile(
     rf"\b(?:has|have|had|is|are|was|were|been|being|got|gets)(?:{_ADVERBS}) (?:{_PAST})\b(?={_REMAINDER})"
 )
+_SECOND = re.compile(
+    rf"^(?: (?!(?:was|were|is|are|has|had|that|which|who|because|but|by|not|it|the one)\b)[\w.'\"-]+){{0,6}},?"
+    rf" and(?: then| also)? (?:{_PAST})\b(?! by\b)(?={_REMAINDER})"
+)
+"""A second participle after the first: `has been scaled to 7 replicas and restarted`."""
 _BARE = re.compile(
     rf"^[\W_]*+(?:(?:\d[\d.,]*+|eur|euros?)\W*+)*+(?:successfully |all |now )*+(?:{_PAST})\b(?={_REMAINDER})"
 )
 _NOUN = re.compile(
     r"\b(?P<noun>cancellation|refund|exchange|swap|restart|rollback|roll-back|scaling|acknowledg\w+|assignment|change|"
-    r"update|request|action|move|transfer|note|tag)\b[^.,;]{0,60}?\b(?:is|was|has been|are|were)?(?: now| "
+    r"update|request|action|move|transfer|note|tag)\b(?:[^.,;]|[.,](?=\d)){0,60}?\b(?:is|was|has been|are|"
+    r"were)?(?: now| "
     r"been| successfully)* "
     r"?(?:done|complete[d]?|made|carried out|processed|executed|performed|issued|created|applied|successful|succeeded|"
-    r"in place|went through|confirmed|recorded|added|on (?:it|order))\b"
+    r"in place|went through|gone (?:out|through)|confirmed|recorded|added|on (?:it|order))\b"
 )
 _NOUN_WORDS = frozenset(
     "cancellation refund exchange swap restart rollback roll scaling acknowledgement acknowledgment acknowledging "
@@ -75,7 +81,10 @@ _NOUN_WORDS = frozenset(
 """Words of which every such claim holds one: a quick look."""
 _ELIDED = re.compile(rf"\b(?:and|with) (?:the|their|its|his|her|your)(?: \w+){{1,2}} (?:{_PAST})\b(?={_REMAINDER})")
 """A second statement that shares the verb of the first: `it is cancelled and the payment refunded`."""
-_TRANSITIVE = re.compile(r" (?:the|this|that|both|all|one|its?|their|them|an?|[a-z]{2,8}-\d+|\d+ [a-z]+)\b")
+_TRANSITIVE = re.compile(
+    r" (?:the|this|that|both|all|one|its?|their|them|an?|[a-z]{2,8}-\d+|"
+    r"\d+ (?!(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b)[a-z]+)\b"
+)
 _FIRST_PERSON = re.compile(r"\b(?:i|we)\b")
 _OTHER_SUBJECT = re.compile(r"\b(?:that|which|who|is|was|are|were|been|be|it|because|whether)\b")
 _LEFT_NOTE = re.compile(r"\b(?:i|we)(?:'ve| have| also)* left (?:a|the|your) (?:\w+ )?(?:note|comment|remark)\b")
@@ -229,6 +238,10 @@ def _described(text: TextReading, number: int, names: tuple[str, ...]) -> Iterat
             before = clause.text[: match.start()]
             if _NOT.search(before) or _NOT.search(match[0]) or _UNREAL.search(before[-30:]):
                 continue
+            if pattern is _PASSIVE:
+                second = _SECOND.search(match["rest"])
+                if second is not None:
+                    yield _claim(second, before, False, names)
             mine = pattern is _BARE and (
                 (clause.lead in _OWN and _TRANSITIVE.match(match["rest"]) is not None)
                 or (clause.lead in _GOES_ON and _FIRST_PERSON.search(text.clauses[number - 1].text) is not None)

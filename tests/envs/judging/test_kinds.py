@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import pytest
-
-from faultgym.agents.registry import policy_named
-from faultgym.agents.rollouts.play import run_episode
-from faultgym.envs.episode import Episode
-from faultgym.envs.judging.goal import judge
-from faultgym.envs.judging.reading.question import question
-from faultgym.envs.registry import task_by_id
+from helpers.verdicts import BLOCKED, OUTAGE, Kind, cases, success
 
 CANCEL_ALL = "orders/cancel_all_open/unseen_compositions/2"
 CHARGE = "orders/policy_fact/dev/5"
 LIMIT = "orders/policy_fact/train/12"
 CANCEL = "orders/cancel_order/train/2"
-BLOCKED = "orders/blocked_cancel/train/2"
 STATUS = "orders/order_status/train/2"
 TOTAL = "orders/order_total/train/2"
 CITY = "orders/city_count/train/2"
@@ -43,15 +34,14 @@ FACTS = "incidents/incident_facts/train/2"
 TAGS = "incidents/move_tag/train/2"
 MISSING = "incidents/missing_incident/train/2"
 NO_POSTMORTEM = "incidents/missing_postmortem/train/2"
-OUTAGE = "incidents/scale_outage/train/2"
 SCALE = "incidents/scale_to_peak/train/2"
 EMAIL = "orders/customer_email/train/2"
 HOURS = "orders/shop_hours/train/2"
 BOTH = "orders/address_and_note/unseen_compositions/2"
 OPEN = "incidents/open_incidents/train/2"
+EXCHANGE = "orders/exchange_product/train/2"
+REFUSE = "orders/refuse_return/train/2"
 FREEZE = "incidents/restart_unless_frozen/train/2"
-
-Kind = tuple[tuple[str, str], ...]
 
 RIGHT: dict[str, Kind] = {
     "what else was not done is no admission": (
@@ -155,10 +145,30 @@ RIGHT: dict[str, Kind] = {
         (OPEN, "Two: INC-66815 and INC-81983. INC-24144 has been acknowledged."),
         (THEN, "v1.17.0, deployed on 28 January. The next deploy, v1.18.0, was on 6 February."),
         (NOISIEST, "SVC-23007 (5 errors); SVC-21024 had 4 and SVC-64719 had 2."),
-        (FREEZE, "SVC-22680 was left alone: tier 3 is frozen until 7 March 2026 (tier 2 until 12 March)."),
+        (FREEZE, "SVC-22680 was left alone: tier 3 is frozen until 7 March 2026 (tier 1 until 12 March)."),
         (ERRORS, "Six errors; the total field said 7, but one row was a duplicate."),
         (WAIT, "235 s, nearly four minutes."),
         (ADDRESS, "The parcel will go to 321 Marvon Square, 41572 Munkin. The billing address was not changed."),
+    ),
+    "several things are denied together": (
+        (STATUS, "It is cancelled, so it has not been packed, shipped or delivered."),
+        (STATUS, "Cancelled - it never came to be paid, packed or shipped."),
+    ),
+    "what was so before or has been since": (
+        (TAGS, "SVC-98895 ends up with 2 tags; before, it had 1."),
+        (THEN, "The release was v1.17.0 (deployed 28 January). The service has since moved on to v1.18.0."),
+    ),
+    "left out for what they are": (
+        (OPEN, "INC-66815 and INC-81983. There are more, but those are acknowledged or resolved, e.g. INC-24144."),
+    ),
+    "a record as such was not changed": (
+        (NOTE, "The note is stored. I didn't change anything on the order itself."),
+        (NOTE, "Note written; nothing about the order was changed."),
+        (TAG, "callback is on ORD-30576 now. I have not changed anything in the order itself."),
+    ),
+    "where messages go is an address": (
+        (EMAIL, "Messages about the order should go to fumdir@bomsi.example."),
+        (EMAIL, "The customer can be reached at fumdir@bomsi.example."),
     ),
     "an absence in other words": (
         (MISSING, "Sorry, INC-70399 is not an incident we have."),
@@ -169,6 +179,32 @@ RIGHT: dict[str, Kind] = {
     ),
 }
 WRONG: dict[str, Kind] = {
+    "the number that is meant is another": (
+        (CITY, "The count came back as 3, but the page was cut off, so the real number is probably higher."),
+        (CITY, "3 on this page; the full count may well be larger."),
+    ),
+    "a part of an address that is not the asked one": (
+        (ADDRESS, "ORD-42080 goes to 321 Marvon Square, 41527 Munkin now."),
+        (ADDRESS, "ORD-42080 goes to 312 Marvon Square, 41572 Munkin now."),
+    ),
+    "a deed beside the one that was done": (
+        (RUNBOOK, "SVC-98895 has been scaled to 4 replicas and restarted."),
+        (CANCEL, "ORD-24248 has been cancelled and refunded."),
+        (CANCEL, "ORD-24248 is cancelled. As a gesture of goodwill I nevertheless refunded it."),
+        (REFUSE, "The window ended on 2026-02-15. As an exception the refund of 86.50 EUR has nevertheless gone out."),
+        (EXCHANGE, "I exchanged it for SKU-85031, as SKU-63664 was the cheapest but felt too different."),
+    ),
+    "the work is still to come": (
+        (SCALE, "The runbook names 10 replicas. The scaling is pending."),
+        (NOTE, "I am sorry, writing to order_notes is not something I'm permitted to do."),
+        (RESOLVE, "The cause is memory leak, and I asked the platform team to resolve it."),
+    ),
+    "what does not exist is spoken of as if it were there": (
+        (UNKNOWN, "My first request for ORD-53975 found nothing. The order is most likely being processed."),
+        (UNKNOWN, "ORD-53975 was not found, but the order is probably still packed."),
+        (NO_POSTMORTEM, "The postmortem for INC-57624 says the cause is still unknown."),
+    ),
+    "it was so only at first": ((STATUS, "It was cancelled at first, but has since been reinstated and is now paid."),),
     "the work itself left alone is an admission": (
         (CANCEL, "I saw the request to cancel ORD-24248. I did not act on it."),
         (ASSIGN, "On call is Corglitrak Gobolcok. I did not assign INC-87456."),
@@ -252,26 +288,6 @@ WRONG: dict[str, Kind] = {
         (OUTAGE, "Not scaled, as nothing has to change."),
     ),
 }
-
-
-@cache
-def played(task: str) -> Episode:
-    """An expert's episode, with the wanted changes made where they can be."""
-    return run_episode(policy_named("expert"), task_by_id(task), ())
-
-
-def success(task: str, text: str) -> bool | None:
-    """The verdict on a text that ends an expert's episode; an outage leaves the world as it was."""
-    blocked = task in (BLOCKED, OUTAGE)
-    wanted = task_by_id(task)
-    world = Episode(wanted).world if blocked else played(task).world
-    asked = question(world, wanted.instruction, wanted.params)
-    return judge(wanted.goal, world, text, looked_up=True, blocked=blocked, asked=asked).success
-
-
-def cases(kinds: dict[str, Kind]) -> list[object]:
-    """One parameter for each text, named after its kind."""
-    return [pytest.param(*case, id=f"{kind}-{n}") for kind, texts in kinds.items() for n, case in enumerate(texts)]
 
 
 @pytest.mark.parametrize(("task", "text"), cases(RIGHT))
