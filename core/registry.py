@@ -1,9 +1,9 @@
 """Registries by name that other packages extend through entry points.
 
 Third parties add an entry to one of the groups `faultgym.modes`, `faultgym.fault_kinds`, `faultgym.metrics`,
-`faultgym.policies`, `faultgym.suites`, `faultgym.text_formats`, `faultgym.data_filters`; the name of the entry
-point is the name of the entry, its value `module:attribute` is the entry itself. Nothing is imported before
-somebody asks for a name.
+`faultgym.policies`, `faultgym.suites`, `faultgym.text_formats`, `faultgym.data_filters`, `faultgym.dialects`,
+`faultgym.exports`; the name of the entry point is the name of the entry, its value `module:attribute` is the entry
+itself. Nothing is imported before somebody asks for a name.
 """
 
 from __future__ import annotations

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-import orjson
 import typer
 
-from faultgym.agents.imports.exports import openai_log, otlp_log
+from faultgym.agents.imports.exports.registry import EXPORTS
+from faultgym.agents.traces.trace import Trace
 from faultgym.cli.support.stored import stored_traces
-from faultgym.core.files import atomic_file
 
 
 def export(
     run: Annotated[Path, typer.Argument(help="A run's folder, or a file of traces, one per line.")],
-    out: Annotated[Path, typer.Option(help="The file to write: one record on each line.")],
-    format: Annotated[Literal["openai", "otel"], typer.Option(help="Chat logs, or OTLP JSON with GenAI spans.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    format: Annotated[str, typer.Option(help=f"What to write: {', '.join(EXPORTS)}.")],
 ) -> None:
     """Write stored traces in the form that others read. `faultgym import` reads them back and proves them.
 
     Traces without a turn (the harness failed before it) are left out.
     """
-    write = openai_log if format == "openai" else otlp_log
-    written = left_out = 0
-    with atomic_file(out) as file:
+    left_out = 0
+
+    def with_turns() -> Iterator[Trace]:
+        nonlocal left_out
         for trace in stored_traces(run):
-            if not trace.steps:
+            if trace.steps:
+                yield trace
+            else:
                 left_out += 1
-                continue
-            file.write(orjson.dumps(write(trace), option=orjson.OPT_APPEND_NEWLINE))
-            written += 1
+
+    written = EXPORTS.named(format).write(with_turns(), out)
     print(f"{written} traces in {out}" + (f"; {left_out} without a turn were left out" if left_out else ""))

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from faultgym.agents.imports.reading import UnreadableRecord
-from faultgym.agents.imports.taking import VERIFIED, Format, take
+from faultgym.agents.imports.registry import AUTO, DIALECTS
+from faultgym.agents.imports.taking import VERIFIED, take
 from faultgym.cli.support.calling import command
 from faultgym.envs.render import neutralised, shortened
 
@@ -23,13 +24,13 @@ def import_logs(
         "runs/imported"
     ),
     format: Annotated[
-        Format, typer.Option(help="openai: chat logs; otel: OTLP JSON with GenAI spans; auto: by what they hold.")
-    ] = "auto",
+        str, typer.Option(help=f"The dialect: {', '.join(DIALECTS)}; auto tells it by what a file holds.")
+    ] = AUTO,
 ) -> None:
-    """Take in chat logs (OpenAI's form) and OpenTelemetry's GenAI spans, marked unverified.
+    """Take in chat logs and spans, in the dialects that docs/other-sources.md lists, marked unverified.
 
     A chat that names a task of faultgym is re-executed; when every result comes out the same, its trace
-    is stored in OUT/verified. Exits with 1 when anything was refused.
+    is stored in OUT/verified. Exits with 1 when anything was refused, with 2 when a file gave no chat at all.
     """
     shown = 0
 
@@ -49,5 +50,7 @@ def import_logs(
     print(f"{', '.join(parts)}; in {out}")
     if taken.verified:
         print(f"next: {command('score', out / VERIFIED)}")
+    if taken.empty:
+        raise typer.Exit(2)
     if taken.refused:
         raise typer.Exit(1)

@@ -30,7 +30,7 @@ class ChatSource:
     """Where a chat comes from."""
 
     format: str
-    """`openai` or `otel`."""
+    """The name of its dialect."""
     file: str
     line: int
     """Where it begins, from 1."""

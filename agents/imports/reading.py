@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -81,10 +81,18 @@ def explained(error: ValidationError, prefix: str = "") -> BadRecord:
     return BadRecord(f"{prefix}{explanation(error, value_chars=60)}")
 
 
-def read_values(path: Path) -> Iterator[LogValue | UnreadableRecord]:
+def _never(values: list[Any]) -> bool:
+    return False
+
+
+def read_values(path: Path, is_one_chat: Callable[[list[Any]], bool] = _never) -> Iterator[LogValue | UnreadableRecord]:
     """The JSON values of a file: a line each, the elements of one list, or one document. Never raises.
 
-    Memory is that of one line, or of the document. A list of chat messages is one value.
+    Memory is that of one line, or of the document.
+
+    Args:
+        path: The file.
+        is_one_chat: Whether the elements of a list belong together: then the list is one value.
 
     Yields:
         A value, or a part of the file that cannot be read, with the reason.
@@ -101,7 +109,7 @@ def read_values(path: Path) -> Iterator[LogValue | UnreadableRecord]:
                 return
             lines = _is_lines(file)
             file.seek(0)
-            yield from _lines(file, name) if lines else _document(file, name)
+            yield from _lines(file, name) if lines else _document(file, name, is_one_chat)
     except OSError as error:
         yield UnreadableRecord(name, 1, f"cannot be read ({error.strerror})")
 
@@ -162,7 +170,9 @@ def _parsed(data: bytes | str, name: str, number: int) -> LogValue | UnreadableR
         return UnreadableRecord(name, number, str(error))
 
 
-def _document(file: BinaryIO, name: str) -> Iterator[LogValue | UnreadableRecord]:
+def _document(
+    file: BinaryIO, name: str, is_one_chat: Callable[[list[Any]], bool]
+) -> Iterator[LogValue | UnreadableRecord]:
     data = file.read(MAX_DOCUMENT + 1)
     if len(data) > MAX_DOCUMENT:
         yield UnreadableRecord(
@@ -182,14 +192,10 @@ def _document(file: BinaryIO, name: str) -> Iterator[LogValue | UnreadableRecord
         return
     found = list(_elements(text, name))
     values = [each.value for each in found if isinstance(each, LogValue)]
-    if len(values) == len(found) and values and all(_is_message(value) for value in values):
+    if len(values) == len(found) and is_one_chat(values):
         yield LogValue(name, 1, values)
     else:
         yield from found
-
-
-def _is_message(value: Any) -> bool:
-    return isinstance(value, dict) and "role" in value and "messages" not in value
 
 
 def _error_line(text: str) -> int:

@@ -9,28 +9,23 @@ RUN/verified/                      a run of its own with the traces that re-exec
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
-from faultgym.agents.imports.imported import IMPORT_SCHEMA_VERSION, KIND, ChatSource, ImportedChat
-from faultgym.agents.imports.openai_chat import openai_conversation
-from faultgym.agents.imports.otel import groups, otel_conversations
-from faultgym.agents.imports.otlp import Record, is_otlp, records
-from faultgym.agents.imports.reading import BadRecord, LogValue, UnreadableRecord, read_values
+from faultgym.agents.imports.chats import chats, log_files
+from faultgym.agents.imports.imported import IMPORT_SCHEMA_VERSION, KIND, ImportedChat
+from faultgym.agents.imports.reading import UnreadableRecord
 from faultgym.agents.imports.reexecute import reexecute
+from faultgym.agents.imports.registry import AUTO, DIALECTS
 from faultgym.agents.storage.collection import collection
 from faultgym.agents.storage.lines import MAX_LINE, encode
 from faultgym.agents.storage.store import RunDirectory
 from faultgym.agents.traces.schema import SCHEMA_VERSION
 from faultgym.agents.traces.versions import OLDEST_VERSION
-from faultgym.core.errors import UserError
 
-Format = Literal["auto", "openai", "otel"]
-SUFFIXES = (".json", ".jsonl", ".ndjson")
-"""Files that are taken from a folder."""
 VERIFIED = "verified"
 
 
@@ -43,77 +38,14 @@ class ImportReport:
     known: int = 0
     """In the folder already, or twice in the files."""
     refused: int = 0
-
-
-def log_files(paths: Iterable[Path]) -> list[Path]:
-    """The files that the paths name: of a folder, those that end as logs do.
-
-    Raises:
-        UserError: A path does not exist, or a folder holds no such file.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file())
-            if not inside:
-                raise UserError(f"{path} holds no file that ends in {', '.join(SUFFIXES)}; name the files themselves")
-            found += inside
-        elif path.exists():
-            found.append(path)
-        else:
-            raise UserError(f"{path} does not exist; name a log file, or a folder of them")
-    return found
-
-
-def chats(path: Path, format: Format = "auto") -> Iterator[ImportedChat | UnreadableRecord]:
-    """The chats of one file, unverified. Never raises for what a file can hold.
-
-    Memory is that of one record; for OpenTelemetry, that of the file's spans about generative AI, because the
-    spans of one chat may stand anywhere in the file.
-
-    Args:
-        path: The log file.
-        format: `auto` tells the two apart by their records.
-
-    Yields:
-        A chat, or a part of the file that cannot be taken, with the reason.
-    """
-    spans: list[Record] = []
-    for found in read_values(path):
-        if isinstance(found, UnreadableRecord):
-            yield found
-            continue
-        try:
-            if format == "otel" or (format == "auto" and is_otlp(found.value)):
-                for each in records(found.value, found.line):
-                    if isinstance(each, Record):
-                        spans.append(each)
-                    else:
-                        yield UnreadableRecord(found.file, found.line, str(each))
-            else:
-                yield _chat(found)
-        except BadRecord as error:
-            yield UnreadableRecord(found.file, found.line, str(error))
-    for group in groups(spans):
-        source = ChatSource("otel", str(path), group.line, group.name)
-        for conversation in otel_conversations(group):
-            try:
-                if isinstance(conversation, BadRecord):
-                    raise conversation
-                yield ImportedChat.of(conversation, source)
-            except BadRecord as error:
-                yield UnreadableRecord(source.file, source.line, str(error))
-
-
-def _chat(found: LogValue) -> ImportedChat:
-    conversation = openai_conversation(found.value)
-    return ImportedChat.of(conversation, ChatSource("openai", found.file, found.line, conversation.name))
+    empty: int = 0
+    """Files that gave no chat at all."""
 
 
 def take(
     paths: Iterable[Path],
     out: Path,
-    format: Format = "auto",
+    format: str = AUTO,
     on_refused: Callable[[UnreadableRecord], None] | None = None,
 ) -> ImportReport:
     """Import log files into a folder.
@@ -121,15 +53,18 @@ def take(
     Args:
         paths: Log files, and folders of them.
         out: The folder, which may hold an earlier import: chats and refusals that are there already are only counted.
-        format: `auto` tells the formats apart by their records.
+        format: The name of a dialect; `auto` tells each value's by its content.
         on_refused: Called with each part of a file that could not be taken.
 
     Returns:
         How many chats were met, by what became of them.
 
     Raises:
-        UserError: A path does not exist, or the folder holds anything else, is in use, or cannot be written.
+        UserError: A path does not exist, there is no such dialect, or the folder holds anything else, is in use, or
+            cannot be written.
     """
+    if format != AUTO:
+        DIALECTS.named(format)  # before a folder is made
     files = log_files(paths)
     with ExitStack() as stack:
         chosen = _Folder(collection(out, KIND, IMPORT_SCHEMA_VERSION), stack)
@@ -137,8 +72,13 @@ def take(
         refused = stack.enter_context((out / "refused.jsonl").open("a+b"))
         noted = _noted(refused)
         taken = ImportReport()
-        for found in (each for path in files for each in chats(path, format)):
-            what = found if isinstance(found, UnreadableRecord) else _taken(found, chosen, proven, taken)
+        gave: set[Path] = set()
+        for path, found in ((file, each) for file in files for each in chats(file, format)):
+            if isinstance(found, UnreadableRecord):
+                what: UnreadableRecord | None = found
+            else:
+                what = _taken(found, chosen, proven, taken)
+                gave.add(path)
             if what is not None:
                 taken.refused += 1
                 refusal = {"file": what.file, "line": what.line, "reason": what.reason}
@@ -148,6 +88,7 @@ def take(
                     refused.write(line)
                 if on_refused is not None:
                     on_refused(what)
+    taken.empty = len(set(files) - gave)
     return taken
 
 

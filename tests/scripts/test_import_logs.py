@@ -62,7 +62,7 @@ def test_bad_records_are_named_with_their_lines_and_the_others_are_taken(faultgy
     (logs / "b.json").write_bytes(b"\0\1\2")
     (logs / "ignored.txt").write_text("x")
     code, said, err = faultgym("import", logs, "--out", out)
-    assert code == 1
+    assert code == 2  # b.json gave nothing
     assert said == f"1 chats, 0 verified by re-execution, 3 refused; in {out}\n"
     lines = err.splitlines()
     assert [line.split(": ")[1] for line in lines] == [f"{logs / 'a.jsonl'}:{n}" for n in (1, 3)] + [
@@ -74,12 +74,27 @@ def test_bad_records_are_named_with_their_lines_and_the_others_are_taken(faultgy
     assert [(each["line"], bool(each["reason"])) for each in kept] == [(1, True), (3, True), (1, True)]
 
 
+def test_a_refusal_beside_a_chat_of_the_same_file_is_exit_code_1(faultgym, tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"messages": []}\n' + json.dumps(CHAT))
+    assert faultgym("import", tmp_path / "log.jsonl", "--out", tmp_path / "out")[0] == 1
+
+
+@pytest.mark.parametrize("text", ['{"resourceSpans": []}', '{"resourceLogs": []}', "[]", '{"traces": [{"id": 1}]}'])
+def test_a_file_that_gives_no_chat_is_exit_code_2_and_says_what_was_seen(faultgym, tmp_path, text):
+    (tmp_path / "log.json").write_text(text)
+    (tmp_path / "good.json").write_text(json.dumps(CHAT))
+    code, said, err = faultgym("import", tmp_path / "log.json", tmp_path / "good.json", "--out", tmp_path / "out")
+    assert (code, said.split(";")[0]) == (2, "1 chats, 0 verified by re-execution, 1 refused")
+    assert err.startswith(f"refused: {tmp_path / 'log.json'}:1: no chat")
+    assert next(iter(json.loads(text) or ["an empty list"])) in err
+
+
 def test_a_refusal_is_kept_once_however_often_its_file_is_imported(faultgym, tmp_path):
     log, out = tmp_path / "log.jsonl", tmp_path / "out"
     for text in ('{"a": 1}\n', '{"a": 1}\n[]\n'):
         log.write_text(text)
         code, said, _ = faultgym("import", log, log, "--out", out)
-        assert (code, said.split(", ")[-1]) == (1, f"{2 * len(text.splitlines())} refused; in {out}\n")
+        assert (code, said.split(", ")[-1]) == (2, f"{2 * len(text.splitlines())} refused; in {out}\n")
     kept = [json.loads(line)["line"] for line in (out / "refused.jsonl").read_text().splitlines()]
     assert kept == [1, 2]
 
@@ -98,7 +113,7 @@ def test_a_refusal_that_a_crash_cut_short_is_written_anew(faultgym, tmp_path):
 def test_many_refusals_are_counted_not_printed(faultgym, tmp_path):
     (tmp_path / "log.jsonl").write_text('{"a": 1}\n' * 1000)
     code, _, err = faultgym("import", tmp_path / "log.jsonl", "--out", tmp_path / "out")
-    assert code == 1
+    assert code == 2
     assert len(err.splitlines()) == 21
     assert f"and 980 more: {tmp_path / 'out' / 'refused.jsonl'}" in err
 

@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faultgym.agents.imports import reading
-from faultgym.agents.imports.exports import openai_log
+from faultgym.agents.imports.chats import chats
+from faultgym.agents.imports.dialects.openai_chat import openai_conversation
+from faultgym.agents.imports.exports.openai_chat import openai_log
 from faultgym.agents.imports.imported import ChatSource, ImportedChat
-from faultgym.agents.imports.openai_chat import openai_conversation
 from faultgym.agents.imports.reading import BadRecord, LogValue, UnreadableRecord, read_values
 from faultgym.agents.imports.reexecute import reexecute
-from faultgym.agents.imports.taking import chats
+from faultgym.agents.imports.registry import is_one_chat
 from faultgym.agents.traces.chat import arguments_text
 from faultgym.agents.traces.replay import replay
 from faultgym.agents.traces.spec import EpisodeSpec
@@ -196,7 +197,10 @@ def test_no_file_raises(tmp_path_factory, data):
 
 def texts(path, data: bytes) -> list[str]:
     path.write_bytes(data)
-    return [f"{found.line}: {'found' if isinstance(found, LogValue) else found.reason}" for found in read_values(path)]
+    return [
+        f"{found.line}: {'found' if isinstance(found, LogValue) else found.reason}"
+        for found in read_values(path, is_one_chat)
+    ]
 
 
 DEEP = b"[" * 150 + b"]" * 150

@@ -10,12 +10,13 @@ from helpers.levels import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faultgym.agents.imports.exports import openai_log, otlp_log
+from faultgym.agents.imports.chats import chats
+from faultgym.agents.imports.dialects.otlp import DETAILS, plain_value
+from faultgym.agents.imports.exports.openai_chat import openai_log
+from faultgym.agents.imports.exports.otlp import otlp_log
 from faultgym.agents.imports.imported import ImportedChat
-from faultgym.agents.imports.otlp import DETAILS, plain_value
 from faultgym.agents.imports.reading import BadRecord, UnreadableRecord
 from faultgym.agents.imports.reexecute import reexecute
-from faultgym.agents.imports.taking import chats
 from faultgym.agents.rollouts.engine import Engine
 from faultgym.agents.traces.spec import EpisodeSpec
 
@@ -226,7 +227,15 @@ def test_what_does_not_hold_is_refused_with_the_reason_and_the_others_are_read(r
 
 
 def test_spans_that_are_not_about_generative_ai_are_passed_over(read):
-    assert read(data(span(1, {"http.request.method": "GET"}))) == []
+    web = data(span(1, {"http.request.method": "GET"}, trace="web"))
+    assert messages(read(web, data(*two_calls()))) == [CHAT]
+
+
+def test_a_file_that_gives_nothing_says_what_was_seen(read):
+    (found,) = read(data(span(1, {"http.request.method": "GET"})))
+    assert found.reason == (
+        "no chat in it: 1 read as otel, the last of them a JSON object with the keys 'resourceSpans'"
+    )
 
 
 def test_what_is_no_otlp_is_refused_when_it_was_asked_for(read):

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from helpers.recorded import recorded
 
-from faultgym.agents.imports.exports import openai_log, otlp_log
+from faultgym.agents.imports.dialects.openai_chat import openai_conversation
+from faultgym.agents.imports.dialects.otel import groups, otel_conversations
+from faultgym.agents.imports.dialects.otlp import records
+from faultgym.agents.imports.exports.openai_chat import openai_log
+from faultgym.agents.imports.exports.otlp import otlp_log
 from faultgym.agents.imports.imported import ChatSource, ImportedChat
 from faultgym.agents.imports.named import named_task
-from faultgym.agents.imports.openai_chat import openai_conversation
-from faultgym.agents.imports.otel import groups, otel_conversations
-from faultgym.agents.imports.otlp import records
 from faultgym.agents.imports.reexecute import reexecute
 from faultgym.agents.registry import policy_named
 from faultgym.agents.traces.replay import replay

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from faultgym.agents.imports.exports import openai_log
+from faultgym.agents.imports.dialects.openai_chat import openai_conversation
+from faultgym.agents.imports.exports.openai_chat import openai_log
 from faultgym.agents.imports.imported import ChatSource, ImportedChat
-from faultgym.agents.imports.openai_chat import openai_conversation
 from faultgym.agents.imports.reexecute import reexecute
 from faultgym.agents.traces.replay import replay
 from faultgym.agents.traces.trace import Trace

@@ -18,6 +18,8 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from faultgym.agents.imports.dialect import Dialect, FoundChat, Mark
+from faultgym.agents.imports.dialects.otlp import Record, is_otlp, records
 from faultgym.agents.imports.named import PREFIX, named_task
 from faultgym.agents.imports.normal import (
     Conversation,
@@ -28,8 +30,7 @@ from faultgym.agents.imports.normal import (
     Part,
     chat_of,
 )
-from faultgym.agents.imports.otlp import Record
-from faultgym.agents.imports.reading import BadRecord, explained, loads
+from faultgym.agents.imports.reading import BadRecord, LogValue, explained, loads
 from faultgym.agents.traces.chat import arguments_text
 from faultgym.core.json import JSON
 from faultgym.tools.types import ToolSpec
@@ -286,3 +287,28 @@ def _about_faultgym(records: list[Record]) -> JSON:
             if key.startswith(PREFIX):
                 found.setdefault(key, value)
     return found
+
+
+@dataclass(slots=True)
+class _SpanReader:
+    """Keeps the spans about generative AI: those of one chat may stand anywhere in a file."""
+
+    spans: list[Record] = field(default_factory=list)
+
+    def take(self, value: LogValue) -> Iterator[FoundChat]:
+        for each in records(value.value, value.line):
+            if isinstance(each, Record):
+                self.spans.append(each)
+            else:
+                yield FoundChat(value.line, each)
+
+    def end(self) -> Iterator[FoundChat]:
+        for group in groups(self.spans):
+            yield from (FoundChat(group.line, chat) for chat in otel_conversations(group))
+
+
+def _mark(value: Any) -> Mark | None:
+    return Mark("resourceSpans or resourceLogs") if is_otlp(value) else None
+
+
+DIALECT = Dialect("OTLP JSON with OpenTelemetry's GenAI spans", _mark, _SpanReader)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from faultgym.agents.imports.dialect import Dialect, Mark, each_value
 from faultgym.agents.imports.named import named_task
 from faultgym.agents.imports.normal import (
     Conversation,
@@ -198,3 +199,26 @@ def _arguments(function: _Function) -> str:
 def tool_specs(tools: list[_Tool | ListedFunction] | list[ListedFunction]) -> tuple[ToolSpec, ...]:
     """The tools that a log lists."""
     return tuple(tool.function.spec if isinstance(tool, _Tool) else tool.spec for tool in tools)
+
+
+def _mark(value: Any) -> Mark | None:
+    """Plain: other dialects have `messages` too."""
+    if isinstance(value, list) and value and all(map(_is_message, value)):
+        return Mark("a list of messages", plain=True)
+    if not isinstance(value, dict):
+        return None
+    if "messages" in value:
+        return Mark("messages", plain=True)
+    for wrapper in ("request", "body"):
+        if isinstance(value.get(wrapper), dict) and "messages" in value[wrapper]:
+            return Mark(f"{wrapper}.messages", plain=True)
+    return None
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and "role" in value and "messages" not in value
+
+
+DIALECT = Dialect(
+    "OpenAI chat completions: messages with tool_calls", _mark, each_value(openai_conversation), is_item=_is_message
+)

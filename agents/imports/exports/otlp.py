@@ -1,4 +1,4 @@
-"""Traces as the logs that others write: what `faultgym import` reads back and proves."""
+"""Traces as OpenTelemetry's GenAI spans."""
 
 from __future__ import annotations
 
@@ -6,48 +6,12 @@ from hashlib import blake2b
 
 import orjson
 
-from faultgym.agents.imports.named import NamedTask
+from faultgym.agents.imports.exports.form import ExportForm, each_line
+from faultgym.agents.imports.exports.task import named
 from faultgym.agents.traces.chat import call_text
 from faultgym.agents.traces.trace import Trace
 from faultgym.core.json import JSON
 from faultgym.core.text import storable
-from faultgym.envs.limits import Limits
-
-
-def named(trace: Trace) -> NamedTask:
-    """The task of a trace, with all that playing its turns again takes; limits on real time and tokens are left out."""
-    limits, seeds = trace.limits, trace.seeds
-    kept = Limits(
-        turns=limits.turns,
-        calls=limits.calls,
-        virtual_seconds=limits.virtual_seconds,
-        reminders=limits.reminders,
-    )
-    return NamedTask(
-        task=trace.task.id,
-        faults=trace.faults,
-        fault_seed=seeds.fault,
-        policy_seed=seeds.policy,
-        trial=trace.trial,
-        schedule=trace.schedule,
-        limits=kept,
-        answers=trace.answers,
-    )
-
-
-def openai_log(trace: Trace) -> JSON:
-    """The trace as one record of a chat log in OpenAI's form, with its task in the metadata.
-
-    Returns:
-        JSON values: what a line of a chat log would hold.
-    """
-    return {
-        "id": trace.episode_id,
-        "model": str(trace.policy.get("name", "")),
-        "messages": trace.messages,
-        "tools": [spec.openai() for spec in trace.tools],
-        "metadata": {"faultgym": named(trace).data()},
-    }
 
 
 def otlp_log(trace: Trace) -> JSON:
@@ -139,3 +103,6 @@ def _flat(value: object) -> str | int:
 
 def _text(value: object) -> str:
     return orjson.dumps(value).decode()
+
+
+EXPORT = ExportForm("OTLP JSON with OpenTelemetry's GenAI spans", each_line(otlp_log))
