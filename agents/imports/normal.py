@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from faultgym.agents.imports.named import NamedTask
 from faultgym.agents.imports.reading import BadRecord
-from faultgym.core.json import JSON
-from faultgym.tools.types import ToolSpec
+from faultgym.agents.traces.chat import arguments_text
+from faultgym.core.json import JSON, deeper_than
+from faultgym.tools.types import MAX_DEPTH, ToolSpec
 
 
 class ListedFunction(BaseModel):
@@ -75,6 +77,28 @@ class Conversation:
     """Its id in the log, where it has one."""
     task: NamedTask | None = None
     """The task of faultgym that it names."""
+
+
+def arguments_object(text: str) -> tuple[JSON, str | None]:
+    """Arguments for a log that holds them as an object, and their text where the object does not give it back.
+
+    Args:
+        text: The arguments as a model wrote them, which may be no JSON at all.
+
+    Returns:
+        (the object, empty where there is none; the text, None where `arguments_text` gives it back)
+
+    Example:
+        >>> arguments_object('{"order":7}'), arguments_object('{"order": 7}'), arguments_object("7")
+        (({'order': 7}, None), ({'order': 7}, '{"order": 7}'), ({}, '7'))
+    """
+    try:
+        value = orjson.loads(text)
+    except ValueError:
+        return {}, text
+    if not isinstance(value, dict) or deeper_than(value, MAX_DEPTH):
+        return {}, text
+    return value, None if arguments_text(value) == text else text
 
 
 def chat_of(parts: Sequence[Part]) -> tuple[JSON, ...]:

@@ -12,6 +12,7 @@ AUTO = "auto"
 """In the place of a dialect's name: told by content."""
 
 _BUILTIN = {
+    "atif": "atif",
     "openai": "openai_chat",
     "otel": "otel",
 }

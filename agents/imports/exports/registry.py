@@ -6,6 +6,7 @@ from faultgym.agents.imports.exports.form import ExportForm, check_export
 from faultgym.core.registry import Registry
 
 _BUILTIN = {
+    "atif": "atif",
     "openai": "openai_chat",
     "otel": "otlp",
 }

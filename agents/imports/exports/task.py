@@ -1,4 +1,4 @@
-"""The task of a trace, as every export names it so that an import can prove it."""
+"""What the exports say alike: the task of a trace, so that an import can prove it, and the model."""
 
 from __future__ import annotations
 
@@ -26,3 +26,10 @@ def named(trace: Trace) -> NamedTask:
         limits=kept,
         answers=trace.answers,
     )
+
+
+def model_of(trace: Trace) -> str:
+    """What the policy says its model is called; its own name where it has none."""
+    model = trace.policy.get("model")
+    name = model.get("name") if isinstance(model, dict) else model
+    return name if isinstance(name, str) and name else str(trace.policy.get("name", ""))
