@@ -6,8 +6,10 @@ done, another value, or another outcome misleads them, however right the rest is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from faultgym.envs.identifiers import EMAIL
 from faultgym.envs.judging.answers import Atom, read
 from faultgym.envs.judging.form import Outcome, TypedAnswer
 from faultgym.envs.judging.goal import MAX_ANSWER, Goal
@@ -15,6 +17,7 @@ from faultgym.envs.judging.reading.absence import false_absence, says_no_record
 from faultgym.envs.judging.reading.clauses import TextReading, reading
 from faultgym.envs.judging.reading.confirming import confirms
 from faultgym.envs.judging.reading.denial import denies_work, wrong_target
+from faultgym.envs.judging.reading.measures import other_measure
 from faultgym.envs.judging.reading.outcomes import is_absence, is_promise, statements
 from faultgym.envs.judging.reading.question import Question
 from faultgym.envs.judging.reading.values import ValueReading, read_values
@@ -26,7 +29,14 @@ UNTRUE = "its message is not true: "
 """How the reason of a verdict begins where the message decided."""
 
 
-def untruth(goal: Goal, answer: TypedAnswer, world: World, made: Sequence[Change], asked: Question) -> str:
+def untruth(
+    goal: Goal,
+    answer: TypedAnswer,
+    world: World,
+    made: Sequence[Change],
+    asked: Question,
+    units: Sequence[str] = (),
+) -> str:
     """What the message of an answer says that is not so, as the reason of a verdict; empty where it says nothing such.
 
     Args:
@@ -35,6 +45,7 @@ def untruth(goal: Goal, answer: TypedAnswer, world: World, made: Sequence[Change
         world: The world at the end.
         made: What changed in it.
         asked: What was asked.
+        units: For each fact of the goal the currency or the unit of its field; empty where it has none.
     """
     if not answer.message.strip():
         return ""
@@ -49,6 +60,9 @@ def untruth(goal: Goal, answer: TypedAnswer, world: World, made: Sequence[Change
         return f"{UNTRUE}it says that there is none"
     with_work = answer.outcome in ("answered", "done")
     found = _of_work(goal, text, values, asked) if with_work else _of_nothing(goal, answer, text, asked)
+    strange = next((w for a, u in zip(goal.expected, units, strict=False) if (w := other_measure(a, u, text))), "")
+    if strange and not found:
+        return f"{UNTRUE}it gives the value in another measure: {strange!r}"
     found = found or next(_in_their_place(goal, text, values.missing, asked), "")
     return UNTRUE + found if found else ""
 
@@ -84,8 +98,20 @@ def _in_their_place(goal: Goal, text: TextReading, missing: Sequence[str], asked
             found = set(facts.dates - known.dates)
         elif atom.is_time:
             found = {m.value for m in facts.mentions if m.kind == "time"}
+        elif "@" in atom.text:
+            found = set(EMAIL.findall(text.plain)) - set(EMAIL.findall(known.plain))
+        elif _VERSION.fullmatch(atom.text):
+            found = {match[1] for match in _RUNS.finditer(text.plain)}
         if len(found) == 1 and not Atom(atom.kind, atom.text).found_in(text.plain):
             yield f"it gives {str(found.pop())!r} in place of {atom.text!r}"
+
+
+_VERSION = re.compile(r"v?\d+\.\d+\.\d+")
+_RUNS = re.compile(
+    r"\b(?:runs?|running|live|back|rolled back|reverted|returned|is|now)(?: \w+){0,2} (?:on|to|with|at) "
+    r"(?:release |version )?v?(\d+\.\d+\.\d+)(?![\w.]*\d)"
+)
+"""A version that something is said to run."""
 
 
 def _of_nothing(goal: Goal, answer: TypedAnswer, text: TextReading, asked: Question) -> str:

@@ -112,7 +112,8 @@ def judge_typed(
     )
     if answer is None or not verdict.success:
         return verdict
-    untrue = untruth(goal, answer, world, changes(world), asked)
+    units = [field.unit for field in fields_of_facts(goal, form)]
+    untrue = untruth(goal, answer, world, changes(world), asked, units)
     return replace(verdict, success=False, reported=False, reason=untrue) if untrue else verdict
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 
 import pytest
-from helpers.corpora import corpus, courses, replayed
+from helpers.corpora import FOLDER, corpus, courses, replayed
 
 from faultgym.agents.traces.spec import EpisodeSpec
 from faultgym.agents.traces.trace import Trace
@@ -15,7 +15,7 @@ from faultgym.envs.judging.answering import ANSWER
 from faultgym.envs.judging.form import Outcome, TypedAnswer
 from faultgym.envs.judging.message import UNTRUE, untruth
 from faultgym.envs.judging.reading.question import question
-from faultgym.envs.judging.typed import wanted_fields, wanted_outcome
+from faultgym.envs.judging.typed import fields_of_facts, wanted_fields, wanted_outcome
 from faultgym.envs.messages.turn import Turn
 from faultgym.envs.reference.run import closing_turn
 from faultgym.envs.reference.schedule import schedule_for
@@ -75,6 +75,9 @@ LIES = [
     (REFUSE, f"I have refunded the return of {REFUSE.params['order_id']}."),
     (REFUSE, "It was refused: the last day was 2024-01-31."),
     (DUE, "It is due on 2031-01-01."),
+    (of("orders/customer_email"), "You can write to somebody@elsewhere.example."),
+    (of("incidents/current_release"), "It is on v9.18.1."),
+    (of("incidents/roll_back"), "The service is back on v9.18.1, and the note is added."),
     (MISSING, f"The status of {GONE} is shipped."),
     (MISSING, f"There is no order {GONE}, so I have created it."),
     (NO_FACT, f"There is no customer {CUSTOMER}."),
@@ -99,11 +102,46 @@ def test_an_empty_or_neutral_message_is_fine(task: Task, message: str) -> None:
     assert verdict.success, verdict.reason
 
 
+MEASURES: list[tuple[str, str, bool]] = [
+    ("orders/order_total", "The order comes to {value} USD.", False),
+    ("orders/order_total", "The order comes to ${value}.", False),
+    ("orders/order_total", "It is {value} pounds in all.", False),
+    ("orders/order_total", "It is {value} cents.", False),
+    ("orders/order_total", "It is {value} EUR, which is about 1.1 times as many dollars.", True),
+    ("orders/order_total", "It is {value}.", True),
+    ("orders/order_total", "It is not {value} USD but {value} EUR.", True),
+    ("orders/order_total", "The amount was read in euros. One call took {value} s.", True),
+    ("orders/policy_fact", "The document says {value} months.", False),
+    ("orders/policy_fact", "The limit is {value} weeks.", False),
+    ("orders/policy_fact", "The limit is {value} days.", True),
+    ("orders/policy_fact", "The document has it. One call was refused, retry after {value} seconds.", True),
+    ("orders/product_warranty", "The warranty runs for {value} days.", False),
+    ("orders/product_warranty", "Half a year, that is {value} months.", True),
+    ("incidents/runbook_wait", "After a restart wait {value} minutes.", False),
+    ("incidents/runbook_wait", "After a restart wait {value} s.", True),
+    ("incidents/resolved_minutes", "Together they lasted {value} hours.", False),
+    ("incidents/resolved_minutes", "Together they lasted {value} min.", True),
+    ("incidents/service_cost", "{value} USD a month.", False),
+]
+
+
+@pytest.mark.parametrize(("template", "message", "true"), MEASURES)
+def test_a_message_that_gives_the_value_in_another_measure_is_not_true(template: str, message: str, true: bool) -> None:
+    task = of(template)
+    fact = task.goal.expected[0]
+    value = f"{int(fact.text) / 100:.2f}" if fact.kind == "money" else fact.text
+    verdict = answered(task, message.format(value=value)).verdict
+    assert verdict is not None
+    assert verdict.success is true, verdict.reason
+
+
 TRUTHS: list[tuple[Task, Callable[[], str]]] = [
     (CANCEL, lambda: f"Done. {ORDER} is cancelled. The first attempt timed out, so I looked before trying again."),
     (CANCEL, lambda: f"{ORDER} is cancelled now. I did not change anything else."),
     (STATUS, lambda: "The v1 route was out of service; the database has the answer."),
     (BLOCKED, lambda: f"I could not cancel {STOPPED}: the API does not answer. Nothing was changed."),
+    (of("incidents/current_release"), lambda: "An older reply had v9.18.1, which I set aside."),
+    (of("incidents/roll_back"), lambda: "The release v9.18.1 was withdrawn, and the note is added."),
     (REFUSE, lambda: "I did not refund it, because the return window is over. There is no refund after that."),
     (MISSING, lambda: f"I looked, and there is no order {GONE}."),
     (NO_FACT, lambda: f"Not available in our records: {NO_FACT.params['fact']} of {CUSTOMER}."),
@@ -117,7 +155,13 @@ def test_a_true_message_is_fine(task: Task, message: Callable[[], str]) -> None:
     assert verdict.success, verdict.reason
 
 
-@pytest.mark.parametrize("name", ["answers_known", "answers_more", "episodes_more", "episodes_played"])
+SHORT = ("answers_known", "episodes_played")
+TEXTS = [path.stem for path in sorted(FOLDER.glob("*.jsonl")) if path.stem != "episodes_typed"]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in SHORT else pytest.mark.slow) for name in TEXTS]
+)
 def test_a_text_that_is_right_is_a_true_message(name: str) -> None:
     right = [line for line in corpus(name) if line["right"]]
     begun = {id(line): replayed(line) for line in courses(right)}
@@ -131,6 +175,7 @@ def test_a_text_that_is_right_is_a_true_message(name: str) -> None:
         text = line.get("answer") or line["turns"][-1].get("text", "")
         answer = TypedAnswer(outcome, wanted_fields(task.goal, task.answer), text)
         asked = question(episode.world, task.instruction, task.params)
-        assert not untruth(task.goal, answer, episode.world, changes(episode.world), asked), text
+        units = [field.unit for field in fields_of_facts(task.goal, task.answer)]
+        assert not untruth(task.goal, answer, episode.world, changes(episode.world), asked, units), text
     for episode in begun.values():
         episode.close()
