@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -52,17 +51,17 @@ def openapi(service: Service, server: str = "/", **variables: str) -> JSON:
         >>> list(openapi(service())["paths"])
         ['/v1/orders/{order_id}', '/v2/orders/{order_id}', '/v1/orders', '/v1/orders/{order_id}/status', '/v1/token']
     """
-    schemas: JSON = {"Problem": _PROBLEM}
+    bodies, schemas = _bodies(service)
     paths: JSON = {}
     for op in service.operations.values():
-        paths.setdefault(op.path, {})[op.method.lower()] = _operation(op, schemas)
+        paths.setdefault(op.path, {})[op.method.lower()] = _operation(op, bodies[op.name])
     return {
         "openapi": "3.1.0",
         "info": {"title": service.title, "version": "1"},
         "servers": [_server(server, variables)],
         "paths": paths,
         "components": {
-            "schemas": schemas,
+            "schemas": {"Problem": _PROBLEM, **schemas},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -75,7 +74,7 @@ def _server(url: str, variables: Mapping[str, str]) -> JSON:
     return {"url": url, "variables": said}
 
 
-def _operation(op: Operation, schemas: JSON) -> JSON:
+def _operation(op: Operation, answer: JSON) -> JSON:
     body: JSON = {
         "operationId": op.name,
         "summary": op.declaration.description,
@@ -83,7 +82,7 @@ def _operation(op: Operation, schemas: JSON) -> JSON:
         "responses": {
             str(op.status): {
                 "description": "Success",
-                "content": {"application/json": {"schema": _response(op, schemas)}},
+                "content": {"application/json": {"schema": answer}},
             },
             **{str(status): _refusal(status, text) for status, text in _failures(op)},
         },
@@ -154,10 +153,12 @@ def _body_schema(op: Operation) -> JSON:
     return schema
 
 
-def _response(op: Operation, schemas: JSON) -> Any:
-    """The schema of the operation's body; nested types are put among the components."""
-    schema = TypeAdapter(response_type(op)).json_schema(
-        ref_template="#/components/schemas/{model}", mode="serialization"
+def _bodies(service: Service) -> tuple[dict[str, JSON], JSON]:
+    """The schema of each operation's body by name, and the types that they refer to: each is there once."""
+    found, shared = TypeAdapter.json_schemas(
+        [(name, "serialization", TypeAdapter(response_type(op))) for name, op in service.operations.items()],
+        ref_template="#/components/schemas/{model}",
     )
-    schemas.update(schema.pop("$defs", {}))
-    return schema
+    # By the name that it has here: every page is titled `Page`, and generators of clients name classes by titles.
+    named = {name: {**schema, "title": name} for name, schema in shared.get("$defs", {}).items()}
+    return {name: schema for (name, _), schema in found.items()}, named

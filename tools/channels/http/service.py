@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_type_hints
 
 import orjson
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from faultgym.core.json import JSON
 from faultgym.core.values import maker
@@ -370,12 +371,20 @@ def _token_text(world: WorldView, client: str) -> str:
     return f"tok-{client}-{count + 1}"
 
 
+class Token(TypedDict):
+    """A bearer token, and for how many seconds it is valid."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+
+
 @operation("POST", "/v1/token", public=True, status=201)
 def issue_token(
     world: WorldView,
     client_id: Annotated[str, Field(description="The client's id")],
     client_secret: Annotated[str, Field(description="The client's secret")],
-) -> JSON:
+) -> Token:
     """Get a new bearer token for the API."""
     row = world.db.execute("SELECT secret, scope FROM _clients WHERE id = ?", (client_id,)).fetchone()
     if row is None or row[0] != client_secret:
