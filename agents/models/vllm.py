@@ -13,10 +13,11 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+from faultgym.agents.models.adapters import adapter_rank
 from faultgym.agents.models.files import model_path
 from faultgym.agents.models.local import LoadOptions, LocalPolicy, SampledTokens, local_policy
 from faultgym.agents.models.sampling import Sampling
-from faultgym.agents.models.server import STOP_SECONDS, adapter_rank, vllm_defaults, vllm_package
+from faultgym.agents.models.server import STOP_SECONDS, vllm_defaults, vllm_package
 from faultgym.agents.models.transformers import ChatTokenizer
 from faultgym.core.errors import HarnessError
 

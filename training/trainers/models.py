@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from faultgym.agents.models.adapters import adapter_settings
 from faultgym.agents.models.files import is_embedded, model_path
 from faultgym.core.errors import UserError
 from faultgym.core.files import contents_sha256
@@ -66,14 +66,6 @@ def start_of(config: TrainConfig) -> Start:
     return Start(name, model_path(name), adapter)
 
 
-def _adapter_settings(folder: Path) -> JSON:
-    try:
-        found: JSON = json.loads((folder / "adapter_config.json").read_bytes())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder} holds no readable adapter_config.json ({error})") from error
-    return found
-
-
 def _lineage(folder: Path) -> JSON:
     """The name and the hash of the base that an adapter was trained on here; empty for one from elsewhere."""
     path = folder / LINEAGE
@@ -88,7 +80,7 @@ def _lineage(folder: Path) -> JSON:
 
 def _base_of(adapter: Path) -> str:
     lineage = _lineage(adapter)
-    return str(lineage["name"] if lineage else _adapter_settings(adapter).get("base_model_name_or_path") or "")
+    return str(lineage["name"] if lineage else adapter_settings(str(adapter)).get("base_model_name_or_path") or "")
 
 
 def check_adapter(start: Start, config: TrainConfig, base_hash: str) -> None:
@@ -104,10 +96,12 @@ def check_adapter(start: Start, config: TrainConfig, base_hash: str) -> None:
     """
     if not start.adapter:
         return
-    found = _adapter_settings(Path(start.adapter))
+    found = adapter_settings(start.adapter)
     dora = bool(found.get("use_dora"))
-    if found.get("peft_type") != "LORA" or dora != ("dora" in config.adapter):
-        kind = "dora or qdora" if dora else "lora or qlora" if found.get("peft_type") == "LORA" else "none of ours"
+    if (kind := found.get("peft_type")) != "LORA":
+        raise UserError(f"{start.adapter} is an adapter of the kind {kind}: only LoRA and DoRA are trained further")
+    if dora != ("dora" in config.adapter):
+        kind = "dora or qdora" if dora else "lora or qlora"
         raise UserError(f"{start.adapter} is trained with --adapter {kind}, not {config.adapter}")
     check_base(start, base_hash)
 

@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 
 from faultgym.agents.models import server as model_server
-from faultgym.agents.models.server import Serving, adapter_rank, find_vllm, served
+from faultgym.agents.models.server import Serving, find_vllm, served
 from faultgym.core.errors import UserError
 
 SERVER = """
@@ -76,6 +76,14 @@ def test_vllm_is_told_what_was_asked_for(tmp_path):
 
 
 @pytest.mark.usefixtures("installed")
+def test_no_server_is_started_for_an_adapter_that_it_would_refuse(tmp_path):
+    tuned = adapter(tmp_path / "tuned", r=12, modules_to_save=["lm_head"])
+    with pytest.raises(UserError, match=r"whole layers .*lm_head"), served(serving(tmp_path, adapters=(tuned,))):
+        pass
+    assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.usefixtures("installed")
 def test_nothing_is_left_when_an_error_ends_the_block(tmp_path):
     with pytest.raises(ZeroDivisionError), served(serving(tmp_path)) as (server,):
         1 / 0  # noqa: B018
@@ -130,18 +138,6 @@ def test_folders_of_merged_weights_are_told_apart_by_what_they_belong_to(tmp_pat
     (tmp_path / "tuned").symlink_to(tmp_path / "a" / "merged")
     names = [Serving(str(tmp_path / name)).name for name in ("a/merged", "b/merged", "c", "tuned")]
     assert names == ["a-merged", "b-merged", "c", "tuned"]
-
-
-@pytest.mark.parametrize(("rank", "largest"), [(1, 8), (8, 8), (12, 16), (512, 512)])
-def test_the_largest_rank_is_one_that_vllm_takes(tmp_path, rank, largest):
-    assert adapter_rank([adapter(tmp_path / "a", r=rank)]) == largest
-
-
-def test_an_adapter_that_vllm_does_not_serve_is_refused(tmp_path):
-    with pytest.raises(UserError, match="DoRA adapter"):
-        adapter_rank([adapter(tmp_path / "dora", r=8, use_dora=True)])
-    with pytest.raises(UserError, match=r"no readable adapter_config\.json"):
-        adapter_rank([str(tmp_path)])
 
 
 @pytest.mark.parametrize(

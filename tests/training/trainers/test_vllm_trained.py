@@ -13,7 +13,8 @@ import pytest
 from helpers import lessons
 from helpers.real_vllm import MARKS, MEMORY, PYTHON
 
-from faultgym.agents.models.server import adapter_rank, vllm_defaults
+from faultgym.agents.models.adapters import adapter_rank
+from faultgym.agents.models.server import vllm_defaults
 from faultgym.core.errors import UserError
 from faultgym.training.configs.train import ADAPTERS, METHODS
 from faultgym.training.trainers import quiet
