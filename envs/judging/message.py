@@ -78,7 +78,7 @@ def _of_work(goal: Goal, text: TextReading, values: ValueReading, asked: Questio
     if values.missing and values.why == "denied":
         return f"it denies {values.missing[0]!r}"
     claimed = claimed_outcomes(text.plain) if len(values.missing) == len(goal.expected) else ()
-    if "unavailable" in claimed and not (goal.changes and confirms(goal, text)):
+    if "unavailable" in claimed and not (goal.changes and confirms(goal, text, asked)):
         return "it says that it could not be done or found out"
     return ""
 

@@ -18,9 +18,10 @@ _GENERIC = frozenset(
     "documents ticket case that this them status state report customer customers service row rows".split()
 )
 _STANDS_FOR = re.compile(
-    r"\b(?:it|one|ones|none|such|that|this|any|field|column|information|data|nothing|anything|value|neither)\b"
+    r"\b(?:it|one|ones|none|such|that|this|any|something|field|column|information|data|nothing|anything|value|"
+    r"neither)\b"
 )
-_ELLIPTIC = re.compile(r"\W*(?:not|none|nothing)\b")
+_ELLIPTIC = re.compile(r"\W*(?:not|none|nothing|(?:is|was|does|has)(?:n't| not))\b")
 """What leaves out its subject says it of what was asked for: `not on file`."""
 _RECORD = re.compile(r"\b(?:record|entry|customer|order|incident|profile|account)\b")
 _DOCUMENT = re.compile(
@@ -96,6 +97,8 @@ def _is_of(number: int, clause: Clause, text: TextReading, things: Collection[st
         return False
     if not things:
         names = clause.names
+        if number and text.clauses[number - 1].depth > clause.depth:  # it goes on behind brackets
+            names = tuple(n for c in text.sentence_of(number) if c.start <= clause.start for n in c.names)
         own = {name.lower() for name in goal.about}
         if any(name in own for name in names):
             return _ATTRIBUTE.search(clause.text) is None

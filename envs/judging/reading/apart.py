@@ -68,12 +68,17 @@ def is_of_the_rest(seen: Sighting, number: int, text: TextReading) -> bool:
 
 
 def is_the_whole(seen: Sighting, held: list[Sighting], text: TextReading, asked: Question) -> bool:
-    """Whether the wanted number is given as a part of a competing one: `14 orders, 5 of which are packed`."""
+    """Whether the wanted number is given as a part of a competing one: `14 orders, 5 of which are packed`, or another
+    is given behind it as that of all there are."""
+    clause = text.clauses[text.clause_at(seen.start)]
+    if _IN_ALL.search(clause.text) and any(h.start < clause.start for h in held):
+        return any(f" {name} " not in clause.words for name in asked.names)
     right = next((h for h in held if seen.end <= h.start <= seen.end + LONGEST_WHOLE), None)
     part = _OF_WHICH.match(text.plain, right.end) if right is not None else None
     return part is not None and any(f" {name} " in f" {folded_words(part[0])} " for name in asked.names)
 
 
+_IN_ALL = re.compile(r"\b(?:in total|altogether|overall|all told|of (?:all|any) (?:statuses|states|kinds))\b")
 LONGEST_WHOLE = 48
 """Characters between a whole and its part."""
 _OF_WHICH = re.compile(r"(?: orders?| customers?| incidents?)? of (?:which|them|these|those|whom)\b[^.;()]*")

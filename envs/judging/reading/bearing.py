@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 
+from faultgym.envs.judging.answers import read
 from faultgym.envs.judging.reading.names import identifiers
 from faultgym.envs.judging.reading.question import Question
 from faultgym.envs.judging.reading.work import VERBS, WorkClaim
@@ -100,12 +101,20 @@ def _borne_out(claim: WorkClaim, evidence: list[str]) -> bool:
     made = _MADE.search(claim.words) if claim.verb == "change" else None
     if made and claim.what.removesuffix("s") in _RECORDS:
         return any(each.startswith(f"insert {claim.what.removesuffix('s')}s ") for each in evidence)
+    if claim.verb in ("refund", "pay") and claim.amount and not _holds_amount(claim.amount, evidence):
+        return False
     if claim.verb == "change" and claim.what:
         if "date" in claim.what:
             return False
         noun = _EVIDENCE.get(claim.what[:6])
         needed = (noun,) if noun else needed
     return any(word in each for each in evidence for word in needed)
+
+
+def _holds_amount(amount: str, evidence: list[str]) -> bool:
+    """Whether a change holds an amount, in cents, or none holds any."""
+    held = {int(n) for each in evidence for n in re.findall(r"amount_cents (\d+)", each)}
+    return not held or any(cents in held for cents in read(f"{amount} eur").cents)
 
 
 _MADE = re.compile(r"\b(?:created|placed|booked)$")
@@ -119,6 +128,8 @@ def _sets_another(claim: WorkClaim, evidence: list[str], asked: Question) -> boo
     if match is None:
         return False
     value = match["value"]
+    if value.isdigit():
+        return not any(re.search(rf"\b{value}\b", each) for each in evidence)
     return not any(value in each for each in evidence) and f" {value} " not in asked.plain
 
 
@@ -129,7 +140,7 @@ _TO_STATE = re.compile(
 )
 _TO = re.compile(
     r" (?:the |its |this )?(?:order|incident|service|status|state|it|severity|priority)(?: \S+)? "
-    r"(?:to|on) (?P<value>[a-z-]{4,})\b"
+    r"(?:to|on) (?P<value>[a-z-]{4,}|\d+(?= replicas|\W*$| for\b))\b"
 )
 
 

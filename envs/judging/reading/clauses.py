@@ -95,6 +95,18 @@ class TextReading:
             yield self.clauses[first]
             first += 1
 
+    def behind(self, place: int, number: int) -> str:
+        """What follows a place in its clause, and in what goes on with it behind brackets: `PAY-1 (21 May) is kept`."""
+        clause = self.clauses[number]
+        said = self.plain[place : clause.end]
+        for later in self.clauses[number + 1 :]:
+            if later.sentence != clause.sentence or later.depth < clause.depth or later.lead:
+                break
+            if later.depth == clause.depth:
+                went_on = self.clauses[number + 1].depth > clause.depth
+                return f"{said.rstrip()} {later.text.lstrip()}" if went_on else said
+        return said
+
 
 @banked("texts", 2048)
 def reading(text: str) -> TextReading:

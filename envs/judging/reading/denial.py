@@ -17,7 +17,7 @@ from faultgym.envs.judging.reading.work import STEMS, work_claims
 
 _UNABLE = (
     r"(?:could not|couldn't|can't|cannot|unable to|n't able to|not able to|failed to|did not|didn't|haven't|has not|"
-    r"hasn't|have not|was not|wasn't|were not|weren't|is not|isn't|not)"
+    r"hasn't|have not|(?:can|could) no longer be|was not|wasn't|were not|weren't|is not|isn't|not)"
 )
 _WORK = (
     r"(?:cancel|refund|exchang|swap|restart|scal|roll|revert|acknowledg|assign|resolv|clos|chang|updat|correct|"
@@ -28,14 +28,16 @@ _WORK = (
     r"run it|act\b|"
     r"go through)\w*"
 )
+_GERUND = (
+    r"(?:deleting|removing|adding|inserting|cancelling|refunding|exchanging|restarting|rolling|scaling|acknowledging|"
+    r"assigning|resolving|closing|changing|updating|moving|writing|saving|setting)"
+)
 _THING = (
     r"(?:refund|cancellation|exchange|swap|restart|rollback|scaling|change|update|note|move|assignment|insert|"
     r"insertion|"
-    r"write|deletion|statement|acknowledgement|row|tag|address|step|action|it|(?:deleting|removing|adding|inserting|"
-    r"cancelling|refunding|exchanging|restarting|rolling|scaling|acknowledging|assigning|resolving|closing|changing|"
-    r"updating|"
-    r"moving|writing|saving|setting)(?: [\w-]+){1,6})"
-)
+    r"write|deletion|statement|acknowledgement|row|tag|address|step|action|it|"
+    + _GERUND + r"(?: [\w-]+){1,6})"
+)  # fmt: skip
 _WORK_NOUN = (
     r"refund|cancellation|exchange|swap|restart|rollback|scaling|update|note|move|assignment|insert|write|deletion|"
     r"acknowledgement|resolution|row"
@@ -53,6 +55,8 @@ _FINAL = re.compile(
     rf"|\bno (?:{_WORK_NOUN})s?(?: \w+){{0,3}}? (?:was|were|is|has been|have been|took|could be|happened)\b"
     rf"|{_UNABLE} (?:\w+ ){{0,3}}?{_WORK}"
     rf"|\b(?:{_WORK_NOUN}) (?:is|are|remains?) (?:still )?(?:pending|outstanding|in progress|under way|to follow)\b"
+    rf"|\b{_GERUND}(?: [\w-]+){{1,6}}? (?:is|are|remains?) (?:still )?(?:open|pending|outstanding|missing|left|"
+    rf"to be done)\b"
     rf"|\b{_THING}(?:'s \w+)?(?: of)?(?: [\w.,€-]+){{0,4}} {_FAILED}\b"
     rf"|\b(?:remains?|is|still) (?:unchanged|not \w+ed)\b"
     rf"|\b(?:remains?|stays?|is|are) (?:exactly )?(?:as (?:it|they) (?:was|were)|the same|unaltered|untouched)\b"
@@ -105,7 +109,7 @@ _PLAN = re.compile(
 )
 """The work as something to come, with or without the reader's consent."""
 _KEPT_ON = re.compile(r"\b(?:kept|left) (?:it|the tag) on\b")
-_ON_BOTH = re.compile(r"\b(?:is|are) (?:now )?on both\b|\bboth (?:\w+ )?(?:have|carry|hold) (?:it|the)\b")
+_ON_BOTH = re.compile(r"\b(?:is|are) (?:now )?on both\b|\bboth (?:\w+ )?(?:have|carry|hold|show|bear)\b")
 _POSSESSION = re.compile(r"\b(?:has|have|carries|carry|holds?|bears?|shows?|got|keeps?|wears?)\b")
 _LACKS = re.compile(r"\b(?:not|no longer|never|without|lost|lacks?)\b|n't\b")
 SHORTEST_ADDRESS = 3
@@ -285,7 +289,7 @@ def wrong_target(goal: TextGoal, text: TextReading, asked: Question) -> str:
     touched = " ".join(f"{c.key} {c.values}" for c in goal.changes).lower()
     if names and not any(n in asked.own or n in touched for n in names):
         return names[0]
-    return _other_number(text, asked) or _reversed(goal, text, asked)
+    return _other_number(text, asked) or _other_content(goal, text) or _reversed(goal, text, asked)
 
 
 def _other_number(text: TextReading, asked: Question) -> str:
@@ -299,6 +303,16 @@ def _other_number(text: TextReading, asked: Question) -> str:
             if other is not None:
                 return other[0].strip()
     return ""
+
+
+_CONTENT = re.compile(r"\b(?:note|row|comment) (?:now |there )?(?:says|reads|states|gives|contains)\W+(?:\w+ )?(\d+)\b")
+
+
+def _other_content(goal: TextGoal, text: TextReading) -> str:
+    """A number that a text says to stand in what was written, and that does not."""
+    found = _CONTENT.search(text.plain)
+    written = " ".join(str(value) for change in goal.changes for _, value in change.values)
+    return found[0] if found and not re.search(rf"\b{found[1]}\b", written) else ""
 
 
 def _keeps_others(said: str, asked: Question) -> bool:

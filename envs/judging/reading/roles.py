@@ -91,7 +91,7 @@ def is_of_another(seen: Sighting, number: int, text: TextReading, asked: Questio
             and not any(d in c.text for d in asked.dates for c in text.sentence_of(number))
         ):
             return True
-    if "day" in asked.senses and _is_of_other_days(seen, text, asked.senses["day"]):
+    if "day" in asked.senses and _is_of_other_days(seen, number, text, asked.senses["day"]):
         return True
     if asked.excluded and _is_of_excluded(clause.text, asked.excluded):
         return True
@@ -110,13 +110,16 @@ def is_of_another(seen: Sighting, number: int, text: TextReading, asked: Questio
     return False
 
 
-def _is_of_other_days(seen: Sighting, text: TextReading, days: set[str]) -> bool:
-    """Whether a value is said to hold on the other days, by what stands nearest before it, or right behind it."""
-    before = text.plain[max(0, seen.start - 32) : seen.start]
+def _is_of_other_days(seen: Sighting, number: int, text: TextReading, days: set[str]) -> bool:
+    """Whether a value is said to hold on the other days, by what stands nearest before it, or else behind it."""
+    first = text.clauses[text.firsts[text.clauses[number].sentence]]
+    before = text.plain[max(first.start, seen.start - 32) : seen.start]
     other = max((m.start() for m in _OTHER_DAYS.finditer(before)), default=-1)
     own = max(before.rfind(day) for day in days)
     if max(other, own) < 0:
-        return _OTHER_DAYS.match(text.plain, seen.end + 1) is not None
+        behind = text.behind(seen.end, number)
+        found = _OTHER_DAYS.search(behind)
+        return found is not None and not any(day in behind[: found.start()] for day in days)
     return other > own
 
 
@@ -202,6 +205,8 @@ def is_other_amount(seen: Sighting, number: int, text: TextReading, asked: Quest
     before = segment(seen, number, text)
     if any(f" {m[1]} " in asked.plain for m in _MEASURE.finditer(before)):
         return False
+    own = _AFTER_VALUE.match(before)  # `4.50 EUR handling fee`: of the amount before
+    before = before[own.end() :] if own else before
     side = next(iter(list(_SIDE.finditer(before))[-1:]), None)
     if side is None or "," in before[side.end() :] or f" {side[1]} " in asked.plain or f" {side[1]}s " in asked.plain:
         return False
@@ -353,4 +358,4 @@ def noun_behind(seen: Sighting, text: TextReading) -> str:
 
 def is_kept(number: int, text: TextReading) -> bool:
     """Whether a clause says that something was left as it was."""
-    return _KEPT.search(text.clauses[number].text) is not None
+    return _KEPT.search(text.behind(text.clauses[number].start, number)) is not None

@@ -128,7 +128,8 @@ _DATED = re.compile(
     r"th)?[ .]+(?:of )?(?=jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|\d)|"
                     r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]* \d)")  # fmt: skip
 _ASIDE = re.compile(
-    r"\b(?:stale|(?<!-)cached?|outdated|out[- ]of[- ]date|old copy|wrong(?:ly)?|mistaken(?:ly)?|mistake|"
+    r"\b(?:stale|lag(?:s|ged|ging)?|(?<!-)cached?|outdated|out[- ]of[- ]date|old copy|wrong(?:ly)?|"
+    r"mistaken(?:ly)?|mistake|"
     r"incorrect(?:ly)?|"
     r"erroneous(?:ly)?|different|another|unrelated|suspicions?|suspected|suspect|theory|theories|hypothes[ie]s|"
     r"rul(?:ed|ing) out|discard(?:ed|ing)|disregard(?:ed|ing)?|ignor(?:ed|ing|e)|set aside|setting aside|rejected|"
@@ -151,6 +152,7 @@ _ASIDE = re.compile(
     r"injected|instruct(?:ed|ion|ions|ing)|told me to|asked me to|prompt|planted|suspicious|differs?|differed|"
     r"other than|for (?:comparison|reference|contrast)|(?:by|in) (?:contrast|comparison)|"
     r"(?:does not|doesn't|do not|don't) (?:apply|concern|affect|matter|come into)|"
+    r"not (?:a )?part of|not (?:included|relevant)|irrelevant|(?:previous|earlier) (?:order|incident|payment|parcel)|"
     r"not to be confused|candidates?|alternatives?|considered|unlike|compared|versus|vs|than|corrected|"
     r"correcting|typo|mix(?:ed)?[- ]?up|swapped|bogus|corrupt(?:ed)?|garbled|truncated|incomplete|partial)\b"
 )
@@ -166,7 +168,8 @@ _NOT_ASIDE = re.compile(
 )
 _SAYS = re.compile(
     r"\b(?:said|says|returned|returns|showed|shows|showing|listed|lists|gave|gives|reported|reports|stated|states|"
-    r"claimed|claims|displayed|had|has|read|reads|answered|contained|mentioned|mentions)\b"
+    r"claimed|claims|displayed|had|has|read|reads|answered|contained|mentioned|mentions|i (?:first )?(?:got|saw|"
+    r"received))\b"
 )
 _THAT_WAS = re.compile(
     r"\W*(?:that|this|it|those|which)(?:'s| (?:is|was|were|one|record|reply|value|response|result|copy))\b"
@@ -200,7 +203,7 @@ def stance(
         key: Whether it is of an identifier, which is denied only by a word right before it.
     """
     clause = text.clauses[number]
-    before, after = text.plain[clause.start : start], text.plain[end : clause.end]
+    before, after = text.plain[clause.start : start], text.behind(end, number)
     if _is_denied(before, after, word and not key) or (rival and _OUT.match(after)):
         return "denied"
     if rival and is_aside(text, number, start, end):
@@ -319,7 +322,11 @@ def is_aside(text: TextReading, number: int, start: int, end: int) -> bool:
         if c is not clause and not (turns and c.start < clause.start) and _ASIDE.search(c.text)
     ]
     if around and (
-        clause.depth or clause.lead in ("which", ":") or _SAYS.search(clause.text) or _next_to(clause, around)
+        any(text.clauses[n].lead == ":" and text.clauses[n - 1] in around for n in range(1, number + 1))
+        or clause.depth
+        or clause.lead in ("which", ":")
+        or _SAYS.search(clause.text)
+        or _next_to(clause, around)
     ):
         return True
     for follows in text.clauses[number + 1 :][:2]:

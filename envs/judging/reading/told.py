@@ -100,7 +100,8 @@ def is_told_of_another(seen: Sighting, held: Sequence[Sighting], text: TextReadi
         text: The text.
         asked: What was asked, and in which world.
     """
-    right = next((h for h in held if h.atom.kind == seen.atom.kind and h.start < seen.start), None)
+    rights = [h for h in held if h.atom.kind == seen.atom.kind]
+    right = next((h for h in rights if h.start < seen.start or _is_concluded(h, text)), None)
     if right is None:
         return False
     theirs = _statements(seen.atom, asked)
@@ -116,6 +117,15 @@ def is_told_of_another(seen: Sighting, held: Sequence[Sighting], text: TextReadi
             if apart & said and not wanted & said and not apart & near:
                 return beside or not wanted & near or _is_tied(right, wanted, text, asked)
     return False
+
+
+def _is_concluded(right: Sighting, text: TextReading) -> bool:
+    """Whether the wanted value is what a text comes to, as a row of a table or a list is not."""
+    clause = text.clauses[text.clause_at(right.start)]
+    return clause.lead in ("so", "therefore", "thus", "hence") or _CONCLUDES.search(clause.text) is not None
+
+
+_CONCLUDES = re.compile(r"\b(?:appl(?:y|ies)|holds|it is|it's|that is|that's|that makes|which makes|here)\b")
 
 
 def _depth(seen: Sighting, text: TextReading) -> int:

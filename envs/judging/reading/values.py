@@ -101,9 +101,9 @@ def _left_out(weighing: Weighing, seen: Sighting) -> bool:
     number = weighing.text.clause_at(seen.start)
     clause = weighing.text.clauses[number].text
     if len(weighing.expected) > 1:
-        behind = weighing.text.plain[seen.end : weighing.text.clauses[number].end]
+        behind = weighing.text.behind(seen.end, number)
         return _CLOSED.match(behind) is not None
-    behind = weighing.text.plain[seen.end : weighing.text.clauses[number].end]
+    behind = weighing.text.behind(seen.end, number)
     if _KEEPS.search(weighing.text.plain, max(0, seen.start - 24), seen.start):
         return True
     return _STAYS.match(behind) is not None or (is_kept(number, weighing.text) and _FOCUS.search(clause) is None)
@@ -212,7 +212,7 @@ def _weight(weighing: Weighing, seen: Sighting, held: list[Sighting]) -> str:
 
 def _named(text: TextReading, number: int, seen: Sighting, held: list[Sighting], asked: Question) -> str:
     """How another person or record counts: in the same breath it is a rival, elsewhere it may have another part."""
-    if seen.atom.kind == "id" and (_is_dismissed(text, number) or _CLOSED.match(text.plain, seen.end)):
+    if seen.atom.kind == "id" and (_is_dismissed(text, number) or _CLOSED.match(text.behind(seen.end, number))):
         return ""
     if _ONCE_MORE.search(text.clauses[number].text):
         return "rival"
@@ -258,7 +258,8 @@ _THOSE_OUT = re.compile(
 )
 _ONCE_MORE = re.compile(r"\b(?:once more|again|as well)\b")
 _WHY_NOT = re.compile(
-    r"\b(?:already|no longer|excluded|left out|acknowledged|resolved|closed|out of stock|sold out|does not count|"
+    r"\b(?:already|no longer|excluded|left out|acknowledged|resolved|closed|out of stock|sold out|none left|"
+    r"no stock|nothing left|(?:not|n't) (?:in stock|available)|does not count|"
     r"doesn't count|"
     r"another|different|other|older|newer|later)\b"
 )

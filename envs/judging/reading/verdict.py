@@ -11,7 +11,7 @@ from faultgym.envs.judging.form import Outcome
 from faultgym.envs.judging.reading.absence import SOURCE, says_no_record
 from faultgym.envs.judging.reading.bearing import STRONG, unsupported
 from faultgym.envs.judging.reading.clauses import Clause, TextReading, reading
-from faultgym.envs.judging.reading.confirming import confirms, hinges
+from faultgym.envs.judging.reading.confirming import confirms, hinges, only_asks
 from faultgym.envs.judging.reading.deeds import unknown_deed
 from faultgym.envs.judging.reading.denial import denies_work, speaks_of_the_work, without, wrong_target
 from faultgym.envs.judging.reading.finding import TextFinding, TextGoal
@@ -105,7 +105,9 @@ def judge_answer(goal: TextGoal, values: ValueReading, text: TextReading, asked:
         return TextFinding(False, f"the answer says only under a condition that it was done: {condition!r}")
     if values.doubt:
         return TextFinding(None, f"it cannot be told whether the answer asserts {values.doubt!r} too")
-    if goal.changes and not goal.expected and not confirms(goal, text):
+    if goal.changes and not goal.expected and not confirms(goal, text, asked):
+        if only_asks(text):
+            return TextFinding(False, "the answer only asks back")
         return TextFinding(None, "it cannot be told whether the answer says that the work is done")
     return TextFinding(True, "the goal was reached")
 

@@ -32,7 +32,7 @@ VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
         r"changed|updated|corrected|redirected|modified|set|moved|transferred|removed|deleted|added|inserted|"
         r"stored|filed|"
         r"wrote|written|put|recorded|created|issued|processed|placed|taken|took|saved|tagged|"
-        r"switched|made|increased|"
+        r"switched|made|increased|arranged|organi[sz]ed|"
         r"reduced|adjusted|noted|logged|entered|booked|attached",
         ("",),
     ),
@@ -142,6 +142,21 @@ class WorkClaim:
     """Whether it says that this was done to several: `both payments`."""
     rest: str = ""
     """What follows the verb."""
+    amount: str = ""
+    """An amount of money that it was done with, as it is written."""
+
+
+_OF_OTHER = re.compile(
+    r"^\W*(?:the |their |your |our )?(?:\w+ ){0,2}?(profile|account|invoice|label|parcel|alert|monitor|ticket|"
+    r"price|stock)\b"
+)
+"""What a statement in the passive is about, and no order or incident."""
+_SUM = r"(?:(?:eur|€) ?(\d[\d.,]*\d)|(\d[\d.,]*\d) ?(?:eur|euros?|€)|(\d+[.,]\d\d))"
+_PAID = re.compile(
+    rf" (?:the |them |an? |(?:the )?customer )?(?:amount of |total of )?{_SUM}(?! ?(?:eur|"
+    rf"€)? ?(?:less|minus|-|after|\())"
+)
+_PAID_BEFORE = re.compile(rf"{_SUM} ?$")
 
 
 _SUMMED = re.compile(
@@ -219,9 +234,13 @@ def _verb(match: re.Match[str]) -> str:
 
 def _claim(match: re.Match[str], before: str, mine: bool, names: tuple[str, ...]) -> WorkClaim:
     rest = match["rest"]
+    of = _OF_OTHER.search(before)
+    what = of[1] if of else _what(rest)
+    paid = _PAID.match(rest) or _PAID_BEFORE.search(before)
+    amount = next((group for group in paid.groups() if group), "") if paid else ""
     many = _MANY.match(rest) or _BOTH.search(before)
     again = _AGAIN.search(_REST.split(rest, maxsplit=1)[0]) is not None and not _TRIES.search(before)
-    return WorkClaim(_verb(match), match[0].strip(" ,"), mine, names, _what(rest), again, many is not None, rest)
+    return WorkClaim(_verb(match), match[0].strip(" ,"), mine, names, what, again, many is not None, rest, amount)
 
 
 def _what(rest: str) -> str:

@@ -158,6 +158,27 @@ RIGHT: dict[str, Kind] = {
         (TAGS, "SVC-98895 ends up with 2 tags; before, it had 1."),
         (THEN, "The release was v1.17.0 (deployed 28 January). The service has since moved on to v1.18.0."),
     ),
+    "what goes on behind brackets": (
+        (DOUBLE, "PAY-48063 is refunded. Of the two payments, the other one (21 Jan) came first and covers the order."),
+        (UNKNOWN, "The order you mean (ORD-53975) isn't something we hold."),
+    ),
+    "what a source that lagged behind gave": (
+        (STATUS, "Now: cancelled. I got `paid` from v1, but with an older version number, so v1 was lagging behind."),
+        (STATUS, "It is cancelled. I first saw paid, from a replica that lags."),
+    ),
+    "an amount of another order": (
+        (TOTAL, "173.36 EUR. (The customer's previous order came to 103.41 EUR; that's not part of this.)"),
+    ),
+    "all there are, behind the number that was asked for": (
+        (CITY, "3\n\n(8 orders in total come from Girdrilplim; five of them have another status.)"),
+    ),
+    "the noun behind an amount is its own": (
+        (REFUND, "After the 3.00 EUR handling fee the customer gets 127.65 EUR back."),
+    ),
+    "looked at and left": (
+        (EXCHANGE, "Product id: SKU-63664. Candidates I looked at: SKU-85031 (88.50), SKU-58728 (118.90); all dearer."),
+        (EXCHANGE, "SKU-63664. SKU-85031 is cheaper at 21.00 EUR, but there are none left."),
+    ),
     "left out for what they are": (
         (OPEN, "INC-66815 and INC-81983. There are more, but those are acknowledged or resolved, e.g. INC-24144."),
     ),
@@ -194,7 +215,19 @@ WRONG: dict[str, Kind] = {
         (REFUSE, "The window ended on 2026-02-15. As an exception the refund of 86.50 EUR has nevertheless gone out."),
         (EXCHANGE, "I exchanged it for SKU-85031, as SKU-63664 was the cheapest but felt too different."),
     ),
+    "a deed with another value": (
+        (SCALE, "10 replicas. I set it to 12 for now, as the quota does not allow for more."),
+        (REFUND, "200.00 EUR was refunded, less a fee later. That leaves 127.65 EUR."),
+        (
+            ADDRESS,
+            "The profile of the customer has been changed to 321 Marvon Square, 41572 Munkin, and so has the order.",
+        ),
+        (TAG, "Both orders carry callback now."),
+        (HOURS, "The shop closes at 17:30 on Saturdays; 16:15 is its closing time during the week."),
+    ),
     "the work is still to come": (
+        (BOTH, "The note is on ORD-38405. Changing the address is still open."),
+        (ADDRESS, "ORD-42080 is packed, so its address can no longer be changed."),
         (SCALE, "The runbook names 10 replicas. The scaling is pending."),
         (NOTE, "I am sorry, writing to order_notes is not something I'm permitted to do."),
         (RESOLVE, "The cause is memory leak, and I asked the platform team to resolve it."),

@@ -122,6 +122,17 @@ def test_who_only_plans_the_work_or_tried_it_in_vain_has_not_said_that_it_is_don
         assert verdict(task, lambda _, text=text: text).success is not True, text
 
 
+@pytest.mark.parametrize("task", [t for t in CHANGES if not t.goal.expected], ids=name)
+def test_a_text_that_only_says_again_what_was_asked_is_open_and_one_that_only_asks_back_is_refused(task: Task) -> None:
+    order = next(iter(task.params.values()))
+    for text in ("", task.instruction, f"You asked: {task.instruction}", order, "OK.", "Understood.", "Thank you!"):
+        assert verdict(task, lambda _, text=text: text).success is None, text
+    for text in ("Is that right?", "Could you confirm the details first?", "Which one do you mean? This one?"):
+        assert verdict(task, lambda _, text=text: text).success is False, text
+    for text in ("As requested.", "Completed.", f"{order}: ok", f"{order} has been dealt with."):
+        assert verdict(task, lambda _, text=text: text).success is True, text
+
+
 @pytest.mark.parametrize("task", ANSWERS, ids=name)
 def test_a_deed_that_nobody_can_check_leaves_a_right_answer_open(task: Task) -> None:
     for deed in ("I also renamed the record.", "I have subscribed them to our newsletter."):

@@ -20,6 +20,10 @@ RIGHT: dict[str, Kind] = {
         (LIMIT, "360 minutes (sev1: 235; sev3: 420)"),
         (LIMIT, "Escalate INC-81983 after 360 minutes; a sev3 has 420 minutes."),
         (FREEZE, "Left alone. The last day of the freeze for tier 3 is 2026-03-07. (Tier 1: 2026-03-12.)"),
+        (
+            WARRANTY,
+            "- kitchen: 48 months\n- lighting: 24 months\n- garden: 36 months\n\nTorch: lighting, so 24 months apply.",
+        ),
         (GOLD, "The gold threshold is 700.00 EUR a year. Silver starts at 300.00 EUR."),
         (GOLD, "Gold threshold: 700 EUR a year; silver threshold: 300 EUR a year."),
     ),
@@ -41,6 +45,12 @@ WRONG: dict[str, Kind] = {
     "in a table from which nothing is chosen": (
         (WARRANTY, "- kitchen: 48 months\n- lighting: 24 months\n- garden: 36 months\n- audio: 12 months"),
         (LIMIT, "sev2: 360 minutes, sev1: 235 minutes, sev3: 420 minutes"),
+    ),
+    "concluded from a table wrongly": (
+        (
+            WARRANTY,
+            "- kitchen: 48 months\n- lighting: 24 months\n- garden: 36 months\n\nTorches: garden, so 36 months.",
+        ),
     ),
     "under no label": (
         (WARRANTY, "24 months. The policy says 36 months."),
