@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from faultgym.agents.imports.reading import UnreadableRecord
 from faultgym.agents.imports.registry import AUTO, DIALECTS
 from faultgym.agents.imports.taking import VERIFIED, take
 from faultgym.cli.support.calling import command
@@ -32,19 +31,29 @@ def import_logs(
     A chat that names a task of faultgym is re-executed; when every result comes out the same, its trace
     is stored in OUT/verified. Exits with 1 when anything was refused, with 2 when a file gave no chat at all.
     """
-    shown = 0
+    shown = {"refused": 0, "unproven": 0}
 
-    def on_refused(what: UnreadableRecord) -> None:
-        nonlocal shown
-        shown += 1
-        if shown <= SHOWN:
-            print(f"refused: {shortened(neutralised(str(what)), 500)}", file=sys.stderr)
+    def tell(label: str, what: str) -> None:
+        shown[label] += 1
+        if shown[label] <= SHOWN:
+            print(f"{label}: {shortened(neutralised(what), 500)}", file=sys.stderr)
 
-    taken = take(paths, out, format, on_refused)
+    taken = take(
+        paths,
+        out,
+        format,
+        lambda what: tell("refused", str(what)),
+        lambda chat: tell("unproven", f"{chat.source.file}:{chat.source.line}: {chat.difference}"),
+    )
     if taken.refused > SHOWN:
-        print(f"and {taken.refused - SHOWN} more: {out / 'refused.jsonl'}", file=sys.stderr)
+        print(f"and {taken.refused - SHOWN} more refused: {out / 'refused.jsonl'}", file=sys.stderr)
+    if taken.differing > SHOWN:
+        print(f"and {taken.differing - SHOWN} more unproven: `difference` in {out / 'traces'}", file=sys.stderr)
     chats = taken.verified + taken.unverified
     parts = [f"{chats} chats", f"{taken.verified} verified by re-execution"]
+    parts += [f"{taken.differing} came out otherwise"] if taken.differing else []
+    plain = taken.unverified - taken.differing
+    parts += [f"{plain} without a task"] if plain else []
     parts += [f"{taken.known} known already"] if taken.known else []
     parts += [f"{taken.refused} refused"] if taken.refused else []
     print(f"{', '.join(parts)}; in {out}")

@@ -30,11 +30,8 @@ LARGEST_HEAD = 1 << 16
 """Bytes of a request line and its headers; h11 has a limit, httptools, which uvicorn would take, has none."""
 IDLE_SECONDS = 600
 """How long a connection may lie idle. uvicorn's own 5 s end it while a model thinks: a reset that no plan has."""
-PASSES = {
-    True: "passes as the clock does, from the first request on; delays are waited (--virtual-time: only by /wait)",
-    False: "virtual: passes only by /wait and by the delays that faults cause, which nobody waits for",
-}
-"""What the banner says of time, by whether it is real."""
+REAL = "passes as the clock does, from the first request on; what a fault delays is late"
+VIRTUAL = "virtual: passes only by /wait and by the delays that faults cause, which nobody waits for"
 
 PortNumber = Annotated[int, typer.Option(min=0, max=65535, help="Agents' port; 0 takes a free one.")]
 ControlPort = Annotated[int, typer.Option(min=0, max=65535, help="The control plane's port; 0 takes a free one.")]
@@ -110,7 +107,7 @@ def serve(
     console = stdout_console()
     say(console, f"{served.name} with faults {faults} at {url_of(listeners[0])}")
     _say_session(console, session)
-    say(console, f"  time             {PASSES[app.sessions.real_time]}")
+    say(console, f"  time             {REAL if app.sessions.real_time else VIRTUAL}")
     if control:
         _say_control(console, url_of(listeners[1]), "" if control_key else key)
     server_of(running).run(sockets=listeners)

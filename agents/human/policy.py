@@ -126,7 +126,7 @@ class HumanActor:
                 return tools[int(text[:9]) - 1]
             elif text:
                 hint = did_you_mean(text, names)
-                self._say(f"  there is no tool {neutralised(text)!r}" + (f"; {hint}" if hint else ""))
+                self._say(f"  there is no tool {neutralised(text)!r}" + f"; {hint or '? lists them'}")
 
     def _arguments(self, spec: ToolSpec) -> JSON:
         required = spec.parameters.get("required", ())
@@ -180,6 +180,7 @@ class HumanActor:
         width = max((len(name) for name in self._listed), default=0)
         for number, spec in enumerate(tools, 1):
             self._say(neutralised(f"  {number:2} {spec.name:{width}}  {spec.description}"))
+        self._say(f"  within a call: {BACK} goes back to the tools, {LEAVE} leaves, Enter alone leaves out what may be")
 
     def _show(self, label: str, text: str) -> None:
         """Every line indented, so that no result can pass for one of ours."""

@@ -37,6 +37,8 @@ class ImportReport:
     verified: int = 0
     known: int = 0
     """In the folder already, or twice in the files."""
+    differing: int = 0
+    """Of the unverified: those that name a task, and came out otherwise when they were re-executed."""
     refused: int = 0
     empty: int = 0
     """Files that gave no chat at all."""
@@ -47,6 +49,7 @@ def take(
     out: Path,
     format: str = AUTO,
     on_refused: Callable[[UnreadableRecord], None] | None = None,
+    on_differing: Callable[[ImportedChat], None] | None = None,
 ) -> ImportReport:
     """Import log files into a folder.
 
@@ -55,6 +58,7 @@ def take(
         out: The folder, which may hold an earlier import: chats and refusals that are there already are only counted.
         format: The name of a dialect; `auto` tells each value's by its content.
         on_refused: Called with each part of a file that could not be taken.
+        on_differing: Called with each chat that names a task and came out otherwise; its `difference` says where.
 
     Returns:
         How many chats were met, by what became of them.
@@ -77,7 +81,7 @@ def take(
             if isinstance(found, UnreadableRecord):
                 what: UnreadableRecord | None = found
             else:
-                what = _taken(found, chosen, proven, taken)
+                what = _taken(found, chosen, proven, taken, on_differing)
                 gave.add(path)
             if what is not None:
                 taken.refused += 1
@@ -122,7 +126,13 @@ class _Folder:
         return True
 
 
-def _taken(chat: ImportedChat, chosen: _Folder, proven: _Folder, taken: ImportReport) -> UnreadableRecord | None:
+def _taken(
+    chat: ImportedChat,
+    chosen: _Folder,
+    proven: _Folder,
+    taken: ImportReport,
+    on_differing: Callable[[ImportedChat], None] | None,
+) -> UnreadableRecord | None:
     """Store one chat, with what re-execution says of it; its trace comes first, so that it is never named in vain."""
     if chat.chat_id in chosen.known:
         taken.known += 1
@@ -138,4 +148,7 @@ def _taken(chat: ImportedChat, chosen: _Folder, proven: _Folder, taken: ImportRe
         return UnreadableRecord(chat.source.file, chat.source.line, f"a chat of more than {MAX_LINE:,} bytes")
     taken.verified += chat.verified
     taken.unverified += not chat.verified
+    taken.differing += bool(chat.difference)
+    if chat.difference and on_differing is not None:
+        on_differing(chat)
     return None

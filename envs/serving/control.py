@@ -94,12 +94,11 @@ class ControlApp:
         # No redirects: they would send a client wherever its own Host header says.
         self._router = Router(
             [
-                Route("/openapi.json", _answer(self._document), methods=["GET"]),
-                Route("/sessions", _answer(self._open), methods=["POST"]),
-                Route("/sessions/{name}", _answer(self._show), methods=["GET"]),
-                Route("/sessions/{name}", _answer(self._close), methods=["DELETE"]),
-                Route("/sessions/{name}/wait", _answer(self._wait), methods=["POST"]),
-                Route("/sessions/{name}/verdict", _answer(self._verdict), methods=["POST"]),
+                Route("/openapi.json", _Methods(GET=self._document)),
+                Route("/sessions", _Methods(POST=self._open)),
+                Route("/sessions/{name}", _Methods(GET=self._show, DELETE=self._close)),
+                Route("/sessions/{name}/wait", _Methods(POST=self._wait)),
+                Route("/sessions/{name}/verdict", _Methods(POST=self._verdict)),
             ],
             redirect_slashes=False,
             default=_nowhere,
@@ -165,18 +164,30 @@ async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
     await refusal(error)(scope, receive, send)
 
 
-def _answer(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, its refusals as problem+json."""
+class _Methods:
+    """What one path takes: an endpoint for each method. Refusals, that of another method too, are problem+json."""
 
-    async def answered(request: Request) -> Response:
+    def __init__(self, **endpoints: Endpoint):
+        self._endpoints = endpoints
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
         try:
-            return await endpoint(request)
+            response = await self._answered(request)
         except UserError as error:
-            return refusal(error)
+            response = refusal(error)
         except ClientDisconnect:
-            return Response()  # which nobody reads
+            return
+        await response(scope, receive, send)
 
-    return answered
+    async def _answered(self, request: Request) -> Response:
+        endpoint = self._endpoints.get("GET" if request.method == "HEAD" else request.method)
+        if endpoint is not None:
+            return await endpoint(request)
+        error = SessionError(
+            405, "Method Not Allowed", f"{request.url.path} takes {' and '.join(self._endpoints)}, not {request.method}"
+        )
+        return refusal(error, {"allow": ", ".join(self._endpoints)})
 
 
 def _closing(episode: Episode, given: JSON) -> Turn:

@@ -50,7 +50,7 @@ def test_importing_again_adds_only_what_is_new(faultgym, run, tmp_path):
     faultgym("import", log, "--out", out)
     (tmp_path / "more.json").write_text(json.dumps([CHAT, CHAT]))
     code, said, _ = faultgym("import", log, tmp_path / "more.json", "--out", out)
-    assert (code, said) == (0, f"1 chats, 0 verified by re-execution, 5 known already; in {out}\n")
+    assert (code, said) == (0, f"1 chats, 0 verified by re-execution, 1 without a task, 5 known already; in {out}\n")
     assert len(list(RunDirectory.open(out).records())) == 5
     assert faultgym("replay", out / "verified")[0] == 0
 
@@ -63,7 +63,7 @@ def test_bad_records_are_named_with_their_lines_and_the_others_are_taken(faultgy
     (logs / "ignored.txt").write_text("x")
     code, said, err = faultgym("import", logs, "--out", out)
     assert code == 2  # b.json gave nothing
-    assert said == f"1 chats, 0 verified by re-execution, 3 refused; in {out}\n"
+    assert said == f"1 chats, 0 verified by re-execution, 1 without a task, 3 refused; in {out}\n"
     lines = err.splitlines()
     assert [line.split(": ")[1] for line in lines] == [f"{logs / 'a.jsonl'}:{n}" for n in (1, 3)] + [
         f"{logs / 'b.json'}:1"
@@ -72,6 +72,21 @@ def test_bad_records_are_named_with_their_lines_and_the_others_are_taken(faultgy
     assert "\x1b" not in err
     kept = [json.loads(line) for line in (out / "refused.jsonl").read_text().splitlines()]
     assert [(each["line"], bool(each["reason"])) for each in kept] == [(1, True), (3, True), (1, True)]
+
+
+def test_a_chat_that_came_out_otherwise_is_named_with_the_first_difference(faultgym, run, tmp_path):
+    log, out = tmp_path / "log.jsonl", tmp_path / "imported"
+    faultgym("export", run, "--out", log, "--format", "openai")
+    lines = log.read_text().splitlines()
+    chat = json.loads(lines[1])
+    result = next(message for message in chat["messages"] if message["role"] == "tool")
+    result["content"] = "something else"
+    log.write_text("\n".join([lines[0], json.dumps(chat)]))
+    code, said, err = faultgym("import", log, "--out", out)
+    assert code == 0
+    assert said.startswith(f"2 chats, 1 verified by re-execution, 1 came out otherwise; in {out}\n")
+    assert err.startswith(f"unproven: {log}:2: ")
+    assert "something else" in err
 
 
 def test_a_refusal_beside_a_chat_of_the_same_file_is_exit_code_1(faultgym, tmp_path):
@@ -84,7 +99,7 @@ def test_a_file_that_gives_no_chat_is_exit_code_2_and_says_what_was_seen(faultgy
     (tmp_path / "log.json").write_text(text)
     (tmp_path / "good.json").write_text(json.dumps(CHAT))
     code, said, err = faultgym("import", tmp_path / "log.json", tmp_path / "good.json", "--out", tmp_path / "out")
-    assert (code, said.split(";")[0]) == (2, "1 chats, 0 verified by re-execution, 1 refused")
+    assert (code, said.split(";")[0]) == (2, "1 chats, 0 verified by re-execution, 1 without a task, 1 refused")
     assert err.startswith(f"refused: {tmp_path / 'log.json'}:1: no chat")
     assert next(iter(json.loads(text) or ["an empty list"])) in err
 
@@ -115,7 +130,7 @@ def test_many_refusals_are_counted_not_printed(faultgym, tmp_path):
     code, _, err = faultgym("import", tmp_path / "log.jsonl", "--out", tmp_path / "out")
     assert code == 2
     assert len(err.splitlines()) == 21
-    assert f"and 980 more: {tmp_path / 'out' / 'refused.jsonl'}" in err
+    assert f"and 980 more refused: {tmp_path / 'out' / 'refused.jsonl'}" in err
 
 
 def test_imported_chats_are_no_traces_to_any_verb(faultgym, tmp_path):

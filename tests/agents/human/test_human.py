@@ -75,6 +75,7 @@ def test_an_unknown_tool_is_answered_with_the_nearest():
     turn, said, _ = acted("wiat", "99", "", "?", "wait", "")
     assert turn.tool_calls[0].name == "wait"
     assert "there is no tool 'wiat'; did you mean wait?" in said
+    assert "there is no tool '99'; ? lists them" in said
     assert said.count("Say it.") == 2
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from helpers.serving import KEY, TASK, Server, bearer, order_of
+from helpers.serving import KEY, TASK, HandClock, Server, bearer, order_of
 
 from faultgym.core.errors import UserError
 from faultgym.envs.episode import run_reference
@@ -98,6 +101,20 @@ def test_wrong_input_is_refused_with_a_problem_document(
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "takes"),
+    [("GET", "/sessions", "POST"), ("PUT", "/sessions/there", "GET and DELETE"), ("HEAD", "/sessions/there/wait", "")],
+)
+def test_a_method_that_a_path_does_not_take_is_told_which_it_takes(
+    shop: Server, there: dict[str, str], method: str, path: str, takes: str
+) -> None:
+    answer = shop.control.request(method, path)
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == (takes or "POST").replace(" and ", ", ")
+    if method != "HEAD":
+        assert answer.json()["detail"] == f"{path} takes {takes}, not {method}"
 
 
 @pytest.mark.parametrize("name", ["x" * 101, "a/b", "..", ".", " ", "a\r\nb", "-a", "é", ["a"]])
@@ -291,6 +308,23 @@ def test_an_answer_of_the_wrong_kind_is_refused_and_the_session_goes_on(
     assert (state["verdict"], state["requests"]) == (None, 0)
     read_order(shop, session)
     assert shop.control.post(f"{url}/verdict", json=right(TASK, answers)).json()["success"] is True
+
+
+def test_the_session_that_the_page_shows_goes_as_it_says() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "serving.md").read_text()
+    opened, waited, verdict = (
+        json.loads(body) for body in re.findall(r"control /sessions\S* -d '(\{.*?\})'", page, re.DOTALL)[:3]
+    )
+    shop = Server("orders", clock=HandClock())
+    session = shop.session(**opened)
+    url = session["base_url"] + re.findall(r"\$BASE(/v1/orders/\S+)", page)[0]
+    refused = shop.agent.get(url, headers=bearer(session))
+    assert refused.status_code == 429
+    assert (refused.headers["retry-after"], waited) == ("30", {"seconds": 30})
+    shop.control.post(f"/sessions/{opened['id']}/wait", json=waited)
+    assert shop.agent.get(url, headers=bearer(session)).status_code == 200
+    assert shop.control.post(f"/sessions/{opened['id']}/verdict", json=verdict).json()["success"] is True
+    shop.close()
 
 
 def test_in_process_both_applications_answer_without_a_socket() -> None:
