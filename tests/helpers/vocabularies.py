@@ -104,6 +104,26 @@ def trained_on(texts):
     return with_template(tokenizer, "chatml")
 
 
+def bytes_only(template: str, eos: str = "<|im_end|>", **more):
+    """A tokenizer of a token for each byte with a chat template; `more` are further settings, such as `bos_token`."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    core = Tokenizer(models.BPE({token: number for number, token in enumerate(alphabet)}, []))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    core.add_special_tokens(["<|endoftext|>", eos])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, eos_token=eos, pad_token="<|endoftext|>", chat_template=template, **more
+    )
+
+
+def trl_template(name: str) -> str:
+    """The chat template of a name that TRL ships, training versions included."""
+    return (Path(_file("trl", "chat_templates")) / f"{name}.jinja").read_text("utf-8")
+
+
 def tiny_model(tokenizer, folder: Path, hidden: int = 16, **more):
     """A tiny model with random weights, from disk: trainers load their reference model from there.
 

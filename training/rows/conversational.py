@@ -175,11 +175,22 @@ def arguments_value(text: str) -> JSON | str:
         >>> arguments_value('{"total": 240.3}'), arguments_value('{"share": 0.3}')
         ({'total': 240.3}, '{"share": 0.3}')
     """
+    value = object_of(text)
+    return text if value is None or not survives(value) else value
+
+
+def object_of(text: str) -> JSON | None:
+    """The JSON object that a text stands for; None for another text, or one with a key that stands twice.
+
+    Example:
+        >>> object_of('{"share": 0.3}'), object_of('{"a": 1, "a": 2}')
+        ({'share': 0.3}, None)
+    """
     try:
         value = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
-        return text
-    return value if isinstance(value, dict) and _survives(value) else text
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _said(message: JSON, reasoning: Reasoning, arguments: Arguments) -> JSON:
@@ -206,7 +217,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> JSON:
     return value
 
 
-def _survives(value: Any) -> bool:
+def survives(value: Any) -> bool:
     """Whether the JSON that `datasets` uses (pandas' ujson) gives the value back as it is."""
     if isinstance(value, str):
         return not has_surrogates(value)
@@ -217,8 +228,8 @@ def _survives(value: Any) -> bool:
     if isinstance(value, float):
         return repr(value) != "-0.0" and (_eighths(value) or _read_back(value) == value)
     if isinstance(value, list):
-        return all(map(_survives, value))
-    return all(_survives(key) and _survives(item) for key, item in value.items())
+        return all(map(survives, value))
+    return all(survives(key) and survives(item) for key, item in value.items())
 
 
 def _eighths(value: float) -> bool:

@@ -26,11 +26,18 @@ def with_template(tokenizer: PreTrainedTokenizerBase, name: str) -> PreTrainedTo
         name: The template's name; see `templates.template_names`.
 
     Raises:
-        UserError: There is no such template, or its end of turn is not the tokenizer's `eos_token`: trainers would put
-            a second end after it, and a server would not stop there.
+        UserError: There is no such template, it needs a token that the tokenizer lacks, or its end of turn is not the
+            tokenizer's `eos_token`: trainers would put a second end after it, and a server would not stop there.
     """
     text = template_text(name)
-    end = tokenizer.apply_chat_template(_PROBE, tokenize=False, chat_template=text).rstrip("\n")
+    try:
+        said: str = tokenizer.apply_chat_template(_PROBE, tokenize=False, chat_template=text)
+    except Exception as error:  # templates raise whatever they like
+        raise UserError(
+            f"template {name!r} cannot write with this tokenizer ({error}): where a token is undefined, set it in"
+            " tokenizer_config.json, or choose another template"
+        ) from error
+    end = said.rstrip("\n")
     if not tokenizer.eos_token or not end.endswith(tokenizer.eos_token):
         raise UserError(
             f"turns of template {name!r} end in {end[-20:]!r}, but the tokenizer's eos_token is "
@@ -99,7 +106,7 @@ def rendered_pair(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:
     tools = tools_of(row)
     chosen, rejected = (_completed(tokenizer, row["prompt"], row[side], tools) for side in ("chosen", "rejected"))
     prompt = _text(tokenizer, row["prompt"], tools, add_generation_prompt=True)
-    prompt = _shared(_shared(prompt, chosen), rejected)
+    prompt = common_start(common_start(prompt, chosen), rejected)
     texts = {"prompt": prompt, "chosen": chosen[len(prompt) :], "rejected": rejected[len(prompt) :]}
     return {**texts, **{key: value for key, value in row.items() if key not in {"tools", *texts}}}
 
@@ -115,6 +122,15 @@ def _text(tokenizer: PreTrainedTokenizerBase, messages: Sequence[JSON], tools: A
     return text
 
 
-def _shared(one: str, other: str) -> str:
-    """What both begin with: some templates end a prompt in a way that no continuation has."""
+def common_start(one: str, other: str) -> str:
+    """What both texts begin with: some templates end a prompt in a way that no continuation has.
+
+    Args:
+        one: A text.
+        other: Another one.
+
+    Example:
+        >>> common_start("a prompt<think>", "a prompt, and on")
+        'a prompt'
+    """
     return "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

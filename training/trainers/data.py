@@ -22,6 +22,8 @@ from faultgym.core.json import JSON
 from faultgym.training.builds.shards import parquet_files
 from faultgym.training.configs.train import Method, TrainConfig
 from faultgym.training.trainers.masks import labelled_tokens, measured_label, measured_pair
+from faultgym.training.trainers.row_check import check_columns, form_of, surveyed, without_nulls
+from faultgym.training.trainers.template_check import fitted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -53,6 +55,8 @@ class DataSet:
     """A `datasets.Dataset`."""
     sha256: str
     """Of its files, in the order of their names."""
+    parts: frozenset[str] = frozenset()
+    """What its chats hold, as fields of `probe.ChatParts`."""
 
     def to_record(self) -> JSON:
         """The part that goes into a lineage, as JSON."""
@@ -72,6 +76,8 @@ class Prepared:
     """Whether a last row was left out, which KTO could compare with no other."""
     learned: int
     """Tokens that carry loss."""
+    said: tuple[str, ...] = ()
+    """What the chat template does with the rows that a person should know."""
 
 
 def load_all(config: TrainConfig) -> list[DataSet]:
@@ -108,7 +114,7 @@ def _load(folder: Path, config: TrainConfig) -> DataSet:
     hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
     _check_build(folder, hashes, config)
     rows = _read(files)
-    form = _form(rows)
+    form = form_of(rows, FORMS[config.method])
     if form not in FORMS[config.method]:
         fitting = [method for method, forms in FORMS.items() if form in forms]
         here = f"{folder} holds {form or 'columns that no trainer knows'}"
@@ -119,16 +125,18 @@ def _load(folder: Path, config: TrainConfig) -> DataSet:
             f" (`{_build(config.method)}`)"
         )
     whole = sha256("".join(f"{name} {digest}\n" for name, digest in hashes.items()).encode()).hexdigest()
-    rows = _prompted(
-        rows.select_columns([name for name in _NEEDED[form] if name in rows.column_names]), form, config.prompt
+    rows = rows.select_columns([name for name in _NEEDED[form] if name in rows.column_names])
+    check_columns(rows, form, str(folder))
+    seen = surveyed(rows, form, str(folder))
+    return DataSet(
+        str(folder), form, _prompted(without_nulls(rows, form, seen.nulls), form, config.prompt), whole, seen.parts
     )
-    return DataSet(str(folder), form, rows, whole)
 
 
 def _prompted(rows: Any, form: str, prompt: str) -> Any:
     """The rows with the system messages that a rollout with this prompt sends."""
     column = "messages" if form == "messages" else "prompt"
-    if prompt == NONE or not len(rows) or isinstance(rows[0][column], str):
+    if prompt == NONE or not len(rows):
         return rows
 
     def said(row: JSON) -> JSON:
@@ -183,17 +191,6 @@ def _read(files: Sequence[Path]) -> Any:
     return concatenate_datasets(tables)
 
 
-def _form(rows: Any) -> str:
-    """As in `rows.Form`; empty when it is none of them."""
-    names = set(rows.column_names)
-    if "text" in names:
-        return "text"
-    if "prompt" in names and getattr(rows.features["prompt"], "dtype", "") in ("string", "large_string"):
-        return "rendered"
-    fitting = [form for form, needed in _NEEDED.items() if names.issuperset(set(needed) - {"tools"})]
-    return "labels" if "labels" in fitting else next(iter(fitting), "")
-
-
 def prepare(sets: Sequence[DataSet], config: TrainConfig, tokenizer: PreTrainedTokenizerBase, context: int) -> Prepared:
     """Measured and masked rows.
 
@@ -209,9 +206,12 @@ def prepare(sets: Sequence[DataSet], config: TrainConfig, tokenizer: PreTrainedT
     from datasets import concatenate_datasets
 
     rows = concatenate_datasets([one.rows for one in sets])
+    rows, said = fitted(rows, tokenizer, frozenset[str]().union(*(one.parts for one in sets)))
     columns: Callable[..., JSON] = {"sft": labelled_tokens, "kto": measured_label}.get(config.method, measured_pair)
     dropped = rows.column_names if config.method == "sft" else None
-    rows = rows.map(columns, fn_kwargs={"tokenizer": tokenizer}, remove_columns=dropped)
+    rows = rows.map(
+        _measured, with_indices=True, fn_kwargs={"columns": columns, "tokenizer": tokenizer}, remove_columns=dropped
+    )
     limit = min(config.max_length or context, context)
     lengths = list(rows["length"])
     fitting = [n for n, length in enumerate(lengths) if length <= limit]
@@ -240,7 +240,18 @@ def prepare(sets: Sequence[DataSet], config: TrainConfig, tokenizer: PreTrainedT
         left_out=left_out,
         unpaired=unpaired,
         learned=learned,
+        said=tuple(said),
     )
+
+
+def _measured(row: JSON, number: int, columns: Callable[..., JSON], tokenizer: PreTrainedTokenizerBase) -> JSON:
+    try:
+        return columns(row, tokenizer)
+    except UserError:
+        raise
+    except Exception as error:  # templates raise whatever they like
+        words = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise UserError(f"the chat template refuses row {number} ({words}): leave it out, or mend it") from error
 
 
 def _unpaired(rows: int, batch: int) -> int:

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from faultgym.core.bank import banked
 from faultgym.core.errors import UserError
 from faultgym.core.json import JSON
 from faultgym.training.rows.rendered import tools_of
+from faultgym.training.rows.templates import template_names, template_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -43,9 +45,28 @@ def scored(tokenizer: PreTrainedTokenizerBase, messages: Sequence[JSON], tools: 
         list(messages), tools=tools or None, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
     )
     found = MaskedTokens(list(out["input_ids"]), list(out["assistant_masks"]))
+    if str(tokenizer.chat_template) in _headed_templates():
+        _unmask(found, tokenizer(_HEADER, add_special_tokens=False)["input_ids"])
     if any(m["role"] == "assistant" for m in messages) and 1 not in found.mask:
         raise UserError("the tokenizer's chat template marks no assistant turns: give it one with `with_template`")
     return found
+
+
+_HEADED = ("gptoss", "muse_glimmer")
+_HEADER = "<|start|>assistant"
+"""TRL 1.16's templates that mark the header too which every prompt ends with, and that header."""
+
+
+@banked("texts", 1)
+def _headed_templates() -> frozenset[str]:
+    return frozenset(template_text(name) for name in _HEADED if name in template_names())
+
+
+def _unmask(found: MaskedTokens, header: list[int]) -> None:
+    """Take the loss off a header at the beginning of what a turn learns."""
+    for n, one in enumerate(found.mask):
+        if one and not (n and found.mask[n - 1]) and found.ids[n : n + len(header)] == header:
+            found.mask[n : n + len(header)] = [0] * len(header)
 
 
 def mask_pair(row: JSON, tokenizer: PreTrainedTokenizerBase) -> JSON:

@@ -97,6 +97,7 @@ class Job:
     def warnings(self) -> list[str]:
         """What a person should know of the run's data, a sentence each."""
         found = [idle] if (idle := unused_gpus(self.device)) else []
+        found += self.prepared.said
         if self.prepared.left_out:
             found.append(f"{self.prepared.left_out} rows were left out: they are too long")
         if count := self.prepared.unpaired:
